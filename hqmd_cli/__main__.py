@@ -1,0 +1,5 @@
+"""`python -m hqmd_cli` is the console script `hqmd`."""
+
+from hqmd_cli.app import main
+
+main()

@@ -1,0 +1,33 @@
+"""The command line: each command is a file in commands/, registered here by one line."""
+
+import sys
+
+import typer
+
+from hqmd_cli.commands import compare, evaluate, predict, train
+from hqmd_cli.errors import HqmdError
+
+INTERRUPTED = 130  # the shell's own exit code for Ctrl-C
+
+# Without Rich's help pages: they would cost more time than everything else that --help does.
+app = typer.Typer(
+    help="Metric depth from a single photo.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(predict.predict)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(compare.compare)
+
+
+def main() -> None:
+    """Run the app; a problem of the user's making becomes one line on stderr and exit code 1."""
+    try:
+        app()
+    except HqmdError as error:
+        print("hqmd:", " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

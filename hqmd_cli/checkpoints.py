@@ -1,0 +1,130 @@
+"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
+
+config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on, figures with their protocol
+model.safetensors   the weights
+README.md           model card
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hqmd_cli import __version__
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import CONFIG_FILE
+from hqmd_cli.images import write_aside, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from hqmd_cli.models.network import DepthNetwork
+
+WEIGHTS_FILE, CARD_FILE = "model.safetensors", "README.md"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """Everything about a checkpoint but its weights."""
+
+    model: ModelConfig
+    training: TrainConfig
+    data: str = ""  # what it was trained on
+    step: int = 0
+    figures: dict[str, Any] = field(default_factory=dict)  # see evaluation.Result.to_dict
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for config.json."""
+        return {
+            "hqmd_version": __version__,
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
+            "data": self.data,
+            "step": self.step,
+            "figures": self.figures,
+        }
+
+
+def save_checkpoint(folder: Path, network: "DepthNetwork", info: CheckpointInfo) -> None:
+    """Write the folder, each file by rename."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_aside(folder / WEIGHTS_FILE, lambda aside: save_file(tensors, aside, metadata={"format": "pt"}))
+    write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
+    write_text(folder / CARD_FILE, model_card(folder.name, info))
+
+
+def read_info(folder: Path) -> CheckpointInfo:
+    """Read config.json. Raises HqmdError naming the file when it is not one of ours."""
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return CheckpointInfo(
+            ModelConfig.from_dict(values["model"]),
+            TrainConfig.from_dict(values["training"]),
+            values["data"],
+            values["step"],
+            values["figures"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
+
+
+def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork, CheckpointInfo]":
+    """Rebuild the network, in evaluation mode. Strict: raises HqmdError listing tensors that do not match."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from hqmd_cli.models import build_model
+
+    info = read_info(folder)
+    path = folder / WEIGHTS_FILE
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise HqmdError(f"{path}: cannot be read: {error}") from error
+    network = build_model(info.model)
+    own = network.state_dict()
+    wrong = sorted(own.keys() ^ state.keys()) + [n for n in own.keys() & state.keys() if own[n].shape != state[n].shape]
+    if wrong:
+        raise HqmdError(f"{path}: {len(wrong)} tensors do not match {CONFIG_FILE}, such as {wrong[0]}")
+    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
+    return network.to(device).eval(), info
+
+
+def model_card(name: str, info: CheckpointInfo) -> str:
+    """README.md of a checkpoint: what it is, what it was made from, what it reached and by which protocol."""
+    model, training, figures = info.model, info.training, info.figures
+    lines = [
+        "---",
+        "library_name: hqmd",
+        "pipeline_tag: depth-estimation",
+        "tags: [depth-estimation, monocular-depth, metric-depth]",
+        "---",
+        f"# {name}",
+        "",
+        "Metric depth (metres) from a single photo, made by `hqmd train`. To use it:",
+        "",
+        f"    hqmd predict PHOTO -o depth.png --model {name}",
+        "",
+        f"- Network: {model.backbone} at output stride {model.output_stride}, ASPP, decoder {model.decoder}, "
+        f"trained at {model.size[0]} x {model.size[1]}",
+        f"- Trained on: {info.data}; {info.step} steps of {training.batch_size} pictures, loss `{training.loss}`, "
+        f"seed {training.seed}",
+        "- All settings: `config.json`",
+        "",
+    ]
+    if figures:
+        lines += [
+            f"Measured on {figures['data']} ({figures['n']} pictures):",
+            "",
+            "| " + " | ".join(figures["metrics"]) + " |",
+            "|" + " --- |" * len(figures["metrics"]),
+            "| " + " | ".join(f"{value:.4f}" for value in figures["metrics"].values()) + " |",
+            "",
+            f"Protocol {figures['protocol']}: {figures['recipe']}.",
+            "",
+        ]
+    return "\n".join(lines)

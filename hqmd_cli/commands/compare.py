@@ -1,0 +1,52 @@
+"""`hqmd compare`: several models in one table and one picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.commands.options import (
+    MODEL_HELP,
+    DataOption,
+    DepthScaleOption,
+    DeviceOption,
+    ProtocolName,
+    ProtocolOption,
+    SplitOption,
+)
+from hqmd_cli.errors import HqmdError
+
+
+def compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP)],
+    data: DataOption = None,
+    split: SplitOption = "test",
+    protocol: ProtocolOption = ProtocolName["hqmd"],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the table: .md, .csv, .json or .tex.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a picture: photo, truth and each model.")] = None,
+    picture_rows: Annotated[int, typer.Option(min=1, help="Photos in the picture, evenly spaced over the split.")] = 4,
+    depth_scale: DepthScaleOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure several models on the same data: one table, the best in bold, and one picture.
+
+    hqmd compare hqmd-first runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
+    """
+    from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_table
+    from hqmd_cli.images import write_figure, write_text
+    from hqmd_cli.tables import FORMATS
+
+    if len(set(models)) < len(models):
+        raise HqmdError("a model is named twice")
+    if output and output.suffix not in FORMATS:
+        raise HqmdError(f"{output}: no table has this suffix; there are {', '.join(FORMATS)}")
+    dataset, chosen = open_judged(data, split, protocol, depth_scale)
+    predictors = load_predictors(models, device)
+    results = judge(predictors, dataset, chosen)
+    print_table(results)
+    if output:
+        write_text(output, FORMATS[output.suffix](results))
+    if picture:
+        write_figure(picture, draw_grid(predictors, results, dataset, picture_rows))

@@ -1,0 +1,40 @@
+"""`hqmd evaluate`: one model's figures on one dataset."""
+
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.commands.options import (
+    DataOption,
+    DepthScaleOption,
+    DeviceOption,
+    ModelOption,
+    ProtocolName,
+    ProtocolOption,
+    SplitOption,
+)
+from hqmd_cli.hub import DEFAULT_MODEL
+
+
+def evaluate(
+    data: DataOption = None,
+    split: SplitOption = "test",
+    model: ModelOption = DEFAULT_MODEL,
+    protocol: ProtocolOption = ProtocolName["hqmd"],
+    depth_scale: DepthScaleOption = None,
+    device: DeviceOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3 and bias (median of prediction / truth).
+
+    hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
+    """
+    from hqmd_cli.commands.judging import judge, load_predictors, open_judged, print_table
+    from hqmd_cli.tables import as_json as to_json
+
+    dataset, chosen = open_judged(data, split, protocol, depth_scale)
+    results = judge(load_predictors([model], device), dataset, chosen)
+    if as_json:
+        print(to_json(results), end="")
+    else:
+        print_table(results)

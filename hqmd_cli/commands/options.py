@@ -1,0 +1,31 @@
+"""Options that two or more commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.hub import DEFAULT_MODEL
+from hqmd_cli.protocol import PROTOCOLS
+
+ProtocolName = StrEnum("ProtocolName", {name: name for name in PROTOCOLS})  # type: ignore[misc]
+
+MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hugging Face hub."
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help=f"{MODEL_HELP}", show_default=DEFAULT_MODEL)]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="nyu_depth_v2_labeled.mat, a folder of pairs, or a CSV list.  [default: $HQMD_DATA]",
+    ),
+]
+DepthScaleOption = Annotated[
+    float | None,
+    typer.Option(help="Units of the depth files in one metre (1000: millimetres), where they do not say."),
+]
+SplitOption = Annotated[str, typer.Option(help="train, val or test; a folder has a NAME.txt for each, and `all`.")]
+ProtocolOption = Annotated[ProtocolName, typer.Option(help="What exactly is measured; printed under the table.")]

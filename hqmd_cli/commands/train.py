@@ -1,0 +1,105 @@
+"""`hqmd train`: a checkpoint from photos with depth."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.losses import LOSSES
+from hqmd_cli.models import DECODERS
+
+LossName = StrEnum("LossName", {name: name for name in LOSSES})  # type: ignore[misc]
+DecoderName = StrEnum("DecoderName", {name: name for name in DECODERS})  # type: ignore[misc]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "289x385" -> (289, 385)."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 289x385")
+    return int(height), int(width)
+
+
+def paper(default: object) -> str:
+    """The end of a help text: what holds when neither flag nor recipe says otherwise."""
+    return f"  [paper: {'x'.join(map(str, default)) if isinstance(default, tuple) else default}]"
+
+
+def train(
+    run_dir: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="RUN_DIR", help="Where best/, last/ and history.jsonl go."),
+    ],
+    data: DataOption = None,
+    val_data: Annotated[
+        Path | None, typer.Option(help="Validate on this data's val (or only) split.  [default: --data]")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file with [model] and [training]; flags go before it.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
+    backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper(ModelConfig.backbone))] = None,
+    backbone_weights: Annotated[
+        str,
+        typer.Option(metavar="default|none|FILE", help="Pretrained by timm, random, or a timm state dict."),
+    ] = "default",
+    decoder: Annotated[DecoderName | None, typer.Option(help="Network variant." + paper(ModelConfig.decoder))] = None,
+    loss: Annotated[LossName | None, typer.Option(help="Objective." + paper(TrainConfig.loss))] = None,
+    size: Annotated[
+        tuple | None,
+        typer.Option(parser=parse_size, metavar="HxW", help="Network input." + paper(ModelConfig.size)),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pictures a step." + paper(TrainConfig.batch_size))
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data." + paper(TrainConfig.epochs))] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate." + paper(TrainConfig.lr))] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of new weights, order and augmentation." + paper(TrainConfig.seed))
+    ] = None,
+    freeze_backbone: Annotated[
+        bool | None, typer.Option("--freeze-backbone", help="Train only what is behind it.")
+    ] = None,
+    depth_scale: DepthScaleOption = None,
+    device: DeviceOption = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
+) -> None:
+    """Train a depth network; without flags as the paper does.
+
+    hqmd train --data nyu_depth_v2_labeled.mat -o runs/paper
+    hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
+    """
+    from hqmd_cli.commands.training_screen import show
+    from hqmd_cli.data import default_data, open_training_data
+    from hqmd_cli.device import pick_device
+    from hqmd_cli.recipes import override, read_recipe
+    from hqmd_cli.training import fit
+
+    model_config, train_config = read_recipe(recipe)
+    model_config = override(model_config, {"backbone": backbone, "decoder": decoder, "size": size})
+    flags = {
+        "loss": loss,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "max_steps": max_steps,
+        "lr": lr,
+        "seed": seed,
+    }
+    train_config = override(train_config, {**flags, "freeze_backbone": freeze_backbone})
+    seen, held_out = open_training_data(data or default_data(), val_data, depth_scale)
+    reports = fit(
+        model_config,
+        train_config,
+        seen,
+        held_out,
+        run_dir,
+        backbone_weights=backbone_weights,
+        device=pick_device(device),
+        workers=workers,
+        resume=resume,
+    )
+    show(reports, seen, held_out, run_dir)

@@ -1,0 +1,51 @@
+"""What `hqmd train` shows: a bar with loss and speed, a line an epoch. Everything on stderr."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hqmd_cli.training import BEST, EpochReport, StepReport
+
+if TYPE_CHECKING:
+    from hqmd_cli.data.sample import Dataset
+
+QUIET_SECONDS = 10  # between lines where stderr is no terminal
+SHOWN = ("RMSE", "AbsRel", "delta1")
+
+
+def show(
+    reports: Iterable[StepReport | EpochReport], train_data: "Dataset", val_data: "Dataset", run_dir: Path
+) -> None:
+    """Follow a run to its end."""
+    screen = Console(stderr=True, highlight=False, soft_wrap=True)
+    screen.print(
+        f"train on {train_data.description} ({len(train_data)}), validate on {val_data.description} ({len(val_data)})"
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    last_line = time.monotonic()
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
+        task = progress.add_task("starting", total=None)
+        for report in reports:
+            if isinstance(report, EpochReport):
+                screen.print(epoch_line(report))
+                continue
+            text = (
+                f"step {report.step}/{report.total_steps}, loss {report.loss:.3f}, "
+                f"{report.pictures_per_second:.1f} pictures/s"
+            )
+            progress.update(task, total=report.total_steps, completed=report.step, description=text)
+            if not screen.is_terminal and time.monotonic() - last_line > QUIET_SECONDS:
+                screen.print(text)
+                last_line = time.monotonic()
+    screen.print(f"best checkpoint: {run_dir / BEST}")
+
+
+def epoch_line(report: EpochReport) -> str:
+    """One epoch in a line."""
+    figures = ", ".join(f"{name} {report.val.metrics[name]:.4f}" for name in SHOWN)
+    mark = ", best so far" if report.is_best else ""
+    return f"epoch {report.epoch + 1}: loss {report.loss:.4f}, val {figures} ({report.val.protocol.name}){mark}"

@@ -1,0 +1,108 @@
+"""What a network is and how it is trained: two frozen dataclasses whose defaults are the paper's.
+
+A checkpoint stores both, so it reopens and can be made again without a flag. Sections cited are those of
+Jiang & Huang, "High Quality Monocular Depth Estimation via a Multi-Scale Network and a Detail-Preserving
+Objective" (HQMD).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from hqmd_cli.errors import HqmdError
+
+SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
+
+
+class Config:
+    """Shared by both configs: made from plain data, turned back into plain data, nonsense refused."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from JSON or TOML values. Raises HqmdError for unknown keys."""
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        if unknown := sorted(set(values) - known):
+            raise HqmdError(f"unknown {cls.__name__} setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    def require(self, holds: bool, complaint: str) -> None:
+        """Refuse a nonsensical setting."""
+        if not holds:
+            raise HqmdError(complaint)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """The network: backbone, atrous spatial pyramid pooling, decoder (paper 3.1), and its input size."""
+
+    backbone: str = "resnet50"  # any timm name; 4.1
+    decoder: str = "baseline+"  # a key of models.DECODERS
+    activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
+    size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
+    output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
+    low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
+    high_stages: int = 1  # backbone stages (of a ViT: blocks) joined in `high`, the deepest ones
+    aspp_rates: tuple[int, ...] = (6, 12, 18)  # DeepLabv3+ at stride 16
+    aspp_channels: int = 256  # DeepLabv3+
+    low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
+    fuse_channels: int = 256  # DeepLabv3+
+
+    def __post_init__(self) -> None:
+        self.require(
+            len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,
+            f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
+        )
+        self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
+        self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
+        self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
+        widths = (self.aspp_channels, self.low_channels, self.fuse_channels)
+        self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """The training run (paper 3.2 and 4.1)."""
+
+    loss: str = "full"  # a key of losses.LOSSES
+    batch_size: int = 8  # 4.1
+    epochs: int = 20  # 4.1
+    max_steps: int | None = None  # stop earlier; None: after the epochs
+    optimizer: str = "adam"  # the paper leaves it unsaid; Adam is what its lr of 1e-4 is usual for
+    lr: float = 1e-4  # 4.1
+    schedule: str = "step"  # "step": lr x lr_decay each lr_decay_steps (4.1); "cosine": down to 0 at the last step
+    lr_decay: float = 0.9  # 4.1
+    lr_decay_steps: int = 10_000  # 4.1
+    warmup_steps: int = 0  # linear from 0
+    weight_decay: float = 0.0
+    backbone_lr_factor: float = 1.0  # the backbone's share of lr, for pretrained weights
+    freeze_backbone: bool = False
+    ema_decay: float = 0.0  # > 0: validate and keep the exponential moving average of the weights
+    strong_augmentation: bool = False  # transforms.STRONG instead of the paper's transforms.EIGEN
+    protocol: str = "hqmd"  # what the validation after each epoch is measured by; a key of protocol.PROTOCOLS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.require(self.optimizer in ("adam", "adamw"), f"optimizer must be adam or adamw, not {self.optimizer!r}")
+        self.require(self.schedule in ("step", "cosine"), f"schedule must be step or cosine, not {self.schedule!r}")
+        self.require(self.lr > 0, f"lr must be positive, not {self.lr}")
+        self.require(
+            min(self.batch_size, self.epochs, self.lr_decay_steps) >= 1,
+            "batch_size, epochs and lr_decay_steps must be at least 1",
+        )
+        self.require(
+            self.max_steps is None or self.max_steps >= 1,
+            f"max_steps must be at least 1, not {self.max_steps}",
+        )
+        self.require(0 <= self.ema_decay < 1, f"ema_decay must be in [0, 1), not {self.ema_decay}")
+        self.require(
+            0 < self.backbone_lr_factor <= 1,
+            f"backbone_lr_factor must be in (0, 1], not {self.backbone_lr_factor}",
+        )
+        self.require(
+            min(self.warmup_steps, self.weight_decay) >= 0,
+            "warmup_steps and weight_decay must not be negative",
+        )

@@ -1,0 +1,80 @@
+"""Datasets by what their path looks like. A new one is one file and one line here.
+
+A dataset class takes (path, split, ground_truth, depth_scale), follows data.sample.Dataset, and knows the
+`splits` of a path and, in `split_help`, how the user makes one.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import resolve
+
+if TYPE_CHECKING:
+    from hqmd_cli.data.sample import Dataset
+
+DATASETS = {
+    ".mat": "hqmd_cli.data.nyu:NyuMat",
+    ".csv": "hqmd_cli.data.pairs:PairList",
+    "folder": "hqmd_cli.data.pairs:PairFolder",
+}
+
+WHOLE = "all"  # the split of files that list none
+
+NYU_FILE = "nyu_depth_v2_labeled.mat"
+NYU_URL = f"https://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/{NYU_FILE}"
+
+
+def open_dataset(path: Path, split: str, ground_truth: str = "filled", depth_scale: float | None = None) -> "Dataset":
+    """Open one split of the data at `path`.
+
+    `ground_truth` ("filled" or "raw") chooses between the depths of a file that holds both; `depth_scale` states how
+    many units of a depth file are one metre where the files leave it open. Raises HqmdError when the path,
+    the split or the unit is wrong.
+    """
+    reader = find_reader(path)
+    if split not in (splits := reader.splits(path)):
+        raise HqmdError(f"{path}: no split {split!r}, there are: {', '.join(splits)}; {reader.split_help}")
+    return reader(path, split, ground_truth, depth_scale)
+
+
+def open_training_data(
+    data: Path, val_data: Path | None, depth_scale: float | None = None
+) -> "tuple[Dataset, Dataset]":
+    """The `train` split of `data` and the `val` split of `val_data` (of `data` where that is None).
+
+    Data given as two places may have no splits of its own: then each is taken whole. Data given as one place must
+    have both, so that nothing is validated on what it was trained on.
+    """
+    if val_data is None:
+        return open_dataset(data, "train", "filled", depth_scale), open_dataset(data, "val", "filled", depth_scale)
+
+    def split_or_whole(path: Path, split: str) -> "Dataset":
+        splits = find_reader(path).splits(path)
+        return open_dataset(path, split if split in splits else WHOLE, "filled", depth_scale)
+
+    return split_or_whole(data, "train"), split_or_whole(val_data, "val")
+
+
+def find_reader(path: Path) -> Any:
+    """The dataset class for a path. Raises HqmdError when there is nothing, or nothing known."""
+    if not path.exists():
+        raise HqmdError(f"{path}: no such file or folder")
+    return resolve(DATASETS, "folder" if path.is_dir() else path.suffix.lower(), "kind of data")
+
+
+def default_data() -> Path:
+    """Where the data lies when `--data` is not given: $HQMD_DATA, else the cached official NYU file.
+
+    Raises HqmdError saying how to get it where there is neither.
+    """
+    if stated := os.environ.get("HQMD_DATA"):
+        return Path(stated)
+    home = Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd"))
+    if (cached := home / NYU_FILE).is_file():
+        return cached
+    raise HqmdError(
+        f"no data: pass --data FILE.mat|FOLDER|LIST.csv or set HQMD_DATA; NYU Depth V2 (2.8 GB) is at {NYU_URL}, and "
+        f"is found by itself as {cached}"
+    )

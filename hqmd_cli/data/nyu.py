@@ -1,0 +1,112 @@
+"""NYU Depth V2, labelled: the official `nyu_depth_v2_labeled.mat`, read as it is.
+
+MATLAB 7.3 is HDF5 with the axes reversed: `images` (1449, 3, 640, 480) uint8; `depths` (in-filled) and `rawDepths`
+(0 where the Kinect saw nothing) (1449, 640, 480) float, metres. Silberman, Hoiem, Kohli and Fergus, ECCV 2012.
+"""
+
+import hashlib
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
+from hqmd_cli.errors import HqmdError
+
+FRAMES = 1449
+IMAGES_SHAPE = (FRAMES, 3, 640, 480)
+DEPTH_FIELDS: dict[GroundTruth, str] = {"filled": "depths", "raw": "rawDepths"}
+
+# The official 795/654 split, 1-based as in splits.mat (checked against that file's trainNdxs and testNdxs).
+SPLITS_FILE = "nyu_splits.json"
+SPLITS_SHA256 = "b790ab9cabc641704c355a141e21ed19529e2d36e5011bfde4ac83d2ca097cd7"
+
+# Models must not be chosen on the test split, so every 9th run of consecutive training frames is held out:
+# consecutive frames come from one room, so no room is on both sides.
+VAL_EVERY, VAL_FIRST = 9, 4
+
+
+def official_splits() -> dict[str, list[int]]:
+    """The 1-based frames of `trainval` (the official 795), its parts `train` (721) and `val` (74), and `test` (654).
+
+    Raises HqmdError when the shipped file is not the one whose hash is written here.
+    """
+    content = files("hqmd_cli.data").joinpath(SPLITS_FILE).read_bytes()
+    if hashlib.sha256(content).hexdigest() != SPLITS_SHA256:
+        raise HqmdError(f"{SPLITS_FILE} inside the package was changed; reinstall hqmd")
+    official = json.loads(content)
+    runs = consecutive_runs(official["train"])
+    val = [frame for run in runs[VAL_FIRST::VAL_EVERY] for frame in run]
+    train = sorted(set(official["train"]) - set(val))
+    return {"train": train, "val": val, "trainval": official["train"], "test": official["test"]}
+
+
+def consecutive_runs(frames: list[int]) -> list[list[int]]:
+    """[3, 4, 7] -> [[3, 4], [7]]."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and runs[-1][-1] == frame - 1:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    return runs
+
+
+class NyuMat:
+    """One split of the labelled file. Safe with several workers: each process opens the file for itself."""
+
+    split_help = "trainval is the official 795 frames, train and val its parts"
+
+    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
+        if depth_scale not in (None, 1):
+            raise HqmdError(f"{path}: the official file is in metres; leave --depth-scale out")
+        self.path, self.ground_truth = path, ground_truth
+        self.frames = official_splits()[split]
+        self.field = DEPTH_FIELDS[ground_truth]
+        self.description = f"{path.name}, {split}"
+        self._file: h5py.File | None = None
+        self._process = -1
+        self._check_layout()
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """The same for every copy of the file."""
+        return list(official_splits())
+
+    def _check_layout(self) -> None:
+        """Refuse anything but the official layout: another number of frames means another split."""
+        for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):
+            if field not in self.open():
+                raise HqmdError(
+                    f"{self.path}: no field {field!r} (found {', '.join(self.open())}); not the official file"
+                )
+            if (found := self.open()[field].shape) != expected:
+                raise HqmdError(
+                    f"{self.path}: {field} is {found}, the official file has {expected}: "
+                    f"its {FRAMES} frames are what the 795/654 split counts"
+                )
+
+    def open(self) -> h5py.File:
+        """The HDF5 file of this process: a handle inherited by a fork would share its position."""
+        if self._file is None or self._process != os.getpid():
+            try:
+                self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+            except OSError as error:
+                raise HqmdError(f"{self.path}: not a MATLAB 7.3 (HDF5) file, or damaged: {error}") from error
+        return self._file
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Sample:
+        frame = self.frames[index]
+        file = self.open()
+        image = np.ascontiguousarray(file["images"][frame - 1].transpose(2, 1, 0))  # (3, W, H) -> (H, W, 3)
+        depth_m = np.ascontiguousarray(file[self.field][frame - 1].T, dtype=np.float32)  # (W, H) -> (H, W)
+        return sample_from(f"{frame:05d}", image, depth_m)

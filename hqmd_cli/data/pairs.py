@@ -1,0 +1,122 @@
+"""Photos and depth maps as files: a folder of pairs, or a CSV list.
+
+DIR/rgb/NAME.jpg + DIR/depth/NAME.png, and optionally DIR/train.txt, val.txt, test.txt: names, one a line
+LIST.csv with a header `image,depth` and optionally `split`; paths relative to the list
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from hqmd_cli.data import WHOLE
+from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
+from hqmd_cli.data.units import find_depth_scale
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, read_depth_values, read_image
+
+Pair = tuple[str, Path, Path]  # name, photo, depth map
+
+
+class Pairs:
+    """Shared by both readers: pairs of files with one depth unit."""
+
+    ground_truth: GroundTruth = "as given"
+
+    def __init__(self, path: Path, split: str, pairs: list[Pair], depth_scale: float | None) -> None:
+        if not pairs:
+            raise HqmdError(f"{path}: split {split!r} is empty")
+        self.pairs = pairs
+        self.units_per_metre, origin = find_depth_scale([depth for _, _, depth in pairs], depth_scale)
+        self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        name, photo, depth = self.pairs[index]
+        depth_m = read_depth_values(depth).astype(np.float32) / np.float32(self.units_per_metre)
+        try:
+            return sample_from(name, read_image(photo), depth_m)
+        except ValueError as error:
+            raise HqmdError(f"{photo} and {depth}: {error}") from error
+
+
+class PairFolder(Pairs):
+    """One split of a folder of pairs."""
+
+    split_help = "a split is a file such as val.txt beside rgb/ and depth/, one name a line"
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Every NAME.txt is one."""
+        return [*(file.stem for file in sorted(path.glob("*.txt"))), WHOLE]
+
+    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
+        refuse_raw(path, ground_truth)
+        photos, depths = (
+            files_by_name(path / "rgb", PHOTO_SUFFIXES),
+            files_by_name(path / "depth", DEPTH_SUFFIXES),
+        )
+        if split == WHOLE:
+            names = sorted(photos.keys() | depths.keys())
+        else:
+            names = (path / f"{split}.txt").read_text(encoding="utf-8").split()
+        for found, kind in ((photos, "rgb"), (depths, "depth")):
+            if missing := [name for name in names if name not in found]:
+                raise HqmdError(
+                    f"{path / kind}: no file for {len(missing)} of {len(names)} names, such as {missing[0]}"
+                )
+        super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
+
+
+class PairList(Pairs):
+    """One split of a CSV list."""
+
+    split_help = "give the list a column `split`"
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """What stands in the column `split`, if there is one."""
+        return [*sorted({row["split"] for row in read_list(path) if "split" in row}), WHOLE]
+
+    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
+        refuse_raw(path, ground_truth)
+        chosen = [row for row in read_list(path) if split in (WHOLE, row.get("split"))]
+        pairs = [(Path(row["image"]).stem, path.parent / row["image"], path.parent / row["depth"]) for row in chosen]
+        if missing := [file for _, *files in pairs for file in files if not file.is_file()]:
+            raise HqmdError(f"{path}: {len(missing)} listed files do not exist, such as {missing[0]}")
+        super().__init__(path, split, pairs, depth_scale)
+
+
+def read_list(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV list. Raises HqmdError when it has not the columns."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise HqmdError(f"{path}: not a readable CSV list: {error}") from error
+    if not rows or any(None in (row.get("image"), row.get("depth")) for row in rows):
+        raise HqmdError(f"{path}: needs a header line `image,depth` (optionally `,split`) and a row a pair")
+    return rows
+
+
+def refuse_raw(path: Path, ground_truth: str) -> None:
+    """Files do not say whether their holes were filled, so they cannot be passed off as raw."""
+    if ground_truth == "raw":
+        raise HqmdError(
+            f"{path}: a protocol on raw depth needs the official .mat, which holds it beside the filled one"
+        )
+
+
+def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+    """Files with one of `suffixes` below `folder`, by name without suffix. Raises HqmdError for twins."""
+    if not folder.is_dir():
+        raise HqmdError(f"{folder}: no such folder; a folder of pairs has rgb/NAME.jpg and depth/NAME.png")
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in suffixes:
+            if file.stem in found:
+                raise HqmdError(f"{file} and {found[file.stem].name} have one name; keep one of them")
+            found[file.stem] = file
+    return found

@@ -1,0 +1,41 @@
+"""What every dataset hands over, and what a dataset is."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+GroundTruth = Literal["filled", "raw", "as given"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo with its depth."""
+
+    name: str
+    image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
+    depth_m: NDArray[np.float32]  # (H, W) metres; 0 where there is none
+    valid: NDArray[np.bool_]  # (H, W) where depth_m can be trusted
+
+
+class Dataset(Protocol):
+    """A list of samples; cheap to open and to send to another process, read on access."""
+
+    ground_truth: GroundTruth  # "as given": the files do not say whether holes were filled
+    description: str  # for the line under a table, such as "nyu.mat, test"
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> Sample:
+    """Pair a photo with its depth; depth counts where it is positive and finite.
+
+    Raises ValueError when the sizes differ.
+    """
+    if image.shape[:2] != depth_m.shape:
+        raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
+    valid = np.isfinite(depth_m) & (depth_m > 0)
+    return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid)

@@ -1,0 +1,17 @@
+"""The only place that asks what hardware there is."""
+
+import torch
+
+from hqmd_cli.errors import HqmdError
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is CUDA, else Apple's MPS, else the CPU. Raises HqmdError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise HqmdError(f"device {name!r} is not available here; use auto, cpu, cuda, cuda:N or mps") from error
+    return device

@@ -1,0 +1,110 @@
+"""Score any callable `image -> depth_m` on a dataset under a protocol."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.metrics import METRICS
+from hqmd_cli.protocol import Protocol
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures of one model on one dataset under one protocol."""
+
+    protocol: Protocol
+    data: str
+    names: list[str]  # pictures, in order
+    per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Mean over pictures."""
+        return {name: float(values.mean()) for name, values in self.per_picture.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "protocol": self.protocol.name,
+            "recipe": self.protocol.recipe,
+            "data": self.data,
+            "n": len(self.names),
+            "metrics": self.metrics,
+        }
+
+
+def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
+    """Run `predict` over the dataset and average each metric over the pictures.
+
+    Raises HqmdError naming the picture when a prediction or its ground truth cannot be scored.
+    """
+    return collect(score_each(predict, dataset, protocol), dataset, protocol)
+
+
+def score_each(predict: Predict, dataset: Dataset, protocol: Protocol) -> Iterator[tuple[str, dict[str, float]]]:
+    """Name and metrics of one picture after the other, for callers that show progress."""
+    if protocol.ground_truth == "raw" and dataset.ground_truth != "raw":
+        raise HqmdError(f"protocol {protocol.name} needs raw ground truth, {dataset.description} has not")
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        yield sample.name, score(predict(sample.image), sample, protocol)
+
+
+def collect(scores: Iterable[tuple[str, dict[str, float]]], dataset: Dataset, protocol: Protocol) -> Result:
+    """Gather score_each's rows."""
+    names, rows = zip(*scores, strict=True)
+    per_picture = {metric: np.array([row[metric] for row in rows]) for metric in METRICS}
+    return Result(protocol, dataset.description, list(names), per_picture)
+
+
+def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol) -> dict[str, float]:
+    """All metrics of one prediction, (H, W) metres like the truth.
+
+    Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
+    protocol leaves no valid pixel: none of these has an honest score.
+    """
+    if pred_m.shape != sample.depth_m.shape:
+        raise HqmdError(f"{sample.name}: prediction is {pred_m.shape}, ground truth {sample.depth_m.shape}")
+    if not np.isfinite(pred_m).all():
+        raise HqmdError(
+            f"{sample.name}: the prediction has {np.count_nonzero(~np.isfinite(pred_m))} NaN or infinite pixels"
+        )
+    if pred_m.min() <= 0:
+        raise HqmdError(f"{sample.name}: the prediction has depths of 0 or less, {pred_m.min():g} the lowest")
+    if pred_m.min() == pred_m.max():
+        raise HqmdError(f"{sample.name}: the prediction is {pred_m.min():g} everywhere")
+    scored = scored_pixels(sample, protocol)
+    if not scored.any():
+        raise HqmdError(
+            f"{sample.name}: no valid ground truth under protocol {protocol.name}; is this the right file and split?"
+        )
+    pred, truth = pred_m[scored].astype(np.float64), sample.depth_m[scored].astype(np.float64)
+    if protocol.depth_range_m:
+        pred = pred.clip(*protocol.depth_range_m)
+    return {name: metric.compute(pred, truth) for name, metric in METRICS.items()}
+
+
+def scored_pixels(sample: Sample, protocol: Protocol) -> NDArray[np.bool_]:
+    """(H, W) mask of the pixels that count."""
+    scored = sample.valid.copy()
+    if protocol.depth_range_m:
+        near, far = protocol.depth_range_m
+        scored &= (sample.depth_m > near) & (sample.depth_m < far)
+    if protocol.crop:
+        if sample.depth_m.shape != protocol.frame:
+            raise HqmdError(
+                f"{sample.name}: protocol {protocol.name} crops frames of {protocol.frame}, this one is "
+                f"{sample.depth_m.shape}; use protocol hqmd for other sizes"
+            )
+        top, bottom, left, right = protocol.crop
+        inside = np.zeros_like(scored)
+        inside[top:bottom, left:right] = True
+        scored &= inside
+    return scored

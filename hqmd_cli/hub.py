@@ -1,0 +1,59 @@
+"""Model names to checkpoint folders: a folder as it is, a bundled one, or one from the Hugging Face hub."""
+
+import re
+from pathlib import Path
+
+from hqmd_cli.errors import HqmdError
+
+DEFAULT_MODEL = "hqmd-first"
+CONFIG_FILE = "config.json"  # what makes a folder a checkpoint
+HUB_FILES = [CONFIG_FILE, "model.safetensors", "README.md"]
+HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+
+
+def bundled_models() -> dict[str, Path]:
+    """Checkpoints that came with hqmd, by name.
+
+    In a checkout they lie in `weights/` at the top; a wheel carries that folder inside the package.
+    """
+    package = Path(__file__).parent
+    weights = next((w for w in (package / "weights", package.parent / "weights") if w.is_dir()), None)
+    return {config.parent.name: config.parent for config in sorted(weights.glob(f"*/{CONFIG_FILE}"))} if weights else {}
+
+
+def find_checkpoint(name: str) -> Path:
+    """The checkpoint folder for a folder, a bundled name, or `org/name[@revision]` on the hub (downloaded once).
+
+    Raises HqmdError saying what was tried.
+    """
+    folder = Path(name)
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    if name in (bundled := bundled_models()):
+        return bundled[name]
+    if folder.is_dir():
+        raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint")
+    if match := HUB_NAME.fullmatch(name):
+        return download(match["repo"], match["revision"])
+    raise HqmdError(f"no model {name!r}: pass a checkpoint folder, org/name[@revision], or one of {', '.join(bundled)}")
+
+
+def download(repo: str, revision: str | None) -> Path:
+    """Fetch a checkpoint's files into the hub's cache; HF_ENDPOINT and HF_HUB_OFFLINE are honoured."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    where = f"{repo}@{revision}" if revision else repo
+    try:
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=HUB_FILES))
+    except RevisionNotFoundError as error:
+        raise HqmdError(f"{where}: the Hugging Face hub has no such revision") from error
+    except RepositoryNotFoundError as error:
+        raise HqmdError(f"{where}: no such folder here and no such model on the Hugging Face hub") from error
+    except LocalEntryNotFoundError as error:
+        raise HqmdError(f"{where}: no such folder here, and the Hugging Face hub cannot be reached") from error
+    except Exception as error:  # the hub's client passes on its HTTP library's own types
+        raise HqmdError(f"{where}: download from the Hugging Face hub failed: {error}") from error
+    if not (folder / CONFIG_FILE).is_file():
+        raise HqmdError(f"{where}: the model on the hub has no {CONFIG_FILE}, so it is no hqmd checkpoint")
+    return folder

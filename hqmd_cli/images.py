@@ -1,0 +1,165 @@
+"""Photos and depth maps on disk: the only room that reads and writes picture files."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from hqmd_cli.errors import HqmdError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})
+
+MILLIMETRES_PER_METRE = 1000
+LARGEST_MM = 65535  # of a 16-bit PNG
+UNIT_TAG = "depth_units_per_metre"  # the PNG text chunk that says what a depth PNG's numbers mean
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """A photo as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+
+    Grey, palette and CMYK pictures become RGB, transparency is laid on white, 16 bits become 8, of an animation
+    the first picture is taken. Raises HqmdError naming the file when it cannot be read.
+    """
+    if not path.exists():
+        raise HqmdError(f"{path}: no such file")
+    if path.is_dir():
+        raise HqmdError(f"{path}: a folder, not a photo")
+    try:
+        with Image.open(path) as picture:
+            return to_rgb(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError as error:
+        raise HqmdError(f"{path}: not a picture that can be read") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise HqmdError(f"{path}: cannot be read: {error}") from error
+
+
+def to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """Any PIL picture as (H, W, 3) uint8 RGB."""
+    if picture.mode in ("I;16", "I;16B", "I"):  # 16-bit grey
+        grey = np.asarray(picture, dtype=np.float64) / 257
+        return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(picture.convert("RGB"))
+
+
+def read_depth_values(path: Path) -> NDArray[np.number]:
+    """A depth map in the file's own numbers, (H, W). Raises HqmdError naming the file when it cannot be read."""
+    try:
+        if path.suffix.lower() == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            with Image.open(path) as picture:
+                values = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number):
+        raise HqmdError(f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}")
+    return values
+
+
+def depth_unit_tag(path: Path) -> float | None:
+    """Units per metre as write_depth_mm wrote them into a PNG; None where the file does not say."""
+    if path.suffix.lower() != ".png":
+        return None
+    try:
+        with Image.open(path) as picture:
+            return float(picture.info[UNIT_TAG]) if UNIT_TAG in picture.info else None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
+
+
+def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
+    """(H, W) metres as a 16-bit PNG in millimetres, 0 = none, with the unit in a text chunk.
+
+    Raises HqmdError for depth beyond 65.535 m, which 16 bits of millimetres cannot hold.
+    """
+    millimetres = np.where(np.isfinite(depth_m), np.round(depth_m * MILLIMETRES_PER_METRE), 0)
+    if (farthest := millimetres.max(initial=0)) > LARGEST_MM:
+        raise HqmdError(
+            f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
+        )
+    note = PngImagePlugin.PngInfo()
+    note.add_text(UNIT_TAG, str(MILLIMETRES_PER_METRE))
+    note.add_text("Description", "depth in millimetres, 0 = none")
+    picture = Image.fromarray(millimetres.astype(np.uint16))
+    write_aside(path, lambda aside: picture.save(aside, format="PNG", pnginfo=note))
+
+
+def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
+    """(H, W) metres as float32 .npy."""
+
+    def save(aside: Path) -> None:
+        with aside.open("wb") as file:  # np.save on a path would add a suffix of its own
+            np.save(file, depth_m.astype(np.float32))
+
+    write_aside(path, save)
+
+
+def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
+    """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix."""
+    picture_format = Image.registered_extensions().get(path.suffix.lower())
+    if picture_format is None:
+        raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
+    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format))
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """A matplotlib figure in the format of the path's suffix (.png, .pdf, .svg)."""
+    picture_format = path.suffix.lstrip(".").lower()
+    if picture_format not in figure.canvas.get_supported_filetypes():
+        raise HqmdError(f"{path}: no figure has this suffix; .png and .pdf are two")
+    write_aside(path, lambda aside: figure.savefig(aside, format=picture_format))
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file."""
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def write_aside(path: Path, save: Callable[[Path], object]) -> None:
+    """Let `save` write beside `path`, then rename: a file appears whole or not at all. Makes the folders."""
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            save(aside)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turn the system's words (read-only folder, full disk) into a line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise HqmdError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def find_photos(source: Path) -> Iterator[tuple[Path, Path]]:
+    """Photos of a source, each with its place below the source (a photo's own name, a folder's tree).
+
+    Raises HqmdError when there is nothing.
+    """
+    if not source.exists():
+        raise HqmdError(f"{source}: no such file or folder")
+    if not source.is_dir():
+        yield source, Path(source.name)
+        return
+    photos = [p for p in sorted(source.rglob("*")) if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".")]
+    if not photos:
+        raise HqmdError(f"{source}: no photos in this folder ({', '.join(sorted(PHOTO_SUFFIXES))})")
+    for photo in photos:
+        yield photo, photo.relative_to(source)

@@ -1,0 +1,86 @@
+"""One pure function per equation of the paper (3.2).
+
+Shapes throughout: pred_m and depth_m (B, 1, H, W) in metres, valid (B, 1, H, W) bool; the result is a scalar.
+An invalid pixel contributes nothing: neither to a sum, nor through a gradient stencil that touches it.
+A batch without a valid pixel raises HqmdError.
+"""
+
+import torch
+from torch import Tensor
+
+from hqmd_cli.errors import HqmdError
+
+BERHU_FRACTION = 1 / 5  # c is this share of the batch's largest absolute error; below eq. 1
+SMALLEST_THRESHOLD_M = 1e-6  # keeps eq. 1 finite where the prediction is perfect; far below any sensor's noise
+
+
+def absolute_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """e_i = |g_i - d_i| of the valid pixels, (N,) metres."""
+    if not valid.any():
+        raise HqmdError("a batch has no valid depth pixel; check the depth files and their unit")
+    return (pred_m[valid] - depth_m[valid]).abs()
+
+
+def berhu_threshold(error: Tensor) -> Tensor:
+    """c of eq. 1: 1/5 of the largest absolute error in the batch, a constant to the gradient."""
+    return (BERHU_FRACTION * error.detach().max()).clamp(min=SMALLEST_THRESHOLD_M)
+
+
+def berhu(error: Tensor, c: Tensor) -> Tensor:
+    """Eq. 1, elementwise: |e| up to c, (e^2 + c^2) / 2c beyond. `error` is absolute."""
+    return torch.where(error <= c, error, (error.square() + c.square()) / (2 * c))
+
+
+def depth_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 2, l_depth: the mean BerHu of the absolute depth error."""
+    error = absolute_error(pred_m, depth_m, valid)
+    return berhu(error, berhu_threshold(error)).mean()
+
+
+def gradients(z_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Horizontal and vertical gradient, each (B, 1, H-1, W-1), metres per pixel.
+
+    The paper leaves the operator unsaid. Forward differences: the smallest stencil, so the sharpest edge and
+    the fewest pixels lost around a hole.
+    """
+    corner = z_m[..., :-1, :-1]
+    return z_m[..., :-1, 1:] - corner, z_m[..., 1:, :-1] - corner
+
+
+def valid_gradients(valid: Tensor) -> Tensor:
+    """Where all three pixels of the stencil are valid, (B, 1, H-1, W-1) bool."""
+    return valid[..., :-1, :-1] & valid[..., :-1, 1:] & valid[..., 1:, :-1]
+
+
+def paired_gradients(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of prediction and truth where the stencil is valid: d_x, d_y, g_x, g_y, each (N,)."""
+    if not valid.any():
+        raise HqmdError("a batch has no valid depth pixel; check the depth files and their unit")
+    where = valid_gradients(valid)
+    d_x, d_y, g_x, g_y = (g[where] for g in (*gradients(pred_m), *gradients(depth_m)))
+    return d_x, d_y, g_x, g_y
+
+
+def mean_or_zero(values: Tensor) -> Tensor:
+    """The mean; 0, still differentiable, where no stencil is valid (holes everywhere between the pixels)."""
+    return values.sum() / max(values.numel(), 1)
+
+
+def normal_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 3, l_normal of Hu et al.: one minus the cosine between the normals (-z_x, -z_y, 1)."""
+    d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
+    dot = d_x * g_x + d_y * g_y + 1
+    lengths = (d_x.square() + d_y.square() + 1).sqrt() * (g_x.square() + g_y.square() + 1).sqrt()
+    return mean_or_zero(1 - dot / lengths)
+
+
+def gradient_magnitude_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 5, l_grad.mg: the L1 difference of the gradients, the first two entries of eq. 4."""
+    d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
+    return mean_or_zero((g_y - d_y).abs() + (d_x - g_x).abs())
+
+
+def gradient_direction_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 6, l_grad.dr: the third entry of eq. 4, zero where the gradients are parallel."""
+    d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
+    return mean_or_zero((g_y * d_x - d_y * g_x).abs())

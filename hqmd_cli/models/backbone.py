@@ -1,0 +1,190 @@
+"""Backbones: one contract, `image -> (low, high)`.
+
+Every backbone here is a module with
+
+    low_channels, high_channels   channels of the two features
+    low_stride, high_stride       their strides in pixels of the picture
+
+that takes RGB (B, 3, H, W) in 0..1, normalises it as its weights want it, and returns
+
+    low   (B, low_channels, H / low_stride, W / low_stride)     fine: where edges are
+    high  (B, high_channels, H / high_stride, W / high_stride)  coarse: what things are
+
+For example ResNet-50 at output stride 16 turns 1 x 3 x 289 x 385 into low 1 x 256 x 73 x 97 (stride 4) and
+high 1 x 2048 x 19 x 25 (stride 16). The networks themselves are timm's (https://github.com/huggingface/pytorch-image-models).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.models.layers import ConvBNReLU, resize
+
+LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
+
+
+class Backbone(nn.Module):
+    """What the two kinds below share: timm's network, its normalisation, its weights."""
+
+    low_channels: int
+    high_channels: int
+    low_stride: int
+    high_stride: int
+
+    def __init__(self, name: str, net: Any) -> None:
+        super().__init__()
+        self.net = net
+        normalisation: Any = timm.get_pretrained_cfg(name)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(normalisation.std).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, rgb: Tensor) -> Tensor:
+        """RGB in 0..1 to the range that the pretrained weights were made with."""
+        return (rgb - self.mean) / self.std
+
+
+class PyramidBackbone(Backbone):
+    """A network with features at several strides, 4 among them: nearly every convolutional one.
+
+    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`; joined stages are
+    brought to the size of the finest of them. One stage each is the paper's choice.
+    """
+
+    def __init__(self, config: ModelConfig, net: Any) -> None:
+        super().__init__(config.backbone, net)
+        strides, channels = net.feature_info.reduction(), net.feature_info.channels()
+        first = strides.index(LOW_STRIDE)
+        self.low_part = slice(first, first + config.low_stages)
+        self.high_part = slice(len(strides) - config.high_stages, len(strides))
+        if self.high_part.start <= first or self.low_part.stop > len(strides):
+            raise HqmdError(
+                f"{config.backbone} has features at strides {strides}: "
+                f"{config.low_stages} low and {config.high_stages} high stages are too many"
+            )
+        self.low_channels, self.low_stride = sum(channels[self.low_part]), LOW_STRIDE
+        self.high_channels, self.high_stride = sum(channels[self.high_part]), strides[self.high_part.start]
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in 0..1 -> low, high."""
+        features = self.net(self.normalise(rgb))
+        return join(features[self.low_part]), join(features[self.high_part])
+
+
+class PlainBackbone(Backbone):
+    """A vision transformer, whose features all have the stride of its patches (14 for DINOv2).
+
+    `high` joins the outputs of `high_stages` blocks at even distances, the last among them. There is nothing
+    at 1/4 resolution, so `low` comes from a small convolutional stem on the picture, trained from scratch.
+    """
+
+    STEM_CHANNELS = 48
+
+    def __init__(self, config: ModelConfig, net: Any) -> None:
+        super().__init__(config.backbone, net)
+        self.high_channels, self.high_stride = (
+            sum(net.feature_info.channels()),
+            net.feature_info.reduction()[-1],
+        )
+        self.low_channels, self.low_stride = self.STEM_CHANNELS, LOW_STRIDE
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 24, 3, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(24, self.STEM_CHANNELS, 3, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            ConvBNReLU(self.STEM_CHANNELS, self.STEM_CHANNELS, kernel=3),
+        )
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in 0..1 -> low, high. The transformer sees the sides rounded to whole patches."""
+        rgb = self.normalise(rgb)
+        height, width = (max(1, round(side / self.high_stride)) * self.high_stride for side in rgb.shape[-2:])
+        return self.stem(rgb), join(self.net(resize(rgb, (height, width))))
+
+
+def join(features: list[Tensor]) -> Tensor:
+    """Concatenate maps along the channels at the size of the first."""
+    return torch.cat([features[0], *(resize(f, features[0].shape[-2:]) for f in features[1:])], dim=1)
+
+
+def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | PlainBackbone:
+    """Create the backbone named in `config`.
+
+    `weights`: "default" (timm's pretrained ones, through the Hugging Face hub), "none" (random), or the path of
+    a timm state dict (.safetensors, or what torch.save wrote). Raises HqmdError when the name is unknown or
+    the weights cannot be had whole: never falls back to random weights.
+    """
+    if not timm.is_model(config.backbone):
+        close = ", ".join(timm.list_models(f"*{config.backbone}*")[:5])
+        raise HqmdError(f"timm has no backbone {config.backbone!r}" + (f"; near it: {close}" if close else ""))
+    pretrained = weights == "default"
+    try:
+        with torch.device("meta"):  # only to learn its strides
+            layout: Any = timm.create_model(config.backbone, features_only=True)
+        if LOW_STRIDE in layout.feature_info.reduction():
+            stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
+            net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
+            backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
+        else:
+            blocks = len(layout.model.blocks)
+            chosen = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
+            net = timm.create_model(
+                config.backbone,
+                features_only=True,
+                out_indices=chosen,
+                pretrained=pretrained,
+                dynamic_img_size=True,
+            )
+            backbone = PlainBackbone(config, net)
+    except HqmdError:
+        raise
+    except Exception as error:  # timm and the hub raise many types; whichever it is, the user gets the remedy
+        what = "pretrained weights cannot be had" if pretrained else "cannot be used as a backbone"
+        remedy = "; pass --backbone-weights FILE, or none to start from random weights" if pretrained else ""
+        raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
+    if weights not in ("default", "none"):
+        load_backbone_file(net, Path(weights))
+    return backbone
+
+
+def load_backbone_file(net: nn.Module, path: Path) -> None:
+    """Copy every tensor of `net` from a timm state dict. Raises HqmdError naming what is missing or misshapen.
+
+    timm's feature extractors rename `blocks.0` to `blocks_0` or put `model.` in front: names are compared
+    without that. Tensors that only the classifier needs are left in the file.
+    """
+    from safetensors.torch import load_file
+
+    def plain(name: str) -> str:
+        return name.removeprefix("model.").replace("_", ".")
+
+    if not path.is_file():
+        raise HqmdError(f"{path}: no such backbone weights; pass a file, default or none")
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:
+        raise HqmdError(f"{path}: not a readable state dict: {first_line(error)}") from error
+    found = {plain(name): tensor for name, tensor in state.items()}
+    own = net.state_dict()
+    wrong = [n for n, t in own.items() if plain(n) not in found or found[plain(n)].shape != t.shape]
+    if wrong:
+        raise HqmdError(
+            f"{path}: not weights for this backbone: {len(wrong)} of {len(own)} tensors are missing or misshapen, "
+            f"such as {wrong[0]}"
+        )
+    net.load_state_dict({name: found[plain(name)] for name in own})
+
+
+def first_line(error: Exception) -> str:
+    """An exception in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,21 @@
+"""The `baseline` decoder: DeepLabv3+'s own, one-channel logits at 1/4 resolution, enlarged (paper 3.1)."""
+
+from torch import Size, Tensor, nn
+
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.models.fusion import Fusion
+from hqmd_cli.models.layers import resize
+
+
+class BaselineDecoder(nn.Module):
+    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, 1, H, W)."""
+
+    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+        super().__init__()
+        self.fusion = Fusion(config, low_channels)
+        self.logits = nn.Conv2d(config.fuse_channels, 1, 1)
+
+    def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
+        features = self.fusion(low, context)
+        logits = self.logits(features)
+        return resize(logits, size)

@@ -1,0 +1,27 @@
+"""What both decoders share: context joined with the features at 1/4 resolution (DeepLabv3+, figure 2)."""
+
+import torch
+from torch import Tensor, nn
+
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.models.layers import ConvBNReLU, resize
+
+
+class Fusion(nn.Module):
+    """Low features narrowed, context brought to their size, both joined by two ordinary 3x3 convolutions.
+
+    Ordinary, not atrous separable as in DeepLabv3+, as the paper says in 3.1.
+    """
+
+    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+        super().__init__()
+        self.narrow = ConvBNReLU(low_channels, config.low_channels)
+        self.fuse = nn.Sequential(
+            ConvBNReLU(config.low_channels + config.aspp_channels, config.fuse_channels, kernel=3),
+            ConvBNReLU(config.fuse_channels, config.fuse_channels, kernel=3),
+        )
+
+    def forward(self, low: Tensor, context: Tensor) -> Tensor:
+        """low (B, C_low, H/4, W/4), context (B, C_aspp, h, w) -> (B, C_fuse, H/4, W/4)."""
+        context = resize(context, low.shape[-2:])
+        return self.fuse(torch.cat([self.narrow(low), context], dim=1))

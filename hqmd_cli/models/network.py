@@ -1,0 +1,50 @@
+"""The depth network: backbone -> ASPP -> decoder -> metres (paper 3.1, figure 1)."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.models import DECODERS
+from hqmd_cli.models.aspp import ASPP
+from hqmd_cli.models.backbone import build_backbone
+from hqmd_cli.registry import resolve
+
+MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
+
+# Logits to metres, which the paper leaves unsaid. Both keep depth positive, so that no metric needs a clip.
+# softplus is linear in metres beyond about 1 m, nearest to a plain regression on metres, hence the default;
+# exp makes the network regress log depth. Each comes with its inverse, for the starting bias.
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float]]] = {
+    "softplus": (F.softplus, lambda depth_m: math.log(math.expm1(depth_m))),
+    "exp": (torch.exp, math.log),
+}
+
+
+class DepthNetwork(nn.Module):
+    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres, for any H and W from 32 up.
+
+    A 2 x 3 x 289 x 385 batch through ResNet-50 at stride 16: low 2 x 256 x 73 x 97, high 2 x 2048 x 19 x 25,
+    context 2 x 256 x 19 x 25, depth 2 x 1 x 289 x 385.
+    """
+
+    def __init__(self, config: ModelConfig, backbone_weights: str = "none") -> None:
+        super().__init__()
+        if config.activation not in ACTIVATIONS:
+            raise HqmdError(f"no activation named {config.activation!r}; there are: {', '.join(ACTIVATIONS)}")
+        self.config = config
+        self.to_metres, to_logit = ACTIVATIONS[config.activation]
+        self.backbone = build_backbone(config, backbone_weights)
+        self.aspp = ASPP(self.backbone.high_channels, config.aspp_channels, config.aspp_rates)
+        self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
+        nn.init.constant_(self.decoder.logits.bias, to_logit(MEAN_DEPTH_M))
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
+        low, high = self.backbone(rgb)
+        logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
+        return self.to_metres(logits)

@@ -1,0 +1,66 @@
+"""Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Perceptually even, and in grey still ordered; reversed: near is bright, far is dark. The same in every command.
+COLORMAP = cv2.COLORMAP_MAGMA
+MATPLOTLIB_COLORMAP = "magma_r"
+NO_DEPTH_GREY = 128
+
+
+def colorize(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> NDArray[np.uint8]:
+    """(H, W) metres -> (H, W, 3) uint8 RGB, near bright and far dark; grey where there is no positive depth."""
+    span = max(far_m - near_m, 1e-6)
+    known = np.isfinite(depth_m) & (depth_m > 0)
+    nearness = 1 - np.clip((np.where(known, depth_m, far_m) - near_m) / span, 0, 1)
+    bgr = cv2.applyColorMap(np.round(nearness * 255).astype(np.uint8), COLORMAP)
+    rgb = np.where(known[..., None], bgr[..., ::-1], NO_DEPTH_GREY)
+    return np.ascontiguousarray(rgb, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One photo with its depth maps: the ground truth (0 = none) first, then a map a model."""
+
+    name: str
+    image: NDArray[np.uint8]  # (H, W, 3)
+    depths_m: Sequence[NDArray[np.floating]]  # each (H, W)
+
+
+def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str) -> "Figure":
+    """Photo, truth and models side by side, a row a photo (paper, figure 2).
+
+    All maps share one colour range, that of the ground truths, given by the bar in metres.
+    """
+    from matplotlib.figure import Figure
+
+    known = np.concatenate([row.depths_m[0][row.depths_m[0] > 0] for row in rows])
+    near_m, far_m = float(known.min()), float(known.max())
+    columns = len(titles) + 2
+    height, width = rows[0].image.shape[:2]
+    figure = Figure(figsize=(2.4 * columns, 2.4 * height / width * len(rows) + 0.9), layout="constrained", dpi=120)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for cells, row in zip(axes, rows, strict=True):
+        cells[0].imshow(row.image)
+        cells[0].set_ylabel(row.name, fontsize=8)
+        for cell, depth_m in zip(cells[1:], row.depths_m, strict=True):
+            shown = cell.imshow(
+                np.where(depth_m > 0, depth_m, np.nan), cmap=MATPLOTLIB_COLORMAP, vmin=near_m, vmax=far_m
+            )
+        for cell in cells:
+            cell.set_xticks([])
+            cell.set_yticks([])
+    for cell, title in zip(axes[0], ["photo", "ground truth", *titles], strict=True):
+        cell.set_title(title, fontsize=9)
+    figure.colorbar(shown, ax=axes, label="metres", shrink=0.8, pad=0.01)
+    figure.supxlabel(caption, fontsize=7)
+    return figure

@@ -1,0 +1,263 @@
+"""The training loop, top to bottom: fit() computes and yields, the command prints.
+
+Nothing in a run depends on global random state: the order of an epoch follows from (seed, epoch), the
+augmentation of a picture from (seed, epoch, index). So a run that was stopped and resumed sees the very
+batches of the unbroken one.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from hqmd_cli.checkpoints import CheckpointInfo, save_checkpoint
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data.sample import Dataset
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation import Result, evaluate
+from hqmd_cli.images import write_aside
+from hqmd_cli.losses import build_loss
+from hqmd_cli.models import build_model
+from hqmd_cli.models.network import DepthNetwork
+from hqmd_cli.predictor import DepthPredictor
+from hqmd_cli.protocol import find_protocol
+from hqmd_cli.transforms import EIGEN, STRONG, TrainTransform
+
+STATE_FILE, HISTORY_FILE = "state.pt", "history.jsonl"
+BEST, LAST = "best", "last"  # checkpoint folders inside a run
+CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
+SAVE_SECONDS = 300  # an epoch longer than this is saved on the way, too
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """After each optimiser step."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    loss: float
+    lr: float
+    pictures_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """After each epoch's validation."""
+
+    epoch: int
+    step: int
+    loss: float  # mean over the epoch's steps
+    val: Result
+    is_best: bool
+
+
+class TrainSet(torch.utils.data.Dataset[dict[str, NDArray[np.generic]]]):
+    """A dataset's samples, augmented for one epoch, in one order."""
+
+    def __init__(self, data: Dataset, transform: TrainTransform, seed: int, epoch: int, skip: int = 0) -> None:
+        self.data, self.transform, self.seed, self.epoch = data, transform, seed, epoch
+        self.order = np.random.default_rng((seed, epoch)).permutation(len(data))[skip:]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> dict[str, NDArray[np.generic]]:
+        index = int(self.order[position])
+        return self.transform(self.data[index], np.random.default_rng((self.seed, self.epoch, index)))
+
+
+class Run:
+    """What a run carries from step to step, and what resuming needs."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        backbone_weights: str,
+        device: torch.device,
+        total_steps: int,
+    ) -> None:
+        torch.manual_seed(train.seed)  # the only use of global random state: the new layers' first weights
+        self.config, self.total_steps = train, total_steps
+        self.network = build_model(model, backbone_weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if train.freeze_backbone:
+            self.network.backbone.requires_grad_(False)
+        average = get_ema_multi_avg_fn(train.ema_decay)
+        self.ema = AveragedModel(self.network, multi_avg_fn=average) if train.ema_decay else None
+        self.optimizer = build_optimizer(self.network, train)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: lr_factor(step, total_steps, train)
+        )
+        self.step = 0
+        self.best = math.inf
+
+    @property
+    def judged(self) -> DepthNetwork:
+        """The weights that are validated and kept: the moving average where there is one."""
+        return self.ema.module if self.ema else self.network  # type: ignore[return-value]
+
+    def parts(self) -> dict[str, Any]:
+        """Everything with a state_dict."""
+        ema = {"ema": self.ema} if self.ema else {}
+        return {"network": self.network, "optimizer": self.optimizer, "scheduler": self.scheduler, **ema}
+
+    def save(self, run_dir: Path) -> None:
+        """Write the state file, by rename."""
+        state = {name: part.state_dict() for name, part in self.parts().items()}
+        state |= {
+            "step": self.step,
+            "best": self.best,
+            "config": self.config.to_dict(),
+            "model": self.network.config.to_dict(),
+        }
+        write_aside(run_dir / STATE_FILE, lambda aside: torch.save(state, aside))
+
+    def restore(self, run_dir: Path) -> None:
+        """Continue from the state file. Raises HqmdError when it is of a run with other settings."""
+        state = torch.load(run_dir / STATE_FILE, map_location="cpu", weights_only=True)
+        own = {**self.config.to_dict(), **self.network.config.to_dict()}
+        theirs = {**state["config"], **state["model"]}
+        if changed := [key for key in own if own[key] != theirs.get(key)]:
+            raise HqmdError(
+                f"{run_dir / STATE_FILE}: cannot resume with other settings: {', '.join(changed)}; use those of the "
+                "run, or another -o"
+            )
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.best = state["step"], state["best"]
+
+
+def build_optimizer(network: DepthNetwork, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW; the backbone's parameters learn at their share of the rate."""
+    backbone = [p for p in network.backbone.parameters() if p.requires_grad]
+    known = {id(p) for p in network.backbone.parameters()}
+    head = [p for p in network.parameters() if id(p) not in known]
+    groups = [{"params": head, "lr": config.lr}]
+    if backbone:
+        groups.append({"params": backbone, "lr": config.lr * config.backbone_lr_factor})
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def lr_factor(step: int, total_steps: int, config: TrainConfig) -> float:
+    """The learning rate at `step` as a share of config.lr: warm-up times decay."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "step":
+        return warmup * config.lr_decay ** (step // config.lr_decay_steps)  # 4.1
+    return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total_steps)))
+
+
+def fit(
+    model: ModelConfig,
+    train: TrainConfig,
+    train_data: Dataset,
+    val_data: Dataset,
+    run_dir: Path,
+    *,
+    backbone_weights: str = "default",
+    device: torch.device | None = None,
+    workers: int = 0,
+    resume: bool = False,
+) -> Iterator[StepReport | EpochReport]:
+    """Train, and yield a report after each step and each epoch.
+
+    Writes `best/` and `last/` (checkpoints), `history.jsonl` (a row an epoch) and `state.pt` (for `resume`) into
+    `run_dir`. Raises HqmdError when the data is too small for one batch, a loss is not finite, or the run cannot
+    be resumed.
+    """
+    device = device or torch.device("cpu")
+    steps_per_epoch = len(train_data) // train.batch_size  # an odd rest would be a smaller, noisier batch
+    if steps_per_epoch == 0:
+        raise HqmdError(
+            f"{train_data.description}: {len(train_data)} pictures do not fill a batch of "
+            f"{train.batch_size}; lower --batch-size"
+        )
+    total_steps = min(train.max_steps or math.inf, train.epochs * steps_per_epoch)
+    loss_of, protocol = build_loss(train.loss), find_protocol(train.protocol)
+
+    if (run_dir / STATE_FILE).exists() != resume:
+        problem = "there is no run to resume" if resume else "holds a run already; pass --resume, or another -o"
+        raise HqmdError(f"{run_dir}: {problem}")
+    run = Run(model, train, "none" if resume else backbone_weights, device, int(total_steps))
+    if resume:
+        run.restore(run_dir)
+    saved_at = time.monotonic()
+
+    while run.step < run.total_steps:
+        epoch, done = divmod(run.step, steps_per_epoch)
+        losses = []
+        for batch in batches(train_data, model, train, epoch, done, workers):
+            started = time.perf_counter()
+            loss = train_step(run, batch, loss_of, device)
+            losses.append(loss)
+            yield StepReport(
+                run.step,
+                run.total_steps,
+                epoch,
+                loss,
+                float(run.scheduler.get_last_lr()[0]),
+                train.batch_size / (time.perf_counter() - started),
+            )
+            if time.monotonic() - saved_at > SAVE_SECONDS:
+                run.save(run_dir)
+                saved_at = time.monotonic()
+            if run.step == run.total_steps:
+                break
+
+        val = evaluate(DepthPredictor(run.judged, device), val_data, protocol)
+        is_best = val.metrics[CHOSEN_BY] < run.best
+        run.best = min(run.best, val.metrics[CHOSEN_BY])
+        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict())
+        save_checkpoint(run_dir / LAST, run.judged, info)
+        if is_best:
+            save_checkpoint(run_dir / BEST, run.judged, info)
+        report = EpochReport(epoch, run.step, float(np.mean(losses)), val, is_best)
+        record(run_dir, report)
+        run.save(run_dir)
+        yield report
+
+
+def batches(
+    data: Dataset, model: ModelConfig, train: TrainConfig, epoch: int, done: int, workers: int
+) -> DataLoader[dict[str, Tensor]]:
+    """The batches of one epoch that are left after `done` steps."""
+    transform = TrainTransform(model.size, STRONG if train.strong_augmentation else EIGEN)
+    examples = TrainSet(data, transform, train.seed, epoch, skip=done * train.batch_size)
+    return DataLoader(examples, train.batch_size, drop_last=True, num_workers=workers)  # type: ignore[arg-type]
+
+
+def train_step(run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.device) -> float:
+    """One optimiser step; the loss before it. Raises HqmdError when the loss is not finite."""
+    run.network.train()
+    if run.config.freeze_backbone:
+        run.network.backbone.eval()  # frozen means its batch norm statistics, too
+    rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
+    loss = loss_of(run.network(rgb), batch["depth_m"].to(device), batch["valid"].to(device))
+    if not math.isfinite(loss.item()):
+        raise HqmdError(f"the loss is {loss.item()} at step {run.step + 1}; lower --lr, or look for odd depth values")
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    run.optimizer.step()
+    run.scheduler.step()
+    if run.ema:
+        run.ema.update_parameters(run.network)
+    run.step += 1
+    return loss.item()
+
+
+def record(run_dir: Path, report: EpochReport) -> None:
+    """Append the epoch to history.jsonl."""
+    row = {"epoch": report.epoch, "step": report.step, "loss": report.loss, **report.val.metrics}
+    with (run_dir / HISTORY_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")

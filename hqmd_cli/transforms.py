@@ -1,0 +1,132 @@
+"""Photos to network input, and samples to training input. Arrays in, arrays out; no torch.
+
+One base scale serves both: a photo is shrunk until its shorter side is the network's shorter side, so training
+at scale 1 shows the network what predict will show it. Shapes are (H, W).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.config import SMALLEST_SIDE
+from hqmd_cli.data.sample import Sample
+
+LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What predict, evaluate and validation do to a photo before the network sees it.
+
+    `size` is the network's (H, W); of the photo, shape and aspect ratio are kept up to rounding.
+    """
+
+    size: tuple[int, int]
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """The (H, W) at which a photo of this size goes through the network."""
+        short, long = min(height, width), max(height, width)
+        scale = min(min(self.size) / short, LONGEST_ASPECT * min(self.size) / long)
+        return max(SMALLEST_SIDE, round(height * scale)), max(SMALLEST_SIDE, round(width * scale))
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(H, W, 3) uint8 RGB -> (3, h, w) float32 in 0..1."""
+        return to_network(shrink(image, self.working_size(*image.shape[:2])))
+
+
+def shrink(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize (H, W, 3) to `size`: pixel areas averaged when it gets smaller, bilinear when larger."""
+    smaller = size[0] <= image.shape[0] and size[1] <= image.shape[1]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def to_network(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training sample may be changed. Ranges are uniform, both ends inclusive."""
+
+    scale: tuple[float, float] = (1.0, 1.5)  # enlarging brings things nearer: depth is divided by it
+    rotation_deg: float = 5.0  # either way, about the centre
+    colour: tuple[float, float] = (0.8, 1.2)  # factor of each channel
+    flip: float = 0.5  # chance of mirroring left and right
+    brightness: tuple[float, float] = (1.0, 1.0)  # factor of all channels together
+    gamma: tuple[float, float] = (1.0, 1.0)
+    grey: float = 0.0  # chance of losing all colour
+
+
+# Eigen, Puhrsch and Fergus 2014, section 3.4 (the paper's reference 5). They multiply by one "random RGB value".
+EIGEN = Augmentation()
+# For long runs on few pictures.
+STRONG = Augmentation(rotation_deg=7.5, brightness=(0.7, 1.3), gamma=(0.75, 1.33), grey=0.1)
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """A sample to network input at exactly `size`; image, depth and mask move together."""
+
+    size: tuple[int, int]
+    augmentation: Augmentation = EIGEN
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """-> rgb (3, h, w) float32 0..1, depth_m (1, h, w) float32, valid (1, h, w) bool.
+
+        What the turned photo does not cover is black and invalid. Depth is sampled, never blended: a blend of
+        near and far at an edge is the depth of nothing.
+        """
+        height, width = sample.depth_m.shape
+        scale = rng.uniform(*self.augmentation.scale)
+        angle = rng.uniform(-self.augmentation.rotation_deg, self.augmentation.rotation_deg)
+        flip = rng.random() < self.augmentation.flip
+
+        base = max(self.size[0] / height, self.size[1] / width)  # at scale 1 the crop just fits into the photo
+        enlarged = (
+            max(self.size[0], round(height * base * scale)),
+            max(self.size[1], round(width * base * scale)),
+        )
+        top = rng.integers(enlarged[0] - self.size[0] + 1)
+        left = rng.integers(enlarged[1] - self.size[1] + 1)
+        move = turn_and_crop(enlarged, angle, top, left, flip, self.size)
+        from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
+
+        def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
+            return cv2.warpAffine(array, matrix[:2], self.size[::-1], flags=interpolation)
+
+        rgb = warp(shrink(sample.image, enlarged), move, cv2.INTER_LINEAR)
+        depth_m = warp(sample.depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
+        valid = warp(sample.valid.astype(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
+        return {"rgb": self.recolour(to_network(rgb), rng), "depth_m": depth_m[None], "valid": valid[None]}
+
+    def recolour(self, rgb: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Change the light, not the scene. (3, h, w) in 0..1 before and after."""
+        change = self.augmentation
+        gamma, brightness = rng.uniform(*change.gamma), rng.uniform(*change.brightness)
+        channels = rng.uniform(*change.colour, size=(3, 1, 1))
+        if rng.random() < change.grey:
+            rgb = np.repeat(rgb.mean(axis=0, keepdims=True), 3, axis=0)
+        if gamma != 1:
+            rgb = rgb**gamma
+        return np.clip(rgb * brightness * channels, 0, 1).astype(np.float32)
+
+
+def enlarge(x_scale: float, y_scale: float) -> NDArray[np.float64]:
+    """3 x 3 matrix of a resize: pixel areas are scaled, so pixel centres move by half a pixel's growth."""
+    return np.array([[x_scale, 0, (x_scale - 1) / 2], [0, y_scale, (y_scale - 1) / 2], [0, 0, 1]])
+
+
+def turn_and_crop(
+    enlarged: tuple[int, int], angle_deg: float, top: int, left: int, flip: bool, size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """3 x 3 matrix: turn the enlarged photo about its centre, cut `size` at (top, left), mirror."""
+    centre = ((enlarged[1] - 1) / 2, (enlarged[0] - 1) / 2)
+    move = np.vstack([cv2.getRotationMatrix2D(centre, angle_deg, 1.0), [0, 0, 1]])
+    move[:2, 2] -= (left, top)
+    if flip:
+        move = np.array([[-1.0, 0, size[1] - 1], [0, 1, 0], [0, 0, 1]]) @ move
+    return move
