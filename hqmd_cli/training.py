@@ -24,7 +24,7 @@ from hqmd_cli.checkpoints import CheckpointInfo, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import Result, evaluate
+from hqmd_cli.evaluation import Result, evaluate, scored_pixels
 from hqmd_cli.images import write_aside
 from hqmd_cli.losses import build_loss
 from hqmd_cli.models import build_model
@@ -93,8 +93,9 @@ class Run:
         self.network = build_model(model, backbone_weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if train.freeze_backbone:
             self.network.backbone.requires_grad_(False)
+        # Buffers, too: batch norm statistics of the latest weights do not fit averaged ones.
         average = get_ema_multi_avg_fn(train.ema_decay)
-        self.ema = AveragedModel(self.network, multi_avg_fn=average) if train.ema_decay else None
+        self.ema = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True) if train.ema_decay else None
         self.optimizer = build_optimizer(self.network, train)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: lr_factor(step, total_steps, train)
@@ -189,6 +190,7 @@ def fit(
     if (run_dir / STATE_FILE).exists() != resume:
         problem = "there is no run to resume" if resume else "holds a run already; pass --resume, or another -o"
         raise HqmdError(f"{run_dir}: {problem}")
+    scored_pixels(val_data[0], protocol)  # a protocol that does not fit the data should not wait for an epoch's end
     run = Run(model, train, "none" if resume else backbone_weights, device, int(total_steps))
     if resume:
         run.restore(run_dir)

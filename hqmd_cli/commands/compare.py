@@ -32,6 +32,7 @@ def compare(
 ) -> None:
     """Measure several models on the same data: one table, the best in bold, and one picture.
 
+    \b
     hqmd compare hqmd-first runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
     """
     from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_table

@@ -27,6 +27,7 @@ def evaluate(
 ) -> None:
     """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3 and bias (median of prediction / truth).
 
+    \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
     from hqmd_cli.commands.judging import judge, load_predictors, open_judged, print_table

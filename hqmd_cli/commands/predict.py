@@ -32,8 +32,8 @@ def predict(
     A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png. Depth always has the photo's size.
 
     \b
-        hqmd predict photo.jpg -o depth.png -o depth.mm.png
-        hqmd predict holiday/ -o depths/ --format color,npy
+    hqmd predict photo.jpg -o depth.png -o depth.mm.png
+    hqmd predict holiday/ -o depths/ --format color,npy
     """
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.images import find_photos, read_image

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption
+from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS
@@ -58,6 +58,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data." + paper(TrainConfig.epochs))] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate." + paper(TrainConfig.lr))] = None,
+    protocol: Annotated[
+        ProtocolName | None, typer.Option(help="What validation measures." + paper(TrainConfig.protocol))
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of new weights, order and augmentation." + paper(TrainConfig.seed))
     ] = None,
@@ -70,6 +73,7 @@ def train(
 ) -> None:
     """Train a depth network; without flags as the paper does.
 
+    \b
     hqmd train --data nyu_depth_v2_labeled.mat -o runs/paper
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
@@ -81,15 +85,9 @@ def train(
 
     model_config, train_config = read_recipe(recipe)
     model_config = override(model_config, {"backbone": backbone, "decoder": decoder, "size": size})
-    flags = {
-        "loss": loss,
-        "batch_size": batch_size,
-        "epochs": epochs,
-        "max_steps": max_steps,
-        "lr": lr,
-        "seed": seed,
-    }
-    train_config = override(train_config, {**flags, "freeze_backbone": freeze_backbone})
+    schedule = {"batch_size": batch_size, "epochs": epochs, "max_steps": max_steps, "lr": lr}
+    rest = {"loss": loss, "protocol": protocol, "seed": seed, "freeze_backbone": freeze_backbone}
+    train_config = override(train_config, schedule | rest)
     seen, held_out = open_training_data(data or default_data(), val_data, depth_scale)
     reports = fit(
         model_config,

@@ -1,0 +1,54 @@
+"""How long a user waits: whole processes, in turn, against what a bare `import torch, torchvision` costs.
+
+    python benchmarks/predict.py [--runs 5] [--threads 2]
+
+Prints the median wall time of each command and its ratio to the import, pair by pair from the same round.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PHOTO = Path(__file__).parents[1] / "examples" / "coffee.png"
+BASE = "import torch, torchvision"
+
+
+def wall_seconds(command: list[str], threads: int) -> float:
+    """One whole process."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    hqmd = [sys.executable, "-m", "hqmd_cli"]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {
+            BASE: [sys.executable, "-c", BASE],
+            "hqmd --help": [*hqmd, "--help"],
+            "hqmd predict PHOTO": [*hqmd, "predict", str(PHOTO), "-o", f"{folder}/depth.png", "--device", "cpu"],
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in commands}
+        for turn in range(args.runs + 1):
+            for name, command in commands.items():
+                took = wall_seconds(command, args.threads)
+                if turn:  # the first round only warms the disk cache
+                    seconds[name].append(took)
+    print(f"{platform.processor() or platform.machine()}, {args.threads} threads, Python {platform.python_version()}")
+    for name, took in seconds.items():
+        ratio = statistics.median(t / base for t, base in zip(took, seconds[BASE], strict=True))
+        print(f"{name:30} median {statistics.median(took):6.2f} s, {ratio:5.2f} x the import")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Fixtures shared by all tests: small data in the shapes that users have, and the command line as users run it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import hqmd_cli
+
+PAIR_SIZE = (48, 64)
+TRAIN_NAMES, VAL_NAMES = ["a1", "a2", "a3", "a4"], ["b1", "b2"]
+
+# The header that MATLAB 7.3 puts before the HDF5 data (see shared/tools/make_nyu_mat.py).
+MAT_HEADER = (
+    b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(116) + bytes(8) + b"\x00\x02IM"
+).ljust(512)
+# Slots of each split, 1-based: the first two of test, the first three of train, the first two of val.
+FILLED_SLOTS = (1, 2, 3, 4, 5, 44, 45)
+
+
+def scene(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A floor running away from the camera with one box on it: (H, W, 3) uint8 and (H, W) metres.
+
+    The picture tells the depth (far is dark, the box is red), so that a network can learn something from it; the
+    median lies in 2..4 m, which as 16-bit numbers is plausible in millimetres only.
+    """
+    height, width = size
+    rng = np.random.default_rng(seed)
+    depth_m = np.repeat(np.linspace(4.5, 1.8, height)[:, None], width, axis=1)
+    top, left = rng.integers(height // 4, height // 2), rng.integers(width // 8, width // 2)
+    box = (slice(top, top + height // 3), slice(left, left + width // 4))
+    depth_m[box] = depth_m[top + height // 3, 0]
+    nearness = 255 * (1 - depth_m / 6)
+    image = np.stack([nearness, nearness, 0.6 * nearness], axis=2)
+    image[box] *= (1.0, 0.4, 0.4)
+    image += rng.normal(0, 2, (height, width, 1))
+    return np.clip(np.round(image), 0, 255).astype(np.uint8), depth_m.astype(np.float32)
+
+
+def write_pairs(folder: Path) -> Path:
+    """A folder of six 64 x 48 pairs: rgb/NAME.jpg, depth/NAME.png (16-bit mm, no tag), train.txt and val.txt."""
+    (folder / "rgb").mkdir(parents=True)
+    (folder / "depth").mkdir()
+    for seed, name in enumerate(TRAIN_NAMES + VAL_NAMES):
+        image, depth_m = scene(seed, PAIR_SIZE)
+        Image.fromarray(image).save(folder / "rgb" / f"{name}.jpg", quality=95)
+        Image.fromarray(np.round(depth_m * 1000).astype(np.uint16)).save(folder / "depth" / f"{name}.png")
+    (folder / "train.txt").write_text("\n".join(TRAIN_NAMES) + "\n")
+    (folder / "val.txt").write_text("\n".join(VAL_NAMES) + "\n")
+    return folder
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """write_pairs, for one test to change as it likes."""
+    return write_pairs(tmp_path / "pairs")
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of two steps, with best/ and last/: a real checkpoint of a tiny network."""
+    from hqmd_cli.config import ModelConfig, TrainConfig
+    from hqmd_cli.data import open_training_data
+    from hqmd_cli.training import fit
+
+    folder = tmp_path_factory.mktemp("trained")
+    data = open_training_data(write_pairs(folder / "pairs"), None)
+    model = ModelConfig("mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16)
+    for _ in fit(model, TrainConfig(batch_size=2, epochs=1), *data, folder / "run", backbone_weights="none"):
+        pass
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small photo, 96 x 80."""
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    Image.fromarray(scene(9, (80, 96))[0]).save(path)
+    return path
+
+
+@pytest.fixture
+def hqmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`hqmd("predict", path, ...)` as run_hqmd, but within this process, where torch is imported already."""
+    from hqmd_cli.app import main
+
+    def run(*args: object) -> subprocess.CompletedProcess:
+        monkeypatch.setattr(sys, "argv", ["hqmd", *map(str, args)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        written = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, code, written.out, written.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def nyu_slots() -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What `nyu_mat` holds, by 1-based frame: (480, 640, 3) uint8 RGB, in-filled metres, raw metres (0 = hole)."""
+    slots = {}
+    for frame in FILLED_SLOTS:
+        small, depth_m = scene(frame, (120, 160))
+        image = np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)
+        filled = np.repeat(np.repeat(depth_m, 4, axis=0), 4, axis=1)
+        raw = filled.copy()
+        raw[:40] = raw[:, :20] = 0  # what the Kinect did not see, on two sides so that a mixed-up axis shows
+        slots[frame] = (image, filled, raw)
+    return slots
+
+
+@pytest.fixture(scope="session")
+def nyu_mat(tmp_path_factory: pytest.TempPathFactory, nyu_slots: dict) -> Path:
+    """The official file in small: 1449 slots of which FILLED_SLOTS are written; HDF5 stores no unwritten chunks.
+
+    For reading only: it is shared by the whole run.
+    """
+    path = tmp_path_factory.mktemp("nyu") / "nyu_depth_v2_labeled.mat"
+    with h5py.File(path, "w", userblock_size=len(MAT_HEADER)) as file:
+        options = {"compression": "gzip", "compression_opts": 1}
+        images = file.create_dataset("images", (1449, 3, 640, 480), np.uint8, chunks=(1, 3, 640, 480), **options)
+        depths = file.create_dataset("depths", (1449, 640, 480), np.float32, chunks=(1, 640, 480), **options)
+        raw_depths = file.create_dataset("rawDepths", (1449, 640, 480), np.float32, chunks=(1, 640, 480), **options)
+        for frame, (image, filled, raw) in nyu_slots.items():
+            images[frame - 1] = image.transpose(2, 1, 0)  # MATLAB's axes are reversed
+            depths[frame - 1], raw_depths[frame - 1] = filled.T, raw.T
+    with path.open("r+b") as file:
+        file.write(MAT_HEADER)
+    return path
+
+
+@pytest.fixture
+def run_hqmd() -> Callable[..., subprocess.CompletedProcess]:
+    """`run_hqmd("predict", path, ..., env={...}, cwd=...)` is `python -m hqmd_cli predict ...` in a process of its own.
+
+    One thread, no network, and none of the user's own hqmd settings.
+    """
+
+    def run(*args: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
+        settings = {name: value for name, value in os.environ.items() if not name.startswith(("HQMD_", "HF_"))}
+        # The package under test, also when it is not installed and `cwd` is elsewhere.
+        paths = [str(Path(hqmd_cli.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        settings |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, "-m", "hqmd_cli", *map(str, args)]
+        return subprocess.run(
+            command, env=settings | (env or {}), cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return run

@@ -1,0 +1,139 @@
+"""The metrics of the paper's section 4.2 against numbers worked by hand and a slow reference."""
+
+import math
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from hqmd_cli.metrics import METRICS, Depths
+
+PRED = np.array([2.0, 2.0, 2.0, 10.0, 8.0])
+DEPTH = np.array([1.0, 2.0, 4.0, 8.0, 5.0])  # d/g = 2, 1, 1/2, 1.25, 1.6
+
+BY_HAND = {
+    "AbsRel": (1 + 0 + 0.5 + 0.25 + 0.6) / 5,
+    "log10": (math.log10(2) + 0 + math.log10(2) + math.log10(1.25) + math.log10(1.6)) / 5,
+    "RMSE": math.sqrt((1 + 0 + 4 + 4 + 9) / 5),
+    "RMSElog": math.sqrt((2 * math.log(2) ** 2 + 0 + math.log(1.25) ** 2 + math.log(1.6) ** 2) / 5),
+    "delta1": 1 / 5,  # 1.25 is not below 1.25
+    "delta2": 2 / 5,  # below 1.5625
+    "delta3": 3 / 5,  # below 1.953125
+    "bias": 1.25,  # the middle of 1/2, 1, 1.25, 1.6, 2
+}
+
+
+def reference_delta(power: int) -> Callable[[list[float], list[float]], float]:
+    def share(pred: list[float], depth: list[float]) -> float:
+        return sum(max(d / g, g / d) < 1.25**power for d, g in zip(pred, depth, strict=True)) / len(depth)
+
+    return share
+
+
+def reference_mean(error: Callable[[float, float], float]) -> Callable[[list[float], list[float]], float]:
+    def mean(pred: list[float], depth: list[float]) -> float:
+        return math.fsum(error(d, g) for d, g in zip(pred, depth, strict=True)) / len(depth)
+
+    return mean
+
+
+REFERENCE = {
+    "AbsRel": reference_mean(lambda d, g: abs(d - g) / g),
+    "log10": reference_mean(lambda d, g: abs(math.log10(d) - math.log10(g))),
+    "RMSE": lambda pred, depth: math.sqrt(reference_mean(lambda d, g: (d - g) ** 2)(pred, depth)),
+    "RMSElog": lambda pred, depth: math.sqrt(
+        reference_mean(lambda d, g: (math.log(d) - math.log(g)) ** 2)(pred, depth)
+    ),
+    "delta1": reference_delta(1),
+    "delta2": reference_delta(2),
+    "delta3": reference_delta(3),
+    "bias": lambda pred, depth: statistics.median(d / g for d, g in zip(pred, depth, strict=True)),
+}
+
+
+def random_pair(seed: int, count: int = 401) -> tuple[Depths, Depths]:
+    """A prediction about 30 % off and its truth in 0.5..10 m."""
+    generator = np.random.default_rng(seed)
+    depth = generator.uniform(0.5, 10, count)
+    return depth * np.exp(0.3 * generator.standard_normal(count)), depth
+
+
+def test_every_metric_is_tested() -> None:
+    assert list(METRICS) == list(BY_HAND) == list(REFERENCE)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_worked_by_hand(name: str) -> None:
+    assert METRICS[name].compute(PRED, DEPTH) == pytest.approx(BY_HAND[name], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("count", [1, 2, 400, 401])  # an even count has two middle values
+def test_agrees_with_a_slow_reference(name: str, count: int) -> None:
+    pred, depth = random_pair(seed=count, count=count)
+    slow = REFERENCE[name](pred.tolist(), depth.tolist())
+    assert METRICS[name].compute(pred, depth) == pytest.approx(slow, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_perfect_prediction(name: str) -> None:
+    _, depth = random_pair(seed=0)
+    perfect = {"↓": 0.0, "↑": 1.0, "→1": 1.0}[METRICS[name].arrow]
+    assert METRICS[name].compute(depth.copy(), depth) == perfect
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_result_is_a_plain_float(name: str) -> None:
+    assert type(METRICS[name].compute(PRED.astype(np.float32), DEPTH.astype(np.float32))) is float
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_common_scale(name: str) -> None:
+    """Only RMSE is in metres; 4 is a power of two, so the ratios stay exact."""
+    pred, depth = random_pair(seed=1)
+    before, after = METRICS[name].compute(pred, depth), METRICS[name].compute(4 * pred, 4 * depth)
+    assert after == pytest.approx(4 * before if name == "RMSE" else before, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_order_of_pixels_does_not_matter(name: str) -> None:
+    pred, depth = random_pair(seed=2)
+    assert METRICS[name].compute(pred[::-1], depth[::-1]) == pytest.approx(
+        METRICS[name].compute(pred, depth), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", ["log10", "RMSE", "RMSElog", "delta1", "delta2", "delta3"])
+def test_prediction_and_truth_may_change_places(name: str) -> None:
+    pred, depth = random_pair(seed=3)
+    assert METRICS[name].compute(depth, pred) == pytest.approx(METRICS[name].compute(pred, depth), abs=1e-12)
+
+
+def test_abs_rel_divides_by_the_truth() -> None:
+    pred, depth = np.array([1.0]), np.array([4.0])
+    assert METRICS["AbsRel"].compute(pred, depth) == 0.75
+    assert METRICS["AbsRel"].compute(depth, pred) == 3
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.3])
+def test_bias_is_the_scale_of_a_scaled_truth(scale: float) -> None:
+    _, depth = random_pair(seed=4)
+    assert METRICS["bias"].compute(scale * depth, depth) == pytest.approx(scale, abs=1e-12)
+
+
+@pytest.mark.parametrize(("ratio", "passed"), [(1.249, "111"), (1.25, "011"), (1.5625, "001"), (1.953125, "000")])
+@pytest.mark.parametrize("too_near", [False, True])
+def test_delta_thresholds_are_exclusive_both_ways(ratio: float, passed: str, too_near: bool) -> None:
+    pair = np.array([ratio * 2]), np.array([2.0])
+    pred, depth = reversed(pair) if too_near else pair
+    assert "".join(f"{METRICS[f'delta{power}'].compute(pred, depth):.0f}" for power in (1, 2, 3)) == passed
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_better_prediction_is_less_bad(name: str) -> None:
+    _, depth = random_pair(seed=5)
+    worse, better = (METRICS[name].badness(METRICS[name].compute(s * depth, depth)) for s in (2.1, 1.001))
+    assert better < worse
+    too_near = METRICS[name].badness(METRICS[name].compute(0.45 * depth, depth))
+    assert better < too_near

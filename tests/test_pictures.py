@@ -1,0 +1,124 @@
+"""Depth maps as pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hqmd_cli.images import write_figure
+from hqmd_cli.outputs import write_color
+from hqmd_cli.pictures import MATPLOTLIB_COLORMAP, NO_DEPTH_GREY, GridRow, colorize, comparison_grid
+
+TO_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+
+def test_near_is_brighter_than_far() -> None:
+    """All along the range, so that a print in grey still tells the order; no step may go the other way."""
+    rgb = colorize(np.linspace(1, 5, 256)[None], 1, 5)
+    assert rgb.shape == (1, 256, 3) and rgb.dtype == np.uint8
+    luminance = rgb[0] @ TO_LUMINANCE
+    assert (np.diff(luminance) <= 0.5).all()  # rounding of the colours to 8 bits
+    assert luminance[0] > 200 and luminance[-1] < 20
+
+
+def test_red_comes_first() -> None:
+    """The middle of magma is a purple red; with the channels in OpenCV's order it would be blue."""
+    red, green, blue = colorize(np.array([[2.0]]), 1, 3)[0, 0].astype(int)
+    assert red > blue > green
+
+
+def test_the_same_colours_in_predict_and_compare() -> None:
+    """OpenCV's table and matplotlib's are one map."""
+    import matplotlib
+
+    depth_m = np.linspace(1, 5, 64)[None]
+    theirs = matplotlib.colormaps[MATPLOTLIB_COLORMAP]((depth_m - 1) / 4)[..., :3] * 255
+    assert np.abs(colorize(depth_m, 1, 5) - theirs).max() < 6
+
+
+def test_the_range_is_the_caller_s() -> None:
+    """What lies outside is shown as its end, and one range makes two pictures comparable."""
+    rgb = colorize(np.array([[0.5, 1, 3, 9]]), 1, 3)[0]
+    assert rgb[0].tolist() == rgb[1].tolist() and rgb[2].tolist() == rgb[3].tolist()
+    assert rgb[0].tolist() != rgb[2].tolist()
+    assert colorize(np.array([[2.0, 9]]), 1, 3)[0, 0].tolist() == colorize(np.array([[2.0, 3]]), 1, 3)[0, 0].tolist()
+
+
+@pytest.mark.parametrize("none", [0, -1, np.nan, np.inf, -np.inf])
+def test_no_depth_is_grey(none: float) -> None:
+    with np.errstate(all="raise"):
+        rgb = colorize(np.array([[1, none, 3]], np.float32), 1, 3)
+    assert rgb[0, 1].tolist() == [NO_DEPTH_GREY] * 3
+    assert rgb[0, 0].tolist() != [NO_DEPTH_GREY] * 3 != rgb[0, 2].tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_constant_map(dtype: type, tmp_path: Path) -> None:
+    """No range at all: one colour, and no division by zero."""
+    flat = np.full((4, 6), 2, dtype)
+    with np.errstate(all="raise"):
+        rgb = colorize(flat, 2, 2)
+        write_color(tmp_path / "flat.png", flat)
+    assert rgb.shape == (4, 6, 3) and len(np.unique(rgb.reshape(-1, 3), axis=0)) == 1
+
+
+def test_the_picture_s_own_range(tmp_path: Path) -> None:
+    """What predict writes uses all colours, however near the nearest and far the farthest pixel are."""
+    depth_m = np.linspace(2, 2.5, 256, dtype=np.float32)[None]
+    write_color(tmp_path / "x.png", depth_m)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.png")), colorize(depth_m, 2, 2.5))
+
+
+def rows() -> list[GridRow]:
+    """Two photos of different range, one of them with holes in its truth; the second model is far off."""
+    image = np.full((24, 32, 3), 90, np.uint8)
+    near = np.tile(np.linspace(1, 2, 32, dtype=np.float32), (24, 1))
+    far = np.tile(np.linspace(3, 6, 32, dtype=np.float32), (24, 1))
+    holed = near.copy()
+    holed[:8] = 0
+    return [GridRow("a", image, [holed, near, near * 9]), GridRow("b", image, [far, far, far * 9])]
+
+
+def test_grid_has_one_range_for_all() -> None:
+    """That of the ground truths: a model's own would hide that it is off."""
+    figure = comparison_grid(rows(), ["ours", "theirs"], "two of two")
+    cells = [axes for axes in figure.axes if axes.images]
+    assert len(cells) == 2 * 4
+    maps = [cell.images[0] for cell in cells if cell.images[0].get_array().ndim == 2]
+    assert len(maps) == 2 * 3
+    assert {(shown.norm.vmin, shown.norm.vmax) for shown in maps} == {(1, 6)}
+    assert {shown.get_cmap().name for shown in maps} == {MATPLOTLIB_COLORMAP}
+
+
+def test_grid_is_labelled() -> None:
+    figure = comparison_grid(rows(), ["ours", "theirs"], "two of two")
+    cells = [axes for axes in figure.axes if axes.images]
+    assert [cell.get_title() for cell in cells[:4]] == ["photo", "ground truth", "ours", "theirs"]
+    assert [cells[0].get_ylabel(), cells[4].get_ylabel()] == ["a", "b"]
+    assert any(axes.get_ylabel() == "metres" for axes in figure.axes)
+    assert figure.get_supxlabel() == "two of two"
+
+
+def test_grid_leaves_holes_out() -> None:
+    figure = comparison_grid(rows()[:1], ["ours", "theirs"], "")
+    truth = [axes for axes in figure.axes if axes.images][1].images[0].get_array()
+    assert np.ma.getmaskarray(np.ma.masked_invalid(truth))[:8].all()
+    assert not np.ma.getmaskarray(np.ma.masked_invalid(truth))[8:].any()
+
+
+@pytest.mark.parametrize("titles", [[], ["ours"], ["ours", "theirs"]])
+def test_grid_as_a_file(tmp_path: Path, titles: list[str]) -> None:
+    """Any number of models; without one it is photos and truths."""
+    cut = [GridRow(row.name, row.image, row.depths_m[: len(titles) + 1]) for row in rows()]
+    write_figure(tmp_path / "grid.png", comparison_grid(cut, titles, "caption"))
+    picture = np.asarray(Image.open(tmp_path / "grid.png").convert("RGB"))
+    assert picture.shape[1] > 250 * (len(titles) + 1)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100  # something was drawn
+
+
+def test_grid_of_a_photo_without_any_depth() -> None:
+    """A Kinect may have seen nothing; the others still give the range, and nothing at all is still no crash."""
+    row = GridRow("blind", np.zeros((24, 32, 3), np.uint8), [np.zeros((24, 32)), np.full((24, 32), 2.0)])
+    comparison_grid([row, GridRow("a", row.image, [np.full((24, 32), 3.0)] * 2)], ["ours"], "")
+    comparison_grid([row], ["ours"], "")

@@ -1,0 +1,84 @@
+"""The README's shell lines are run, and what it says of the code holds."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data import nyu
+from hqmd_cli.hub import DEFAULT_MODEL, bundled_models
+from hqmd_cli.protocol import PROTOCOLS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+HQMD_LINES = [line for line in LINES if line.startswith("hqmd ")]
+# What keeps a training line of the README short: the same code on a network that fits into a test.
+SHORT = "--backbone mobilenetv3_small_050 --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0".split()
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
+    """A folder that has what the README's lines name."""
+    desk = tmp_path / "desk"
+    (desk / "photos").mkdir(parents=True)
+    (desk / "runs").mkdir()
+    (desk / "photo.jpg").write_bytes(photo.read_bytes())
+    (desk / "photos" / "one.png").write_bytes(photo.read_bytes())
+    for name, target in {
+        "nyu_depth_v2_labeled.mat": nyu_mat,
+        "pairs": pairs,
+        "weights": ROOT / "weights",
+        "examples": ROOT / "examples",
+        "runs/mine": trained_run,
+    }.items():
+        (desk / name).symlink_to(target)
+    filled = {"train": [3, 4, 5], "val": [44, 45], "test": [1, 2]}  # conftest.FILLED_SLOTS
+    monkeypatch.setattr(nyu, "official_splits", lambda: filled)
+    monkeypatch.chdir(desk)
+    return desk
+
+
+def test_every_shell_line_is_a_known_one():
+    assert [line for line in LINES if not line.startswith(("hqmd ", "pip install "))] == []
+    assert len(HQMD_LINES) >= 7
+
+
+@pytest.mark.parametrize("line", [line for line in HQMD_LINES if " train " not in line])
+def test_lines_run(line, desk, hqmd):
+    result = hqmd(*shlex.split(line)[1:])
+    assert result.returncode == 0, result.stderr
+    written = re.findall(r"(?:-o|--picture) (\S+)", line)
+    assert all((desk / name).exists() for name in written)
+
+
+def test_the_training_lines_run_one_after_the_other(desk, hqmd):
+    (desk / "runs" / "mine").unlink()
+    for line in (line for line in HQMD_LINES if " train " in line):
+        result = hqmd(*shlex.split(line)[1:], *SHORT)
+        assert result.returncode == 0, result.stderr
+        assert (desk / re.search(r"-o (\S+)", line)[1] / "best" / "config.json").is_file()
+
+
+def test_the_two_first_commands_are_what_ci_installs_and_runs():
+    first, second = (line for line in LINES if line.startswith("pip install "))
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert "pip install ." in first and "hqmd predict examples/" in first
+    assert second == "pip install '.[dev]' && pytest"
+    assert "pip install -q '.[dev]'" in ci and re.search(r"^pytest$", ci, re.MULTILINE)
+
+
+def test_the_first_command_writes_a_depth_map(desk, hqmd):
+    first = next(line for line in LINES if line.startswith("pip install "))
+    _, command = first.split(" && ")
+    assert hqmd(*shlex.split(command)[1:]).returncode == 0
+    assert (desk / "depth.png").is_file()
+
+
+def test_names_and_numbers_of_the_prose_are_the_codes():
+    paper, training = ModelConfig(), TrainConfig()
+    assert (paper.backbone, paper.size, training.batch_size, training.lr) == ("resnet50", (289, 385), 8, 1e-4)
+    assert all(f"| `{name}` |" in README for name in PROTOCOLS)
+    assert DEFAULT_MODEL in bundled_models() and all(name in README for name in bundled_models())
