@@ -8,7 +8,7 @@ from hqmd_cli.errors import HqmdError
 DEFAULT_MODEL = "hqmd-first"
 CONFIG_FILE = "config.json"  # what makes a folder a checkpoint
 HUB_FILES = [CONFIG_FILE, "model.safetensors", "README.md"]
-HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 
 def bundled_models() -> dict[str, Path]:
@@ -35,7 +35,8 @@ def find_checkpoint(name: str) -> Path:
         raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint")
     if match := HUB_NAME.fullmatch(name):
         return download(match["repo"], match["revision"])
-    raise HqmdError(f"no model {name!r}: pass a checkpoint folder, org/name[@revision], or one of {', '.join(bundled)}")
+    choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *bundled]
+    raise HqmdError(f"no model {name!r}; there are: {', '.join(choices)}")
 
 
 def download(repo: str, revision: str | None) -> Path:

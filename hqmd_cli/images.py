@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from hqmd_cli.errors import HqmdError
 
@@ -20,6 +20,17 @@ DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})
 
 MILLIMETRES_PER_METRE = 1000
 LARGEST_MM = 65535  # of a 16-bit PNG
+# EXIF orientation -> how to turn the stored picture upright. Not ImageOps.exif_transpose: that writes the other
+# tags anew, and fails on the nonsense that cameras and editors leave in them.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 UNIT_TAG = "depth_units_per_metre"  # the PNG text chunk that says what a depth PNG's numbers mean
 
 
@@ -35,10 +46,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise HqmdError(f"{path}: a folder, not a photo")
     try:
         with Image.open(path) as picture:
-            return to_rgb(ImageOps.exif_transpose(picture))
+            picture.load()  # a TIFF is turned by this, and its tag taken away
+            turn = UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+            return to_rgb(picture if turn is None else picture.transpose(turn))
     except UnidentifiedImageError as error:
         raise HqmdError(f"{path}: not a picture that can be read") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged files make Pillow raise all sorts
         raise HqmdError(f"{path}: cannot be read: {error}") from error
 
 
@@ -61,8 +74,11 @@ def read_depth_values(path: Path) -> NDArray[np.number]:
         else:
             with Image.open(path) as picture:
                 values = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # damaged files make numpy and Pillow raise all sorts
         raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
+    if not isinstance(values, np.ndarray):  # np.load of several arrays
+        values.close()
+        raise HqmdError(f"{path}: holds several arrays (.npz), a depth map is one")
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.number):
         raise HqmdError(f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}")
     return values
@@ -75,7 +91,7 @@ def depth_unit_tag(path: Path) -> float | None:
     try:
         with Image.open(path) as picture:
             return float(picture.info[UNIT_TAG]) if UNIT_TAG in picture.info else None
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # damaged files make Pillow raise all sorts
         raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
 
 
@@ -84,7 +100,8 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
 
     Raises HqmdError for depth beyond 65.535 m, which 16 bits of millimetres cannot hold.
     """
-    millimetres = np.where(np.isfinite(depth_m), np.round(depth_m * MILLIMETRES_PER_METRE), 0)
+    known = np.isfinite(depth_m) & (depth_m > 0)
+    millimetres = np.where(known, np.round(depth_m * MILLIMETRES_PER_METRE), 0)
     if (farthest := millimetres.max(initial=0)) > LARGEST_MM:
         raise HqmdError(
             f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
@@ -109,7 +126,7 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
 def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
     """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix."""
     picture_format = Image.registered_extensions().get(path.suffix.lower())
-    if picture_format is None:
+    if picture_format not in Image.SAVE:  # filled by registered_extensions; some formats are for reading only
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
     write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format))
 
@@ -158,7 +175,11 @@ def find_photos(source: Path) -> Iterator[tuple[Path, Path]]:
     if not source.is_dir():
         yield source, Path(source.name)
         return
-    photos = [p for p in sorted(source.rglob("*")) if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".")]
+    photos = [
+        path
+        for path in sorted(source.rglob("*"))
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    ]
     if not photos:
         raise HqmdError(f"{source}: no photos in this folder ({', '.join(sorted(PHOTO_SUFFIXES))})")
     for photo in photos:

@@ -44,7 +44,7 @@ def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str
     from matplotlib.figure import Figure
 
     known = np.concatenate([row.depths_m[0][row.depths_m[0] > 0] for row in rows])
-    near_m, far_m = float(known.min()), float(known.max())
+    near_m, far_m = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     columns = len(titles) + 2
     height, width = rows[0].image.shape[:2]
     figure = Figure(figsize=(2.4 * columns, 2.4 * height / width * len(rows) + 0.9), layout="constrained", dpi=120)

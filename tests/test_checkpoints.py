@@ -170,7 +170,7 @@ def replace_by_folder(path: Path) -> None:
         (Path.unlink, "cannot be read"),
         (replace_by_folder, "cannot be read"),
     ],
-    ids="missing extra misshapen flattened none truncated empty pointer absent folder".split(),
+    ids=["missing", "extra", "misshapen", "flattened", "none", "truncated", "empty", "pointer", "absent", "folder"],
 )
 def test_damaged_weights(spoil: Callable[[Path], None], complaint: str, checkpoint: Path) -> None:
     path = checkpoint / "model.safetensors"

@@ -370,8 +370,8 @@ def test_unit_unclear(tmp_path: Path, median: int, why: str) -> None:
 
 
 def test_street_is_never_found(tmp_path: Path) -> None:
-    """KITTI's own: a median that could be a room, but far pixels that could not."""
-    depth_m = np.full((60, 80), 5.0)
+    """KITTI's own: the median of 12 m would be 3 m in millimetres, but the far end is further than any room."""
+    depth_m = np.full((60, 80), 12.0)
     depth_m[:20] = 60
     write_depth(tmp_path / "street.png", np.round(depth_m * 256).astype(np.uint16))
     with pytest.raises(HqmdError, match="--depth-scale 256"):

@@ -161,7 +161,7 @@ def test_what_the_hub_does_not_have(online, name: str, complaint: str) -> None:
 
 def test_a_mistyped_path_is_refused_by_name(online) -> None:
     what, complaint = online[0]["./runs"]
-    assert what == "refused" and complaint.startswith("./runs: ")
+    assert what == "refused" and complaint.startswith("no model './runs'")
 
 
 @pytest.mark.parametrize("settings", [{}, {"HF_HUB_OFFLINE": "1"}], ids=["server gone", "HF_HUB_OFFLINE"])
@@ -175,3 +175,38 @@ def test_without_the_hub(online, settings: dict[str, str]) -> None:
         "refused",
         "org/other: no such folder here, and the Hugging Face hub cannot be reached",
     )
+
+
+PRETRAINED = """
+import sys
+from pathlib import Path
+import timm, torch
+from safetensors.torch import load_file
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.models import build_model
+network = build_model(ModelConfig("mobilenetv3_small_050", size=(32, 32), output_stride=32), "default")
+there = load_file(sys.argv[1])
+ours = network.backbone.net.state_dict()
+print(len(ours), all(torch.equal(tensor, there[name]) for name, tensor in ours.items()))
+"""
+
+
+def test_a_pretrained_backbone_comes_from_the_hub(tmp_path: Path) -> None:
+    """The default of `hqmd train`: every tensor of the backbone is the hub's."""
+    import timm
+    from safetensors.torch import save_file
+
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    model = timm.create_model("mobilenetv3_small_050")
+    save_file(model.state_dict(), repo / "model.safetensors")
+    (repo / "config.json").write_text(json.dumps({"architecture": "mobilenetv3_small_050"}))
+    with HubServer({(timm.get_pretrained_cfg("mobilenetv3_small_050").hf_hub_id, "main"): repo}) as server:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        env |= {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+        env |= {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", PRETRAINED, str(repo / "model.safetensors")]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    tensors, equal = done.stdout.split()
+    assert int(tensors) > 100 and equal == "True"

@@ -264,7 +264,7 @@ def npy(values: np.ndarray) -> bytes:
         ("cut.npy", npy(np.ones((40, 40)))[:-100]),
         ("several.npy", npz()),  # np.savez, renamed
         ("zip.npy", b"PK\x03\x04rubbish"),
-        ("objects.npy", npy(np.array([[{}]], dtype=object))),  # a pickle could run anything
+        ("objects.npy", npy(np.array([[{}]], dtype=object))),
         ("words.npy", npy(np.array([["a"]]))),
         ("mask.npy", npy(np.ones((4, 4), bool))),
         ("batch.npy", npy(np.ones((1, 4, 4)))),
@@ -275,6 +275,23 @@ def test_no_depth_map(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HqmdError, match=rf"{tmp_path}/{name}: "):
         images.read_depth_values(tmp_path / name)
+
+
+class Trap:
+    """Runs code of its own when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_reading_a_depth_map_runs_no_code(tmp_path: Path) -> None:
+    (tmp_path / "trap.npy").write_bytes(npy(np.array([[Trap(tmp_path / "sprung")]], dtype=object)))
+    with pytest.raises(HqmdError, match=r"trap\.npy: "):
+        images.read_depth_values(tmp_path / "trap.npy")
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_a_colour_picture_is_no_depth_map(tmp_path: Path) -> None:

@@ -159,6 +159,20 @@ def test_baseline_plus_enlarges_sixteen_channels() -> None:
     assert network.decoder.logits.kernel_size == (1, 1)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_context_is_enlarged_and_joined_to_the_narrowed_low_features(decoder: str) -> None:
+    fusion = build(small(decoder=decoder)).decoder.fusion
+    seen: list[Tensor] = []
+    fusion.fuse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    low, context = torch.randn(1, 24, 16, 24), torch.randn(1, ASPP_CHANNELS, 4, 6)
+    with torch.no_grad():
+        fusion(low, context)
+        narrow = fusion.narrow(low)
+    assert narrow.shape[1] == LOW_CHANNELS
+    enlarged = F.interpolate(context, size=(16, 24), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(seen[0], torch.cat([narrow, enlarged], dim=1))
+
+
 def test_baseline_is_its_quarter_enlarged() -> None:
     """And turned into metres only then."""
     network = build(small(decoder="baseline"))
@@ -327,6 +341,20 @@ def test_unknown_backbone() -> None:
 def test_a_stride_that_the_backbone_does_not_have() -> None:
     with pytest.raises(HqmdError, match="vgg11"):
         build_model(small("vgg11", output_stride=8))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size"),
+    [
+        ("swin_tiny_patch4_window7_224", (224, 224)),  # features (B, H, W, C)
+        ("swin_tiny_patch4_window7_224", (289, 385)),  # made for 224 x 224 only
+        ("hrnet_w18_small", (289, 385)),  # sides must be multiples of 32
+    ],
+)
+def test_a_backbone_that_cannot_do_the_size_or_layout(backbone: str, size: tuple[int, int]) -> None:
+    """Refused when it is built, not by a shape error in the middle of a forward pass."""
+    with pytest.raises(HqmdError, match=backbone):
+        build_model(small(backbone, size=size, output_stride=32))
 
 
 @pytest.mark.parametrize(

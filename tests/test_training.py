@@ -12,9 +12,9 @@ from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.losses import LOSSES
+from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import DECODERS
-from hqmd_cli.training import EpochReport, StepReport, fit, lr_factor
+from hqmd_cli.training import EpochReport, Run, StepReport, batches, fit, lr_factor, train_step
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
@@ -107,6 +107,20 @@ def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
     assert all(torch.equal(one[name], more[name]) for name in one)  # batch norm statistics, too
 
 
+def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
+    """Averaged weights with the latest statistics are a network that nobody trained."""
+    carried = Run(MODEL, replace(TRAIN, ema_decay=0.9), "none", CPU, total_steps=2)
+    batch = next(iter(batches(open_training_data(pairs, None)[0], MODEL, TRAIN, epoch=0, done=0, workers=0)))
+    trajectory = []
+    for _ in range(2):
+        train_step(carried, batch, build_loss("full"), CPU)
+        trajectory.append({name: tensor.clone() for name, tensor in carried.network.state_dict().items()})
+    averaged = carried.judged.state_dict()
+    for name in ("aspp.project.1.running_mean", "aspp.project.1.weight", "backbone.net.bn1.running_var"):
+        expected = 0.9 * trajectory[0][name] + 0.1 * trajectory[1][name]  # the first step starts the average
+        torch.testing.assert_close(averaged[name], expected)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(pairs, tmp_path):
     with pytest.raises(HqmdError, match="step"):
         run(pairs, tmp_path, train=replace(TRAIN, lr=1e30, epochs=5, optimizer="adam"))
@@ -160,7 +174,6 @@ def test_an_all_hole_picture_in_a_batch_does_not_count_but_an_all_hole_batch_is_
 @pytest.mark.slow
 def test_one_batch_is_overfitted_to_five_centimetres(pairs, tmp_path):
     """Issue: overfitting one batch of 4 goes below 0.05 m mean error."""
-    from hqmd_cli.losses import build_loss
     from hqmd_cli.models import build_model
     from hqmd_cli.transforms import Augmentation, TrainTransform
 

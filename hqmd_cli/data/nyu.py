@@ -92,6 +92,7 @@ class NyuMat:
     def open(self) -> h5py.File:
         """The HDF5 file of this process: a handle inherited by a fork would share its position."""
         if self._file is None or self._process != os.getpid():
+            self._file = None  # first: HDF5 opens a file that is open already on the descriptor it has
             try:
                 self._file, self._process = h5py.File(self.path, "r"), os.getpid()
             except OSError as error:

@@ -58,10 +58,7 @@ class PairFolder(Pairs):
             files_by_name(path / "rgb", PHOTO_SUFFIXES),
             files_by_name(path / "depth", DEPTH_SUFFIXES),
         )
-        if split == WHOLE:
-            names = sorted(photos.keys() | depths.keys())
-        else:
-            names = (path / f"{split}.txt").read_text(encoding="utf-8").split()
+        names = sorted(photos.keys() | depths.keys()) if split == WHOLE else read_names(path / f"{split}.txt")
         for found, kind in ((photos, "rgb"), (depths, "depth")):
             if missing := [name for name in names if name not in found]:
                 raise HqmdError(
@@ -78,7 +75,7 @@ class PairList(Pairs):
     @staticmethod
     def splits(path: Path) -> list[str]:
         """What stands in the column `split`, if there is one."""
-        return [*sorted({row["split"] for row in read_list(path) if "split" in row}), WHOLE]
+        return [*sorted({row["split"] for row in read_list(path) if row.get("split")} - {WHOLE}), WHOLE]
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
@@ -89,10 +86,19 @@ class PairList(Pairs):
         super().__init__(path, split, pairs, depth_scale)
 
 
+def read_names(path: Path) -> list[str]:
+    """The names of a split file, one a line. Raises HqmdError when it is no text."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise HqmdError(f"{path}: not a readable list of names: {error}") from error
+    return [name for line in lines if (name := line.strip())]
+
+
 def read_list(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV list. Raises HqmdError when it has not the columns."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
         raise HqmdError(f"{path}: not a readable CSV list: {error}") from error

@@ -13,6 +13,7 @@ from hqmd_cli.images import depth_unit_tag, read_depth_values
 
 # Units of a file that are one metre, and who writes so.
 CONVENTIONS = {1.0: "metres", 1000.0: "millimetres", 256.0: "KITTI's 1/256 m", 5000.0: "TUM's 1/5000 m"}
+FOUND = (1.0, 1000.0)  # the others are rare, and their rooms are close-ups or courtyards in millimetres: to be stated
 PLAUSIBLE_MEDIAN_M = (1.0, 6.0)  # a scene a camera stands in
 PLAUSIBLE_FAR_M = 12.0  # beyond the reach of the indoor sensors; street data has to be stated
 LOOKED_AT = 24  # files, evenly spaced
@@ -43,7 +44,7 @@ def find_depth_scale(files: Sequence[Path], stated: float | None) -> tuple[float
     median, far = float(np.median(pooled)), float(np.percentile(pooled, 99))
     low, high = PLAUSIBLE_MEDIAN_M
     fitting = [s for s in CONVENTIONS if low <= median / s <= high and far / s <= PLAUSIBLE_FAR_M]
-    if len(fitting) != 1:
+    if len(fitting) != 1 or fitting[0] not in FOUND:
         readings = ", ".join(f"{median / s:.3g} m as {name} (--depth-scale {s:g})" for s, name in CONVENTIONS.items())
         raise HqmdError(
             f"{looked_at[0].parent}: the depth unit is unclear: the median {median:g} is {readings}; state it"
