@@ -68,6 +68,8 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["step"],
             values["figures"],
         )
+    except HqmdError as error:  # a setting that is unknown or cannot be
+        raise HqmdError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
 

@@ -23,6 +23,9 @@ class Config:
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         if unknown := sorted(set(values) - known):
             raise HqmdError(f"unknown {cls.__name__} setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        for field in fields(cls):  # type: ignore[arg-type]
+            if field.name in values and not fits(values[field.name], field.default):
+                raise HqmdError(f"{field.name} cannot be {values[field.name]!r}")
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -33,6 +36,17 @@ class Config:
         """Refuse a nonsensical setting."""
         if not holds:
             raise HqmdError(complaint)
+
+
+def fits(value: Any, default: Any) -> bool:
+    """Whether a value from JSON or TOML is of its default's kind; None is that of a whole number left out."""
+    if isinstance(default, tuple):
+        return isinstance(value, (list, tuple)) and all(fits(entry, default[0]) for entry in value)
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if default is None:
+        return value is None or isinstance(value, int)
+    return isinstance(value, (int, float) if isinstance(default, float) else type(default))
 
 
 @dataclass(frozen=True)

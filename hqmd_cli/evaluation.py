@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.data.sample import Dataset, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.metrics import METRICS
 from hqmd_cli.protocol import Protocol
@@ -21,6 +21,7 @@ class Result:
 
     protocol: Protocol
     data: str
+    ground_truth: GroundTruth
     names: list[str]  # pictures, in order
     per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,)
 
@@ -29,11 +30,16 @@ class Result:
         """Mean over pictures."""
         return {name: float(values.mean()) for name, values in self.per_picture.items()}
 
+    @property
+    def recipe(self) -> str:
+        """What was measured, in words."""
+        return self.protocol.recipe(self.ground_truth)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "protocol": self.protocol.name,
-            "recipe": self.protocol.recipe,
+            "recipe": self.recipe,
             "data": self.data,
             "n": len(self.names),
             "metrics": self.metrics,
@@ -50,8 +56,13 @@ def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
 
 def score_each(predict: Predict, dataset: Dataset, protocol: Protocol) -> Iterator[tuple[str, dict[str, float]]]:
     """Name and metrics of one picture after the other, for callers that show progress."""
-    if protocol.ground_truth == "raw" and dataset.ground_truth != "raw":
-        raise HqmdError(f"protocol {protocol.name} needs raw ground truth, {dataset.description} has not")
+    # Depth that came as files may be either, which its caption says; only as raw, which is easier, it never passes.
+    accepted = {"raw": ("raw",), "filled": ("filled", "as given")}[protocol.ground_truth]
+    if dataset.ground_truth not in accepted:
+        raise HqmdError(
+            f"protocol {protocol.name} needs {protocol.ground_truth} ground truth, that of {dataset.description} is "
+            f"{dataset.ground_truth}"
+        )
     for index in range(len(dataset)):
         sample = dataset[index]
         yield sample.name, score(predict(sample.image), sample, protocol)
@@ -61,7 +72,7 @@ def collect(scores: Iterable[tuple[str, dict[str, float]]], dataset: Dataset, pr
     """Gather score_each's rows."""
     names, rows = zip(*scores, strict=True)
     per_picture = {metric: np.array([row[metric] for row in rows]) for metric in METRICS}
-    return Result(protocol, dataset.description, list(names), per_picture)
+    return Result(protocol, dataset.description, dataset.ground_truth, list(names), per_picture)
 
 
 def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol) -> dict[str, float]:

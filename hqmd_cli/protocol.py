@@ -17,10 +17,11 @@ class Protocol:
     depth_range_m: tuple[float, float] | None  # truth outside is not scored, predictions are clipped into it
     source: str
 
-    @property
-    def recipe(self) -> str:
-        """The protocol in words, for the line under a table."""
-        parts = [f"{self.ground_truth} ground truth"]
+    def recipe(self, ground_truth: str) -> str:
+        """The protocol in words, for the line under a table; `ground_truth` is what the data really offered."""
+        parts = [
+            f"{ground_truth} ground truth" if ground_truth == self.ground_truth else f"ground truth {ground_truth}"
+        ]
         if self.crop:
             top, bottom, left, right = self.crop
             parts.append(f"crop [{top}:{bottom}, {left}:{right}]")

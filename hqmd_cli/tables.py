@@ -20,7 +20,7 @@ Results = Mapping[str, Result]  # model -> figures, all on one dataset under one
 def caption(results: Results) -> str:
     """What stands under every table: protocol, recipe, data, number of pictures."""
     result = next(iter(results.values()))
-    return f"protocol {result.protocol.name}: {result.protocol.recipe}; {result.data}, n = {len(result.names)}"
+    return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}"
 
 
 def heads() -> list[str]:
@@ -105,7 +105,7 @@ def as_csv(results: Results) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", *METRICS, "n", "protocol", "recipe", "data"])
     for model, result in results.items():
-        about = [len(result.names), result.protocol.name, result.protocol.recipe, result.data]
+        about = [len(result.names), result.protocol.name, result.recipe, result.data]
         writer.writerow([model, *result.metrics.values(), *about])
     return text.getvalue()
 

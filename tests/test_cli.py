@@ -100,7 +100,7 @@ def test_evaluate_prints_the_protocol_and_json(hqmd, checkpoint, pairs):
     arguments = ["evaluate", "--data", pairs, "--split", "val", "--model", checkpoint]
     table = hqmd(*arguments)
     assert table.returncode == 0, table.stderr
-    for word in ("AbsRel", "RMSE", "bias", "protocol hqmd: filled ground truth, whole picture", "n = 2"):
+    for word in ("AbsRel", "RMSE", "bias", "protocol hqmd: ground truth as given, whole picture", "n = 2"):
         assert word in " ".join(table.stdout.split())
     (row,) = json.loads(hqmd(*arguments, "--json").stdout)
     assert row["n"] == 2 and row["protocol"] == "hqmd"
@@ -158,7 +158,8 @@ def test_train_runs_from_flags_and_resumes(hqmd, pairs, tmp_path):
 def test_train_takes_a_recipe_and_flags_go_before_it(hqmd, pairs, tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        '[model]\nbackbone = "mobilenetv3_small_050"\nsize = [32, 48]\n[training]\nepochs = 1\nbatch_size = 4\nlr = 0.5\n'
+        '[model]\nbackbone = "mobilenetv3_small_050"\nsize = [32, 48]\n'
+        "[training]\nepochs = 1\nbatch_size = 4\nlr = 0.5\n"
     )
     flags = ["--recipe", recipe, "--data", pairs, "--backbone-weights", "none", "--workers", 0, "--lr", 1e-3]
     assert hqmd("train", *flags, "-o", tmp_path / "run").returncode == 0

@@ -225,7 +225,7 @@ def test_result_as_plain_data() -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert {key: plain[key] for key in ("protocol", "recipe", "data", "n")} == {
         "protocol": "hqmd",
-        "recipe": HQMD.recipe,
+        "recipe": HQMD.recipe(HQMD.ground_truth),
         "data": "fake.mat, test",
         "n": 2,
     }
@@ -249,14 +249,15 @@ def test_a_photo_reaches_the_predictor_as_it_is() -> None:
     ],
 )
 def test_recipe_names_truth_crop_cap_and_aggregation(name: str, parts: tuple[str, ...]) -> None:
-    recipe = find_protocol(name).recipe
+    protocol = find_protocol(name)
+    recipe = protocol.recipe(protocol.ground_truth)
     for part in (*parts, "no alignment", "mean over pictures"):
         assert part in recipe
 
 
 def test_every_protocol_is_tested() -> None:
     assert list(PROTOCOLS) == ["hqmd", "eigen-filled", "eigen-raw"]
-    assert len({protocol.recipe for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
+    assert len({protocol.recipe(protocol.ground_truth) for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
     top, bottom, left, right = EIGEN_CROP
     assert (bottom - top, right - left) == (426, 560)  # 561 x 427 of the toolbox, less the last row and column
 

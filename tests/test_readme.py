@@ -16,7 +16,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 HQMD_LINES = [line for line in LINES if line.startswith("hqmd ")]
 # What keeps a training line of the README short: the same code on a network that fits into a test.
-SHORT = "--backbone mobilenetv3_small_050 --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0".split()
+SHORT = shlex.split(
+    "--backbone mobilenetv3_small_050 --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0"
+)
 
 
 @pytest.fixture

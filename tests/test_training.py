@@ -18,7 +18,12 @@ from hqmd_cli.training import EpochReport, Run, StepReport, batches, fit, lr_fac
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
-    backbone="mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=32, low_channels=16, fuse_channels=32
+    backbone="mobilenetv3_small_050",
+    size=(48, 64),
+    output_stride=32,
+    aspp_channels=32,
+    low_channels=16,
+    fuse_channels=32,
 )
 TRAIN = TrainConfig(batch_size=2, epochs=2, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.5)
 

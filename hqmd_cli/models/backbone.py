@@ -128,11 +128,16 @@ def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | Plain
         with torch.device("meta"):  # only to learn its strides
             layout: Any = timm.create_model(config.backbone, features_only=True)
         if LOW_STRIDE in layout.feature_info.reduction():
+            refuse_unusable(config, layout)
             stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
             net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
             backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
         else:
             blocks = len(layout.model.blocks)
+            if config.high_stages > blocks or config.low_stages > 1:
+                raise HqmdError(
+                    f"{config.backbone} offers {blocks} blocks for `high` and one stem for `low`: that many stages are too many"
+                )
             chosen = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
             net = timm.create_model(
                 config.backbone,
@@ -151,6 +156,16 @@ def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | Plain
     if weights not in ("default", "none"):
         load_backbone_file(net, Path(weights))
     return backbone
+
+
+def refuse_unusable(config: ModelConfig, layout: Any) -> None:
+    """Some networks take one size only, or lay their features out as (B, H, W, C): better said now than in a run.
+
+    `layout` is on the meta device, so its forward computes shapes only. Raises whatever timm raises, or HqmdError.
+    """
+    features = layout.eval()(torch.empty(1, 3, *config.size, device="meta"))  # eval: batch norm refuses 1 x 1 maps
+    if [feature.shape[1] for feature in features] != layout.feature_info.channels():
+        raise HqmdError(f"{config.backbone} cannot be used as a backbone: its features are not (B, C, H, W)")
 
 
 def load_backbone_file(net: nn.Module, path: Path) -> None:
@@ -174,7 +189,8 @@ def load_backbone_file(net: nn.Module, path: Path) -> None:
         )
     except Exception as error:
         raise HqmdError(f"{path}: not a readable state dict: {first_line(error)}") from error
-    found = {plain(name): tensor for name, tensor in state.items()}
+    entries = state.items() if isinstance(state, dict) else ()
+    found = {plain(str(name)): value for name, value in entries if isinstance(value, Tensor)}
     own = net.state_dict()
     wrong = [n for n, t in own.items() if plain(n) not in found or found[plain(n)].shape != t.shape]
     if wrong:
