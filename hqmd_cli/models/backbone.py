@@ -136,7 +136,7 @@ def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | Plain
             blocks = len(layout.model.blocks)
             if config.high_stages > blocks or config.low_stages > 1:
                 raise HqmdError(
-                    f"{config.backbone} has {blocks} blocks for `high` and one stem for `low`: these stages are too many"
+                    f"{config.backbone} has {blocks} blocks for `high` and one stem for `low`: too many stages"
                 )
             chosen = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
             net = timm.create_model(
