@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PHOTO = Path(__file__).parents[1] / "examples" / "coffee.png"
+PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 BASE = "import torch, torchvision"
 
 
