@@ -5,9 +5,7 @@ import sys
 import typer
 
 from hqmd_cli.commands import compare, evaluate, predict, train
-from hqmd_cli.errors import HqmdError
-
-INTERRUPTED = 130  # the shell's own exit code for Ctrl-C
+from hqmd_cli.errors import HqmdError, complain
 
 # Without Rich's help pages: they would cost more time than everything else that --help does.
 app = typer.Typer(
@@ -27,7 +25,8 @@ def main() -> None:
     try:
         app()
     except HqmdError as error:
-        print("hqmd:", " ".join(str(error).split()), file=sys.stderr)
+        complain(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except OSError as error:  # a path that the system refuses before we could look at it, such as one too long
+        complain(HqmdError(f"{error.filename or ''}: {error.strerror or error}"))
+        sys.exit(1)

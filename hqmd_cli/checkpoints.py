@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import CONFIG_FILE
+from hqmd_cli.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from hqmd_cli.images import write_aside, write_text
+from hqmd_cli.metrics import DIGITS
 
 if TYPE_CHECKING:
     import torch
 
     from hqmd_cli.models.network import DepthNetwork
-
-WEIGHTS_FILE, CARD_FILE = "model.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class CheckpointInfo:
     data: str = ""  # what it was trained on
     step: int = 0
     figures: dict[str, Any] = field(default_factory=dict)  # see evaluation.Result.to_dict
+    backbone_weights: str = "none"  # what the backbone started from: default (timm's), none, or the name of a file
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for config.json."""
@@ -41,6 +41,7 @@ class CheckpointInfo:
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
             "data": self.data,
+            "backbone_weights": self.backbone_weights,
             "step": self.step,
             "figures": self.figures,
         }
@@ -48,10 +49,13 @@ class CheckpointInfo:
 
 def save_checkpoint(folder: Path, network: "DepthNetwork", info: CheckpointInfo) -> None:
     """Write the folder, each file by rename."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_aside(folder / WEIGHTS_FILE, lambda aside: save_file(tensors, aside, metadata={"format": "pt"}))
+    content = save(
+        tensors, metadata={"format": "pt"}
+    )  # in one piece: save_file answers a full disk in words of its own
+    write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
     write_text(folder / CARD_FILE, model_card(folder.name, info))
 
@@ -67,6 +71,7 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["data"],
             values["step"],
             values["figures"],
+            values["backbone_weights"],
         )
     except HqmdError as error:  # a setting that is unknown or cannot be
         raise HqmdError(f"{path}: {error}") from error
@@ -87,7 +92,10 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}") from error
-    network = build_model(info.model)
+    try:
+        network = build_model(info.model)
+    except HqmdError as error:  # a decoder, backbone or activation that this version does not have
+        raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
     own = network.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) + [n for n in own.keys() & state.keys() if own[n].shape != state[n].shape]
     if wrong:
@@ -109,12 +117,13 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         "",
         "Metric depth (metres) from a single photo, made by `hqmd train`. To use it:",
         "",
-        f"    hqmd predict PHOTO -o depth.png --model {name}",
+        "    hqmd predict PHOTO -o depth.png --model THIS_FOLDER",
         "",
         f"- Network: {model.backbone} at output stride {model.output_stride}, ASPP, decoder {model.decoder}, "
         f"trained at {model.size[0]} x {model.size[1]}",
         f"- Trained on: {info.data}; {info.step} steps of {training.batch_size} pictures, loss `{training.loss}`, "
         f"seed {training.seed}",
+        f"- The backbone started from: {info.backbone_weights}",
         "- All settings: `config.json`",
         "",
     ]
@@ -124,7 +133,7 @@ def model_card(name: str, info: CheckpointInfo) -> str:
             "",
             "| " + " | ".join(figures["metrics"]) + " |",
             "|" + " --- |" * len(figures["metrics"]),
-            "| " + " | ".join(f"{value:.4f}" for value in figures["metrics"].values()) + " |",
+            "| " + " | ".join(f"{value:.{DIGITS}f}" for value in figures["metrics"].values()) + " |",
             "",
             f"Protocol {figures['protocol']}: {figures['recipe']}.",
             "",

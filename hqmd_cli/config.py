@@ -1,6 +1,6 @@
 """What a network is and how it is trained: two frozen dataclasses whose defaults are the paper's.
 
-A checkpoint stores both, so it reopens and can be made again without a flag. Sections cited are those of
+A checkpoint stores both, so it reopens without a flag and says how it was made. Sections cited are those of
 Jiang & Huang, "High Quality Monocular Depth Estimation via a Multi-Scale Network and a Detail-Preserving
 Objective" (HQMD).
 """
@@ -111,6 +111,8 @@ class TrainConfig(Config):
             self.max_steps is None or self.max_steps >= 1,
             f"max_steps must be at least 1, not {self.max_steps}",
         )
+        self.require(0 < self.lr_decay <= 1, f"lr_decay must be in (0, 1], not {self.lr_decay}")
+        self.require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
         self.require(0 <= self.ema_decay < 1, f"ema_decay must be in [0, 1), not {self.ema_decay}")
         self.require(
             0 < self.backbone_lr_factor <= 1,

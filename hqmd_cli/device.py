@@ -4,6 +4,8 @@ import torch
 
 from hqmd_cli.errors import HqmdError
 
+KINDS = ("cpu", "cuda", "mps")  # what hqmd is written for; torch knows more
+
 
 def pick_device(name: str) -> torch.device:
     """ "auto" is CUDA, else Apple's MPS, else the CPU. Raises HqmdError for a device that is not there."""
@@ -11,6 +13,8 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type not in KINDS:
+            raise RuntimeError(f"{device.type} is none of {KINDS}")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise HqmdError(f"device {name!r} is not available here; use auto, cpu, cuda, cuda:N or mps") from error

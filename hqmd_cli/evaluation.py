@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset, GroundTruth, Sample
+from hqmd_cli.data.sample import Dataset, GroundTruth, Sample, require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.metrics import METRICS
 from hqmd_cli.protocol import Protocol
@@ -56,6 +56,14 @@ def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
 
 def score_each(predict: Predict, dataset: Dataset, protocol: Protocol) -> Iterator[tuple[str, dict[str, float]]]:
     """Name and metrics of one picture after the other, for callers that show progress."""
+    require_ground_truth(dataset, protocol)
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        yield sample.name, score(predict(sample.image), sample, protocol)
+
+
+def require_ground_truth(dataset: Dataset, protocol: Protocol) -> None:
+    """Refuse a dataset whose depth is not of the kind that the protocol measures against."""
     # Depth that came as files may be either, which its caption says; only as raw, which is easier, it never passes.
     accepted = {"raw": ("raw",), "filled": ("filled", "as given")}[protocol.ground_truth]
     if dataset.ground_truth not in accepted:
@@ -63,9 +71,6 @@ def score_each(predict: Predict, dataset: Dataset, protocol: Protocol) -> Iterat
             f"protocol {protocol.name} needs {protocol.ground_truth} ground truth, that of {dataset.description} is "
             f"{dataset.ground_truth}"
         )
-    for index in range(len(dataset)):
-        sample = dataset[index]
-        yield sample.name, score(predict(sample.image), sample, protocol)
 
 
 def collect(scores: Iterable[tuple[str, dict[str, float]]], dataset: Dataset, protocol: Protocol) -> Result:
@@ -83,12 +88,7 @@ def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol) -> d
     """
     if pred_m.shape != sample.depth_m.shape:
         raise HqmdError(f"{sample.name}: prediction is {pred_m.shape}, ground truth {sample.depth_m.shape}")
-    if not np.isfinite(pred_m).all():
-        raise HqmdError(
-            f"{sample.name}: the prediction has {np.count_nonzero(~np.isfinite(pred_m))} NaN or infinite pixels"
-        )
-    if pred_m.min() <= 0:
-        raise HqmdError(f"{sample.name}: the prediction has depths of 0 or less, {pred_m.min():g} the lowest")
+    require_depth(pred_m, sample.name)
     if pred_m.min() == pred_m.max():
         raise HqmdError(f"{sample.name}: the prediction is {pred_m.min():g} everywhere")
     scored = scored_pixels(sample, protocol)

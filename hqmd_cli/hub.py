@@ -6,8 +6,8 @@ from pathlib import Path
 from hqmd_cli.errors import HqmdError
 
 DEFAULT_MODEL = "hqmd-first"
-CONFIG_FILE = "config.json"  # what makes a folder a checkpoint
-HUB_FILES = [CONFIG_FILE, "model.safetensors", "README.md"]
+# A checkpoint's files; the first is what makes a folder one.
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = HUB_FILES = ["config.json", "model.safetensors", "README.md"]
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 

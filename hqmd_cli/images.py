@@ -1,7 +1,7 @@
 """Photos and depth maps on disk: the only room that reads and writes picture files."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+FIGURE_SUFFIXES = frozenset({".png", ".pdf", ".svg"})
 DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})
 
 MILLIMETRES_PER_METRE = 1000
-LARGEST_MM = 65535  # of a 16-bit PNG
+LARGEST_16_BIT = 65535
 # EXIF orientation -> how to turn the stored picture upright. Not ImageOps.exif_transpose: that writes the other
 # tags anew, and fails on the nonsense that cameras and editors leave in them.
 UPRIGHT = {
@@ -56,10 +57,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    """Any PIL picture as (H, W, 3) uint8 RGB."""
+    """Any PIL picture as (H, W, 3) uint8 RGB. Raises ValueError where that would mean clipping."""
     if picture.mode in ("I;16", "I;16B", "I"):  # 16-bit grey
-        grey = np.asarray(picture, dtype=np.float64) / 257
-        return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        grey = np.asarray(picture)
+        if grey.min(initial=0) < 0 or grey.max(initial=0) > LARGEST_16_BIT:
+            raise ValueError(f"values {grey.min()}..{grey.max()} are no 8- or 16-bit photo")
+        return np.repeat(np.round(grey / 257).astype(np.uint8)[..., None], 3, axis=2)
+    if picture.mode == "F":
+        raise ValueError("a picture of fractional numbers is no 8- or 16-bit photo")
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -79,7 +84,7 @@ def read_depth_values(path: Path) -> NDArray[np.number]:
     if not isinstance(values, np.ndarray):  # np.load of several arrays
         values.close()
         raise HqmdError(f"{path}: holds several arrays (.npz), a depth map is one")
-    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number):
+    if values.ndim != 2 or values.dtype.kind not in "uif":
         raise HqmdError(f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}")
     return values
 
@@ -90,9 +95,18 @@ def depth_unit_tag(path: Path) -> float | None:
         return None
     try:
         with Image.open(path) as picture:
-            return float(picture.info[UNIT_TAG]) if UNIT_TAG in picture.info else None
+            tag = picture.info.get(UNIT_TAG)
     except Exception as error:  # damaged files make Pillow raise all sorts
         raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
+    if tag is None:
+        return None
+    try:
+        units_per_metre = float(tag)
+    except ValueError:
+        units_per_metre = 0
+    if not 0 < units_per_metre < float("inf"):
+        raise HqmdError(f"{path}: its text chunk {UNIT_TAG} says {tag!r}, which is no unit")
+    return units_per_metre
 
 
 def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
@@ -102,7 +116,7 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
     """
     known = np.isfinite(depth_m) & (depth_m > 0)
     millimetres = np.where(known, np.round(depth_m * MILLIMETRES_PER_METRE), 0)
-    if (farthest := millimetres.max(initial=0)) > LARGEST_MM:
+    if (farthest := millimetres.max(initial=0)) > LARGEST_16_BIT:
         raise HqmdError(
             f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
         )
@@ -133,10 +147,14 @@ def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 def write_figure(path: Path, figure: "Figure") -> None:
     """A matplotlib figure in the format of the path's suffix (.png, .pdf, .svg)."""
-    picture_format = path.suffix.lstrip(".").lower()
-    if picture_format not in figure.canvas.get_supported_filetypes():
-        raise HqmdError(f"{path}: no figure has this suffix; .png and .pdf are two")
-    write_aside(path, lambda aside: figure.savefig(aside, format=picture_format))
+    require_suffix(path, FIGURE_SUFFIXES)
+    write_aside(path, lambda aside: figure.savefig(aside, format=path.suffix.lstrip(".").lower()))
+
+
+def require_suffix(path: Path, suffixes: Collection[str]) -> None:
+    """Refuse a path that asks for a format that is not written."""
+    if path.suffix.lower() not in suffixes:
+        raise HqmdError(f"{path}: cannot be written with this suffix; there are {', '.join(sorted(suffixes))}")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -165,20 +183,26 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         raise HqmdError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def find_photos(source: Path) -> Iterator[tuple[Path, Path]]:
+def find_photos(source: Path, leave_out: Collection[Path] = ()) -> Iterator[tuple[Path, Path]]:
     """Photos of a source, each with its place below the source (a photo's own name, a folder's tree).
 
-    Raises HqmdError when there is nothing.
+    What lies in a folder of `leave_out` below the source (where an earlier run wrote to) is no photo. Raises
+    HqmdError when there is nothing.
     """
     if not source.exists():
         raise HqmdError(f"{source}: no such file or folder")
     if not source.is_dir():
         yield source, Path(source.name)
         return
+    top = source.resolve()
+    elsewhere = [folder for folder in (f.resolve() for f in leave_out) if folder != top and folder.is_relative_to(top)]
     photos = [
         path
         for path in sorted(source.rglob("*"))
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and not path.name.startswith(".")
+        and not path.is_dir()
+        and not any(path.resolve().is_relative_to(folder) for folder in elsewhere)
     ]
     if not photos:
         raise HqmdError(f"{source}: no photos in this folder ({', '.join(sorted(PHOTO_SUFFIXES))})")

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Depths = NDArray[np.floating]
 
+DIGITS = 4  # behind the point, wherever a figure is printed
+
 
 def abs_rel(pred_m: Depths, depth_m: Depths) -> float:
     """Mean absolute relative error, 1/T sum |d - g| / g."""

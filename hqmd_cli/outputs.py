@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import write_depth_mm, write_depth_npy, write_image
 from hqmd_cli.pictures import colorize
+from hqmd_cli.registry import pick
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Output:
     suffix: str
     write: Callable[[Path, NDArray[np.float32]], None]  # path, (H, W) metres
     note: str  # for the summary: what its numbers mean
+
+
+DEFAULT_FORMAT = "color"
 
 
 def write_color(path: Path, depth_m: NDArray[np.float32]) -> None:
@@ -47,45 +51,52 @@ class Job:
     targets: list[tuple[Path, Output]]
 
 
-def plan(photos: Iterable[tuple[Path, Path]], destinations: list[Path], kinds: list[str]) -> list[Job]:
+def plan(photos: Iterable[tuple[Path, Path]], destinations: list[Path], formats: str | None) -> list[Job]:
     """Decide every file before anything is computed.
 
     `photos` are paths with their place below the source. With one photo, a destination whose suffix is a kind of
-    output is that file; any other destination is a folder in which the tree is kept. Raises HqmdError when a kind
-    is unknown, or two results would go to one file or over a photo.
+    output is that file; any other is a folder in which the tree is kept, and gets the kinds named in `formats`,
+    separated by commas. Raises HqmdError when a kind is unknown, or two results would go to one file or over a photo.
     """
-    outputs = []
-    for kind in kinds:
-        if kind not in OUTPUTS:
-            raise HqmdError(f"no output format {kind!r}; there are: {', '.join(OUTPUTS)}")
-        outputs.append(OUTPUTS[kind])
     photos = list(photos)
+    files, folders = sort_destinations(destinations, len(photos))
+    if formats and not folders:
+        raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} says already what it holds")
+    kinds = [pick(OUTPUTS, kind, "output format") for kind in (formats or DEFAULT_FORMAT).split(",")]
     jobs = []
     for photo, place in photos:
-        targets = []
-        for destination in destinations:
-            named = output_for(destination)
-            if named and not destination.is_dir():
-                if len(photos) > 1:
-                    raise HqmdError(f"{destination}: one file cannot hold {len(photos)} depth maps; give -o a folder")
-                targets.append((destination, named))
-            elif destination.suffix and not destination.is_dir() and len(photos) == 1:
-                suffixes = ", ".join(output.suffix for output in OUTPUTS.values())
-                raise HqmdError(f"{destination}: no output has this suffix; there are {suffixes}, or give a folder")
-            else:
-                targets += [(destination / place.with_suffix(output.suffix), output) for output in outputs]
-        jobs.append(Job(photo, targets))
+        below = [(folder / place.with_suffix(kind.suffix), kind) for folder in folders for kind in kinds]
+        jobs.append(Job(photo, [*files, *below]))
     refuse_collisions(jobs)
     return jobs
 
 
+def sort_destinations(destinations: list[Path], photos: int) -> tuple[list[tuple[Path, Output]], list[Path]]:
+    """Files, each with the kind of output that its suffix asks for, and folders."""
+    files, folders = [], []
+    for destination in destinations:
+        kind = None if destination.is_dir() else output_for(destination)
+        if kind and photos > 1:
+            raise HqmdError(f"{destination}: one file cannot hold {photos} depth maps; give -o a folder")
+        if kind:
+            files.append((destination, kind))
+        elif destination.suffix and not destination.is_dir() and photos == 1:
+            suffixes = ", ".join(output.suffix for output in OUTPUTS.values())
+            raise HqmdError(f"{destination}: no output has this suffix; there are {suffixes}, or give a folder")
+        else:
+            folders.append(destination)
+    return files, folders
+
+
 def refuse_collisions(jobs: list[Job]) -> None:
-    """No two results in one file, no result over a photo."""
+    """No two results in one file, none over a photo, none under the suffix of another kind."""
     photos = {job.photo.resolve() for job in jobs}
     taken: dict[Path, Path] = {}
     for job in jobs:
-        for target, _ in job.targets:
+        for target, kind in job.targets:
             place = target.resolve()
+            if output_for(target) is not kind:
+                raise HqmdError(f"{target}: this suffix is that of another kind of output; rename {job.photo}")
             if place in photos:
                 raise HqmdError(f"{target}: would overwrite a photo; choose another -o")
             if place in taken:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import pick
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,4 @@ PROTOCOLS = {
 
 def find_protocol(name: str) -> Protocol:
     """The protocol called `name`. Raises HqmdError listing the names when there is none."""
-    if name not in PROTOCOLS:
-        raise HqmdError(f"no protocol named {name!r}; there are: {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    return pick(PROTOCOLS, name, "protocol")

@@ -1,17 +1,25 @@
-"""Names to code, lazily: a registry is a plain dict of `name -> "package.module:attribute"`.
+"""Names to things: a registry is a plain dict, and a name that is not in it is answered with those that are.
 
-Nothing is imported until a name is resolved, so the CLI can offer the names without torch.
+Where the things are code, the dict holds `"package.module:attribute"`: nothing is imported until a name is resolved, so
+the CLI can offer the names without torch.
 """
 
 from collections.abc import Mapping
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, TypeVar
 
 from hqmd_cli.errors import HqmdError
 
+Thing = TypeVar("Thing")
 
-def resolve(registry: Mapping[str, str], name: str, kind: str) -> Any:
-    """Import what `name` stands for. Raises HqmdError listing the known names when there is no such entry."""
+
+def pick(registry: Mapping[str, Thing], name: str, kind: str) -> Thing:
+    """The entry called `name`. Raises HqmdError listing the known names when there is none."""
     if name not in registry:
         raise HqmdError(f"no {kind} named {name!r}; there are: {', '.join(registry)}")
-    return resolve_name(registry[name])
+    return registry[name]
+
+
+def resolve(registry: Mapping[str, str], name: str, kind: str) -> Any:
+    """Import what `name` stands for. Raises HqmdError as `pick` does."""
+    return resolve_name(pick(registry, name, kind))

@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hqmd_cli.evaluation import Result
-from hqmd_cli.metrics import METRICS
+from hqmd_cli.metrics import DIGITS, METRICS
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-DIGITS = 4
 
 Results = Mapping[str, Result]  # model -> figures, all on one dataset under one protocol
 
@@ -54,9 +52,10 @@ def for_screen(results: Results) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("model", caption=caption(results), caption_justify="left")
+    table = Table(caption=escape(caption(results)), caption_justify="left")
+    table.add_column("model", overflow="fold")
     for head in heads():
-        table.add_column(head, justify="right", no_wrap=True)
+        table.add_column(escape(head), justify="right", no_wrap=True)
     for model, *figures in rows(results, lambda figure: f"[bold]{figure}[/bold]"):
         table.add_row(escape(model), *figures)
     return table

@@ -1,15 +1,16 @@
 """The training loop, top to bottom: fit() computes and yields, the command prints.
 
-Nothing in a run depends on global random state: the order of an epoch follows from (seed, epoch), the
-augmentation of a picture from (seed, epoch, index). So a run that was stopped and resumed sees the very
-batches of the unbroken one.
+Only the first weights of new layers come from global random state: the order of an epoch follows from (seed, epoch),
+the augmentation of a picture from (seed, epoch, index). So a run that was stopped and resumed sees the very batches of
+the unbroken one.
 """
 
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from hqmd_cli.checkpoints import CheckpointInfo, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import Result, evaluate, scored_pixels
-from hqmd_cli.images import write_aside
+from hqmd_cli.evaluation import Result, evaluate, require_ground_truth, scored_pixels
+from hqmd_cli.images import explain_write_errors, write_aside
 from hqmd_cli.losses import build_loss
 from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
@@ -45,10 +46,8 @@ class StepReport:
 
     step: int
     total_steps: int
-    epoch: int
     loss: float
-    lr: float
-    pictures_per_second: float
+    pictures_per_second: float  # from the end of the step before: reading included
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,14 @@ class Run:
         backbone_weights: str,
         device: torch.device,
         total_steps: int,
+        about: Mapping[str, str],
     ) -> None:
         torch.manual_seed(train.seed)  # the only use of global random state: the new layers' first weights
         self.config, self.total_steps = train, total_steps
+        self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
         self.network = build_model(model, backbone_weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if train.freeze_backbone:
-            self.network.backbone.requires_grad_(False)
+            self.network.backbone.net.requires_grad_(False)
         # Buffers, too: batch norm statistics of the latest weights do not fit averaged ones.
         average = get_ema_multi_avg_fn(train.ema_decay)
         self.ema = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True) if train.ema_decay else None
@@ -102,6 +103,7 @@ class Run:
         )
         self.step = 0
         self.best = math.inf
+        self.losses: list[float] = []  # of this epoch's steps
 
     @property
     def judged(self) -> DepthNetwork:
@@ -115,35 +117,33 @@ class Run:
 
     def save(self, run_dir: Path) -> None:
         """Write the state file, by rename."""
-        state = {name: part.state_dict() for name, part in self.parts().items()}
-        state |= {
-            "step": self.step,
-            "best": self.best,
-            "config": self.config.to_dict(),
-            "model": self.network.config.to_dict(),
-        }
-        write_aside(run_dir / STATE_FILE, lambda aside: torch.save(state, aside))
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts().items()}
+        state |= {"step": self.step, "best": self.best, "losses": self.losses, "settings": self.settings}
+        content = BytesIO()  # written in one piece: torch.save answers a full disk with words of its own
+        torch.save(state, content)
+        write_aside(run_dir / STATE_FILE, lambda aside: aside.write_bytes(content.getbuffer()))
 
     def restore(self, run_dir: Path) -> None:
-        """Continue from the state file. Raises HqmdError when it is of a run with other settings."""
-        state = torch.load(run_dir / STATE_FILE, map_location="cpu", weights_only=True)
-        own = {**self.config.to_dict(), **self.network.config.to_dict()}
-        theirs = {**state["config"], **state["model"]}
-        if changed := [key for key in own if own[key] != theirs.get(key)]:
+        """Continue from the state file. Raises HqmdError when it is damaged or of a run with other settings or data."""
+        path = run_dir / STATE_FILE
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch and pickle raise many types
+            raise HqmdError(f"{path}: cannot be read, so the run cannot be resumed") from error
+        if changed := [name for name, value in self.settings.items() if state["settings"].get(name) != value]:
             raise HqmdError(
-                f"{run_dir / STATE_FILE}: cannot resume with other settings: {', '.join(changed)}; use those of the "
-                "run, or another -o"
+                f"{path}: cannot resume with other settings: {', '.join(changed)}; use those of the run, or another -o"
             )
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.losses = state["step"], state["best"], state["losses"]
 
 
 def build_optimizer(network: DepthNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; the backbone's parameters learn at their share of the rate."""
-    backbone = [p for p in network.backbone.parameters() if p.requires_grad]
-    known = {id(p) for p in network.backbone.parameters()}
-    head = [p for p in network.parameters() if id(p) not in known]
+    """Adam or AdamW; the pretrained parameters learn at their share of the rate."""
+    pretrained = set(network.backbone.net.parameters())
+    backbone = [p for p in network.backbone.net.parameters() if p.requires_grad]
+    head = [p for p in network.parameters() if p not in pretrained]
     groups = [{"params": head, "lr": config.lr}]
     if backbone:
         groups.append({"params": backbone, "lr": config.lr * config.backbone_lr_factor})
@@ -190,44 +190,56 @@ def fit(
     if (run_dir / STATE_FILE).exists() != resume:
         problem = "there is no run to resume" if resume else "holds a run already; pass --resume, or another -o"
         raise HqmdError(f"{run_dir}: {problem}")
-    scored_pixels(val_data[0], protocol)  # a protocol that does not fit the data should not wait for an epoch's end
-    run = Run(model, train, "none" if resume else backbone_weights, device, int(total_steps))
+    with explain_write_errors(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+    require_ground_truth(val_data, protocol)  # what does not fit together should not wait for an epoch's end
+    scored_pixels(val_data[0], protocol)
+    start = Path(backbone_weights).name  # of a file only its name: folders are nobody else's business
+    about = {
+        "train data": f"{train_data.description}, {len(train_data)}",
+        "val data": f"{val_data.description}, {len(val_data)}",
+        "backbone weights": start,
+    }
+    run = Run(model, train, "none" if resume else backbone_weights, device, int(total_steps), about)
     if resume:
         run.restore(run_dir)
-    saved_at = time.monotonic()
 
+    saved_at = time.monotonic()
     while run.step < run.total_steps:
         epoch, done = divmod(run.step, steps_per_epoch)
-        losses = []
-        for batch in batches(train_data, model, train, epoch, done, workers):
-            started = time.perf_counter()
+        ended = time.perf_counter()
+        for batch in unwrapped(batches(train_data, model, train, epoch, done, workers)):
             loss = train_step(run, batch, loss_of, device)
-            losses.append(loss)
-            yield StepReport(
-                run.step,
-                run.total_steps,
-                epoch,
-                loss,
-                float(run.scheduler.get_last_lr()[0]),
-                train.batch_size / (time.perf_counter() - started),
-            )
-            if time.monotonic() - saved_at > SAVE_SECONDS:
-                run.save(run_dir)
-                saved_at = time.monotonic()
+            began, ended = ended, time.perf_counter()
+            yield StepReport(run.step, run.total_steps, loss, train.batch_size / (ended - began))
             if run.step == run.total_steps:
                 break
+            # Not after an epoch's last step: a run resumed from there would go on without its validation.
+            if time.monotonic() - saved_at > SAVE_SECONDS and run.step % steps_per_epoch:
+                run.save(run_dir)
+                saved_at = time.monotonic()
 
         val = evaluate(DepthPredictor(run.judged, device), val_data, protocol)
         is_best = val.metrics[CHOSEN_BY] < run.best
         run.best = min(run.best, val.metrics[CHOSEN_BY])
-        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict())
+        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict(), start)
         save_checkpoint(run_dir / LAST, run.judged, info)
         if is_best:
             save_checkpoint(run_dir / BEST, run.judged, info)
-        report = EpochReport(epoch, run.step, float(np.mean(losses)), val, is_best)
+        report = EpochReport(epoch, run.step, float(np.mean(run.losses)), val, is_best)
         record(run_dir, report)
+        run.losses = []
         run.save(run_dir)
+        saved_at = time.monotonic()
         yield report
+
+
+def unwrapped(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """The batches; an HqmdError that a worker process put at the end of its traceback comes as it was raised."""
+    try:
+        yield from batches
+    except HqmdError as error:
+        raise HqmdError(str(error).rpartition("errors.HqmdError: ")[2]) from error
 
 
 def batches(
@@ -243,7 +255,7 @@ def train_step(run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.d
     """One optimiser step; the loss before it. Raises HqmdError when the loss is not finite."""
     run.network.train()
     if run.config.freeze_backbone:
-        run.network.backbone.eval()  # frozen means its batch norm statistics, too
+        run.network.backbone.net.eval()  # frozen means its batch norm statistics, too
     rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
     loss = loss_of(run.network(rgb), batch["depth_m"].to(device), batch["valid"].to(device))
     if not math.isfinite(loss.item()):
@@ -255,11 +267,13 @@ def train_step(run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.d
     if run.ema:
         run.ema.update_parameters(run.network)
     run.step += 1
+    run.losses.append(loss.item())
     return loss.item()
 
 
 def record(run_dir: Path, report: EpochReport) -> None:
     """Append the epoch to history.jsonl."""
     row = {"epoch": report.epoch, "step": report.step, "loss": report.loss, **report.val.metrics}
-    with (run_dir / HISTORY_FILE).open("a", encoding="utf-8") as file:
+    path = run_dir / HISTORY_FILE
+    with explain_write_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

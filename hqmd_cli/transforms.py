@@ -1,7 +1,7 @@
 """Photos to network input, and samples to training input. Arrays in, arrays out; no torch.
 
-One base scale serves both: a photo is shrunk until its shorter side is the network's shorter side, so training
-at scale 1 shows the network what predict will show it. Shapes are (H, W).
+One base scale serves both, `base_scale`: depth in metres follows from how large things look, so training at scale 1
+has to show the network what predict will show it. Shapes are (H, W).
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,12 @@ from hqmd_cli.data.sample import Sample
 LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
 
 
+def base_scale(size: tuple[int, int], height: int, width: int) -> float:
+    """By how much a photo is shrunk: until its shorter side is the shorter of the network's `size`."""
+    short, long = min(height, width), max(height, width)
+    return min(min(size) / short, LONGEST_ASPECT * min(size) / long)
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """What predict, evaluate and validation do to a photo before the network sees it.
@@ -28,8 +34,7 @@ class Preprocess:
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """The (H, W) at which a photo of this size goes through the network."""
-        short, long = min(height, width), max(height, width)
-        scale = min(min(self.size) / short, LONGEST_ASPECT * min(self.size) / long)
+        scale = base_scale(self.size, height, width)
         return max(SMALLEST_SIDE, round(height * scale)), max(SMALLEST_SIDE, round(width * scale))
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -77,21 +82,17 @@ class TrainTransform:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """-> rgb (3, h, w) float32 0..1, depth_m (1, h, w) float32, valid (1, h, w) bool.
 
-        What the turned photo does not cover is black and invalid. Depth is sampled, never blended: a blend of
-        near and far at an edge is the depth of nothing.
+        What the turned photo does not cover is black and invalid. Depth is sampled, never blended: a blend of near
+        and far at an edge is the depth of nothing.
         """
         height, width = sample.depth_m.shape
         scale = rng.uniform(*self.augmentation.scale)
         angle = rng.uniform(-self.augmentation.rotation_deg, self.augmentation.rotation_deg)
         flip = rng.random() < self.augmentation.flip
 
-        base = max(self.size[0] / height, self.size[1] / width)  # at scale 1 the crop just fits into the photo
-        enlarged = (
-            max(self.size[0], round(height * base * scale)),
-            max(self.size[1], round(width * base * scale)),
-        )
-        top = rng.integers(enlarged[0] - self.size[0] + 1)
-        left = rng.integers(enlarged[1] - self.size[1] + 1)
+        whole = base_scale(self.size, height, width) * scale
+        enlarged = (max(1, round(height * whole)), max(1, round(width * whole)))
+        top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
         move = turn_and_crop(enlarged, angle, top, left, flip, self.size)
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
@@ -113,6 +114,12 @@ class TrainTransform:
         if gamma != 1:
             rgb = rgb**gamma
         return np.clip(rgb * brightness * channels, 0, 1).astype(np.float32)
+
+
+def place(rng: np.random.Generator, photo: int, window: int) -> int:
+    """Where the crop begins along one side: anywhere inside the photo, or around it where the photo is smaller."""
+    slack = photo - window
+    return int(rng.integers(slack + 1)) if slack >= 0 else slack // 2
 
 
 def enlarge(x_scale: float, y_scale: float) -> NDArray[np.float64]:

@@ -79,6 +79,9 @@ def test_predict_a_folder_keeps_its_tree_and_survives_a_bad_file(hqmd, checkpoin
         (["PHOTO", "-o", "d.xyz"], ".mm.png"),
         (["PHOTO", "-o", "d.png", "--model", "nobody"], "nobody"),
         (["PHOTO", "-o", "d.png", "--device", "cuda:7"], "cuda:7"),
+        (["PHOTO", "-o", "d.png", "--device", "meta"], "meta"),
+        (["PHOTO", "-o", "d.png", "--format", "npy"], "--format"),
+        (["x" * 300, "-o", "d.png"], "name too long"),
         (["PHOTO", "-o", "out", "--format", "jpeg2000"], "color, mm, npy"),
     ],
 )
@@ -86,8 +89,32 @@ def test_predict_says_what_is_wrong(hqmd, photo, arguments, said, checkpoint, tm
     monkeypatch.chdir(tmp_path)
     model = [] if "--model" in arguments else ["--model", checkpoint]
     result = hqmd("predict", *(photo if a == "PHOTO" else a for a in arguments), *model)
-    assert said in one_line(result)
+    assert said.lower() in one_line(result).lower()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_predict_leaves_out_what_it_wrote_below_the_source(hqmd, checkpoint, photo, tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.png").write_bytes(photo.read_bytes())
+    for _ in range(2):
+        result = hqmd("predict", source, "-o", source / "depths", "--model", checkpoint)
+        assert result.returncode == 0, result.stderr
+    assert [p.name for p in source.rglob("*.png")].count("a.png") == 2
+
+
+def test_predict_writes_no_depth_that_is_none(hqmd, checkpoint, photo, tmp_path, monkeypatch):
+    from hqmd_cli.predictor import DepthPredictor
+
+    monkeypatch.setattr(DepthPredictor, "__call__", lambda self, image: np.full(image.shape[:2], np.nan, np.float32))
+    assert "NaN" in one_line(hqmd("predict", photo, "-o", tmp_path / "d.png", "--model", checkpoint))
+    assert not (tmp_path / "d.png").exists()
+
+
+def test_the_table_keeps_names_and_units_on_a_narrow_terminal(hqmd, checkpoint, pairs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = hqmd("evaluate", "--data", pairs, "--split", "val", "--model", checkpoint).stdout
+    assert "RMSE [m]" in table and "delta3" in table and "…" not in table
 
 
 def test_wrong_usage_exits_with_2(hqmd, photo):

@@ -527,7 +527,7 @@ def test_training_data_in_one_place(pairs: Path) -> None:
 def test_one_place_needs_both_splits(pairs: Path, missing: str) -> None:
     """Else it would be validated on what it was trained on."""
     (pairs / f"{missing}.txt").unlink()
-    with pytest.raises(HqmdError, match=f"no split '{missing}'"):
+    with pytest.raises(HqmdError, match=r"training needs splits train and val.*--val-data"):
         data.open_training_data(pairs, None)
 
 
@@ -541,7 +541,7 @@ def test_two_places_may_be_whole(pairs: Path, tmp_path: Path) -> None:
 
 
 def test_training_data_takes_the_stated_unit(pairs: Path) -> None:
-    train, val = data.open_training_data(pairs, None, 2000)
+    train, val = data.open_training_data(pairs, depth_scale=2000)
     assert train.description.endswith("depth / 2000 (stated)") and val.description.endswith("depth / 2000 (stated)")
 
 
@@ -556,4 +556,38 @@ def test_default_data(tmp_path: Path, monkeypatch) -> None:
     cached.write_bytes(b"")
     assert data.default_data() == cached
     monkeypatch.setenv("HQMD_DATA", str(tmp_path / "mine"))
+    with pytest.raises(HqmdError, match=r"HQMD_DATA=.*mine: no such file"):
+        data.default_data()
+    (tmp_path / "mine").mkdir()
     assert data.default_data() == tmp_path / "mine"
+
+
+def test_nothing_is_validated_on_what_it_was_trained_on(pairs: Path) -> None:
+    (pairs / "val.txt").write_text("b1\na4\n")
+    with pytest.raises(HqmdError, match=r"1 photos are in the training and the validation data, such as .*a4\.jpg"):
+        data.open_training_data(pairs)
+    with pytest.raises(HqmdError, match="training and the validation data"):
+        data.open_training_data(pairs, pairs)
+    for split in ("train", "val"):
+        (pairs / f"{split}.txt").unlink()
+    with pytest.raises(HqmdError, match="6 photos"):
+        data.open_training_data(pairs, pairs)
+
+
+def test_one_unit_does_not_serve_two_kinds_of_files(pairs: Path) -> None:
+    (pairs / "depth" / "a1.png").unlink()
+    np.save(pairs / "depth" / "a1.npy", np.full((48, 64), 2.5, np.float32))
+    with pytest.raises(HqmdError, match=r"several kinds \(\.npy, \.png\)"):
+        data.open_dataset(pairs, "train")
+
+
+def test_a_damaged_frame_is_named(nyu_mat: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.mat"
+    content = bytearray(nyu_mat.read_bytes())
+    with h5py.File(nyu_mat) as file:
+        chunk = file["images"].id.get_chunk_info(0)
+        start = chunk.byte_offset + file.userblock_size
+    content[start : start + 200] = bytes(200)
+    damaged.write_bytes(content)
+    with pytest.raises(HqmdError, match=r"damaged\.mat: frame 1 is damaged"):
+        data.open_dataset(damaged, "test")[0]

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hqmd_cli import images
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.images import depth_unit_tag, read_image
 from hqmd_cli.outputs import OUTPUTS, output_for, plan
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -393,7 +395,7 @@ def test_figure_format(tmp_path: Path, name: str, begins: bytes) -> None:
 
 
 def test_unknown_figure_format(tmp_path: Path) -> None:
-    with pytest.raises(HqmdError, match=r"x\.docx: no figure has this suffix"):
+    with pytest.raises(HqmdError, match=r"x\.docx: cannot be written with this suffix"):
         images.write_figure(tmp_path / "x.docx", Figure(figsize=(1, 1)))
 
 
@@ -466,13 +468,13 @@ def here(*names: str) -> list[tuple[Path, Path]]:
 def test_one_photo_to_named_files(tmp_path: Path, monkeypatch) -> None:
     """Several destinations, each by its suffix; the formats asked for are those of folders."""
     monkeypatch.chdir(tmp_path)
-    jobs = plan(here("a.jpg"), [Path("x.png"), Path("x.mm.png"), Path("deep/x.npy")], ["color"])
+    jobs = plan(here("a.jpg"), [Path("x.png"), Path("x.mm.png"), Path("deep/x.npy")], None)
     assert targets(jobs) == [[("x.png", "color"), ("x.mm.png", "mm"), ("deep/x.npy", "npy")]]
 
 
 def test_folder_keeps_the_tree(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    jobs = plan(here("a.b.jpg", "sub/c.png"), [Path("out")], ["mm", "npy"])
+    jobs = plan(here("a.b.jpg", "sub/c.png"), [Path("out")], "mm,npy")
     assert targets(jobs) == [
         [("out/a.b.mm.png", "mm"), ("out/a.b.npy", "npy")],
         [("out/sub/c.mm.png", "mm"), ("out/sub/c.npy", "npy")],
@@ -481,55 +483,55 @@ def test_folder_keeps_the_tree(tmp_path: Path, monkeypatch) -> None:
 
 def test_a_folder_may_have_a_dot(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert targets(plan(here("a.jpg", "b.jpg"), [Path("run.v2")], ["npy"]))[0] == [("run.v2/a.npy", "npy")]
+    assert targets(plan(here("a.jpg", "b.jpg"), [Path("run.v2")], "npy"))[0] == [("run.v2/a.npy", "npy")]
     Path("maps.png").mkdir()
-    assert targets(plan(here("a.jpg"), [Path("maps.png")], ["npy"])) == [[("maps.png/a.npy", "npy")]]
+    assert targets(plan(here("a.jpg"), [Path("maps.png")], "npy")) == [[("maps.png/a.npy", "npy")]]
 
 
 def test_one_photo_to_an_unknown_suffix(tmp_path: Path) -> None:
     """Most likely a file was meant, not a folder named x.jpg."""
     with pytest.raises(HqmdError, match=r"x\.jpg: no output has this suffix; there are \.png, \.mm\.png, \.npy"):
-        plan(here("a.jpg"), [tmp_path / "x.jpg"], ["color"])
+        plan(here("a.jpg"), [tmp_path / "x.jpg"], None)
 
 
 def test_many_photos_to_one_file(tmp_path: Path) -> None:
     with pytest.raises(HqmdError, match=r"x\.png: one file cannot hold 2 depth maps; give -o a folder"):
-        plan(here("a.jpg", "b.jpg"), [tmp_path / "x.png"], ["color"])
+        plan(here("a.jpg", "b.jpg"), [tmp_path / "x.png"], None)
 
 
 @pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("a.jpg", "a.jpg")], ids=["one name", "twice"])
 def test_two_results_in_one_file(tmp_path: Path, names: tuple[str, str]) -> None:
     with pytest.raises(HqmdError, match=rf"in/{names[0]} and in/{names[1]} would both be written to .*out/a\.npy"):
-        plan(here(*names), [tmp_path / "out"], ["npy"])
+        plan(here(*names), [tmp_path / "out"], "npy")
 
 
 def test_two_ways_to_one_file(tmp_path: Path, monkeypatch) -> None:
     """Compared where they lie, not as they are spelt."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HqmdError, match="would both be written"):
-        plan(here("a.jpg"), [Path("x.npy"), tmp_path / "sub" / ".." / "x.npy"], [])
+        plan(here("a.jpg"), [Path("x.npy"), tmp_path / "sub" / ".." / "x.npy"], None)
 
 
 def test_a_photo_is_not_overwritten(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HqmdError, match=r"in/a\.png: would overwrite a photo; choose another -o"):
-        plan(here("a.png"), [Path("in")], ["color"])
+        plan(here("a.png"), [Path("in")], "color")
     # Nor one of the other photos of the same run.
     with pytest.raises(HqmdError, match=r"in/b\.png: would overwrite a photo"):
-        plan([*here("a.jpg"), *here("b.png"), *here("b.jpg")], [tmp_path / "in"], ["color"])
-    assert targets(plan(here("a.png"), [Path("in")], ["mm"])) == [[("in/a.mm.png", "mm")]]
+        plan([*here("a.jpg"), *here("b.png"), *here("b.jpg")], [tmp_path / "in"], "color")
+    assert targets(plan(here("a.png"), [Path("in")], "mm")) == [[("in/a.mm.png", "mm")]]
 
 
 def test_a_photo_behind_a_link_is_not_overwritten(tmp_path: Path) -> None:
     touch(tmp_path / "real" / "a.png")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(HqmdError, match="would overwrite a photo"):
-        plan([(tmp_path / "real" / "a.png", Path("a.png"))], [tmp_path / "link"], ["color"])
+        plan([(tmp_path / "real" / "a.png", Path("a.png"))], [tmp_path / "link"], "color")
 
 
 def test_unknown_format_lists_the_formats(tmp_path: Path) -> None:
-    with pytest.raises(HqmdError, match="no output format 'exr'; there are: color, mm, npy"):
-        plan(here("a.jpg"), [tmp_path], ["color", "exr"])
+    with pytest.raises(HqmdError, match="no output format named 'exr'; there are: color, mm, npy"):
+        plan(here("a.jpg"), [tmp_path], "color,exr")
 
 
 @pytest.mark.parametrize("kind", OUTPUTS)
@@ -542,3 +544,25 @@ def test_outputs_write_what_they_say(tmp_path: Path, kind: str) -> None:
     else:
         scale = images.depth_unit_tag(path) or 1
         assert np.abs(images.read_depth_values(path) / scale - some_depth()).max() <= 0.0005 + 1e-6
+
+
+def test_fractional_and_32_bit_pictures_are_refused_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / "f.tif")
+    Image.fromarray(np.full((3, 4), 70_000, np.int32)).save(tmp_path / "i.tif")
+    for name in ("f.tif", "i.tif"):
+        with pytest.raises(HqmdError, match=rf"{name}: cannot be read: .*8- or 16-bit"):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("tag", ["0", "nan", "-5", "metres"])
+def test_a_unit_tag_that_is_no_unit(tag: str, tmp_path: Path) -> None:
+    note = PngInfo()
+    note.add_text("depth_units_per_metre", tag)
+    Image.fromarray(np.full((3, 4), 2000, np.uint16)).save(tmp_path / "d.png", pnginfo=note)
+    with pytest.raises(HqmdError, match=r"d\.png: its text chunk"):
+        depth_unit_tag(tmp_path / "d.png")
+
+
+def test_no_colours_under_the_suffix_of_millimetres(tmp_path: Path) -> None:
+    with pytest.raises(HqmdError, match=r"view\.mm\.png: this suffix"):
+        plan([(tmp_path / "view.mm.jpg", Path("view.mm.jpg"))], [tmp_path / "out"], "color")

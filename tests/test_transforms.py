@@ -222,6 +222,16 @@ def test_training_sees_what_predict_shows() -> None:
     np.testing.assert_allclose(trained, Preprocess((289, 385))(sample.image), atol=1.5 / 255)
 
 
+@pytest.mark.parametrize("photo", [(480, 640), (640, 480), (500, 500), (100, 500), (300, 100)])
+def test_one_scale_for_photos_of_any_shape(photo: tuple[int, int]) -> None:
+    """How large things look decides their depth: at scale 1 training shows a photo at predict's working size."""
+    size = (60, 80)
+    sample = sample_from("any", np.full((*photo, 3), 128, np.uint8), np.full(photo, 2, np.float32))
+    valid = TrainTransform(size, STILL)(sample, np.random.default_rng(0))["valid"][0]
+    height, width = Preprocess(size).working_size(*photo)
+    assert (valid.any(axis=1).sum(), valid.any(axis=0).sum()) == (min(60, height), min(80, width))
+
+
 def test_eigen_has_the_paper_s_ranges() -> None:
     """Section 3.4: scale 1 to 1.5, rotation -5 to 5 degrees, colour 0.8 to 1.2, flips with 0.5; nothing else."""
     assert Augmentation() == EIGEN

@@ -36,18 +36,20 @@ def compare(
     hqmd compare hqmd-first runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
     """
     from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_table
-    from hqmd_cli.images import write_figure, write_text
+    from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
     from hqmd_cli.tables import FORMATS
 
     if len(set(models)) < len(models):
         raise HqmdError("a model is named twice")
-    if output and output.suffix not in FORMATS:
-        raise HqmdError(f"{output}: no table has this suffix; there are {', '.join(FORMATS)}")
+    if output:
+        require_suffix(output, FORMATS)
+    if picture:
+        require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     predictors = load_predictors(models, device)
     results = judge(predictors, dataset, chosen)
     print_table(results)
     if output:
-        write_text(output, FORMATS[output.suffix](results))
+        write_text(output, FORMATS[output.suffix.lower()](results))
     if picture:
         write_figure(picture, draw_grid(predictors, results, dataset, picture_rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from hqmd_cli.data import default_data, open_dataset
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from hqmd_cli.data.sample import Dataset
 
-TABLE_WIDTH = 120  # where stdout is a file or a pipe, which have no width of their own
+TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
 def open_judged(
@@ -46,15 +47,16 @@ def judge(predictors: dict[str, Predict], dataset: "Dataset", protocol: Protocol
     results = {}
     for name, predict in predictors.items():
         scores = score_each(predict, dataset, protocol)
-        shown = track(scores, name, len(dataset), console=screen, transient=True, disable=not screen.is_terminal)
+        shown = track(
+            scores, escape(name), len(dataset), console=screen, transient=True, disable=not screen.is_terminal
+        )
         results[name] = collect(shown, dataset, protocol)
     return results
 
 
 def print_table(results: dict[str, Result]) -> None:
     """The table on stdout."""
-    screen = Console()
-    Console(width=None if screen.is_terminal else TABLE_WIDTH).print(for_screen(results))
+    Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(results))
 
 
 def draw_grid(predictors: dict[str, Predict], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":

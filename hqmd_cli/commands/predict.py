@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.commands.options import DeviceOption, ModelOption
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.hub import DEFAULT_MODEL
 
 
@@ -22,8 +22,9 @@ def predict(
         ),
     ],
     formats: Annotated[
-        str, typer.Option("--format", help="For a folder: color, mm, npy, separated by commas.")
-    ] = "color",
+        str | None,
+        typer.Option("--format", help="For a folder: color, mm, npy, separated by commas.", show_default="color"),
+    ] = None,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
 ) -> None:
@@ -35,12 +36,13 @@ def predict(
     hqmd predict photo.jpg -o depth.png -o depth.mm.png
     hqmd predict holiday/ -o depths/ --format color,npy
     """
+    from hqmd_cli.data.sample import require_depth
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.images import find_photos, read_image
     from hqmd_cli.outputs import plan
 
-    photos = [found for source in sources for found in find_photos(source)]
-    jobs = plan(photos, output, formats.split(","))
+    photos = [found for source in sources for found in find_photos(source, leave_out=output)]
+    jobs = plan(photos, output, formats)
 
     from hqmd_cli.predictor import DepthPredictor
 
@@ -49,11 +51,12 @@ def predict(
     for job in jobs:
         try:
             depth_m = predictor(read_image(job.photo))
+            require_depth(depth_m, str(job.photo))
             for target, kind in job.targets:
                 kind.write(target, depth_m)
                 print(f"{target}: {kind.note}", file=sys.stderr)
         except HqmdError as error:
-            print("hqmd:", " ".join(str(error).split()), file=sys.stderr)
+            complain(error)
             failed += 1
             continue
         written += 1

@@ -62,7 +62,7 @@ def train(
         ProtocolName | None, typer.Option(help="What validation measures." + paper(TrainConfig.protocol))
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of new weights, order and augmentation." + paper(TrainConfig.seed))
+        int | None, typer.Option(min=0, help="Of new weights, order and augmentation." + paper(TrainConfig.seed))
     ] = None,
     freeze_backbone: Annotated[
         bool | None, typer.Option("--freeze-backbone", help="Train only what is behind it.")
@@ -80,6 +80,7 @@ def train(
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_training_data
     from hqmd_cli.device import pick_device
+    from hqmd_cli.protocol import find_protocol
     from hqmd_cli.recipes import override, read_recipe
     from hqmd_cli.training import fit
 
@@ -88,7 +89,8 @@ def train(
     schedule = {"batch_size": batch_size, "epochs": epochs, "max_steps": max_steps, "lr": lr}
     rest = {"loss": loss, "protocol": protocol, "seed": seed, "freeze_backbone": freeze_backbone}
     train_config = override(train_config, schedule | rest)
-    seen, held_out = open_training_data(data or default_data(), val_data, depth_scale)
+    judged_on = find_protocol(train_config.protocol).ground_truth
+    seen, held_out = open_training_data(data or default_data(), val_data, judged_on, depth_scale)
     reports = fit(
         model_config,
         train_config,

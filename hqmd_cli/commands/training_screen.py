@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hqmd_cli.metrics import DIGITS
 from hqmd_cli.training import BEST, EpochReport, StepReport
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def show(
     reports: Iterable[StepReport | EpochReport], train_data: "Dataset", val_data: "Dataset", run_dir: Path
 ) -> None:
     """Follow a run to its end."""
-    screen = Console(stderr=True, highlight=False, soft_wrap=True)
+    screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     screen.print(
         f"train on {train_data.description} ({len(train_data)}), validate on {val_data.description} ({len(val_data)})"
     )
@@ -46,6 +47,6 @@ def show(
 
 def epoch_line(report: EpochReport) -> str:
     """One epoch in a line."""
-    figures = ", ".join(f"{name} {report.val.metrics[name]:.4f}" for name in SHOWN)
+    figures = ", ".join(f"{name} {report.val.metrics[name]:.{DIGITS}f}" for name in SHOWN)
     mark = ", best so far" if report.is_best else ""
-    return f"epoch {report.epoch + 1}: loss {report.loss:.4f}, val {figures} ({report.val.protocol.name}){mark}"
+    return f"epoch {report.epoch + 1}: loss {report.loss:.{DIGITS}f}, val {figures} ({report.val.protocol.name}){mark}"

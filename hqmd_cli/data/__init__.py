@@ -40,21 +40,29 @@ def open_dataset(path: Path, split: str, ground_truth: str = "filled", depth_sca
 
 
 def open_training_data(
-    data: Path, val_data: Path | None, depth_scale: float | None = None
+    data: Path, val_data: Path | None = None, val_ground_truth: str = "filled", depth_scale: float | None = None
 ) -> "tuple[Dataset, Dataset]":
     """The `train` split of `data` and the `val` split of `val_data` (of `data` where that is None).
 
-    Data given as two places may have no splits of its own: then each is taken whole. Data given as one place must
-    have both, so that nothing is validated on what it was trained on.
+    Data given as two places may have no splits of its own: then each is taken whole. Raises HqmdError where a photo
+    would be validated on that was trained on.
     """
-    if val_data is None:
-        return open_dataset(data, "train", "filled", depth_scale), open_dataset(data, "val", "filled", depth_scale)
 
-    def split_or_whole(path: Path, split: str) -> "Dataset":
-        splits = find_reader(path).splits(path)
-        return open_dataset(path, split if split in splits else WHOLE, "filled", depth_scale)
+    reader = find_reader(data)
+    if val_data is None and not {"train", "val"} <= set(splits := reader.splits(data)):
+        raise HqmdError(
+            f"{data}: training needs splits train and val, there are: {', '.join(splits)}; {reader.split_help}, or "
+            "validate on other data with --val-data"
+        )
 
-    return split_or_whole(data, "train"), split_or_whole(val_data, "val")
+    def open_or_whole(path: Path, split: str, ground_truth: str) -> "Dataset":
+        chosen = split if split in find_reader(path).splits(path) else WHOLE
+        return open_dataset(path, chosen, ground_truth, depth_scale)
+
+    seen, held_out = open_or_whole(data, "train", "filled"), open_or_whole(val_data or data, "val", val_ground_truth)
+    if both := set(seen.photos) & set(held_out.photos):
+        raise HqmdError(f"{len(both)} photos are in the training and the validation data, such as {min(both)}")
+    return seen, held_out
 
 
 def find_reader(path: Path) -> Any:
@@ -70,6 +78,8 @@ def default_data() -> Path:
     Raises HqmdError saying how to get it where there is neither.
     """
     if stated := os.environ.get("HQMD_DATA"):
+        if not Path(stated).exists():
+            raise HqmdError(f"HQMD_DATA={stated}: no such file or folder")
         return Path(stated)
     home = Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd"))
     if (cached := home / NYU_FILE).is_file():

@@ -76,10 +76,15 @@ class NyuMat:
         """The same for every copy of the file."""
         return list(official_splits())
 
+    @property
+    def photos(self) -> list[str]:
+        """What tells the photos apart."""
+        return [f"{self.path.resolve()}, frame {frame}" for frame in self.frames]
+
     def _check_layout(self) -> None:
         """Refuse anything but the official layout: another number of frames means another split."""
         for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):
-            if field not in self.open():
+            if not isinstance(self.open().get(field), h5py.Dataset):
                 raise HqmdError(
                     f"{self.path}: no field {field!r} (found {', '.join(self.open())}); not the official file"
                 )
@@ -108,6 +113,9 @@ class NyuMat:
     def __getitem__(self, index: int) -> Sample:
         frame = self.frames[index]
         file = self.open()
-        image = np.ascontiguousarray(file["images"][frame - 1].transpose(2, 1, 0))  # (3, W, H) -> (H, W, 3)
-        depth_m = np.ascontiguousarray(file[self.field][frame - 1].T, dtype=np.float32)  # (W, H) -> (H, W)
+        try:
+            image = np.ascontiguousarray(file["images"][frame - 1].transpose(2, 1, 0))  # (3, W, H) -> (H, W, 3)
+            depth_m = np.ascontiguousarray(file[self.field][frame - 1].T, dtype=np.float32)  # (W, H) -> (H, W)
+        except OSError as error:
+            raise HqmdError(f"{self.path}: frame {frame} is damaged: {error}") from error
         return sample_from(f"{frame:05d}", image, depth_m)

@@ -30,6 +30,11 @@ class Pairs:
         self.units_per_metre, origin = find_depth_scale([depth for _, _, depth in pairs], depth_scale)
         self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
 
+    @property
+    def photos(self) -> list[str]:
+        """What tells the photos apart."""
+        return [str(photo.resolve()) for _, photo, _ in self.pairs]
+
     def __len__(self) -> int:
         return len(self.pairs)
 

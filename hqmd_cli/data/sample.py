@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.errors import HqmdError
+
 GroundTruth = Literal["filled", "raw", "as given"]
 
 
@@ -25,6 +27,10 @@ class Dataset(Protocol):
     ground_truth: GroundTruth  # "as given": the files do not say whether holes were filled
     description: str  # for the line under a table, such as "nyu.mat, test"
 
+    @property
+    def photos(self) -> list[str]:
+        """One text a sample that no other photo has: what was trained on must not be validated on."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
@@ -39,3 +45,11 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
     valid = np.isfinite(depth_m) & (depth_m > 0)
     return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid)
+
+
+def require_depth(depth_m: NDArray[np.floating], name: str) -> None:
+    """Refuse a map that is no depth: NaN, infinite, zero or negative somewhere. (H, W) metres."""
+    if not np.isfinite(depth_m).all():
+        raise HqmdError(f"{name}: the prediction has {np.count_nonzero(~np.isfinite(depth_m))} NaN or infinite pixels")
+    if depth_m.min() <= 0:
+        raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")

@@ -28,11 +28,19 @@ def find_depth_scale(files: Sequence[Path], stated: float | None) -> tuple[float
         if not stated > 0:
             raise HqmdError(f"--depth-scale must be positive, not {stated:g}")
         return stated, "stated"
+    if len(kinds := {file.suffix.lower() for file in files}) > 1:
+        raise HqmdError(
+            f"{files[0].parent}: depth files of several kinds ({', '.join(sorted(kinds))}), but one unit: keep one"
+        )
     looked_at = [files[i] for i in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).astype(int)]
     tags = {depth_unit_tag(file) for file in looked_at}
     if len(tags) == 1 and (tag := tags.pop()) is not None:
         return tag, "written in the files"
     values = [read_depth_values(file) for file in looked_at]
+    if len(kinds := {v.dtype.kind for v in values}) > 1:
+        raise HqmdError(
+            f"{looked_at[0].parent}: whole and fractional depth values side by side, but one unit: keep one kind"
+        )
     if any(v.dtype == np.uint8 for v in values):
         raise HqmdError(
             f"{looked_at[0]}: 8-bit depth has no unit of its own; state it with --depth-scale UNITS_PER_METRE"

@@ -25,5 +25,5 @@ def log_gradient_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
 
 def full(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """Table 1, "w/ loss of Hu et al."."""
-    terms = (log_depth_loss, log_gradient_loss, normal_loss)
-    return sum((term(pred_m, depth_m, valid) for term in terms[1:]), terms[0](pred_m, depth_m, valid))
+    l_depth, l_grad = log_depth_loss(pred_m, depth_m, valid), log_gradient_loss(pred_m, depth_m, valid)
+    return l_depth + l_grad + normal_loss(pred_m, depth_m, valid)

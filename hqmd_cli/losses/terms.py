@@ -14,10 +14,15 @@ BERHU_FRACTION = 1 / 5  # c is this share of the batch's largest absolute error;
 SMALLEST_THRESHOLD_M = 1e-6  # keeps eq. 1 finite where the prediction is perfect; far below any sensor's noise
 
 
-def absolute_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
-    """e_i = |g_i - d_i| of the valid pixels, (N,) metres."""
+def require_valid(valid: Tensor) -> None:
+    """Refuse a batch that no loss can be taken of."""
     if not valid.any():
         raise HqmdError("a batch has no valid depth pixel; check the depth files and their unit")
+
+
+def absolute_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """e_i = |g_i - d_i| of the valid pixels, (N,) metres."""
+    require_valid(valid)
     return (pred_m[valid] - depth_m[valid]).abs()
 
 
@@ -54,8 +59,7 @@ def valid_gradients(valid: Tensor) -> Tensor:
 
 def paired_gradients(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of prediction and truth where the stencil is valid: d_x, d_y, g_x, g_y, each (N,)."""
-    if not valid.any():
-        raise HqmdError("a batch has no valid depth pixel; check the depth files and their unit")
+    require_valid(valid)
     where = valid_gradients(valid)
     d_x, d_y, g_x, g_y = (g[where] for g in (*gradients(pred_m), *gradients(depth_m)))
     return d_x, d_y, g_x, g_y

@@ -1,4 +1,8 @@
-"""Decoders by name. A new one is one file and one line here; its class takes (config, low_channels)."""
+"""Decoders by name. A new one is one file and one line here.
+
+A decoder class takes (config, low_channels); its forward takes (low, context, size) and returns logits (B, 1, H, W),
+made by its last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
+"""
 
 from typing import TYPE_CHECKING
 

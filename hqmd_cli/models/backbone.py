@@ -163,7 +163,9 @@ def refuse_unusable(config: ModelConfig, layout: Any) -> None:
 
     `layout` is on the meta device, so its forward computes shapes only. Raises whatever timm raises, or HqmdError.
     """
-    features = layout.eval()(torch.empty(1, 3, *config.size, device="meta"))  # eval: batch norm refuses 1 x 1 maps
+    layout = layout.eval()  # batch norm in training refuses 1 x 1 maps
+    features = layout(torch.empty(1, 3, *config.size, device="meta"))
+    layout(torch.empty(1, 3, config.size[0], config.size[1] + 37, device="meta"))  # photos have many sizes
     if [feature.shape[1] for feature in features] != layout.feature_info.channels():
         raise HqmdError(f"{config.backbone} cannot be used as a backbone: its features are not (B, C, H, W)")
 

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hqmd_cli.config import ModelConfig
-from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import build_backbone
-from hqmd_cli.registry import resolve
+from hqmd_cli.registry import pick, resolve
 
 MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
 
@@ -34,10 +33,8 @@ class DepthNetwork(nn.Module):
 
     def __init__(self, config: ModelConfig, backbone_weights: str = "none") -> None:
         super().__init__()
-        if config.activation not in ACTIVATIONS:
-            raise HqmdError(f"no activation named {config.activation!r}; there are: {', '.join(ACTIVATIONS)}")
         self.config = config
-        self.to_metres, to_logit = ACTIVATIONS[config.activation]
+        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
         self.backbone = build_backbone(config, backbone_weights)
         self.aspp = ASPP(self.backbone.high_channels, config.aspp_channels, config.aspp_rates)
         self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
