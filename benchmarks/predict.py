@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -24,6 +25,17 @@ def wall_seconds(command: list[str], threads: int) -> float:
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     return time.perf_counter() - started
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        if info.exists()
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:
@@ -44,7 +56,8 @@ def main() -> None:
                 took = wall_seconds(command, args.threads)
                 if turn:  # the first round only warms the disk cache
                     seconds[name].append(took)
-    print(f"{platform.processor() or platform.machine()}, {args.threads} threads, Python {platform.python_version()}")
+    packages = ", ".join(f"{name} {version(name)}" for name in ("hqmd", "torch", "torchvision"))
+    print(f"{processor()}, {args.threads} threads, Python {platform.python_version()}, {packages}, {PHOTO.name}")
     for name, took in seconds.items():
         ratio = statistics.median(t / base for t, base in zip(took, seconds[BASE], strict=True))
         print(f"{name:30} median {statistics.median(took):6.2f} s, {ratio:5.2f} x the import")
