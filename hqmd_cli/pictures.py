@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import cv2
@@ -47,7 +48,8 @@ def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str
     near_m, far_m = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     columns = len(titles) + 2
     height, width = rows[0].image.shape[:2]
-    figure = Figure(figsize=(2.4 * columns, 2.4 * height / width * len(rows) + 0.9), layout="constrained", dpi=120)
+    cell = 2.4  # inches a picture is wide; beside them the bar, below them the caption
+    figure = Figure((cell * columns + 1, cell * height / width * len(rows) + 1), layout="constrained", dpi=120)
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for cells, row in zip(axes, rows, strict=True):
         cells[0].imshow(row.image)
@@ -62,5 +64,5 @@ def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str
     for cell, title in zip(axes[0], ["photo", "ground truth", *titles], strict=True):
         cell.set_title(title, fontsize=9)
     figure.colorbar(shown, ax=axes, label="metres", shrink=0.8, pad=0.01)
-    figure.supxlabel(caption, fontsize=7)
+    figure.supxlabel(fill(caption, width=36 * columns), fontsize=7)
     return figure
