@@ -128,12 +128,13 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         "",
     ]
     if figures:
+        values = ("unknown" if v is None else f"{v:.{DIGITS}f}" for v in figures["metrics"].values())
         lines += [
             f"Measured on {figures['data']} ({figures['n']} pictures):",
             "",
             "| " + " | ".join(figures["metrics"]) + " |",
             "|" + " --- |" * len(figures["metrics"]),
-            "| " + " | ".join(f"{value:.{DIGITS}f}" for value in figures["metrics"].values()) + " |",
+            "| " + " | ".join(values) + " |",
             "",
             f"Protocol {figures['protocol']}: {figures['recipe']}.",
             "",

@@ -1,5 +1,6 @@
 """Score any callable `image -> depth_m` on a dataset under a protocol."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Dataset, GroundTruth, Sample, require_depth
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.metrics import METRICS
+from hqmd_cli.metrics import MAP_METRICS, METRICS, PIXEL_METRICS
 from hqmd_cli.protocol import Protocol
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
@@ -27,8 +28,9 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Mean over pictures."""
-        return {name: float(values.mean()) for name, values in self.per_picture.items()}
+        """Mean over pictures; of edges, over those where they are known (NaN where none is)."""
+        known = {name: values[~np.isnan(values)] for name, values in self.per_picture.items()}
+        return {name: float(values.mean()) if values.size else math.nan for name, values in known.items()}
 
     @property
     def recipe(self) -> str:
@@ -36,13 +38,13 @@ class Result:
         return self.protocol.recipe(self.ground_truth)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Plain data for JSON, which has no NaN: what is not known is None."""
         return {
             "protocol": self.protocol.name,
             "recipe": self.recipe,
             "data": self.data,
             "n": len(self.names),
-            "metrics": self.metrics,
+            "metrics": {name: None if math.isnan(value) else value for name, value in self.metrics.items()},
         }
 
 
@@ -96,10 +98,12 @@ def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol) -> d
         raise HqmdError(
             f"{sample.name}: no valid ground truth under protocol {protocol.name}; is this the right file and split?"
         )
-    pred, truth = pred_m[scored].astype(np.float64), sample.depth_m[scored].astype(np.float64)
     if protocol.depth_range_m:
-        pred = pred.clip(*protocol.depth_range_m)
-    return {name: metric.compute(pred, truth) for name, metric in METRICS.items()}
+        pred_m = pred_m.clip(*protocol.depth_range_m)
+    pred, truth = pred_m[scored].astype(np.float64), sample.depth_m[scored].astype(np.float64)
+    of_pixels = {name: metric.compute(pred, truth) for name, metric in PIXEL_METRICS.items()}
+    of_maps = {name: metric.compute(pred_m, sample.depth_m, scored) for name, metric in MAP_METRICS.items()}
+    return of_pixels | of_maps
 
 
 def scored_pixels(sample: Sample, protocol: Protocol) -> NDArray[np.bool_]:

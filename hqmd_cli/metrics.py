@@ -1,13 +1,16 @@
-"""The metrics of the paper's section 4.2, and the bias: one pure function each.
+"""The metrics of the paper's section 4.2, the bias, and how well edges are kept: one pure function each.
 
 `pred_m` and `depth_m` are (T,) arrays in metres, the valid pixels of one picture; all positive and finite, which
-evaluation.py has checked before. Formulas: d the prediction, g the truth, sums over the T pixels.
+evaluation.py has checked before. Formulas: d the prediction, g the truth, sums over the T pixels. Edges need the
+neighbours of a pixel, so their metrics take whole maps (H, W) and the mask of the pixels that count.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,11 +49,32 @@ def bias(pred_m: Depths, depth_m: Depths) -> float:
     return float(np.median(pred_m / depth_m))
 
 
+def edge_f1(pred_m: Depths, depth_m: Depths, scored: NDArray[np.bool_], threshold_m: float) -> float:
+    """F1 of edge pixels, (H, W) maps: those where the length of the Sobel gradient exceeds `threshold_m`.
+
+    Hu et al. 2019 (https://arxiv.org/abs/1803.08673), section 4.3, and their released sobel.py: 3 x 3 kernels, not
+    normalised. A stencil that touches a pixel that does not count has no say; where none is left (sparse truth), the
+    score is NaN: not known. Where neither map has an edge it is 1, nothing missed and nothing invented.
+    """
+    whole = cv2.erode(scored.astype(np.uint8), np.ones((3, 3)), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    if not whole.any():
+        return math.nan
+    found, true = (sobel_length(z)[whole] > threshold_m for z in (pred_m, depth_m))
+    hits, both = np.count_nonzero(found & true), np.count_nonzero(found) + np.count_nonzero(true)
+    return 2 * hits / both if both else 1.0
+
+
+def sobel_length(z_m: Depths) -> Depths:
+    """Length of the Sobel gradient of an (H, W) map, eight times the slope in metres per pixel."""
+    z = z_m.astype(np.float64)
+    return np.hypot(cv2.Sobel(z, cv2.CV_64F, 1, 0, ksize=3), cv2.Sobel(z, cv2.CV_64F, 0, 1, ksize=3))
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric and which way is good."""
 
-    compute: Callable[[Depths, Depths], float]
+    compute: Callable[..., float]  # (pred_m, depth_m) of pixels, or (pred_m, depth_m, scored) of maps
     arrow: str  # "↓" lower is better, "↑" higher is better, "→1" nearer to 1 is better
 
     def badness(self, value: float) -> float:
@@ -58,7 +82,7 @@ class Metric:
         return {"↓": value, "↑": -value, "→1": abs(value - 1)}[self.arrow]
 
 
-METRICS = {
+PIXEL_METRICS = {
     "AbsRel": Metric(abs_rel, "↓"),
     "log10": Metric(log10, "↓"),
     "RMSE": Metric(rmse, "↓"),
@@ -68,3 +92,7 @@ METRICS = {
     "delta3": Metric(partial(delta, power=3), "↑"),
     "bias": Metric(bias, "→1"),
 }
+MAP_METRICS = {
+    "edgeF1": Metric(partial(edge_f1, threshold_m=0.25), "↑"),  # the threshold of Hu et al.'s released code
+}
+METRICS = PIXEL_METRICS | MAP_METRICS

@@ -273,7 +273,7 @@ def train_step(run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.d
 
 def record(run_dir: Path, report: EpochReport) -> None:
     """Append the epoch to history.jsonl."""
-    row = {"epoch": report.epoch, "step": report.step, "loss": report.loss, **report.val.metrics}
+    row = {"epoch": report.epoch, "step": report.step, "loss": report.loss, **report.val.to_dict()["metrics"]}
     path = run_dir / HISTORY_FILE
     with explain_write_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

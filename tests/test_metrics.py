@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hqmd_cli.metrics import METRICS, Depths
+from hqmd_cli.metrics import METRICS, PIXEL_METRICS, Depths, edge_f1
 
 PRED = np.array([2.0, 2.0, 2.0, 10.0, 8.0])
 DEPTH = np.array([1.0, 2.0, 4.0, 8.0, 5.0])  # d/g = 2, 1, 1/2, 1.25, 1.6
@@ -60,15 +60,15 @@ def random_pair(seed: int, count: int = 401) -> tuple[Depths, Depths]:
 
 
 def test_every_metric_is_tested() -> None:
-    assert list(METRICS) == list(BY_HAND) == list(REFERENCE)
+    assert list(PIXEL_METRICS) == list(BY_HAND) == list(REFERENCE)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_worked_by_hand(name: str) -> None:
     assert METRICS[name].compute(PRED, DEPTH) == pytest.approx(BY_HAND[name], abs=1e-12)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 @pytest.mark.parametrize("count", [1, 2, 400, 401])  # an even count has two middle values
 def test_agrees_with_a_slow_reference(name: str, count: int) -> None:
     pred, depth = random_pair(seed=count, count=count)
@@ -76,19 +76,19 @@ def test_agrees_with_a_slow_reference(name: str, count: int) -> None:
     assert METRICS[name].compute(pred, depth) == pytest.approx(slow, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_perfect_prediction(name: str) -> None:
     _, depth = random_pair(seed=0)
     perfect = {"↓": 0.0, "↑": 1.0, "→1": 1.0}[METRICS[name].arrow]
     assert METRICS[name].compute(depth.copy(), depth) == perfect
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_result_is_a_plain_float(name: str) -> None:
     assert type(METRICS[name].compute(PRED.astype(np.float32), DEPTH.astype(np.float32))) is float
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_common_scale(name: str) -> None:
     """Only RMSE is in metres; 4 is a power of two, so the ratios stay exact."""
     pred, depth = random_pair(seed=1)
@@ -96,7 +96,7 @@ def test_common_scale(name: str) -> None:
     assert after == pytest.approx(4 * before if name == "RMSE" else before, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_order_of_pixels_does_not_matter(name: str) -> None:
     pred, depth = random_pair(seed=2)
     assert METRICS[name].compute(pred[::-1], depth[::-1]) == pytest.approx(
@@ -130,10 +130,58 @@ def test_delta_thresholds_are_exclusive_both_ways(ratio: float, passed: str, too
     assert "".join(f"{METRICS[f'delta{power}'].compute(pred, depth):.0f}" for power in (1, 2, 3)) == passed
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_a_better_prediction_is_less_bad(name: str) -> None:
     _, depth = random_pair(seed=5)
     worse, better = (METRICS[name].badness(METRICS[name].compute(s * depth, depth)) for s in (2.1, 1.001))
     assert better < worse
     too_near = METRICS[name].badness(METRICS[name].compute(0.45 * depth, depth))
     assert better < too_near
+
+
+# ---- edges ----
+
+ALL = np.ones((6, 8), bool)
+
+
+def step(column: int, height_m: float = 1.0) -> np.ndarray:
+    """A wall at 2 m, `height_m` farther from `column` on, (6, 8)."""
+    return np.where(np.arange(8) < column, 2.0, 2.0 + height_m) * np.ones((6, 1))
+
+
+def test_edges_in_the_right_place_score_1_and_elsewhere_0() -> None:
+    assert edge_f1(step(4), step(4), ALL, 0.25) == 1
+    assert edge_f1(step(2), step(6), ALL, 0.25) == 0  # columns 1, 2 against 5, 6
+
+
+def test_edge_f1_by_hand() -> None:
+    """A step at column 4 makes edges of columns 3 and 4, one at 5 of columns 4 and 5: one of two is hit, F1 = 1/2."""
+    assert edge_f1(step(4), step(5), ALL, 0.25) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("height_m", "expected"), [(0.06, 0.0), (0.0626, 1.0)])
+def test_the_threshold_is_of_the_unnormalised_sobel(height_m: float, expected: float) -> None:
+    """A step of h metres has a Sobel gradient of 4 h: 0.25 lies at h = 0.0625."""
+    assert edge_f1(step(4, height_m), step(4), ALL, 0.25) == expected
+
+
+def test_no_edges_anywhere_is_right_and_invented_edges_are_wrong() -> None:
+    flat = np.full((6, 8), 2.0)
+    assert edge_f1(flat, flat, ALL, 0.25) == 1
+    assert edge_f1(step(4), flat, ALL, 0.25) == edge_f1(flat, step(4), ALL, 0.25) == 0
+
+
+def test_a_stencil_that_touches_a_hole_has_no_say() -> None:
+    truth, holes = step(4), ALL.copy()
+    truth[:, 6], holes[:, 6] = 0, False  # an edge of 3 m that is none
+    assert edge_f1(step(4), truth, holes, 0.25) == 1
+
+
+def test_no_stencil_left_is_not_a_perfect_score() -> None:
+    sparse = np.zeros((6, 8), bool)
+    sparse[::3, ::3] = True
+    assert np.isnan(edge_f1(step(4), step(4), sparse, 0.25))
+
+
+def test_every_metric_is_of_pixels_or_of_maps() -> None:
+    assert list(METRICS) == [*PIXEL_METRICS, "edgeF1"]

@@ -25,7 +25,7 @@ def evaluate(
     device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3 and bias (median of prediction / truth).
+    """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3, bias (median of prediction / truth), edge F1.
 
     \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
