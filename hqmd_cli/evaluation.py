@@ -12,6 +12,7 @@ from hqmd_cli.data.sample import Dataset, GroundTruth, Sample, require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.metrics import MAP_METRICS, METRICS, PIXEL_METRICS
 from hqmd_cli.protocol import Protocol
+from hqmd_cli.uncertainty import METHOD, bootstrap_interval
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
 
@@ -27,10 +28,19 @@ class Result:
     per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,)
 
     @property
+    def known(self) -> dict[str, NDArray[np.float64]]:
+        """per_picture without the pictures where a metric is not known (edges, where the truth is sparse)."""
+        return {name: values[~np.isnan(values)] for name, values in self.per_picture.items()}
+
+    @property
     def metrics(self) -> dict[str, float]:
-        """Mean over pictures; of edges, over those where they are known (NaN where none is)."""
-        known = {name: values[~np.isnan(values)] for name, values in self.per_picture.items()}
-        return {name: float(values.mean()) if values.size else math.nan for name, values in known.items()}
+        """Mean over pictures; NaN where a metric is known for none."""
+        return {name: float(values.mean()) if values.size else math.nan for name, values in self.known.items()}
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The interval of each mean, by uncertainty.METHOD."""
+        return {name: bootstrap_interval(values) for name, values in self.known.items()}
 
     @property
     def recipe(self) -> str:
@@ -45,6 +55,10 @@ class Result:
             "data": self.data,
             "n": len(self.names),
             "metrics": {name: None if math.isnan(value) else value for name, value in self.metrics.items()},
+            "intervals": {
+                name: None if math.isnan(low) else [low, high] for name, (low, high) in self.intervals.items()
+            },
+            "intervals_by": METHOD,
         }
 
 

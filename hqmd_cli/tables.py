@@ -3,14 +3,18 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hqmd_cli.evaluation import Result
 from hqmd_cli.metrics import DIGITS, METRICS
+from hqmd_cli.uncertainty import METHOD
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+ENDS = ("95 % from", "to")  # the rows of intervals
 
 Results = Mapping[str, Result]  # model -> figures, all on one dataset under one protocol
 
@@ -18,7 +22,7 @@ Results = Mapping[str, Result]  # model -> figures, all on one dataset under one
 def caption(results: Results) -> str:
     """What stands under every table: protocol, recipe, data, number of pictures."""
     result = next(iter(results.values()))
-    return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}"
+    return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}; {METHOD}"
 
 
 def heads() -> list[str]:
@@ -33,17 +37,20 @@ def best_models(results: Results) -> dict[str, set[str]]:
     best = {}
     for name, metric in METRICS.items():
         badness = {model: metric.badness(round(result.metrics[name], DIGITS)) for model, result in results.items()}
-        best[name] = {model for model, value in badness.items() if value == min(badness.values())}
+        lowest = min((value for value in badness.values() if not math.isnan(value)), default=math.nan)
+        best[name] = {model for model, value in badness.items() if value == lowest}
     return best
 
 
 def rows(results: Results, bold: Callable[[str], str]) -> list[list[str]]:
-    """A row a model: its name and its figures, the best of each column made bold."""
+    """Three rows a model: its name and figures, the best of each column made bold; both ends of their intervals."""
     best = best_models(results)
     table = []
     for model, result in results.items():
         figures = [(name, f"{value:.{DIGITS}f}") for name, value in result.metrics.items()]
         table.append([model, *(bold(figure) if model in best[name] else figure for name, figure in figures)])
+        for end, values in zip(ENDS, zip(*result.intervals.values(), strict=True), strict=True):
+            table.append([end, *(f"{value:.{DIGITS}f}" for value in values)])
     return table
 
 
@@ -99,13 +106,15 @@ def tex_name(text: str) -> str:
 
 
 def as_csv(results: Results) -> str:
-    """A row a model with full precision; protocol, recipe, data and n in columns of their own."""
+    """A row a model with full precision: figures, the ends of their intervals, n, protocol, recipe and data."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", *METRICS, "n", "protocol", "recipe", "data"])
+    ends = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]
+    writer.writerow(["model", *METRICS, *ends, "n", "protocol", "recipe", "data"])
     for model, result in results.items():
         about = [len(result.names), result.protocol.name, result.recipe, result.data]
-        writer.writerow([model, *result.metrics.values(), *about])
+        ends_of = [end for interval in result.intervals.values() for end in interval]
+        writer.writerow([model, *result.metrics.values(), *ends_of, *about])
     return text.getvalue()
 
 

@@ -223,7 +223,10 @@ def test_scores_come_one_picture_at_a_time() -> None:
 
 
 def test_result_as_plain_data() -> None:
-    plain = evaluate(*two_pictures(), HQMD).to_dict()
+    result = evaluate(*two_pictures(), HQMD)
+    plain = result.to_dict()
+    assert plain["metrics"]["edgeF1"] is plain["intervals"]["edgeF1"] is None  # JSON has no NaN
+    assert plain["intervals"]["AbsRel"] == list(result.intervals["AbsRel"])
     assert json.loads(json.dumps(plain)) == plain
     assert {key: plain[key] for key in ("protocol", "recipe", "data", "n")} == {
         "protocol": "hqmd",

@@ -13,7 +13,7 @@ ProtocolName = StrEnum("ProtocolName", {name: name for name in PROTOCOLS})  # ty
 
 MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", help=f"{MODEL_HELP}", show_default=DEFAULT_MODEL)]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP, show_default=DEFAULT_MODEL)]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DataOption = Annotated[
     Path | None,
