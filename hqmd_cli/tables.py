@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hqmd_cli.evaluation import Result
@@ -119,9 +119,18 @@ def as_csv(results: Results) -> str:
 
 
 def as_json(results: Results) -> str:
-    """A list of models, each with its figures, protocol, recipe, data and n."""
-    models: Sequence[dict[str, object]] = [{"model": model, **result.to_dict()} for model, result in results.items()]
-    return json.dumps(models, indent=2) + "\n"
+    """A list of models, each as in one_as_json."""
+    return json.dumps([one_as_dict(model, result) for model, result in results.items()], indent=2) + "\n"
+
+
+def one_as_json(model: str, result: Result) -> str:
+    """One model's figures, their intervals, protocol, recipe, data and n."""
+    return json.dumps(one_as_dict(model, result), indent=2) + "\n"
+
+
+def one_as_dict(model: str, result: Result) -> dict[str, object]:
+    """Plain data for JSON."""
+    return {"model": model, **result.to_dict()}
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {

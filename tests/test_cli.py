@@ -129,7 +129,7 @@ def test_evaluate_prints_the_protocol_and_json(hqmd, checkpoint, pairs):
     assert table.returncode == 0, table.stderr
     for word in ("AbsRel", "RMSE", "bias", "protocol hqmd: ground truth as given, whole picture", "n = 2"):
         assert word in " ".join(table.stdout.split())
-    (row,) = json.loads(hqmd(*arguments, "--json").stdout)
+    row = json.loads(hqmd(*arguments, "--json").stdout)
     assert row["n"] == 2 and row["protocol"] == "hqmd"
     assert f"{row['metrics']['RMSE']:.4f}" in table.stdout
 

@@ -31,11 +31,11 @@ def evaluate(
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
     from hqmd_cli.commands.judging import judge, load_predictors, open_judged, print_table
-    from hqmd_cli.tables import as_json as to_json
+    from hqmd_cli.tables import one_as_json
 
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     results = judge(load_predictors([model], device), dataset, chosen)
     if as_json:
-        print(to_json(results), end="")
+        print(one_as_json(model, results[model]), end="")
     else:
         print_table(results)
