@@ -201,6 +201,10 @@ def fit(
         "backbone weights": start,
     }
     run = Run(model, train, "none" if resume else backbone_weights, device, int(total_steps), about)
+    if train.batch_size == 1 and max(model.size) <= run.network.backbone.high_stride:
+        raise HqmdError(
+            "a batch of 1 whose deepest map is 1 x 1 leaves batch norm nothing to average: raise --size or --batch-size"
+        )
     if resume:
         run.restore(run_dir)
 

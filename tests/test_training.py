@@ -178,6 +178,11 @@ def test_too_few_pictures_for_a_batch_are_refused(pairs, tmp_path):
         run(pairs, tmp_path, train=replace(TRAIN, batch_size=5))
 
 
+def test_one_value_a_channel_is_refused_before_batch_norm_does(pairs, tmp_path):
+    with pytest.raises(HqmdError, match="raise --size or --batch-size"):
+        run(pairs, tmp_path, replace(MODEL, size=(32, 32)), replace(TRAIN, batch_size=1))
+
+
 def test_resuming_nothing_and_restarting_something_are_refused(pairs, tmp_path):
     with pytest.raises(HqmdError, match="no run to resume"):
         run(pairs, tmp_path, resume=True)
