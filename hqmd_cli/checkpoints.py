@@ -52,9 +52,7 @@ def save_checkpoint(folder: Path, network: "DepthNetwork", info: CheckpointInfo)
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    content = save(
-        tensors, metadata={"format": "pt"}
-    )  # in one piece: save_file answers a full disk in words of its own
+    content = save(tensors, metadata={"format": "pt"})  # not save_file: it has words of its own for a full disk
     write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
     write_text(folder / CARD_FILE, model_card(folder.name, info))
@@ -93,7 +91,7 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork
     except (OSError, SafetensorError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}") from error
     try:
-        network = build_model(info.model)
+        network = build_model(info.model, backbone_weights=None)
     except HqmdError as error:  # a decoder, backbone or activation that this version does not have
         raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
     own = network.state_dict()

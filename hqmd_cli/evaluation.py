@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,17 @@ class Result:
     names: list[str]  # pictures, in order
     per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,)
 
-    @property
+    @cached_property
     def known(self) -> dict[str, NDArray[np.float64]]:
         """per_picture without the pictures where a metric is not known (edges, where the truth is sparse)."""
         return {name: values[~np.isnan(values)] for name, values in self.per_picture.items()}
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, float]:
         """Mean over pictures; NaN where a metric is known for none."""
         return {name: float(values.mean()) if values.size else math.nan for name, values in self.known.items()}
 
-    @property
+    @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The interval of each mean, by uncertainty.METHOD."""
         return {name: bootstrap_interval(values) for name, values in self.known.items()}

@@ -17,7 +17,7 @@ DECODERS = {
 }
 
 
-def build_model(config: ModelConfig, backbone_weights: str = "none") -> "DepthNetwork":
+def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthNetwork":
     """Compose the network that `config` describes; `backbone_weights` as in backbone.build_backbone.
 
     Raises HqmdError for names that do not exist and for weights that cannot be had.

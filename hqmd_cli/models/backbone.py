@@ -113,12 +113,13 @@ def join(features: list[Tensor]) -> Tensor:
     return torch.cat([features[0], *(resize(f, features[0].shape[-2:]) for f in features[1:])], dim=1)
 
 
-def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | PlainBackbone:
+def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone | PlainBackbone:
     """Create the backbone named in `config`.
 
     `weights`: "default" (timm's pretrained ones, through the Hugging Face hub), "none" (random), or the path of
-    a timm state dict (.safetensors, or what torch.save wrote). Raises HqmdError when the name is unknown or
-    the weights cannot be had whole: never falls back to random weights.
+    a timm state dict (.safetensors, or what torch.save wrote); None where the caller loads a checkpoint's, whose
+    backbone was examined when it was trained. Raises HqmdError when the name is unknown or the weights cannot be
+    had whole: never falls back to random weights.
     """
     if not timm.is_model(config.backbone):
         close = ", ".join(timm.list_models(f"*{config.backbone}*")[:5])
@@ -128,7 +129,8 @@ def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | Plain
         with torch.device("meta"):  # only to learn its strides
             layout: Any = timm.create_model(config.backbone, features_only=True)
         if LOW_STRIDE in layout.feature_info.reduction():
-            refuse_unusable(config, layout)
+            if weights is not None:
+                refuse_unusable(config, layout)
             stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
             net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
             backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
@@ -153,7 +155,7 @@ def build_backbone(config: ModelConfig, weights: str) -> PyramidBackbone | Plain
         what = "pretrained weights cannot be had" if pretrained else "cannot be used as a backbone"
         remedy = "; pass --backbone-weights FILE, or none to start from random weights" if pretrained else ""
         raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
-    if weights not in ("default", "none"):
+    if weights not in ("default", "none", None):
         load_backbone_file(net, Path(weights))
     return backbone
 

@@ -31,7 +31,7 @@ class DepthNetwork(nn.Module):
     context 2 x 256 x 19 x 25, depth 2 x 1 x 289 x 385.
     """
 
-    def __init__(self, config: ModelConfig, backbone_weights: str = "none") -> None:
+    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__()
         self.config = config
         self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
