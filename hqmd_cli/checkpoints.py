@@ -6,7 +6,7 @@ README.md           model card
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,18 @@ class CheckpointInfo:
         }
 
 
-def save_checkpoint(folder: Path, network: "DepthNetwork", info: CheckpointInfo) -> None:
-    """Write the folder, each file by rename."""
+def save_checkpoint(folder: Path, network: "DepthNetwork", info: CheckpointInfo, half: bool = False) -> None:
+    """Write the folder, each file by rename; with `half`, kernels and matrices in half precision.
+
+    Vectors stay in float32: they are few, and the variances of batch norm can exceed what half precision holds.
+    """
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise HqmdError(f"{folder}: a weight is too large for half precision")
     content = save(tensors, metadata={"format": "pt"})  # not save_file: it has words of its own for a full disk
     write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
@@ -100,6 +107,22 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork
         raise HqmdError(f"{path}: {len(wrong)} tensors do not match {CONFIG_FILE}, such as {wrong[0]}")
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
     return network.to(device).eval(), info
+
+
+def publish_checkpoint(source: Path, folder: Path, predict_side: int | None = None) -> None:
+    """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
+
+    Its figures are those of the source; whoever changes `predict_side` measures again. Raises HqmdError when there is
+    something at `folder` already.
+    """
+    import torch
+
+    if folder.exists():
+        raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
+    network, info = load_checkpoint(source, torch.device("cpu"))
+    if predict_side:
+        info = replace(info, model=replace(info.model, predict_side=predict_side))
+    save_checkpoint(folder, network, info, half=True)
 
 
 def model_card(name: str, info: CheckpointInfo) -> str:

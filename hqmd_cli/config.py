@@ -57,9 +57,14 @@ class ModelConfig(Config):
     decoder: str = "baseline+"  # a key of models.DECODERS
     activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
+    predict_side: int | None = None  # shorter side at which predict shows photos to it; None: that of `size`
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
     high_stages: int = 1  # backbone stages (of a ViT: blocks) joined in `high`, the deepest ones
+    drop_path: float = 0.0  # chance that a training step skips a block of the backbone, rising with its depth
+    guide: str = ""  # a timm vision transformer, frozen, whose features are joined to `high` (models/guide.py)
+    guide_blocks: tuple[int, ...] = (5, 7, 9)  # of the guide, counted from 0; those behind the last are left out
+    guide_channels: int = 192  # the guide's features are projected to these
     aspp_rates: tuple[int, ...] = (6, 12, 18)  # DeepLabv3+ at stride 16
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
@@ -70,10 +75,16 @@ class ModelConfig(Config):
             len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,
             f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
         )
+        self.require(
+            self.predict_side is None or self.predict_side >= SMALLEST_SIDE,
+            f"predict_side must be at least {SMALLEST_SIDE} pixels, not {self.predict_side}",
+        )
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
+        self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
+        self.require(min(self.guide_blocks, default=-1) >= 0, f"guide_blocks must not be negative: {self.guide_blocks}")
         self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
-        widths = (self.aspp_channels, self.low_channels, self.fuse_channels)
+        widths = (self.guide_channels, self.aspp_channels, self.low_channels, self.fuse_channels)
         self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
 
 

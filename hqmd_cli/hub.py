@@ -7,7 +7,12 @@ from hqmd_cli.errors import HqmdError
 
 DEFAULT_MODEL = "hqmd-first"
 # A checkpoint's files; the first is what makes a folder one.
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = HUB_FILES = ["config.json", "model.safetensors", "README.md"]
+CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE, CARD_FILE = HUB_FILES = [
+    "config.json",
+    "model.safetensors",
+    "model.onnx",  # not every checkpoint has one
+    "README.md",
+]
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 

@@ -1,36 +1,85 @@
-"""From a photo to its depth map: what predict, evaluate, compare and validation all call."""
+"""From a photo to its depth map: what predict, evaluate, compare and validation all call. No torch here."""
 
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hqmd_cli.checkpoints import load_checkpoint
-from hqmd_cli.device import pick_device
-from hqmd_cli.models.network import DepthNetwork
+from hqmd_cli.checkpoints import read_info
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.engines import Engine
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import ONNX_FILE
 from hqmd_cli.transforms import Preprocess
 
+BACKENDS = ("auto", "onnx", "torch")
 
+
+@dataclass(frozen=True)
 class DepthPredictor:
-    """A network with its preprocessing: (H, W, 3) uint8 RGB -> (H, W) float32 metres."""
+    """An engine with its preprocessing: (H, W, 3) uint8 RGB -> (H, W) float32 metres.
 
-    def __init__(self, network: DepthNetwork, device: torch.device) -> None:
-        self.network = network.eval()
-        self.device = device
-        self.preprocess = Preprocess(network.config.size)
+    `side` is the shorter side, in pixels, at which photos go through the network. The network has learnt depth at the
+    scale of config.size; at another, things look as much larger as they would from nearer by, so that its depth is
+    multiplied by the ratio of the two.
+    """
 
-    @classmethod
-    def load(cls, checkpoint: Path, device: str = "auto") -> "DepthPredictor":
-        """Open a checkpoint folder (hub.find_checkpoint gives one for a name)."""
-        chosen = pick_device(device)
-        network, _ = load_checkpoint(checkpoint, chosen)
-        return cls(network.to(memory_format=torch.channels_last), chosen)
+    engine: Engine
+    config: ModelConfig
+    side: int | None = None  # None: the checkpoint's own
+    flip: bool = False  # average with the mirrored photo, which takes twice the time
 
-    @torch.inference_mode()
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it bilinearly."""
-        rgb = torch.from_numpy(self.preprocess(image))[None].to(self.device, memory_format=torch.channels_last)
-        depth_m = self.network(rgb)[0, 0].float().cpu().numpy()
-        return cv2.resize(depth_m, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        side = self.side or self.config.predict_side or min(self.config.size)
+        picture = Preprocess((side, side))(image)
+        depth_m = self.engine(picture)
+        if self.flip:
+            mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
+            depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
+        scaled_m = depth_m * np.float32(side / min(self.config.size))
+        full = cv2.resize(scaled_m, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+        return full.astype(np.float32, copy=False)
+
+
+def load_predictor(
+    checkpoint: Path, backend: str = "auto", device: str = "auto", side: int | None = None, flip: bool = False
+) -> DepthPredictor:
+    """Open a checkpoint folder (hub.find_checkpoint gives one for a name).
+
+    backend "auto" is torch where there is a GPU or no model.onnx, else ONNX Runtime. Raises HqmdError when the wish
+    cannot be had.
+    """
+    if backend not in BACKENDS:
+        raise HqmdError(f"no backend {backend!r}; there are: {', '.join(BACKENDS)}")
+    config = read_info(checkpoint).model
+    has_onnx = (checkpoint / ONNX_FILE).is_file()
+    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
+    if backend == "onnx" and not has_onnx:
+        raise HqmdError(f"{checkpoint}: there is no {ONNX_FILE}; `hqmd export` makes one, or use --backend torch")
+    if backend == "onnx" and device not in ("auto", "cpu"):
+        raise HqmdError(f"backend onnx computes on the CPU, not on {device}; use --backend torch")
+    if backend == "onnx" or (backend == "auto" and has_onnx and on_cpu):
+        from hqmd_cli.engines.onnx_engine import OnnxEngine
+
+        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE), config, side, flip)
+
+    from hqmd_cli.checkpoints import load_checkpoint
+    from hqmd_cli.device import pick_device
+    from hqmd_cli.engines.torch_engine import TorchEngine
+
+    chosen = pick_device(device)
+    if backend == "auto" and chosen.type == "cpu" and has_onnx:  # a GPU that torch cannot use
+        return load_predictor(checkpoint, "onnx", "cpu", side, flip)
+    network, _ = load_checkpoint(checkpoint, chosen)
+    return DepthPredictor(TorchEngine(network, chosen), config, side, flip)
+
+
+def may_have_gpu() -> bool:
+    """Whether asking torch for a GPU is worth importing torch: is there a driver's device, or Apple silicon?"""
+    drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", r"C:\Windows\System32\nvcuda.dll")
+    return sys.platform == "darwin" or any(os.path.exists(driver) for driver in drivers)

@@ -37,9 +37,9 @@ class Preprocess:
         scale = base_scale(self.size, height, width)
         return max(SMALLEST_SIDE, round(height * scale)), max(SMALLEST_SIDE, round(width * scale))
 
-    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(H, W, 3) uint8 RGB -> (3, h, w) float32 in 0..1."""
-        return to_network(shrink(image, self.working_size(*image.shape[:2])))
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB -> (h, w, 3) uint8 RGB."""
+        return shrink(image, self.working_size(*image.shape[:2]))
 
 
 def shrink(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -510,3 +510,77 @@ def test_default_weights_without_network(tmp_path: Path) -> None:
         assert backbone in refusal
         assert "--backbone-weights" in refusal
         assert "\n" not in refusal
+
+
+# ---- guides ----
+
+
+def guided(**settings: Any) -> ModelConfig:
+    return small(size=(64, 96), guide="test_vit", guide_blocks=(1, 3), guide_channels=7, **settings)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 47)])
+def test_a_guides_patches_fall_on_the_cells_of_high(size: tuple[int, int]) -> None:
+    network = build(guided(output_stride=16))
+    seen: dict[str, torch.Size] = {}
+    shapes_at(network.guide.net, seen, "transformer")
+    shapes_at(network.guide, seen, "guide")
+    shapes_at(network.aspp, seen, "aspp")
+    with torch.no_grad():
+        assert network(photos(*size)).shape == (1, 1, *size)
+    cells = seen["aspp in"][-2:]
+    assert seen["transformer in"][-2:] == (16 * cells[0], 16 * cells[1])  # test_vit has 16-pixel patches
+    assert seen["guide out"] == (1, 7, *cells)
+    assert seen["aspp in"][1] == network.backbone.high_channels + 7
+
+
+def test_a_guide_is_frozen_in_training() -> None:
+    torch.manual_seed(0)
+    network = build_model(guided()).train()
+    assert network.training and not any(module.training for module in network.guide.net.modules())
+    before = {name: tensor.clone() for name, tensor in network.guide.net.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    network(photos(64, 96, count=2)).mean().backward()
+    optimizer.step()
+    assert all(parameter.grad is None for parameter in network.guide.net.parameters())
+    assert all(parameter.grad is not None for parameter in network.guide.project.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.guide.net.state_dict().items())
+
+
+def test_the_guide_tells_something() -> None:
+    """Another picture in the guide alone is another depth."""
+    network = build(guided())
+    one, other = photos(64, 96), photos(64, 96).flip(-1)
+    with torch.no_grad():
+        high = network.backbone(one)[1]
+        contexts = [network.aspp(torch.cat([high, network.guide(p, high.shape[-2:])], 1)) for p in (one, other)]
+    assert (contexts[0] - contexts[1]).abs().max() > 1e-3
+
+
+def test_what_cannot_guide() -> None:
+    with pytest.raises(HqmdError, match="guide"):
+        build(small(guide="resnet18"))
+    with pytest.raises(HqmdError, match="no_such_vit"):
+        build(small(guide="no_such_vit"))
+    with pytest.raises(HqmdError, match="guide_blocks"):
+        small(guide="test_vit", guide_blocks=())
+    with pytest.raises(HqmdError, match="guide"):
+        build(small(guide="test_vit", guide_blocks=(0, 99)))
+
+
+def test_a_guides_weights_come_from_its_own_file(tmp_path: Path) -> None:
+    vit = timm.create_model("test_vit")
+    save_file(vit.state_dict(), tmp_path / "vit.safetensors")
+    torch.manual_seed(1)
+    network = build_model(guided(), "none", str(tmp_path / "vit.safetensors"))
+    assert torch.equal(network.guide.net.state_dict()["model.blocks.0.attn.qkv.weight"], vit.blocks[0].attn.qkv.weight)
+
+
+def test_drop_path_reaches_the_backbone_and_rests_in_evaluation() -> None:
+    torch.manual_seed(0)
+    network = build_model(small("tf_efficientnet_lite0", output_stride=32, drop_path=0.5))
+    photo = photos(64, 64, count=2)
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(photo), network.eval()(photo), rtol=0, atol=0)
+        deep = network.backbone.train()
+        assert not torch.equal(deep(photo)[1], deep(photo)[1])

@@ -14,7 +14,7 @@ from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import DECODERS
-from hqmd_cli.training import EpochReport, Run, StepReport, batches, fit, lr_factor, train_step
+from hqmd_cli.training import EpochReport, Run, StepReport, batches, fit, lr_factor, moving_average, train_step
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
@@ -221,3 +221,14 @@ def test_an_all_hole_picture_in_a_batch_does_not_count_but_an_all_hole_batch_is_
     assert np.isfinite(step.loss)
     with pytest.raises(HqmdError, match="no valid depth pixel"):
         next(fit(MODEL, TRAIN, Holes([0, 0]), Holes([2]), tmp_path / "none", backbone_weights="none"))
+
+
+def test_the_moving_average_forgets_where_it_began():
+    """A plain average of decay 0.998 would still be 90 % the first value after 50 steps."""
+    rule = moving_average(0.998)
+    average, target = torch.zeros(1), torch.ones(1)
+    for step in range(1, 51):
+        average = rule(average, target, step)
+    assert average > 0.99
+    assert rule(torch.zeros(1), target, 10**6) == pytest.approx(0.002, rel=1e-3)  # in the long run, the decay's own
+    assert rule(torch.tensor(3), torch.tensor(5), 7) == 5  # counters are copied

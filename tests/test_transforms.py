@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hqmd_cli.data.sample import Sample, sample_from
-from hqmd_cli.transforms import EIGEN, STRONG, Augmentation, Preprocess, TrainTransform, shrink
+from hqmd_cli.transforms import EIGEN, STRONG, Augmentation, Preprocess, TrainTransform, shrink, to_network
 
 SIZES = [(289, 385), (224, 288)]
 STILL = Augmentation(scale=(1, 1), rotation_deg=0, colour=(1, 1), flip=0)
@@ -219,7 +219,8 @@ def test_training_sees_what_predict_shows() -> None:
     """At scale 1 an NYU photo goes in at the working size of predict."""
     sample = textured()
     trained = TrainTransform((289, 385), STILL)(sample, np.random.default_rng(0))["rgb"]
-    np.testing.assert_allclose(trained, Preprocess((289, 385))(sample.image), atol=1.5 / 255)
+    shown = Preprocess((289, 385))(sample.image).transpose(2, 0, 1)
+    np.testing.assert_allclose(trained * 255, shown, atol=1.5)
 
 
 @pytest.mark.parametrize("photo", [(480, 640), (640, 480), (500, 500), (100, 500), (300, 100)])
@@ -262,13 +263,13 @@ def test_working_size(network, photo, expected) -> None:
     preprocess = Preprocess(network)
     assert preprocess.working_size(*photo) == expected
     result = preprocess(np.zeros((*photo, 3), np.uint8))
-    assert result.shape == (3, *expected) and result.dtype == np.float32
+    assert result.shape == (*expected, 3) and result.dtype == np.uint8
 
 
 def test_red_comes_first() -> None:
     image = np.zeros((48, 64, 3), np.uint8)
     image[..., 0], image[..., 1] = 255, 51
-    red, green, blue = Preprocess((48, 64))(image)
+    red, green, blue = to_network(image)
     assert (red == 1).all() and blue.max() == 0
     np.testing.assert_allclose(green, 0.2, atol=1e-6)
 
@@ -284,6 +285,6 @@ def test_shrinking_averages() -> None:
 def test_up_is_up() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     image[:100, :, 0], image[:, :100, 1] = 255, 255
-    red, green, _ = Preprocess((289, 385))(image)
+    red, green, _ = Preprocess((289, 385))(image).transpose(2, 0, 1) / 255
     assert (red[0] == 1).all() and (red[-1] == 0).all()
     assert (green[:, 0] == 1).all() and (green[:, -1] == 0).all()

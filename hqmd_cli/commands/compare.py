@@ -7,11 +7,14 @@ import typer
 
 from hqmd_cli.commands.options import (
     MODEL_HELP,
+    BackendOption,
     DataOption,
     DepthScaleOption,
     DeviceOption,
+    FlipOption,
     ProtocolName,
     ProtocolOption,
+    SideOption,
     SplitOption,
 )
 from hqmd_cli.errors import HqmdError
@@ -28,7 +31,10 @@ def compare(
     picture: Annotated[Path | None, typer.Option(help="Write a picture: photo, truth and each model.")] = None,
     picture_rows: Annotated[int, typer.Option(min=1, help="Photos in the picture, evenly spaced over the split.")] = 4,
     depth_scale: DepthScaleOption = None,
+    backend: BackendOption = "auto",
     device: DeviceOption = "auto",
+    side: SideOption = None,
+    flip: FlipOption = False,
 ) -> None:
     """Measure several models on the same data: one table, the best in bold, and one picture.
 
@@ -46,7 +52,7 @@ def compare(
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    predictors = load_predictors(models, device)
+    predictors = load_predictors(models, backend, device, side, flip)
     results = judge(predictors, dataset, chosen)
     print_table(results)
     if output:

@@ -5,12 +5,15 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.commands.options import (
+    BackendOption,
     DataOption,
     DepthScaleOption,
     DeviceOption,
+    FlipOption,
     ModelOption,
     ProtocolName,
     ProtocolOption,
+    SideOption,
     SplitOption,
 )
 from hqmd_cli.hub import DEFAULT_MODEL
@@ -22,7 +25,10 @@ def evaluate(
     model: ModelOption = DEFAULT_MODEL,
     protocol: ProtocolOption = ProtocolName["hqmd"],
     depth_scale: DepthScaleOption = None,
+    backend: BackendOption = "auto",
     device: DeviceOption = "auto",
+    side: SideOption = None,
+    flip: FlipOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3, bias (median of prediction / truth), edge F1.
@@ -34,7 +40,7 @@ def evaluate(
     from hqmd_cli.tables import one_as_json
 
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    results = judge(load_predictors([model], device), dataset, chosen)
+    results = judge(load_predictors([model], backend, device, side, flip), dataset, chosen)
     if as_json:
         print(one_as_json(model, results[model]), end="")
     else:

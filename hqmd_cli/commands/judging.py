@@ -1,6 +1,7 @@
 """What evaluate and compare share: models and data by name, scored with a progress bar."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.evaluation import Predict, Result, collect, score_each
 from hqmd_cli.hub import find_checkpoint
 from hqmd_cli.pictures import GridRow, comparison_grid
+from hqmd_cli.predictor import DepthPredictor, load_predictor
 from hqmd_cli.protocol import Protocol, find_protocol
 from hqmd_cli.tables import caption, for_screen
 
@@ -33,15 +35,15 @@ def open_judged(
     return dataset, protocol
 
 
-def load_predictors(models: list[str], device: str) -> dict[str, Predict]:
+def load_predictors(
+    models: list[str], backend: str, device: str, side: int | None, flip: bool
+) -> dict[str, DepthPredictor]:
     """Every model by its name; all are found before the first is loaded."""
-    from hqmd_cli.predictor import DepthPredictor
-
     folders = {name: find_checkpoint(name) for name in models}
-    return {name: DepthPredictor.load(folder, device) for name, folder in folders.items()}
+    return {name: load_predictor(folder, backend, device, side, flip) for name, folder in folders.items()}
 
 
-def judge(predictors: dict[str, Predict], dataset: "Dataset", protocol: Protocol) -> dict[str, Result]:
+def judge(predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Protocol) -> dict[str, Result]:
     """Model -> its figures."""
     screen = Console(stderr=True)
     results = {}
@@ -59,7 +61,7 @@ def print_table(results: dict[str, Result]) -> None:
     Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(results))
 
 
-def draw_grid(predictors: dict[str, Predict], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
+def draw_grid(predictors: Mapping[str, Predict], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
     """`rows` photos, evenly spaced over the dataset, with truth and every model's depth."""
     chosen = range(0, len(dataset), max(1, len(dataset) // rows))[:rows]
     samples = [dataset[index] for index in chosen]

@@ -15,6 +15,14 @@ MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hug
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP, show_default=DEFAULT_MODEL)]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+BackendOption = Annotated[
+    str, typer.Option(help="auto (torch on a GPU, ONNX Runtime on the CPU where the model has it), onnx or torch.")
+]
+SideOption = Annotated[
+    int | None,
+    typer.Option(min=32, help="Shorter side, in pixels, at which the network sees a photo.  [default: the model's]"),
+]
+FlipOption = Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo: twice the time.")]
 DataOption = Annotated[
     Path | None,
     typer.Option(

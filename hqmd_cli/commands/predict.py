@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import DeviceOption, ModelOption
+from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption
 from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.hub import DEFAULT_MODEL
 
@@ -26,7 +26,10 @@ def predict(
         typer.Option("--format", help="For a folder: color, mm, npy, separated by commas.", show_default="color"),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
+    backend: BackendOption = "auto",
     device: DeviceOption = "auto",
+    side: SideOption = None,
+    flip: FlipOption = False,
 ) -> None:
     """Write the metric depth of photos: as a colour picture, a 16-bit PNG in millimetres or float32 metres.
 
@@ -44,9 +47,9 @@ def predict(
     photos = [found for source in sources for found in find_photos(source, leave_out=output)]
     jobs = plan(photos, output, formats)
 
-    from hqmd_cli.predictor import DepthPredictor
+    from hqmd_cli.predictor import load_predictor
 
-    predictor = DepthPredictor.load(find_checkpoint(model), device)
+    predictor = load_predictor(find_checkpoint(model), backend, device, side, flip)
     written, failed, near_m, far_m = 0, 0, float("inf"), 0.0
     for job in jobs:
         try:

@@ -46,6 +46,10 @@ def train(
         str,
         typer.Option(metavar="default|none|FILE", help="Pretrained by timm, random, or a timm state dict."),
     ] = "default",
+    guide_weights: Annotated[
+        str,
+        typer.Option(metavar="default|none|FILE", help="The same for a recipe's guide, if it has one."),
+    ] = "default",
     decoder: Annotated[DecoderName | None, typer.Option(help="Network variant." + paper(ModelConfig.decoder))] = None,
     loss: Annotated[LossName | None, typer.Option(help="Objective." + paper(TrainConfig.loss))] = None,
     size: Annotated[
@@ -98,6 +102,7 @@ def train(
         held_out,
         run_dir,
         backbone_weights=backbone_weights,
+        guide_weights=guide_weights,
         device=pick_device(device),
         workers=workers,
         resume=resume,

@@ -17,11 +17,13 @@ DECODERS = {
 }
 
 
-def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthNetwork":
-    """Compose the network that `config` describes; `backbone_weights` as in backbone.build_backbone.
+def build_model(
+    config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
+) -> "DepthNetwork":
+    """Compose the network that `config` describes; both weights as in backbone.build_backbone.
 
     Raises HqmdError for names that do not exist and for weights that cannot be had.
     """
     from hqmd_cli.models.network import DepthNetwork
 
-    return DepthNetwork(config, backbone_weights)
+    return DepthNetwork(config, backbone_weights, guide_weights)

@@ -14,6 +14,7 @@ For example ResNet-50 at output stride 16 turns 1 x 3 x 289 x 385 into low 1 x 2
 high 1 x 2048 x 19 x 25 (stride 16). The networks themselves are timm's (https://github.com/huggingface/pytorch-image-models).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone 
             if weights is not None:
                 refuse_unusable(config, layout)
             stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
+            if config.drop_path:
+                stride["drop_path_rate"] = config.drop_path
             net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
             backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
         else:
@@ -141,23 +144,28 @@ def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone 
                     f"{config.backbone} has {blocks} blocks for `high` and one stem for `low`: too many stages"
                 )
             chosen = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
-            net = timm.create_model(
-                config.backbone,
-                features_only=True,
-                out_indices=chosen,
-                pretrained=pretrained,
-                dynamic_img_size=True,
-            )
-            backbone = PlainBackbone(config, net)
+            backbone = PlainBackbone(config, plain_blocks(config.backbone, chosen, pretrained))
     except HqmdError:
         raise
     except Exception as error:  # timm and the hub raise many types; whichever it is, the user gets the remedy
         what = "pretrained weights cannot be had" if pretrained else "cannot be used as a backbone"
         remedy = "; pass --backbone-weights FILE, or none to start from random weights" if pretrained else ""
         raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
+    load_weights(backbone.net, weights)
+    return backbone
+
+
+def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool) -> Any:
+    """timm's vision transformer `name` as far as the last of `blocks`, giving those blocks' outputs as maps."""
+    return timm.create_model(
+        name, features_only=True, out_indices=list(blocks), pretrained=pretrained, dynamic_img_size=True
+    )
+
+
+def load_weights(net: nn.Module, weights: str | None) -> None:
+    """Fill `net` from a file, where `weights` names one."""
     if weights not in ("default", "none", None):
         load_backbone_file(net, Path(weights))
-    return backbone
 
 
 def refuse_unusable(config: ModelConfig, layout: Any) -> None:

@@ -1,4 +1,4 @@
-"""The depth network: backbone -> ASPP -> decoder -> metres (paper 3.1, figure 1)."""
+"""The depth network: backbone (and guide) -> ASPP -> decoder -> metres (paper 3.1, figure 1)."""
 
 import math
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from hqmd_cli.config import ModelConfig
 from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import build_backbone
+from hqmd_cli.models.guide import build_guide
 from hqmd_cli.registry import pick, resolve
 
 MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
@@ -31,17 +32,23 @@ class DepthNetwork(nn.Module):
     context 2 x 256 x 19 x 25, depth 2 x 1 x 289 x 385.
     """
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(
+        self, config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
+    ) -> None:
         super().__init__()
         self.config = config
         self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
         self.backbone = build_backbone(config, backbone_weights)
-        self.aspp = ASPP(self.backbone.high_channels, config.aspp_channels, config.aspp_rates)
+        self.guide = build_guide(config, guide_weights) if config.guide else None
+        high_channels = self.backbone.high_channels + (config.guide_channels if config.guide else 0)
+        self.aspp = ASPP(high_channels, config.aspp_channels, config.aspp_rates)
         self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
         nn.init.constant_(self.decoder.logits.bias, to_logit(MEAN_DEPTH_M))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
         low, high = self.backbone(rgb)
+        if self.guide is not None:
+            high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
         logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
         return self.to_metres(logits)

@@ -1,0 +1,90 @@
+"""What a larger input buys: accuracy and time of models over the size at which they see a photo.
+
+    python benchmarks/size_curve.py MODEL... --data PAIRS [--split val] [--sides 192,224,256,288,320] [--threads 2]
+
+For every model and side: the time a photo takes through the engine (median over the split's first photos, one process,
+nothing else running), RMSE with its interval, AbsRel, delta1 and edge F1 under eigen-filled, plain and averaged with
+the mirrored photo. With -o FILE.png, also RMSE over milliseconds as a picture.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+TIMED_PHOTOS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--sides", default="192,224,256,288,320")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)  # before anything that makes threads is imported
+
+    from dataclasses import replace
+
+    import cv2
+
+    from hqmd_cli.data import open_dataset
+    from hqmd_cli.engines.onnx_engine import OnnxEngine
+    from hqmd_cli.evaluation import evaluate
+    from hqmd_cli.hub import ONNX_FILE, find_checkpoint
+    from hqmd_cli.predictor import load_predictor
+    from hqmd_cli.protocol import find_protocol
+
+    cv2.setNumThreads(args.threads)
+    protocol = find_protocol("eigen-filled")
+    data = open_dataset(args.data, args.split, protocol.ground_truth, None)
+    images = [data[i].image for i in range(min(TIMED_PHOTOS, len(data)))]
+    print(f"{data.description}, {len(data)} pictures, {protocol.name}; {platform.machine()}, {args.threads} threads")
+    print("| model | side | flip | ms a photo | RMSE | AbsRel | delta1 | edge F1 |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for model in args.models:
+        folder = find_checkpoint(model)
+        loaded = replace(load_predictor(folder, "onnx"), engine=OnnxEngine(folder / ONNX_FILE, args.threads))
+        for flip in (False, True):
+            for side in map(int, args.sides.split(",")):
+                predict = replace(loaded, side=side, flip=flip)
+                predict(images[0])
+                took = []
+                for image in images:
+                    started = time.perf_counter()
+                    predict(image)
+                    took.append(1000 * (time.perf_counter() - started))
+                result = evaluate(predict, data, protocol)
+                low, high = result.intervals["RMSE"]
+                m = result.metrics
+                ms = statistics.median(took)
+                curves.setdefault(f"{model}{', flip' if flip else ''}", []).append((ms, m["RMSE"]))
+                print(
+                    f"| {model} | {side} | {'yes' if flip else 'no'} | {ms:.0f} | {m['RMSE']:.3f} ({low:.3f} to "
+                    f"{high:.3f}) | {m['AbsRel']:.3f} | {m['delta1']:.3f} | {m['edgeF1']:.3f} |",
+                    flush=True,
+                )
+    if args.output:
+        draw(curves, args.output)
+
+
+def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
+    """RMSE over milliseconds, a line a model."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="ms a photo", ylabel="RMSE [m]", xscale="log")
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    axes.legend()
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""`hqmd export`: a model as ONNX, alone or as a folder ready to publish."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.commands.options import MODEL_HELP
+from hqmd_cli.errors import HqmdError
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="model.onnx: one file; or a new folder: half-precision weights, ONNX and model card."
+        ),
+    ],
+    predict_side: Annotated[
+        int | None, typer.Option(min=32, help="For a folder: shorter side at which predict is to show photos to it.")
+    ] = None,
+) -> None:
+    """Write a model for ONNX Runtime: uint8 RGB of any size in, metres out. Always compared to torch.
+
+    \b
+    hqmd export hqmd-first -o model.onnx
+    hqmd export runs/mine/best -o weights/mine
+    """
+    import torch
+
+    from hqmd_cli.checkpoints import load_checkpoint, publish_checkpoint
+    from hqmd_cli.engines.torch_engine import TorchEngine
+    from hqmd_cli.export import export_beside, export_file, verify
+    from hqmd_cli.hub import ONNX_FILE, find_checkpoint
+
+    source = find_checkpoint(model)
+    cpu = torch.device("cpu")
+    if output.suffix.lower() == ".onnx":
+        if predict_side:
+            raise HqmdError("--predict-side is a setting of checkpoints: give -o a folder")
+        network, _ = load_checkpoint(source, cpu)
+        path = output
+        export_file(network, path)
+    else:
+        publish_checkpoint(source, output, predict_side)
+        network, _ = load_checkpoint(output, cpu)
+        path = output / ONNX_FILE
+        export_beside(network, path)
+    mean, largest = verify(path, TorchEngine(network, cpu))
+    print(f"{path}: differs from torch by {mean:.4f} mm on average, {largest:.4f} mm at most", file=sys.stderr)

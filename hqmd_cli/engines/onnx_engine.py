@@ -1,0 +1,34 @@
+"""The network in ONNX Runtime, on the CPU. Imports neither torch nor timm: that is what makes a cold start short."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from hqmd_cli.errors import HqmdError
+
+
+class OnnxEngine:
+    """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # 0: one a core
+        options.log_severity_level = 3  # errors only: its warnings are about its own graph passes
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no common type
+            raise HqmdError(f"{path}: ONNX Runtime cannot open it: {first_line(error)}") from error
+        inputs = [(i.name, i.type, i.shape[-1]) for i in self.session.get_inputs()]
+        if inputs != [("rgb", "tensor(uint8)", 3)]:
+            raise HqmdError(f"{path}: not a network that `hqmd export` wrote: its inputs are {inputs}")
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        (depth_m,) = self.session.run(["depth_m"], {"rgb": picture[None]})
+        return depth_m[0]
+
+
+def first_line(error: Exception) -> str:
+    """An exception in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

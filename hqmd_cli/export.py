@@ -1,0 +1,189 @@
+"""A network as ONNX: dynamic batch, height and width, uint8 RGB in, metres out.
+
+Two layouts. A file of its own holds its weights. A checkpoint's model.onnx holds the graph only: its weights are the
+tensors of the model.safetensors beside it, found by offset (ONNX's external data), so that a bundled model carries
+them once and both engines cannot disagree about them.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hqmd_cli.engines import Engine
+from hqmd_cli.engines.onnx_engine import OnnxEngine
+from hqmd_cli.engines.torch_engine import PhotoToDepth
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import WEIGHTS_FILE
+from hqmd_cli.images import write_aside
+from hqmd_cli.models.network import DepthNetwork
+
+OPSET = 18
+MEAN_LIMIT_MM, LARGEST_LIMIT_MM = 1.0, 10.0  # how far an export may be from torch
+CHECKED_SIZES = ((224, 298), (288, 384), (225, 301))  # even, larger and odd: padding differs
+
+
+def graph_of(network: DepthNetwork) -> Any:
+    """The network as an onnx.ModelProto that holds its weights. The network itself is left as it was."""
+    try:
+        import onnxscript  # noqa: F401 - torch.onnx needs it and complains in other words
+    except ImportError as error:
+        raise HqmdError("exporting needs two more packages: pip install 'hqmd[export]'") from error
+    example = torch.zeros(2, *CHECKED_SIZES[0], 3, dtype=torch.uint8)
+    dynamic = torch.export.Dim.DYNAMIC
+    with traceable(network):
+        program = torch.export.export(
+            PhotoToDepth(network).eval(), (example,), dynamic_shapes={"rgb": {0: dynamic, 1: dynamic, 2: dynamic}}
+        )
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=["rgb"],
+            output_names=["depth_m"],
+            opset_version=OPSET,
+            optimize=False,  # it would melt batch norm into the weights, which are the checkpoint's; ONNX Runtime does
+            verbose=False,
+        )
+    model = exported.model_proto  # type: ignore[union-attr]
+    forget_origin(model)
+    return model
+
+
+def forget_origin(model: Any) -> None:
+    """Drop what torch notes on each node: stack traces with this machine's folders, 2 MB of them."""
+    for part in (*model.graph.node, *model.graph.value_info, model.graph, model):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del model.graph.value_info[:]  # shapes of intermediate results, which ONNX Runtime works out itself
+
+
+@contextmanager
+def traceable(network: nn.Module) -> Iterator[None]:
+    """While inside, every Conv2dSame of timm is one ONNX operator.
+
+    TensorFlow's padding depends on the size. Left to trace, each layer wraps the symbolic size of the one before in a
+    ceiling and a maximum, and solving them takes five minutes instead of seconds.
+    """
+    from timm.layers.conv2d_same import Conv2dSame
+
+    places = [
+        (parent, name, child)
+        for parent in network.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, Conv2dSame)
+    ]
+    for parent, name, child in places:
+        setattr(parent, name, SameConv(child))
+    try:
+        yield
+    finally:
+        for parent, name, child in places:
+            setattr(parent, name, child)
+
+
+class SameConv(nn.Module):
+    """ONNX's own Conv with auto_pad SAME_UPPER, which pads as TensorFlow does. Only for tracing."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.stride = conv.stride
+        self.attributes: dict[str, Any] = {
+            "auto_pad": "SAME_UPPER",
+            "strides": list(conv.stride),
+            "dilations": list(conv.dilation),
+            "group": conv.groups,
+        }
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        down, across = self.stride
+        shape = (batch, self.weight.shape[0], (height + down - 1) // down, (width + across - 1) // across)
+        inputs = [x, self.weight] if self.bias is None else [x, self.weight, self.bias]
+        return torch.onnx.ops.symbolic("Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=OPSET)
+
+
+def export_file(network: DepthNetwork, path: Path) -> None:
+    """Write one self-contained .onnx file."""
+    content = graph_of(network).SerializeToString()
+    write_aside(path, lambda aside: aside.write_bytes(content))
+
+
+def export_beside(network: DepthNetwork, path: Path) -> None:
+    """Write an .onnx file whose weights are those of the model.safetensors in the same folder."""
+    model = graph_of(network)
+    share_weights(model, path.parent / WEIGHTS_FILE)
+    content = model.SerializeToString()
+    write_aside(path, lambda aside: aside.write_bytes(content))
+
+
+def share_weights(model: Any, weights: Path) -> None:
+    """Replace each weight in the graph by a reference into the safetensors file, cast where that has half precision.
+
+    The layout of such a file: 8 bytes of header length, the header in JSON, then the data that its offsets point into
+    (https://huggingface.co/docs/safetensors).
+    """
+    from onnx import TensorProto, helper
+
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    types = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
+    casts = []
+    for tensor in model.graph.initializer:
+        entry = header.get(tensor.name.removeprefix("network."))
+        if entry is None:  # the normalisation, which is no weight
+            continue
+        begin, end = entry["data_offsets"]
+        name, half = tensor.name, entry["dtype"] == "F16"
+        shared = TensorProto(
+            name=f"{name}.half" if half else name,
+            dims=entry["shape"],
+            data_type=types[entry["dtype"]],
+            data_location=TensorProto.EXTERNAL,
+        )
+        place = {"location": weights.name, "offset": 8 + length + begin, "length": end - begin}
+        for key, value in place.items():
+            shared.external_data.add(key=key, value=str(value))
+        tensor.CopyFrom(shared)
+        if half:
+            casts.append(helper.make_node("Cast", [shared.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]  # ONNX wants a graph's nodes in the order of computation
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def check_pictures(sizes: Sequence[tuple[int, int]] = CHECKED_SIZES) -> Iterator[NDArray[np.uint8]]:
+    """Pictures with smooth regions, edges and noise, of several sizes; the same on every call."""
+    rng = np.random.default_rng(0)
+    for height, width in sizes:
+        down, across = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+        picture = np.stack([255 * down, 255 * across, np.full_like(down, 90)], axis=-1)
+        picture[height // 3 : height // 2, width // 4 : width // 2] = (200, 40, 60)
+        yield np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
+
+
+def difference_mm(one: Engine, other: Engine) -> tuple[float, float]:
+    """Mean and largest difference of two engines' depth over check_pictures, in millimetres."""
+    gaps = [np.abs(one(picture) - other(picture)) * 1000 for picture in check_pictures()]
+    return float(np.mean([gap.mean() for gap in gaps])), float(max(gap.max() for gap in gaps))
+
+
+def verify(path: Path, reference: Engine) -> tuple[float, float]:
+    """Open an exported file and compare it to torch: mean and largest difference in millimetres.
+
+    Raises HqmdError when one is above its limit or not a number.
+    """
+    mean, largest = difference_mm(OnnxEngine(path), reference)
+    if not (mean <= MEAN_LIMIT_MM and largest <= LARGEST_LIMIT_MM):
+        raise HqmdError(
+            f"{path}: differs from torch by {mean:.3f} mm on average and {largest:.3f} mm at most; "
+            f"allowed are {MEAN_LIMIT_MM:g} and {LARGEST_LIMIT_MM:g}"
+        )
+    return mean, largest

@@ -1,0 +1,272 @@
+"""The two engines: ONNX Runtime says what torch says, without torch; and the predictor around them."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import hqmd_cli.predictor
+from hqmd_cli.checkpoints import (
+    CheckpointInfo,
+    load_checkpoint,
+    publish_checkpoint,
+    read_info,
+    save_checkpoint,
+)
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.engines.onnx_engine import OnnxEngine
+from hqmd_cli.engines.torch_engine import TorchEngine
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.export import (
+    LARGEST_LIMIT_MM,
+    check_pictures,
+    difference_mm,
+    export_beside,
+    export_file,
+    verify,
+)
+from hqmd_cli.images import read_image
+from hqmd_cli.models import build_model
+from hqmd_cli.models.network import DepthNetwork
+from hqmd_cli.predictor import DepthPredictor, load_predictor
+
+CPU = torch.device("cpu")
+PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+# Between them: TensorFlow's padding and torch's, with a guide and without, both decoders.
+GUIDED = ModelConfig(
+    "tf_efficientnet_lite0",
+    size=(64, 96),
+    output_stride=32,
+    high_stages=2,
+    low_stages=2,
+    guide="test_vit",
+    guide_blocks=(1, 3),
+    guide_channels=8,
+)
+PLAIN = ModelConfig("test_resnet", size=(64, 96), decoder="baseline", activation="exp")
+
+
+def lively(config: ModelConfig) -> DepthNetwork:
+    """A random network whose depth depends on the picture: batch norms as after a training."""
+    torch.manual_seed(0)
+    network = build_model(dataclasses.replace(config, aspp_channels=12, fuse_channels=10, low_channels=6))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.01, 0.1)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `hqmd export MODEL -o FOLDER` writes it. For reading only."""
+    root = tmp_path_factory.mktemp("published")
+    network = lively(GUIDED)
+    save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
+    publish_checkpoint(root / "run", root / "kept")
+    export_beside(load_checkpoint(root / "kept", CPU)[0], root / "kept" / "model.onnx")
+    return root / "kept"
+
+
+def agree(network: DepthNetwork, path: Path) -> None:
+    """Both engines, on pictures of even, odd and narrow sizes."""
+    onnx_engine, torch_engine = OnnxEngine(path), TorchEngine(network, CPU)
+    photo = read_image(PHOTO)
+    for picture in (*check_pictures(), photo[:97, :131], photo[50:114, :32], photo[:33, :200]):
+        depth_m = onnx_engine(picture)
+        assert depth_m.shape == picture.shape[:2] and depth_m.dtype == np.float32
+        assert np.ptp(depth_m) > 0.01  # so that the next line can fail
+        assert np.abs(depth_m - torch_engine(picture)).max() < 1e-4  # metres
+
+
+def test_a_published_folder_agrees_with_torch(published):
+    agree(load_checkpoint(published, CPU)[0], published / "model.onnx")
+
+
+def test_a_file_of_its_own_agrees_with_torch(tmp_path):
+    network = lively(PLAIN)
+    before = {name: type(module) for name, module in network.named_modules()}
+    export_file(network, tmp_path / "model.onnx")
+    assert {name: type(module) for name, module in network.named_modules()} == before
+    agree(network, tmp_path / "model.onnx")
+
+
+def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):
+    """Bundled models carry their weights once: another bias in the safetensors file is another depth in ONNX."""
+    copy = shutil.copytree(published, tmp_path / "copy")
+    assert (copy / "model.onnx").stat().st_size < 400_000
+    picture = next(check_pictures())
+    before = OnnxEngine(copy / "model.onnx")(picture)
+    tensors = load_file(copy / "model.safetensors")
+    tensors["decoder.logits.bias"] += 1
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    after = OnnxEngine(copy / "model.onnx")(picture)
+    assert (after > before + 0.1).all()
+
+
+def test_a_published_folder_is_half_as_large_and_loads_like_any_other(published):
+    tensors = load_file(published / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values() if tensor.ndim > 1} == {torch.float16}
+    assert {t.dtype for t in tensors.values() if t.ndim == 1} == {torch.float32}
+    network, _ = load_checkpoint(published, CPU)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+def test_an_exported_file_stands_alone_and_names_no_folder(trained_run, hqmd, tmp_path):
+    path = tmp_path / "alone" / "model.onnx"
+    path.parent.mkdir()
+    result = hqmd("export", trained_run / "best", "-o", path)
+    assert result.returncode == 0, result.stderr
+    model = onnx.load(path, load_external_data=False)
+    onnx.checker.check_model(model)
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    assert b"site-packages" not in path.read_bytes()  # torch notes stack traces
+    network, _ = load_checkpoint(trained_run / "best", CPU)
+    assert max(difference_mm(OnnxEngine(path), TorchEngine(network, CPU))) < 0.1
+
+
+def test_an_export_that_differs_is_refused(published):
+    network, _ = load_checkpoint(published, CPU)
+    right = TorchEngine(network, CPU)
+    assert max(verify(published / "model.onnx", right)) < 0.1
+    for wrong in (2 * LARGEST_LIMIT_MM / 1000, np.nan):
+        with pytest.raises(HqmdError, match="differs from torch"):
+            verify(published / "model.onnx", lambda picture, wrong=wrong: right(picture) + np.float32(wrong))
+
+
+def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    result = hqmd("export", trained_run / "best", "-o", tmp_path / "mine")
+    assert result.returncode == 1 and "exists already" in result.stderr
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_too_large_for_half_precision(tmp_path):
+    network = lively(PLAIN)
+    with torch.no_grad():
+        network.decoder.logits.weight.fill_(1e6)
+    with pytest.raises(HqmdError, match="half precision"):
+        save_checkpoint(tmp_path / "x", network, CheckpointInfo(network.config, TrainConfig()), half=True)
+
+
+def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print([m for m in ('torch', 'timm', 'torchvision') if m in sys.modules]))\n"
+        f"sys.argv = ['hqmd', 'predict', {str(photo)!r}, '-o', {str(tmp_path / 'd.npy')!r}, "
+        f"'--device', 'cpu', '--model', {str(published)!r}]\n"
+        "from hqmd_cli.app import main\n"
+        "main()"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == "[]"
+    assert np.load(tmp_path / "d.npy").min() > 0
+
+
+def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
+    monkeypatch.setattr(hqmd_cli.predictor, "may_have_gpu", lambda: False)
+    assert isinstance(load_predictor(published).engine, OnnxEngine)
+    assert isinstance(load_predictor(published, "torch").engine, TorchEngine)
+    assert isinstance(load_predictor(trained_run / "best").engine, TorchEngine)  # has no model.onnx
+    for wish, said in [
+        (("onnx", "auto", trained_run / "best"), "hqmd export"),
+        (("onnx", "cuda", published), "on the CPU"),
+        (("tensorrt", "auto", published), "onnx, torch"),
+    ]:
+        with pytest.raises(HqmdError, match=said):
+            load_predictor(wish[2], wish[0], wish[1])
+
+
+def test_where_a_driver_is_torch_is_asked(published, monkeypatch):
+    monkeypatch.setattr(hqmd_cli.predictor, "may_have_gpu", lambda: True)
+    expected = TorchEngine if torch.cuda.is_available() or torch.backends.mps.is_available() else OnnxEngine
+    assert isinstance(load_predictor(published).engine, expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph"])
+def test_a_damaged_graph_is_named(content, published, tmp_path):
+    copy = shutil.copytree(published, tmp_path / "copy")
+    (copy / "model.onnx").write_bytes(content)
+    with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
+        load_predictor(copy, "onnx")
+
+
+def test_weights_that_are_gone_are_named(published, tmp_path):
+    copy = shutil.copytree(published, tmp_path / "copy")
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(HqmdError, match="cannot open it"):
+        load_predictor(copy, "onnx")
+
+
+def test_a_foreign_graph_is_refused(tmp_path):
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3])
+    same = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "foreign", [value], [same])
+    path = tmp_path / "model.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8), path)
+    with pytest.raises(HqmdError, match="hqmd export"):
+        OnnxEngine(path)
+
+
+# ---- the predictor around an engine ----
+
+
+def brightness(picture: np.ndarray) -> np.ndarray:
+    """An engine that can be checked by hand: metres are the red channel's value."""
+    return picture[..., 0].astype(np.float32)
+
+
+def test_depth_grows_with_the_size_it_was_seen_at():
+    """Twice as large in the picture reads as half as far: the predictor undoes it."""
+    image = np.full((120, 160, 3), 40, np.uint8)
+    config = ModelConfig(size=(60, 80))
+    assert (DepthPredictor(brightness, config)(image) == 40).all()
+    assert (DepthPredictor(brightness, config, side=90)(image) == 60).all()
+    assert (DepthPredictor(brightness, dataclasses.replace(config, predict_side=120))(image) == 80).all()
+    assert (DepthPredictor(brightness, dataclasses.replace(config, predict_side=120), side=60)(image) == 40).all()
+
+
+def test_the_network_sees_the_wished_side():
+    seen = []
+
+    def engine(picture):
+        seen.append(picture.shape)
+        return brightness(picture)
+
+    DepthPredictor(engine, ModelConfig(size=(60, 80)), side=90)(np.zeros((480, 640, 3), np.uint8))
+    assert seen == [(90, 120, 3)]
+
+
+def test_flip_averages_with_the_mirrored_photo():
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+
+    def leaning(picture):  # not symmetric: adds metres from left to right
+        return brightness(picture) + np.linspace(0, 10, picture.shape[1], dtype=np.float32)
+
+    plain, averaged = (DepthPredictor(leaning, ModelConfig(size=(60, 80)), flip=f)(image) for f in (False, True))
+    np.testing.assert_allclose(averaged, image[..., 0] + 5.0, atol=1e-4)
+    assert np.abs(plain - averaged).max() > 4
+
+
+def test_side_and_flip_on_the_command_line(hqmd, published, photo, tmp_path):
+    variants = [[], ["--flip"], ["--side", "48"]]
+    depths = []
+    for number, flags in enumerate(variants):
+        result = hqmd("predict", photo, "-o", tmp_path / f"{number}.npy", "--model", published, *flags)
+        assert result.returncode == 0, result.stderr
+        depths.append(np.load(tmp_path / f"{number}.npy"))
+    assert all(np.abs(depths[0] - other).max() > 1e-4 for other in depths[1:])
+
+
+def test_predict_side_is_kept_in_the_folder(hqmd, trained_run, tmp_path):
+    result = hqmd("export", trained_run / "best", "-o", tmp_path / "kept", "--predict-side", "64")
+    assert result.returncode == 0, result.stderr
+    assert read_info(tmp_path / "kept").model.predict_side == 64
+    result = hqmd("export", trained_run / "best", "-o", tmp_path / "m.onnx", "--predict-side", "64")
+    assert result.returncode == 1 and "folder" in result.stderr
