@@ -33,6 +33,7 @@ class CheckpointInfo:
     step: int = 0
     figures: dict[str, Any] = field(default_factory=dict)  # see evaluation.Result.to_dict
     backbone_weights: str = "none"  # what the backbone started from: default (timm's), none, or the name of a file
+    teacher: str = ""  # the model that it learned from besides the ground truth, if there was one
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for config.json."""
@@ -42,6 +43,7 @@ class CheckpointInfo:
             "training": self.training.to_dict(),
             "data": self.data,
             "backbone_weights": self.backbone_weights,
+            "teacher": self.teacher,
             "step": self.step,
             "figures": self.figures,
         }
@@ -77,6 +79,7 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["step"],
             values["figures"],
             values["backbone_weights"],
+            values.get("teacher", ""),  # unknown to version 0.1
         )
     except HqmdError as error:  # a setting that is unknown or cannot be
         raise HqmdError(f"{path}: {error}") from error
@@ -145,6 +148,7 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         f"- Trained on: {info.data}; {info.step} steps of {training.batch_size} pictures, loss `{training.loss}`, "
         f"seed {training.seed}",
         f"- The backbone started from: {info.backbone_weights}",
+        *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
         "- All settings: `config.json`",
         "",
     ]

@@ -107,6 +107,7 @@ class TrainConfig(Config):
     freeze_backbone: bool = False
     ema_decay: float = 0.0  # > 0: validate and keep the exponential moving average of the weights
     strong_augmentation: bool = False  # transforms.STRONG instead of the paper's transforms.EIGEN
+    teacher_share: float = 0.5  # with --teacher: how much of the loss is against its depth, not the ground truth
     protocol: str = "hqmd"  # what the validation after each epoch is measured by; a key of protocol.PROTOCOLS
     seed: int = 0
 
@@ -124,6 +125,9 @@ class TrainConfig(Config):
         )
         self.require(0 < self.lr_decay <= 1, f"lr_decay must be in (0, 1], not {self.lr_decay}")
         self.require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
+        self.require(
+            0 < self.teacher_share <= 1, f"teacher_share must be above 0 and at most 1, not {self.teacher_share}"
+        )
         self.require(0 <= self.ema_decay < 1, f"ema_decay must be in [0, 1), not {self.ema_decay}")
         self.require(
             0 < self.backbone_lr_factor <= 1,

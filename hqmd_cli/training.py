@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from hqmd_cli.checkpoints import CheckpointInfo, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data.sample import Dataset
+from hqmd_cli.distillation import Teacher
 from hqmd_cli.engines.torch_engine import TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import Result, evaluate, require_ground_truth, scored_pixels
@@ -187,11 +188,12 @@ def fit(
     *,
     backbone_weights: str = "default",
     guide_weights: str = "default",
+    teacher: Path | None = None,
     device: torch.device | None = None,
     workers: int = 0,
     resume: bool = False,
 ) -> Iterator[StepReport | EpochReport]:
-    """Train, and yield a report after each step and each epoch.
+    """Train, and yield a report after each step and each epoch; `teacher` is a checkpoint folder to learn from, too.
 
     Writes `best/` and `last/` (checkpoints), `history.jsonl` (a row an epoch) and `state.pt` (for `resume`) into
     `run_dir`. Raises HqmdError when the data is too small for one batch, a loss is not finite, or the run cannot
@@ -220,7 +222,9 @@ def fit(
         "train data": f"{train_data.description}, {len(train_data)}",
         "val data": f"{val_data.description}, {len(val_data)}",
         "backbone weights": start,
+        "teacher": teacher.name if teacher else "",
     }
+    teach = Teacher.load(teacher, model, device) if teacher else None
     pretrained = ("none", "none") if resume else (backbone_weights, guide_weights)
     run = Run(model, train, *pretrained, device, int(total_steps), about)
     if train.batch_size == 1 and max(model.size) <= run.network.backbone.high_stride:
@@ -235,7 +239,7 @@ def fit(
         epoch, done = divmod(run.step, steps_per_epoch)
         ended = time.perf_counter()
         for batch in unwrapped(batches(train_data, model, train, epoch, done, workers)):
-            loss = train_step(run, batch, loss_of, device)
+            loss = train_step(run, batch, loss_of, device, teach)
             began, ended = ended, time.perf_counter()
             yield StepReport(run.step, run.total_steps, loss, train.batch_size / (ended - began))
             if run.step == run.total_steps:
@@ -248,7 +252,7 @@ def fit(
         val = evaluate(DepthPredictor(TorchEngine(run.judged, device), model), val_data, protocol)
         is_best = val.metrics[CHOSEN_BY] < run.best
         run.best = min(run.best, val.metrics[CHOSEN_BY])
-        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict(), start)
+        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict(), start, about["teacher"])
         save_checkpoint(run_dir / LAST, run.judged, info)
         if is_best:
             save_checkpoint(run_dir / BEST, run.judged, info)
@@ -277,13 +281,19 @@ def batches(
     return DataLoader(examples, train.batch_size, drop_last=True, num_workers=workers)  # type: ignore[arg-type]
 
 
-def train_step(run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.device) -> float:
+def train_step(
+    run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.device, teach: Teacher | None = None
+) -> float:
     """One optimiser step; the loss before it. Raises HqmdError when the loss is not finite."""
     run.network.train()
     if run.config.freeze_backbone:
         run.network.backbone.net.eval()  # frozen means its batch norm statistics, too
     rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
-    loss = loss_of(run.network(rgb), batch["depth_m"].to(device), batch["valid"].to(device))
+    pred_m, valid = run.network(rgb), batch["valid"].to(device)
+    loss = loss_of(pred_m, batch["depth_m"].to(device), valid)
+    if teach:
+        share = run.config.teacher_share
+        loss = (1 - share) * loss + share * loss_of(pred_m, teach(rgb), valid)
     if not math.isfinite(loss.item()):
         raise HqmdError(f"the loss is {loss.item()} at step {run.step + 1}; lower --lr, or look for odd depth values")
     run.optimizer.zero_grad(set_to_none=True)

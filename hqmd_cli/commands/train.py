@@ -50,6 +50,9 @@ def train(
         str,
         typer.Option(metavar="default|none|FILE", help="The same for a recipe's guide, if it has one."),
     ] = "default",
+    teacher: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Learn from this model's depth, too (distillation).")
+    ] = None,
     decoder: Annotated[DecoderName | None, typer.Option(help="Network variant." + paper(ModelConfig.decoder))] = None,
     loss: Annotated[LossName | None, typer.Option(help="Objective." + paper(TrainConfig.loss))] = None,
     size: Annotated[
@@ -84,6 +87,7 @@ def train(
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_training_data
     from hqmd_cli.device import pick_device
+    from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.protocol import find_protocol
     from hqmd_cli.recipes import override, read_recipe
     from hqmd_cli.training import fit
@@ -103,6 +107,7 @@ def train(
         run_dir,
         backbone_weights=backbone_weights,
         guide_weights=guide_weights,
+        teacher=find_checkpoint(teacher) if teacher else None,
         device=pick_device(device),
         workers=workers,
         resume=resume,

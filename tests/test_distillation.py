@@ -1,0 +1,84 @@
+"""Learning from another model's depth."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.distillation import Teacher
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.losses import build_loss
+from hqmd_cli.training import Run, train_step
+
+CPU = torch.device("cpu")
+MODEL = ModelConfig(
+    "mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, low_channels=8, fuse_channels=16
+)
+TRAIN = TrainConfig(batch_size=2, lr=1e-2, loss="depth", optimizer="adamw")
+
+
+class Brightness(nn.Module):
+    """A network that can be checked by hand: metres are the red channel; it notes the sizes that it saw."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config, self.seen = config, []
+
+    def forward(self, rgb):
+        self.seen.append(tuple(rgb.shape[-2:]))
+        return rgb[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("own", "predict_side", "sees", "factor"),
+    [((48, 64), None, (48, 64), 1), ((96, 128), None, (96, 128), 1), ((48, 64), 96, (96, 128), 2)],
+)
+def test_a_teacher_looks_as_it_would_in_predict(own, predict_side, sees, factor):
+    network = Brightness(ModelConfig(size=own, predict_side=predict_side))
+    teach = Teacher(network, ModelConfig(size=(48, 64)))
+    depth_m = teach(torch.full((2, 3, 48, 64), 0.5))
+    assert network.seen == [sees]
+    torch.testing.assert_close(depth_m, torch.full((2, 1, 48, 64), 0.5 * factor))
+
+
+def test_the_share_decides_whom_the_pupil_follows():
+    """The truth says 1 m, the teacher 4 m: what a few steps lead to lies where the share says."""
+    batch = {
+        "rgb": torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0)),
+        "depth_m": torch.ones(2, 1, 48, 64),
+        "valid": torch.ones(2, 1, 48, 64, dtype=torch.bool),
+    }
+    reached = {}
+    for share in (0.05, 1.0):
+        config = dataclasses.replace(TRAIN, teacher_share=share)
+        run = Run(MODEL, config, "none", "none", CPU, 1000, {})
+        for _ in range(30):
+            train_step(run, batch, build_loss("depth"), CPU, lambda rgb: torch.full((2, 1, 48, 64), 4.0))
+        with torch.no_grad():
+            reached[share] = run.network.train()(batch["rgb"]).mean().item()
+    assert reached[0.05] < 2 < 3 < reached[1.0]
+
+
+def test_train_with_a_teacher_and_its_name_is_kept(hqmd, pairs, trained_run, tmp_path):
+    result = hqmd(
+        "train", "--data", pairs, "-o", tmp_path / "pupil", "--teacher", trained_run / "best", "--workers", "0",
+        "--backbone", "test_efficientnet", "--backbone-weights", "none", "--size", "32x48", "--batch-size", "2",
+        "--max-steps", "1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "pupil" / "best" / "config.json").read_text())["teacher"] == "best"
+    assert "Learned from the depth of best" in (tmp_path / "pupil" / "best" / "README.md").read_text()
+
+
+def test_an_unknown_teacher(hqmd, pairs, tmp_path):
+    result = hqmd("train", "--data", pairs, "-o", tmp_path / "pupil", "--teacher", "nobody")
+    assert result.returncode == 1 and "nobody" in result.stderr
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
+def test_an_impossible_share(share):
+    with pytest.raises(HqmdError, match="teacher_share"):
+        dataclasses.replace(TRAIN, teacher_share=share)
