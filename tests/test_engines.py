@@ -32,6 +32,7 @@ from hqmd_cli.export import (
     export_file,
     verify,
 )
+from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
 from hqmd_cli.images import read_image
 from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
@@ -150,6 +151,30 @@ def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
+def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path):
+    folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert hqmd("export", folder, "-o", folder, "--predict-side", "64").returncode == 1
+    result = hqmd("export", folder, "-o", folder)
+    assert result.returncode == 0, result.stderr
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after.keys() - before.keys() == {"model.onnx"} and all(after[name] == before[name] for name in before)
+    agree(load_checkpoint(folder, CPU)[0], folder / "model.onnx")
+
+
+def test_the_bundled_model_is_the_same_in_both_engines():
+    """On a real photo at three sizes: the limits are a hundredth of what the model errs by."""
+    folder = find_checkpoint(DEFAULT_MODEL)
+    network, _ = load_checkpoint(folder, CPU)
+    photo = read_image(PHOTO)
+    for side in (128, 224, 301):
+        one, other = (
+            DepthPredictor(engine, network.config, side)(photo)
+            for engine in (OnnxEngine(folder / "model.onnx"), TorchEngine(network, CPU))
+        )
+        assert np.abs(one - other).mean() < 0.001 and np.abs(one - other).max() < 0.01
+
+
 def test_too_large_for_half_precision(tmp_path):
     network = lively(PLAIN)
     with torch.no_grad():
@@ -197,6 +222,19 @@ def test_a_damaged_graph_is_named(content, published, tmp_path):
     (copy / "model.onnx").write_bytes(content)
     with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
         load_predictor(copy, "onnx")
+
+
+def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):
+    """huggingface_hub's snapshots are links to files of other names in another folder."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    shutil.copytree(published, blobs)
+    for number, path in enumerate(sorted(blobs.iterdir())):
+        path.rename(blobs / str(number))
+        (snapshot / path.name).symlink_to(blobs / str(number))
+    picture = next(check_pictures())
+    expected = OnnxEngine(published / "model.onnx")(picture)
+    np.testing.assert_array_equal(load_predictor(snapshot, "onnx").engine(picture), expected)
 
 
 def test_weights_that_are_gone_are_named(published, tmp_path):

@@ -15,7 +15,10 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="model.onnx: one file; or a new folder: half-precision weights, ONNX and model card."
+            "--output",
+            "-o",
+            help="model.onnx: one file; a new folder: half-precision weights, ONNX and model card; "
+            "MODEL's own folder: add model.onnx to it.",
         ),
     ],
     predict_side: Annotated[
@@ -44,7 +47,10 @@ def export(
         path = output
         export_file(network, path)
     else:
-        publish_checkpoint(source, output, predict_side)
+        if output.resolve() != source.resolve():
+            publish_checkpoint(source, output, predict_side)
+        elif predict_side:
+            raise HqmdError("--predict-side would change what the folder's figures are for: give -o a new folder")
         network, _ = load_checkpoint(output, cpu)
         path = output / ONNX_FILE
         export_beside(network, path)
