@@ -2,6 +2,7 @@
 
 config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on, figures with their protocol
 model.safetensors   the weights
+model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
 README.md           model card
 """
 
