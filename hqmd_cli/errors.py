@@ -10,3 +10,8 @@ class HqmdError(Exception):
 def complain(error: HqmdError) -> None:
     """The error as one line on stderr."""
     print("hqmd:", " ".join(str(error).split()), file=sys.stderr)
+
+
+def first_line(error: Exception) -> str:
+    """An exception in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

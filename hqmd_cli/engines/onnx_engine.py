@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, first_line
 
 
 class OnnxEngine:
@@ -27,8 +27,3 @@ class OnnxEngine:
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         (depth_m,) = self.session.run(["depth_m"], {"rgb": picture[None]})
         return depth_m[0]
-
-
-def first_line(error: Exception) -> str:
-    """An exception in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

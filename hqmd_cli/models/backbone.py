@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.models.layers import ConvBNReLU, resize
 
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
@@ -211,8 +211,3 @@ def load_backbone_file(net: nn.Module, path: Path) -> None:
             f"such as {wrong[0]}"
         )
     net.load_state_dict({name: found[plain(name)] for name in own})
-
-
-def first_line(error: Exception) -> str:
-    """An exception in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

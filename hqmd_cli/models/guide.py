@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from hqmd_cli.config import ModelConfig
-from hqmd_cli.errors import HqmdError
-from hqmd_cli.models.backbone import Backbone, first_line, load_weights, plain_blocks
+from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.models.backbone import Backbone, load_weights, plain_blocks
 from hqmd_cli.models.layers import ConvBNReLU, resize
 
 
