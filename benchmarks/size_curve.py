@@ -11,7 +11,6 @@ import argparse
 import os
 import platform
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -33,11 +32,12 @@ def main() -> None:
 
     import cv2
 
+    from hqmd_cli.checkpoints import read_info
     from hqmd_cli.data import open_dataset
     from hqmd_cli.engines.onnx_engine import OnnxEngine
     from hqmd_cli.evaluation import evaluate
     from hqmd_cli.hub import ONNX_FILE, find_checkpoint
-    from hqmd_cli.predictor import load_predictor
+    from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.protocol import find_protocol
 
     cv2.setNumThreads(args.threads)
@@ -50,7 +50,7 @@ def main() -> None:
     curves: dict[str, list[tuple[float, float]]] = {}
     for model in args.models:
         folder = find_checkpoint(model)
-        loaded = replace(load_predictor(folder, "onnx"), engine=OnnxEngine(folder / ONNX_FILE, args.threads))
+        loaded = DepthPredictor(OnnxEngine(folder / ONNX_FILE, args.threads), read_info(folder).model)
         for flip in (False, True):
             for side in map(int, args.sides.split(",")):
                 predict = replace(loaded, side=side, flip=flip)
@@ -87,4 +87,4 @@ def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

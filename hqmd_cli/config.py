@@ -70,6 +70,15 @@ class ModelConfig(Config):
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
 
+    @property
+    def shown_side(self) -> int:
+        """The shorter side, in pixels, at which photos go through the network unless the user says otherwise."""
+        return self.predict_side or min(self.size)
+
+    def depth_factor(self, side: int) -> float:
+        """What the network's depth is multiplied by at another side than it was trained at (predictor.py says why)."""
+        return side / min(self.size)
+
     def __post_init__(self) -> None:
         self.require(
             len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,

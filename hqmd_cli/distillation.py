@@ -25,9 +25,8 @@ class Teacher:
 
     def __init__(self, network: DepthNetwork, pupil: ModelConfig) -> None:
         self.network = network.eval().requires_grad_(False)
-        own = network.config
-        side = own.predict_side or min(own.size)
-        self.enlarge, self.depth_factor = side / min(pupil.size), side / min(own.size)
+        side = network.config.shown_side
+        self.enlarge, self.depth_factor = side / min(pupil.size), network.config.depth_factor(side)
 
     @classmethod
     def load(cls, checkpoint: Path, pupil: ModelConfig, device: torch.device) -> "Teacher":

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.checkpoints import read_info
+from hqmd_cli.checkpoints import load_checkpoint, read_info
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.engines import Engine
 from hqmd_cli.errors import HqmdError
@@ -35,13 +35,13 @@ class DepthPredictor:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it bilinearly."""
-        side = self.side or self.config.predict_side or min(self.config.size)
+        side = self.side or self.config.shown_side
         picture = Preprocess((side, side))(image)
         depth_m = self.engine(picture)
         if self.flip:
             mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
             depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
-        scaled_m = depth_m * np.float32(side / min(self.config.size))
+        scaled_m = depth_m * np.float32(self.config.depth_factor(side))
         full = cv2.resize(scaled_m, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
         return full.astype(np.float32, copy=False)
 
@@ -68,7 +68,6 @@ def load_predictor(
 
         return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE), config, side, flip)
 
-    from hqmd_cli.checkpoints import load_checkpoint
     from hqmd_cli.device import pick_device
     from hqmd_cli.engines.torch_engine import TorchEngine
 
