@@ -7,6 +7,7 @@ README.md           model card
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from hqmd_cli.models.network import DepthNetwork
 
+HISTORY = ("data", "backbone_weights", "teacher")  # what a checkpoint's info says in words about where it came from
+
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -33,8 +36,9 @@ class CheckpointInfo:
     data: str = ""  # what it was trained on
     step: int = 0
     figures: dict[str, Any] = field(default_factory=dict)  # see evaluation.Result.to_dict
-    backbone_weights: str = "none"  # what the backbone started from: default (timm's), none, or the name of a file
+    backbone_weights: str = "none"  # what it started from: default (timm's), none, a file, or another model
     teacher: str = ""  # the model that it learned from besides the ground truth, if there was one
+    note: str = ""  # the publisher's, Markdown for the card: licences, limits
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for config.json."""
@@ -45,6 +49,7 @@ class CheckpointInfo:
             "data": self.data,
             "backbone_weights": self.backbone_weights,
             "teacher": self.teacher,
+            "note": self.note,
             "step": self.step,
             "figures": self.figures,
         }
@@ -80,7 +85,8 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["step"],
             values["figures"],
             values["backbone_weights"],
-            values.get("teacher", ""),  # unknown to version 0.1
+            values.get("teacher", ""),  # unknown to version 0.1, as is the next
+            values.get("note", ""),
         )
     except HqmdError as error:  # a setting that is unknown or cannot be
         raise HqmdError(f"{path}: {error}") from error
@@ -90,48 +96,93 @@ def read_info(folder: Path) -> CheckpointInfo:
 
 def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork, CheckpointInfo]":
     """Rebuild the network, in evaluation mode. Strict: raises HqmdError listing tensors that do not match."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from hqmd_cli.models import build_model
 
     info = read_info(folder)
+    try:
+        network = build_model(info.model, backbone_weights=None)
+    except HqmdError as error:  # a decoder, backbone or activation that this version does not have
+        raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
+    load_weights(network, folder)
+    return network.to(device).eval(), info
+
+
+def load_weights(network: "DepthNetwork", folder: Path) -> None:
+    """Give a network the weights of a checkpoint. Raises HqmdError when the two are not alike in every tensor."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     path = folder / WEIGHTS_FILE
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}") from error
-    try:
-        network = build_model(info.model, backbone_weights=None)
-    except HqmdError as error:  # a decoder, backbone or activation that this version does not have
-        raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
     own = network.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) + [n for n in own.keys() & state.keys() if own[n].shape != state[n].shape]
     if wrong:
-        raise HqmdError(f"{path}: {len(wrong)} tensors do not match {CONFIG_FILE}, such as {wrong[0]}")
+        raise HqmdError(f"{path}: {len(wrong)} tensors do not match the network's settings, such as {wrong[0]}")
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
-    return network.to(device).eval(), info
 
 
-def publish_checkpoint(source: Path, folder: Path, predict_side: int | None = None) -> None:
+def publish_checkpoint(source: Path, folder: Path, predict_side: int | None = None, note: str | None = None) -> None:
     """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
 
-    Its figures are those of the source; whoever changes `predict_side` measures again. Raises HqmdError when there is
-    something at `folder` already.
+    Its figures are those of the source, unless `predict_side` differs: then it has none until it is measured. Raises
+    HqmdError when there is something at `folder` already.
     """
     import torch
 
     if folder.exists():
         raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
     network, info = load_checkpoint(source, torch.device("cpu"))
-    if predict_side:
-        info = replace(info, model=replace(info.model, predict_side=predict_side))
+    if predict_side and predict_side != info.model.shown_side:
+        info = replace(info, model=replace(info.model, predict_side=predict_side), figures={})
+    if note is not None:
+        info = replace(info, note=note)
     save_checkpoint(folder, network, info, half=True)
+
+
+def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
+    """Write one checkpoint that averages several (models/committee.py). It has no figures until it is measured.
+
+    Raises HqmdError when there is something at `folder` already, or the networks do not go together.
+    """
+    import torch
+
+    from hqmd_cli.models import build_model
+
+    if folder.exists():
+        raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
+    networks, infos = zip(*(load_checkpoint(source, torch.device("cpu")) for source in sources), strict=True)
+    members = [member for info in infos for member in info.model.members]
+    first = infos[0]
+    try:
+        model = replace(members[0], also=tuple(members[1:]), predict_side=first.model.predict_side)
+    except HqmdError as error:
+        raise HqmdError(f"{' and '.join(map(str, sources))}: {error}") from error
+    committee = build_model(model, backbone_weights=None)
+    parts = [part for network in networks for part in getattr(network, "members", [network])]
+    for place, part in zip(committee.members, parts, strict=True):  # type: ignore[arg-type]
+        place.load_state_dict(part.state_dict())
+    together = {name: " + ".join(dict.fromkeys(getattr(info, name) for info in infos)) for name in HISTORY}
+    save_checkpoint(folder, committee, replace(first, model=model, figures={}, **together))
+
+
+def record_figures(folder: Path, figures: dict[str, Any]) -> None:
+    """Make figures those of a checkpoint: in its config.json and on its card."""
+    info = replace(read_info(folder), figures=figures)
+    write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
+    write_text(folder / CARD_FILE, model_card(folder.name, info))
 
 
 def model_card(name: str, info: CheckpointInfo) -> str:
     """README.md of a checkpoint: what it is, what it was made from, what it reached and by which protocol."""
-    model, training, figures = info.model, info.training, info.figures
+    training, members = info.training, info.model.members
+    networks = [
+        f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}, trained at "
+        f"{member.size[0]} x {member.size[1]}"
+        for member in members
+    ]
     lines = [
         "---",
         "library_name: hqmd",
@@ -144,25 +195,39 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         "",
         "    hqmd predict PHOTO -o depth.png --model THIS_FOLDER",
         "",
-        f"- Network: {model.backbone} at output stride {model.output_stride}, ASPP, decoder {model.decoder}, "
-        f"trained at {model.size[0]} x {model.size[1]}",
+        *(f"- Network: {network}" for network in networks),
+        *(["- Their answers are averaged; what follows is true of the first"] if members[1:] else []),
         f"- Trained on: {info.data}; {info.step} steps of {training.batch_size} pictures, loss `{training.loss}`, "
         f"seed {training.seed}",
-        f"- The backbone started from: {info.backbone_weights}",
+        f"- It started from: {info.backbone_weights}",
         *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
+        f"- Sees photos with their shorter side at {info.model.shown_side} pixels",
         "- All settings: `config.json`",
         "",
+        *([info.note, ""] if info.note else []),
+        *figures_table(info.figures),
     ]
-    if figures:
-        values = ("unknown" if v is None else f"{v:.{DIGITS}f}" for v in figures["metrics"].values())
-        lines += [
-            f"Measured on {figures['data']} ({figures['n']} pictures):",
-            "",
-            "| " + " | ".join(figures["metrics"]) + " |",
-            "|" + " --- |" * len(figures["metrics"]),
-            "| " + " | ".join(values) + " |",
-            "",
-            f"Protocol {figures['protocol']}: {figures['recipe']}.",
-            "",
-        ]
     return "\n".join(lines)
+
+
+def figures_table(figures: dict[str, Any]) -> list[str]:
+    """Each metric with its interval, and the protocol, as lines of Markdown; nothing where nothing was measured."""
+    if not figures:
+        return []
+
+    def shown(value: float | None) -> str:
+        return "unknown" if value is None else f"{value:.{DIGITS}f}"
+
+    rows = [
+        f"| {name} | {shown(value)} | {' to '.join(map(shown, figures['intervals'][name] or [None]))} |"
+        for name, value in figures["metrics"].items()
+    ]
+    return [
+        f"Measured on {figures['data']} ({figures['n']} pictures).",
+        f"Protocol {figures['protocol']}: {figures['recipe']}.",
+        "",
+        f"| metric | mean | {figures['intervals_by']} |",
+        "| --- | --- | --- |",
+        *rows,
+        "",
+    ]

@@ -6,7 +6,8 @@ Objective" (HQMD).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import cycle
 from typing import Any, Self
 
 from hqmd_cli.errors import HqmdError
@@ -41,7 +42,7 @@ class Config:
 def fits(value: Any, default: Any) -> bool:
     """Whether a value from JSON or TOML is of its default's kind; None is that of a whole number left out."""
     if isinstance(default, tuple):
-        return isinstance(value, (list, tuple)) and all(fits(entry, default[0]) for entry in value)
+        return isinstance(value, (list, tuple)) and all(map(fits, value, cycle(default)))
     if isinstance(value, bool) or isinstance(default, bool):
         return isinstance(value, bool) and isinstance(default, bool)
     if default is None:
@@ -69,6 +70,18 @@ class ModelConfig(Config):
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
+    also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """As Config.from_dict; the further networks are settings of the same kind."""
+        also = tuple(cls.from_dict(further) for further in values.get("also", ()))
+        return super().from_dict({**values, "also": also})
+
+    @property
+    def members(self) -> tuple["ModelConfig", ...]:
+        """The networks that answer: this one, and the further ones."""
+        return (replace(self, also=()), *self.also)
 
     @property
     def shown_side(self) -> int:
@@ -93,6 +106,10 @@ class ModelConfig(Config):
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
         self.require(min(self.guide_blocks, default=-1) >= 0, f"guide_blocks must not be negative: {self.guide_blocks}")
         self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
+        self.require(
+            all(min(further.size) == min(self.size) and not further.also for further in self.also),
+            "networks that are averaged must have learnt depth at one scale: the shorter sides of their sizes differ",
+        )
         widths = (self.guide_channels, self.aspp_channels, self.low_channels, self.fuse_channels)
         self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from hqmd_cli.checkpoints import CheckpointInfo, save_checkpoint
+from hqmd_cli.checkpoints import CheckpointInfo, load_weights, read_info, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.distillation import Teacher
@@ -87,6 +87,7 @@ class Run:
         train: TrainConfig,
         backbone_weights: str,
         guide_weights: str,
+        start: Path | None,
         device: torch.device,
         total_steps: int,
         about: Mapping[str, str],
@@ -94,10 +95,10 @@ class Run:
         torch.manual_seed(train.seed)  # the only use of global random state: the new layers' first weights
         self.config, self.total_steps = train, total_steps
         self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
-        self.network = build_model(model, backbone_weights, guide_weights).to(
-            device,  # type: ignore[call-overload]
-            memory_format=torch.channels_last,
-        )
+        self.network = build_model(model, backbone_weights, guide_weights)
+        if start:
+            load_weights(self.network, start)
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if train.freeze_backbone:
             self.network.backbone.net.requires_grad_(False)
         # Buffers, too: batch norm statistics of the latest weights do not fit averaged ones.
@@ -188,17 +189,23 @@ def fit(
     *,
     backbone_weights: str = "default",
     guide_weights: str = "default",
+    start: Path | None = None,
     teacher: Path | None = None,
     device: torch.device | None = None,
     workers: int = 0,
     resume: bool = False,
 ) -> Iterator[StepReport | EpochReport]:
-    """Train, and yield a report after each step and each epoch; `teacher` is a checkpoint folder to learn from, too.
+    """Train, and yield a report after each step and each epoch.
+
+    `start` is a checkpoint folder whose weights are the first ones, instead of a pretrained backbone's; `teacher` one
+    whose depth is learned from, too.
 
     Writes `best/` and `last/` (checkpoints), `history.jsonl` (a row an epoch) and `state.pt` (for `resume`) into
     `run_dir`. Raises HqmdError when the data is too small for one batch, a loss is not finite, or the run cannot
     be resumed.
     """
+    if model.also:
+        raise HqmdError("networks that are averaged are trained apart, and joined by `hqmd merge`")
     device = device or torch.device("cpu")
     steps_per_epoch = len(train_data) // train.batch_size  # an odd rest would be a smaller, noisier batch
     if steps_per_epoch == 0:
@@ -217,16 +224,19 @@ def fit(
     require_ground_truth(val_data, protocol)  # what does not fit together should not wait for an epoch's end
     scored_pixels(val_data[0], protocol)
     # Of a file only its name: folders are nobody else's business.
-    start = " and ".join(Path(w).name for w in (backbone_weights, *([guide_weights] if model.guide else [])))
+    origin = " and ".join(Path(w).name for w in (backbone_weights, *([guide_weights] if model.guide else [])))
+    if start:
+        before = read_info(start)
+        origin = f"{start.name}, which had learned from {before.data} and started from {before.backbone_weights}"
     about = {
         "train data": f"{train_data.description}, {len(train_data)}",
         "val data": f"{val_data.description}, {len(val_data)}",
-        "backbone weights": start,
+        "weights at the start": origin,
         "teacher": teacher.name if teacher else "",
     }
     teach = Teacher.load(teacher, model, device) if teacher else None
-    pretrained = ("none", "none") if resume else (backbone_weights, guide_weights)
-    run = Run(model, train, *pretrained, device, int(total_steps), about)
+    pretrained = ("none", "none") if resume or start else (backbone_weights, guide_weights)
+    run = Run(model, train, *pretrained, start, device, int(total_steps), about)
     if train.batch_size == 1 and max(model.size) <= run.network.backbone.high_stride:
         raise HqmdError(
             "a batch of 1 whose deepest map is 1 x 1 leaves batch norm nothing to average: raise --size or --batch-size"
@@ -252,7 +262,7 @@ def fit(
         val = evaluate(DepthPredictor(TorchEngine(run.judged, device), model), val_data, protocol)
         is_best = val.metrics[CHOSEN_BY] < run.best
         run.best = min(run.best, val.metrics[CHOSEN_BY])
-        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict(), start, about["teacher"])
+        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict(), origin, about["teacher"])
         save_checkpoint(run_dir / LAST, run.judged, info)
         if is_best:
             save_checkpoint(run_dir / BEST, run.judged, info)

@@ -43,7 +43,9 @@ INFO = CheckpointInfo(
         "recipe": "filled ground truth, whole picture",
         "data": "pairs, val",
         "n": 2,
-        "metrics": {"AbsRel": 0.25, "bias": 1.0},
+        "metrics": {"AbsRel": 0.25, "bias": 1.0, "edgeF1": None},
+        "intervals": {"AbsRel": [0.2, 0.375], "bias": [0.9, 1.1], "edgeF1": None},
+        "intervals_by": "95% intervals: bootstrap",
     },
 )
 

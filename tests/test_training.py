@@ -128,7 +128,7 @@ def test_a_protocol_that_does_not_fit_is_refused_before_the_first_step(pairs, tm
 
 def test_a_frozen_vision_transformer_still_trains_its_stem(tmp_path):
     model = replace(MODEL, backbone="test_vit", high_stages=2)
-    frozen = Run(model, replace(TRAIN, freeze_backbone=True), "none", "none", CPU, 1, {}).network.backbone
+    frozen = Run(model, replace(TRAIN, freeze_backbone=True), "none", "none", None, CPU, 1, {}).network.backbone
     assert all(p.requires_grad for p in frozen.stem.parameters())
     assert not any(p.requires_grad for p in frozen.net.parameters())
 
@@ -157,7 +157,7 @@ def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
 def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
     """Averaged weights with the latest statistics are a network that nobody trained."""
     decay = 0.15  # below moving_average's (1 + n) / (10 + n), so that it holds from the second step on
-    carried = Run(MODEL, replace(TRAIN, ema_decay=decay), "none", "none", CPU, 2, {})
+    carried = Run(MODEL, replace(TRAIN, ema_decay=decay), "none", "none", None, CPU, 2, {})
     batch = next(iter(batches(open_training_data(pairs)[0], MODEL, TRAIN, epoch=0, done=0, workers=0)))
     trajectory = []
     for _ in range(2):

@@ -16,6 +16,7 @@ from hqmd_cli.commands.options import (
     SideOption,
     SplitOption,
 )
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import DEFAULT_MODEL
 
 
@@ -29,6 +30,9 @@ def evaluate(
     device: DeviceOption = "auto",
     side: SideOption = None,
     flip: FlipOption = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3, bias (median of prediction / truth), edge F1.
@@ -36,11 +40,18 @@ def evaluate(
     \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
+    from hqmd_cli.checkpoints import record_figures
     from hqmd_cli.commands.judging import judge, load_predictors, open_judged, print_table
+    from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.tables import one_as_json
 
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
+    folder = find_checkpoint(model)
+    if record and (side or flip):
+        raise HqmdError("--record is for what the model does by itself: without --side and --flip")
     results = judge(load_predictors([model], backend, device, side, flip), dataset, chosen)
+    if record:
+        record_figures(folder, results[model].to_dict())
     if as_json:
         print(one_as_json(model, results[model]), end="")
     else:

@@ -24,6 +24,9 @@ def export(
     predict_side: Annotated[
         int | None, typer.Option(min=32, help="For a folder: shorter side at which predict is to show photos to it.")
     ] = None,
+    note: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="For a folder: what its card says of licences.")
+    ] = None,
 ) -> None:
     """Write a model for ONNX Runtime: uint8 RGB of any size in, metres out. Always compared to torch.
 
@@ -41,16 +44,16 @@ def export(
     source = find_checkpoint(model)
     cpu = torch.device("cpu")
     if output.suffix.lower() == ".onnx":
-        if predict_side:
-            raise HqmdError("--predict-side is a setting of checkpoints: give -o a folder")
+        if predict_side or note:
+            raise HqmdError("--predict-side and --note belong to checkpoints: give -o a folder")
         network, _ = load_checkpoint(source, cpu)
         path = output
         export_file(network, path)
     else:
         if output.resolve() != source.resolve():
-            publish_checkpoint(source, output, predict_side)
-        elif predict_side:
-            raise HqmdError("--predict-side would change what the folder's figures are for: give -o a new folder")
+            publish_checkpoint(source, output, predict_side, note.read_text("utf-8", "replace") if note else None)
+        elif predict_side or note:
+            raise HqmdError("--predict-side and --note are for new folders: give -o another")
         network, _ = load_checkpoint(output, cpu)
         path = output / ONNX_FILE
         export_beside(network, path)

@@ -50,6 +50,9 @@ def train(
         str,
         typer.Option(metavar="default|none|FILE", help="The same for a recipe's guide, if it has one."),
     ] = "default",
+    start: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Go on from this model's weights, not from a backbone's.")
+    ] = None,
     teacher: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Learn from this model's depth, too (distillation).")
     ] = None,
@@ -107,6 +110,7 @@ def train(
         run_dir,
         backbone_weights=backbone_weights,
         guide_weights=guide_weights,
+        start=find_checkpoint(start) if start else None,
         teacher=find_checkpoint(teacher) if teacher else None,
         device=pick_device(device),
         workers=workers,

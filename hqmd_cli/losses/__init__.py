@@ -1,7 +1,7 @@
 """Training objectives by name. A new one is one file and one line here.
 
 An objective is a function (pred_m, depth_m, valid) -> scalar; see terms.py for shapes and masks.
-With the two decoders the four names give the five "Baseline" rows of the paper's Table 1.
+With the two decoders depth, depth+mg, full and hu give the five "Baseline" rows of the paper's Table 1.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ LOSSES = {
     "depth": "hqmd_cli.losses.paper:depth",
     "depth+mg": "hqmd_cli.losses.paper:depth_and_magnitude",
     "full": "hqmd_cli.losses.paper:full",
+    "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
 }
 

@@ -26,6 +26,12 @@ def absolute_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     return (pred_m[valid] - depth_m[valid]).abs()
 
 
+def absolute_log_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """|ln d_i - ln g_i| of the valid pixels, (N,): the logarithm of the ratio by which a depth is wrong."""
+    require_valid(valid)
+    return (pred_m[valid].log() - depth_m[valid].log()).abs()
+
+
 def berhu_threshold(error: Tensor) -> Tensor:
     """c of eq. 1: 1/5 of the largest absolute error in the batch, a constant to the gradient."""
     return (BERHU_FRACTION * error.detach().max()).clamp(min=SMALLEST_THRESHOLD_M)

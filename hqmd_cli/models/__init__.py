@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hqmd_cli.config import ModelConfig
 
 if TYPE_CHECKING:
+    from hqmd_cli.models.committee import Committee
     from hqmd_cli.models.network import DepthNetwork
 
 DECODERS = {
@@ -19,11 +20,12 @@ DECODERS = {
 
 def build_model(
     config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
-) -> "DepthNetwork":
+) -> "DepthNetwork | Committee":
     """Compose the network that `config` describes; both weights as in backbone.build_backbone.
 
     Raises HqmdError for names that do not exist and for weights that cannot be had.
     """
+    from hqmd_cli.models.committee import Committee
     from hqmd_cli.models.network import DepthNetwork
 
-    return DepthNetwork(config, backbone_weights, guide_weights)
+    return Committee(config, backbone_weights) if config.also else DepthNetwork(config, backbone_weights, guide_weights)

@@ -1,0 +1,28 @@
+"""`hqmd merge`: several models as one that averages them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.commands.options import MODEL_HELP
+from hqmd_cli.errors import HqmdError
+
+
+def merge(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL MODEL...", help=MODEL_HELP)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
+) -> None:
+    """Join models into one checkpoint whose depth is the geometric mean of theirs. Measure it with evaluate --record.
+
+    \b
+    hqmd merge runs/lite2/best runs/lite0/best -o runs/both
+    """
+    from hqmd_cli.checkpoints import merge_checkpoints
+    from hqmd_cli.hub import find_checkpoint
+
+    if len(models) < 2:
+        raise HqmdError("there is nothing to merge with: name two models or more")
+    merge_checkpoints([find_checkpoint(model) for model in models], output)
+    print(f"{output}: {len(models)} models in one", file=sys.stderr)

@@ -1,0 +1,23 @@
+"""Several networks as one: they answer apart, and their depths are averaged.
+
+What one of them gets wrong by chance the others mend; the more their backbones differ, the more. It is the logarithms
+that are averaged, because how far a network is off is a factor rather than a distance.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from hqmd_cli.config import ModelConfig
+from hqmd_cli.models.network import DepthNetwork
+
+
+class Committee(nn.Module):
+    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres: the geometric mean of its members'."""
+
+    def __init__(self, config: ModelConfig, backbone_weights: str | None) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(DepthNetwork(member, backbone_weights) for member in config.members)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return torch.stack([member(rgb).log() for member in self.members]).mean(dim=0).exp()

@@ -1,0 +1,114 @@
+"""Several networks as one, and runs that go on from a model."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from hqmd_cli.checkpoints import CheckpointInfo, load_checkpoint, load_weights, merge_checkpoints, save_checkpoint
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data import open_training_data
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.metrics import DIGITS
+from hqmd_cli.models import build_model
+from hqmd_cli.training import fit
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, trained_run):
+    """A second checkpoint: another backbone and other weights than those of trained_run."""
+    folder = tmp_path_factory.mktemp("other") / "second"
+    info = load_checkpoint(trained_run / "best", CPU)[1]
+    model = dataclasses.replace(info.model, backbone="test_efficientnet")
+    torch.manual_seed(3)
+    save_checkpoint(folder, build_model(model), CheckpointInfo(model, TrainConfig(), "other data"))
+    return folder
+
+
+def test_a_merged_model_is_the_geometric_mean_of_its_members(hqmd, trained_run, other, tmp_path):
+    folder = tmp_path / "both"
+    result = hqmd("merge", trained_run / "best", other, "-o", folder)
+    assert result.returncode == 0, result.stderr
+    rgb = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    both, info = load_checkpoint(folder, CPU)
+    with torch.no_grad():
+        first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
+        assert (first - second).abs().max() > 0.01  # else a mean of the two would prove nothing
+        torch.testing.assert_close(both(rgb), (first * second).sqrt())
+    assert [member.backbone for member in info.model.members] == ["mobilenetv3_small_050", "test_efficientnet"]
+    assert "other data" in info.data and not info.figures  # its members' figures are not its own
+
+
+def test_merging_a_merged_model_weighs_every_network_alike(trained_run, other, tmp_path):
+    merge_checkpoints([trained_run / "best", other], tmp_path / "two")
+    merge_checkpoints([tmp_path / "two", other], tmp_path / "three")
+    rgb = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
+        three = load_checkpoint(tmp_path / "three", CPU)[0](rgb)
+    torch.testing.assert_close(three, (first * second * second) ** (1 / 3))
+
+
+def test_networks_of_other_scales_do_not_merge(trained_run, other, tmp_path):
+    larger = tmp_path / "larger"
+    shutil.copytree(other, larger)
+    config = json.loads((larger / "config.json").read_text())
+    config["model"]["size"] = [96, 128]
+    (larger / "config.json").write_text(json.dumps(config))
+    with pytest.raises(HqmdError, match="one scale"):
+        merge_checkpoints([trained_run / "best", larger], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_merge_refuses_one_model_and_an_existing_folder(hqmd, trained_run, other, tmp_path):
+    assert "two models" in hqmd("merge", other, "-o", tmp_path / "one").stderr
+    (tmp_path / "there").mkdir()
+    assert "exists already" in hqmd("merge", trained_run / "best", other, "-o", tmp_path / "there").stderr
+
+
+def test_a_committee_is_not_trained(pairs, tmp_path):
+    model = ModelConfig(size=(48, 64), also=(ModelConfig(size=(48, 64)),))
+    with pytest.raises(HqmdError, match="merge"):
+        next(fit(model, TrainConfig(), *open_training_data(pairs), tmp_path / "run", backbone_weights="none"))
+
+
+def test_record_writes_the_figures_of_this_very_measurement(hqmd, other, pairs, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(other, folder)
+    flags = ("evaluate", "--model", folder, "--data", pairs, "--split", "val")
+    result = hqmd(*flags, "--record", "--json")
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    kept = json.loads((folder / "config.json").read_text())["figures"]
+    assert kept["metrics"]["RMSE"] == pytest.approx(measured["metrics"]["RMSE"]) and kept["n"] == 2
+    assert f"{kept['metrics']['RMSE']:.{DIGITS}f}" in (folder / "README.md").read_text()
+    assert "--record" in hqmd(*flags, "--record", "--flip").stderr
+
+
+def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_path):
+    """With a learning rate of nearly nothing, the weights after a step are those of the start."""
+    recipe = tmp_path / "recipe.toml"
+    model = load_checkpoint(trained_run / "best", CPU)[1].model
+    recipe.write_text(
+        f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
+        "fuse_channels = 16\n[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
+    )
+    flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
+    result = hqmd(*flags, "-o", tmp_path / "on")
+    assert result.returncode == 0, result.stderr
+    before = load_checkpoint(trained_run / "best", CPU)[0].state_dict()
+    after, info = load_checkpoint(tmp_path / "on" / "last", CPU)
+    for name, tensor in after.named_parameters():
+        np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
+    assert info.backbone_weights.startswith("best, which had learned from pairs, train")
+
+
+def test_weights_of_another_network_are_no_start(trained_run, other):
+    network, _ = load_checkpoint(trained_run / "best", CPU)
+    with pytest.raises(HqmdError, match="do not match"):
+        load_weights(network, other)
