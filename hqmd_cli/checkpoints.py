@@ -22,7 +22,7 @@ from hqmd_cli.metrics import DIGITS
 if TYPE_CHECKING:
     import torch
 
-    from hqmd_cli.models.network import DepthNetwork
+    from hqmd_cli.models import Network
 
 HISTORY = ("data", "backbone_weights", "teacher")  # what a checkpoint's info says in words about where it came from
 
@@ -55,7 +55,7 @@ class CheckpointInfo:
         }
 
 
-def save_checkpoint(folder: Path, network: "DepthNetwork", info: CheckpointInfo, half: bool = False) -> None:
+def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half: bool = False) -> None:
     """Write the folder, each file by rename; with `half`, kernels and matrices in half precision.
 
     Vectors stay in float32: they are few, and the variances of batch norm can exceed what half precision holds.
@@ -94,7 +94,7 @@ def read_info(folder: Path) -> CheckpointInfo:
         raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
 
 
-def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork, CheckpointInfo]":
+def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, CheckpointInfo]":
     """Rebuild the network, in evaluation mode. Strict: raises HqmdError listing tensors that do not match."""
     from hqmd_cli.models import build_model
 
@@ -107,7 +107,7 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[DepthNetwork
     return network.to(device).eval(), info
 
 
-def load_weights(network: "DepthNetwork", folder: Path) -> None:
+def load_weights(network: "Network", folder: Path) -> None:
     """Give a network the weights of a checkpoint. Raises HqmdError when the two are not alike in every tensor."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -6,6 +6,7 @@ photos do not offer.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,7 +14,9 @@ from torch import Tensor
 from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.layers import resize
-from hqmd_cli.models.network import DepthNetwork
+
+if TYPE_CHECKING:
+    from hqmd_cli.models import Network
 
 
 class Teacher:
@@ -23,7 +26,7 @@ class Teacher:
     networks' sides, its depth multiplied as predictor.DepthPredictor does.
     """
 
-    def __init__(self, network: DepthNetwork, pupil: ModelConfig) -> None:
+    def __init__(self, network: "Network", pupil: ModelConfig) -> None:
         self.network = network.eval().requires_grad_(False)
         side = network.config.shown_side
         self.enlarge, self.depth_factor = side / min(pupil.size), network.config.depth_factor(side)

@@ -1,6 +1,10 @@
-"""The one exception that reaches the user as a single line."""
+"""The one exception that reaches the user as a single line, and text that can be one."""
 
+import re
 import sys
+
+# Line ends and terminal codes would break up a message, lone surrogates (bytes that are no UTF-8) cannot be printed.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class HqmdError(Exception):
@@ -15,3 +19,8 @@ def complain(error: HqmdError) -> None:
 def first_line(error: Exception) -> str:
     """An exception in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def printable(text: str) -> str:
+    """The same with control characters and undecodable bytes written as escapes."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

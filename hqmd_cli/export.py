@@ -22,14 +22,13 @@ from hqmd_cli.engines.torch_engine import PhotoToDepth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import WEIGHTS_FILE
 from hqmd_cli.images import write_aside
-from hqmd_cli.models.network import DepthNetwork
 
 OPSET = 18
 MEAN_LIMIT_MM, LARGEST_LIMIT_MM = 1.0, 10.0  # how far an export may be from torch
 CHECKED_SIZES = ((224, 298), (288, 384), (225, 301))  # even, larger and odd: padding differs
 
 
-def graph_of(network: DepthNetwork) -> Any:
+def graph_of(network: nn.Module) -> Any:
     """The network as an onnx.ModelProto that holds its weights. The network itself is left as it was."""
     try:
         import onnxscript  # noqa: F401 - torch.onnx needs it and complains in other words
@@ -109,13 +108,13 @@ class SameConv(nn.Module):
         return torch.onnx.ops.symbolic("Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=OPSET)
 
 
-def export_file(network: DepthNetwork, path: Path) -> None:
+def export_file(network: nn.Module, path: Path) -> None:
     """Write one self-contained .onnx file."""
     content = graph_of(network).SerializeToString()
     write_aside(path, lambda aside: aside.write_bytes(content))
 
 
-def export_beside(network: DepthNetwork, path: Path) -> None:
+def export_beside(network: nn.Module, path: Path) -> None:
     """Write an .onnx file whose weights are those of the model.safetensors in the same folder."""
     model = graph_of(network)
     share_weights(model, path.parent / WEIGHTS_FILE)

@@ -1,16 +1,87 @@
 """What predict can write: a kind of file by name, and the kind that a path asks for by its suffix."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
 from hqmd_cli.images import write_depth_mm, write_depth_npy, write_image
-from hqmd_cli.pictures import colorize
+from hqmd_cli.pictures import COLORMAPS, DEFAULT_COLORMAP, colorize, outside_share, side_by_side, with_legend
 from hqmd_cli.registry import pick
+from hqmd_cli.result import DepthResult
+from hqmd_cli.sources import Source
+from hqmd_cli.writers import require_trimesh, write_depth_tiff, write_glb, write_normals, write_ply
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the user wants results to look. Raises HqmdError for a range, limit or colormap that is none."""
+
+    colormap: str = DEFAULT_COLORMAP
+    near_m: float | None = None  # of the colours; None: the photo's nearest depth
+    far_m: float | None = None
+    legend: bool = False
+    side_by_side: bool = False
+    edge_rtol: float = DEFAULT_EDGE_RTOL  # see geometry.py
+
+    def __post_init__(self) -> None:
+        pick(COLORMAPS, self.colormap, "colormap")
+        for flag, depth_m in (("--vmin", self.near_m), ("--vmax", self.far_m)):
+            if depth_m is not None and not 0 <= depth_m < math.inf:
+                raise HqmdError(f"{flag} {depth_m:g}: a depth is a number of metres, 0 or more")
+        if self.near_m is not None and self.far_m is not None and self.near_m >= self.far_m:
+            raise HqmdError(f"--vmin {self.near_m:g} must be less than --vmax {self.far_m:g}")
+        if not 0 < self.edge_rtol < math.inf:
+            raise HqmdError(f"--edge-rtol {self.edge_rtol:g}: must be positive; {DEFAULT_EDGE_RTOL} is the default")
+
+
+def painted(
+    image: NDArray[np.uint8], depth_m: NDArray[np.floating], near_m: float, far_m: float, look: Look
+) -> NDArray[np.uint8]:
+    """The depth of `image` (H, W, 3) in colours from near_m to far_m, with what else `look` asks for, as uint8 RGB."""
+    picture = colorize(depth_m, near_m, far_m, look.colormap)
+    if look.side_by_side:
+        picture = side_by_side(image, picture)
+    return with_legend(picture, near_m, far_m, look.colormap) if look.legend else picture
+
+
+def write_color(path: Path, result: DepthResult, look: Look) -> str:
+    """The colourised map; where `look` leaves the range open, it is that of the photo's own depth."""
+    nearest_m, farthest_m = float(result.depth_m.min()), float(result.depth_m.max())
+    near_m = nearest_m if look.near_m is None else look.near_m
+    far_m = farthest_m if look.far_m is None else look.far_m
+    if near_m > far_m:
+        raise HqmdError(
+            f"{path}: no colours from {near_m:g} to {far_m:g} m, for depth is {nearest_m:.2f} to {farthest_m:.2f} m; "
+            "give both --vmin and --vmax"
+        )
+    write_image(path, painted(result.image, result.depth_m, near_m, far_m, look))
+    outside = outside_share(result.depth_m, near_m, far_m)
+    beyond = f"; {outside:.1%} of the pixels lie beyond, shown in the colours of the ends" if outside else ""
+    return f"colours from {near_m:.2f} to {far_m:.2f} m{beyond}"
+
+
+def plain(write: Callable[[Path, NDArray[np.float32]], None]) -> Callable[[Path, DepthResult, Look], str]:
+    """A writer of depth alone as one of outputs."""
+
+    def write_depth(path: Path, result: DepthResult, look: Look) -> str:
+        write(path, result.depth_m)
+        return ""
+
+    return write_depth
+
+
+def of_surface(write: Callable[[Path, DepthResult, float], str]) -> Callable[[Path, DepthResult, Look], str]:
+    """A writer that needs to know what a depth jump is as one of outputs."""
+    return lambda path, result, look: write(path, result, look.edge_rtol)
 
 
 @dataclass(frozen=True)
@@ -18,89 +89,121 @@ class Output:
     """One kind of file."""
 
     suffix: str
-    write: Callable[[Path, NDArray[np.float32]], None]  # path, (H, W) metres
+    write: Callable[[Path, DepthResult, Look], str]  # returns what there is to say about this file; may be empty
     note: str  # for the summary: what its numbers mean
+    check: Callable[[], None] = lambda: None  # before anything is computed: HqmdError where it cannot be written
 
 
 DEFAULT_FORMAT = "color"
-
-
-def write_color(path: Path, depth_m: NDArray[np.float32]) -> None:
-    """The colourised map; its range is the picture's own, from the nearest to the farthest pixel."""
-    write_image(path, colorize(depth_m, float(depth_m.min()), float(depth_m.max())))
-
-
 OUTPUTS = {
-    "color": Output(".png", write_color, "colours from near (bright) to far (dark)"),
-    "mm": Output(".mm.png", write_depth_mm, "16-bit PNG in millimetres"),
-    "npy": Output(".npy", write_depth_npy, "float32 metres"),
+    "color": Output(".png", write_color, "colours from near to far"),
+    "mm": Output(".mm.png", plain(write_depth_mm), "16-bit PNG in millimetres"),
+    "npy": Output(".npy", plain(write_depth_npy), "float32 metres"),
+    "tiff": Output(".tiff", plain(write_depth_tiff), "float32 metres"),
+    "ply": Output(".ply", of_surface(write_ply), "points in metres: x right, y up, the camera at 0", require_trimesh),
+    "glb": Output(".glb", of_surface(write_glb), "mesh in metres: x right, y up, the camera at 0", require_trimesh),
+    "normals": Output(".normals.png", of_surface(write_normals), "normals: red right, green up, blue to the camera"),
 }
+OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
+BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
+    suffix: replace(OUTPUTS[kind], suffix=suffix) for suffix, kind in OTHER_SUFFIXES.items()
+}
+LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
 
 
 def output_for(path: Path) -> Output | None:
     """The kind that a path's suffix asks for, the longest suffix first; None for anything else."""
-    by_length = sorted(OUTPUTS.values(), key=lambda output: -len(output.suffix))
-    return next((output for output in by_length if path.name.lower().endswith(output.suffix)), None)
+    name = path.name.lower()
+    return next((BY_SUFFIX[suffix] for suffix in LONGEST_FIRST if name.endswith(suffix)), None)
 
 
 @dataclass(frozen=True)
 class Job:
     """A photo and the files its depth goes to."""
 
-    photo: Path
+    source: Source
     targets: list[tuple[Path, Output]]
 
 
-def plan(photos: Iterable[tuple[Path, Path]], destinations: list[Path], formats: str | None) -> list[Job]:
+def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str | None) -> list[Job]:
     """Decide every file before anything is computed.
 
-    `photos` are paths with their place below the source. With one photo, a destination whose suffix is a kind of
-    output is that file; any other is a folder in which the tree is kept, and gets the kinds named in `formats`,
-    separated by commas. Raises HqmdError when a kind is unknown, or two results would go to one file or over a photo.
+    With one source, a destination whose suffix is a kind of output is that file; any other is a folder in which the
+    tree is kept, and gets the kinds named in `formats`, separated by commas. Raises HqmdError when a kind is unknown or
+    cannot be written here, or two results would go to one file or over a photo.
     """
-    photos = list(photos)
-    files, folders = sort_destinations(destinations, len(photos))
+    files, folders = sort_destinations(destinations, len(sources))
     if formats and not folders:
         raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} says already what it holds")
-    kinds = [pick(OUTPUTS, kind, "output format") for kind in (formats or DEFAULT_FORMAT).split(",")]
+    names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
+    kinds = [pick(OUTPUTS, name, "output format") for name in names]
+    for kind in (*(kind for _, kind in files), *(kinds if folders else ())):
+        kind.check()
     jobs = []
-    for photo, place in photos:
-        below = [(folder / place.with_suffix(kind.suffix), kind) for folder in folders for kind in kinds]
-        jobs.append(Job(photo, [*files, *below]))
+    for source in sources:
+        below = [(folder / source.place.with_suffix(kind.suffix), kind) for folder in folders for kind in kinds]
+        jobs.append(Job(source, [*files, *below]))
     refuse_collisions(jobs)
     return jobs
 
 
-def sort_destinations(destinations: list[Path], photos: int) -> tuple[list[tuple[Path, Output]], list[Path]]:
+def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[tuple[Path, Output]], list[Path]]:
     """Files, each with the kind of output that its suffix asks for, and folders."""
     files, folders = [], []
     for destination in destinations:
         kind = None if destination.is_dir() else output_for(destination)
-        if kind and photos > 1:
-            raise HqmdError(f"{destination}: one file cannot hold {photos} depth maps; give -o a folder")
+        if kind and sources > 1:
+            raise HqmdError(f"{destination}: one file cannot hold {sources} depth maps; give -o a folder")
         if kind:
             files.append((destination, kind))
-        elif destination.suffix and not destination.is_dir() and photos == 1:
-            suffixes = ", ".join(output.suffix for output in OUTPUTS.values())
-            raise HqmdError(f"{destination}: no output has this suffix; there are {suffixes}, or give a folder")
+        elif destination.suffix and not destination.is_dir() and sources == 1:
+            raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
         else:
             folders.append(destination)
     return files, folders
 
 
-def refuse_collisions(jobs: list[Job]) -> None:
-    """No two results in one file, none over a photo, none under the suffix of another kind."""
-    photos = {job.photo.resolve() for job in jobs}
-    taken: dict[Path, Path] = {}
+def refuse_collisions(jobs: Sequence[Job]) -> None:
+    """No two results in one file, none over a photo, none under the suffix of another kind.
+
+    Names that differ in case or in the Unicode form of their letters only are one file on macOS and Windows, and count
+    as one everywhere: results are carried from one system to another.
+    """
+
+    @cache  # of folders there are few; to ask the disk about each file would take seconds
+    def real(folder: str) -> str:
+        return one_form(os.path.realpath(folder))
+
+    def spot(path: Path) -> str:
+        """Where a file is written: one text a file. Not through a link that it may be: writing replaces the link."""
+        folder, name = os.path.split(path)
+        return os.path.join(real(folder), one_form(name))
+
+    photos = set()
+    for job in jobs:
+        if path := job.source.path:
+            photos.add(spot(path))
+            if path.is_symlink():
+                photos.add(one_form(os.path.realpath(path)))
+    taken: dict[str, Job] = {}
     for job in jobs:
         for target, kind in job.targets:
-            place = target.resolve()
+            place = spot(target)
             if output_for(target) is not kind:
-                raise HqmdError(f"{target}: this suffix is that of another kind of output; rename {job.photo}")
-            if place in photos:
-                raise HqmdError(f"{target}: would overwrite a photo; choose another -o")
-            if place in taken:
-                raise HqmdError(
-                    f"{taken[place]} and {job.photo} would both be written to {target}; rename one, or run them apart"
-                )
-            taken[place] = job.photo
+                fault = f"this suffix is that of another kind of output; rename {job.source.name}"
+            elif place in photos:
+                fault = "would overwrite a photo; choose another -o"
+            elif place not in taken:
+                taken[place] = job
+                continue
+            elif taken[place] is job:
+                fault = "would be written twice; give each -o once"
+            else:
+                both = f"{taken[place].source.name} and {job.source.name}"
+                fault = f"{both} would both be written to it; rename one, or run them apart"
+            raise HqmdError(f"{printable(str(target))}: {fault}")
+
+
+def one_form(path: str) -> str:
+    """The same for paths that a file system may take for one: letter case and Unicode form do not count."""
+    return normalize("NFC", normalize("NFC", path).casefold())

@@ -8,24 +8,102 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Perceptually even, and in grey still ordered; reversed: near is bright, far is dark. The same in every command.
-COLORMAP = cv2.COLORMAP_MAGMA
+RGB = NDArray[np.uint8]  # (H, W, 3)
+
+GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
+def table_of(opencv_colormap: int) -> NDArray[np.uint8]:
+    """A colormap of OpenCV's as (256, 3) RGB."""
+    bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], opencv_colormap)[0]
+    return bgr[:, ::-1].astype(np.uint8)
+
+
+# Far to near: all but turbo get brighter the nearer a thing is, and so tell the order in a print in grey too.
+COLORMAPS = {
+    "magma": table_of(cv2.COLORMAP_MAGMA),  # perceptually even; the same in every command
+    "inferno": table_of(cv2.COLORMAP_INFERNO),
+    "plasma": table_of(cv2.COLORMAP_PLASMA),
+    "viridis": table_of(cv2.COLORMAP_VIRIDIS),
+    "cividis": table_of(cv2.COLORMAP_CIVIDIS),
+    "turbo": table_of(cv2.COLORMAP_TURBO),  # far blue, near red
+    "gray": GRAYS,
+}
+DEFAULT_COLORMAP = "magma"
 MATPLOTLIB_COLORMAP = "magma_r"
 NO_DEPTH_GREY = 128
 
 
-def colorize(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> NDArray[np.uint8]:
-    """(H, W) metres -> (H, W, 3) uint8 RGB, near bright and far dark; grey where there is no positive depth."""
+def colorize(
+    depth_m: NDArray[np.floating], near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP
+) -> NDArray[np.uint8]:
+    """(H, W) metres -> (H, W, 3) uint8 RGB, near bright and far dark; grey where there is no positive depth.
+
+    Depth outside near_m..far_m gets the colour of that end; outside_share says how much there is. A range of one depth
+    (near_m = far_m, a map of one pixel) is fine. Raises HqmdError for a range that ends before it begins, or a name
+    that is no colormap.
+    """
+    if not near_m <= far_m:
+        raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
+    table = pick(COLORMAPS, colormap, "colormap")
     span = max(far_m - near_m, 1e-6)
     known = np.isfinite(depth_m) & (depth_m > 0)
     nearness = 1 - np.clip((np.where(known, depth_m, far_m) - near_m) / span, 0, 1)
-    bgr = cv2.applyColorMap(np.round(nearness * 255).astype(np.uint8), COLORMAP)
-    rgb = np.where(known[..., None], bgr[..., ::-1], NO_DEPTH_GREY)
-    return np.ascontiguousarray(rgb, dtype=np.uint8)
+    rgb = table[np.round(nearness * 255).astype(np.uint8)]
+    rgb[~known] = NO_DEPTH_GREY
+    return rgb
+
+
+def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> float:
+    """The share of the pixels, 0..1, that colorize shows in the colour of an end though they lie beyond it."""
+    known = np.isfinite(depth_m) & (depth_m > 0)
+    return float(np.mean(known & ((depth_m < near_m) | (depth_m > far_m))))
+
+
+def side_by_side(image: RGB, picture: RGB) -> RGB:
+    """The photo left, the picture right; both (H, W, 3) uint8 RGB of one height."""
+    return np.hstack([image, picture])
+
+
+def with_legend(picture: RGB, near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP) -> RGB:
+    """The picture, and right of it a bar of its colours with near and far in metres at their ends.
+
+    The bar is as high as the picture, or as two lines of text; a lower picture is laid on white. How much wider the
+    result is depends on the picture's height only, so that the frames of a video stay alike.
+    """
+    height, width = picture.shape[:2]
+    size = max(11, round(height / 24))  # of the text, pixels
+    font = ImageFont.load_default(size)
+    bar = slice(width + size // 2, width + size // 2 + size)
+    text_left, full_height = bar.stop + size // 3, max(height, 3 * size)
+    canvas = np.full((full_height, text_left + 5 * size, 3), 255, np.uint8)
+    canvas[:height, :width] = picture
+    shades = np.linspace(255, 0, full_height).round().astype(np.uint8)
+    canvas[:, bar] = pick(COLORMAPS, colormap, "colormap")[shades][:, None]
+    drawn = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(drawn)
+    for depth_m, edge, anchor in ((near_m, size // 4, "lt"), (far_m, full_height - size // 4, "lb")):
+        pen.text((text_left, edge), f"{depth_m:.{2 if depth_m < 100 else 0}f} m", "black", font, anchor=anchor)
+    return np.array(drawn)
+
+
+def normals_to_rgb(normals: NDArray[np.floating]) -> RGB:
+    """(H, W, 3) unit normals in the camera's frame -> (H, W, 3) uint8 RGB; grey where they are NaN.
+
+    Red is to the right, green up, blue towards the camera, each from -1 (0) to 1 (255), as in OpenGL normal maps: a
+    wall that faces the camera is light blue, a floor green.
+    """
+    known = np.isfinite(normals).all(axis=2)
+    shown = np.round((normals * np.array([1, -1, -1], np.float32) + 1) * 127.5)
+    return np.where(known[..., None], shown, NO_DEPTH_GREY).astype(np.uint8)
 
 
 @dataclass(frozen=True)

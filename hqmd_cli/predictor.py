@@ -33,9 +33,14 @@ class DepthPredictor:
     side: int | None = None  # None: the checkpoint's own
     flip: bool = False  # average with the mirrored photo, which takes twice the time
 
+    @property
+    def shown_side(self) -> int:
+        """The shorter side, in pixels, at which the network sees photos."""
+        return self.side or self.config.shown_side
+
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it bilinearly."""
-        side = self.side or self.config.shown_side
+        side = self.shown_side
         picture = Preprocess((side, side))(image)
         depth_m = self.engine(picture)
         if self.flip:
@@ -47,12 +52,18 @@ class DepthPredictor:
 
 
 def load_predictor(
-    checkpoint: Path, backend: str = "auto", device: str = "auto", side: int | None = None, flip: bool = False
+    checkpoint: Path,
+    backend: str = "auto",
+    device: str = "auto",
+    side: int | None = None,
+    flip: bool = False,
+    threads: int = 0,
+    compiled: bool = False,
 ) -> DepthPredictor:
     """Open a checkpoint folder (hub.find_checkpoint gives one for a name).
 
-    backend "auto" is torch where there is a GPU or no model.onnx, else ONNX Runtime. Raises HqmdError when the wish
-    cannot be had.
+    backend "auto" is torch where there is a GPU or no model.onnx, else ONNX Runtime, with `threads` a photo (0: one a
+    core). `compiled` is torch.compile's. Raises HqmdError when the wish cannot be had.
     """
     if backend not in BACKENDS:
         raise HqmdError(f"no backend {backend!r}; there are: {', '.join(BACKENDS)}")
@@ -66,16 +77,20 @@ def load_predictor(
     if backend == "onnx" or (backend == "auto" and has_onnx and on_cpu):
         from hqmd_cli.engines.onnx_engine import OnnxEngine
 
-        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE), config, side, flip)
+        if compiled:
+            raise HqmdError("--compile is for torch: add --backend torch")
+        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE, threads), config, side, flip)
 
     from hqmd_cli.device import pick_device
-    from hqmd_cli.engines.torch_engine import TorchEngine
+    from hqmd_cli.engines.torch_engine import TorchEngine, with_short_backbones
 
     chosen = pick_device(device)
     if backend == "auto" and chosen.type == "cpu" and has_onnx:  # a GPU that torch cannot use
-        return load_predictor(checkpoint, "onnx", "cpu", side, flip)
+        return load_predictor(checkpoint, "onnx", "cpu", side, flip, threads, compiled)
     network, _ = load_checkpoint(checkpoint, chosen)
-    return DepthPredictor(TorchEngine(network, chosen), config, side, flip)
+    if chosen.type == "cuda":
+        with_short_backbones(network)
+    return DepthPredictor(TorchEngine(network, chosen, compiled), config, side, flip)
 
 
 def may_have_gpu() -> bool:

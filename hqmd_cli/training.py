@@ -30,7 +30,6 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import Result, evaluate, require_ground_truth, scored_pixels
 from hqmd_cli.images import explain_write_errors, write_aside
 from hqmd_cli.losses import build_loss
-from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
@@ -95,7 +94,7 @@ class Run:
         torch.manual_seed(train.seed)  # the only use of global random state: the new layers' first weights
         self.config, self.total_steps = train, total_steps
         self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
-        self.network = build_model(model, backbone_weights, guide_weights)
+        self.network = DepthNetwork(model, backbone_weights, guide_weights)
         if start:
             load_weights(self.network, start)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

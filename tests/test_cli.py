@@ -68,8 +68,8 @@ def test_predict_a_folder_keeps_its_tree_and_survives_a_bad_file(hqmd, checkpoin
     result = hqmd("predict", source, "-o", tmp_path / "out", "--format", "color,npy", "--model", checkpoint)
     assert "broken.jpg" in one_line(result)
     written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
-    assert written == ["a.npy", "a.png", "sub/a.npy", "sub/a.png"]
-    assert "2 photos done, 1 failed" in result.stderr
+    assert written == ["a.npy", "a.png", "manifest.jsonl", "sub/a.npy", "sub/a.png"]
+    assert "2 written, 1 failed" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_predict_a_folder_keeps_its_tree_and_survives_a_bad_file(hqmd, checkpoin
         (["PHOTO", "-o", "d.png", "--device", "cuda:7"], "cuda:7"),
         (["PHOTO", "-o", "d.png", "--device", "meta"], "meta"),
         (["PHOTO", "-o", "d.png", "--format", "npy"], "--format"),
-        (["x" * 300, "-o", "d.png"], "name too long"),
+        (["x" * 300, "-o", "d.png"], "no such file"),
         (["PHOTO", "-o", "out", "--format", "jpeg2000"], "color, mm, npy"),
     ],
 )
@@ -98,7 +98,7 @@ def test_predict_leaves_out_what_it_wrote_below_the_source(hqmd, checkpoint, pho
     source.mkdir()
     (source / "a.png").write_bytes(photo.read_bytes())
     for _ in range(2):
-        result = hqmd("predict", source, "-o", source / "depths", "--model", checkpoint)
+        result = hqmd("predict", source, "-o", source / "depths", "--overwrite", "--model", checkpoint)
         assert result.returncode == 0, result.stderr
     assert [p.name for p in source.rglob("*.png")].count("a.png") == 2
 

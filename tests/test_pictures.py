@@ -6,20 +6,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import write_figure
-from hqmd_cli.outputs import write_color
-from hqmd_cli.pictures import MATPLOTLIB_COLORMAP, NO_DEPTH_GREY, GridRow, colorize, comparison_grid
+from hqmd_cli.pictures import (
+    COLORMAPS,
+    MATPLOTLIB_COLORMAP,
+    NO_DEPTH_GREY,
+    GridRow,
+    colorize,
+    comparison_grid,
+    normals_to_rgb,
+    outside_share,
+    side_by_side,
+    with_legend,
+)
 
 TO_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
-def test_near_is_brighter_than_far() -> None:
+@pytest.mark.parametrize("colormap", sorted(COLORMAPS.keys() - {"turbo"}))
+def test_near_is_brighter_than_far(colormap: str) -> None:
     """All along the range, so that a print in grey still tells the order; no step may go the other way."""
-    rgb = colorize(np.linspace(1, 5, 256)[None], 1, 5)
+    rgb = colorize(np.linspace(1, 5, 256)[None], 1, 5, colormap)
     assert rgb.shape == (1, 256, 3) and rgb.dtype == np.uint8
     luminance = rgb[0] @ TO_LUMINANCE
-    assert (np.diff(luminance) <= 0.5).all()  # rounding of the colours to 8 bits
-    assert luminance[0] > 200 and luminance[-1] < 20
+    assert (np.diff(luminance) <= 1).all()  # rounding of the colours to 8 bits
+    assert luminance[0] > 190 and luminance[-1] < 40
 
 
 def test_red_comes_first() -> None:
@@ -28,13 +40,20 @@ def test_red_comes_first() -> None:
     assert red > blue > green
 
 
-def test_the_same_colours_in_predict_and_compare() -> None:
-    """OpenCV's table and matplotlib's are one map."""
+@pytest.mark.parametrize("colormap", COLORMAPS)
+def test_the_same_colours_in_predict_and_compare(colormap: str) -> None:
+    """OpenCV's tables and matplotlib's of the same name are one map."""
     import matplotlib
 
     depth_m = np.linspace(1, 5, 64)[None]
-    theirs = matplotlib.colormaps[MATPLOTLIB_COLORMAP]((depth_m - 1) / 4)[..., :3] * 255
-    assert np.abs(colorize(depth_m, 1, 5) - theirs).max() < 6
+    theirs = matplotlib.colormaps[f"{colormap}_r"]((depth_m - 1) / 4)[..., :3] * 255
+    assert np.abs(colorize(depth_m, 1, 5, colormap) - theirs).max() < 6
+    assert MATPLOTLIB_COLORMAP == "magma_r"
+
+
+def test_unknown_colormap_lists_the_others() -> None:
+    with pytest.raises(HqmdError, match=r"no colormap named 'jet'; there are: magma, inferno, .*gray"):
+        colorize(np.ones((2, 2)), 1, 2, "jet")
 
 
 def test_the_range_is_the_caller_s() -> None:
@@ -54,20 +73,79 @@ def test_no_depth_is_grey(none: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_constant_map(dtype: type, tmp_path: Path) -> None:
+def test_constant_map(dtype: type) -> None:
     """No range at all: one colour, and no division by zero."""
     flat = np.full((4, 6), 2, dtype)
     with np.errstate(all="raise"):
         rgb = colorize(flat, 2, 2)
-        write_color(tmp_path / "flat.png", flat)
     assert rgb.shape == (4, 6, 3) and len(np.unique(rgb.reshape(-1, 3), axis=0)) == 1
 
 
-def test_the_picture_s_own_range(tmp_path: Path) -> None:
-    """What predict writes uses all colours, however near the nearest and far the farthest pixel are."""
-    depth_m = np.linspace(2, 2.5, 256, dtype=np.float32)[None]
-    write_color(tmp_path / "x.png", depth_m)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.png")), colorize(depth_m, 2, 2.5))
+@pytest.mark.parametrize(("near_m", "far_m"), [(3, 1), (np.nan, 1), (1, np.nan)])
+def test_a_range_that_is_none(near_m: float, far_m: float) -> None:
+    with pytest.raises(HqmdError, match="near must be less than far"):
+        colorize(np.ones((2, 2)), near_m, far_m)
+
+
+def test_what_is_clipped_is_counted() -> None:
+    """The ends themselves are inside; pixels without depth are grey, not clipped."""
+    assert outside_share(np.array([[0.5, 1, 2, 3, 4, 5, 0, np.nan]]), 1, 4) == 2 / 8
+
+
+# --- beside the map
+
+
+def test_side_by_side() -> None:
+    image, picture = np.full((4, 6, 3), 1, np.uint8), np.full((4, 6, 3), 2, np.uint8)
+    both = side_by_side(image, picture)
+    assert both.shape == (4, 12, 3) and (both[:, :6] == 1).all() and (both[:, 6:] == 2).all()
+
+
+@pytest.mark.parametrize("colormap", ["magma", "gray"])
+def test_legend_has_the_map_s_colours(colormap: str) -> None:
+    """From near on top to far at the bottom, in the order and all of the colours of the map."""
+    depth_m = np.linspace(1, 5, 256)[:, None].repeat(40, axis=1)
+    picture = colorize(depth_m, 1, 5, colormap)
+    shown = with_legend(picture, 1, 5, colormap)
+    np.testing.assert_array_equal(shown[:, :40], picture)
+    assert shown.shape[0] == 256 and shown.shape[1] > 40
+    columns = [x for x in range(40, shown.shape[1]) if np.array_equal(shown[:, x], picture[:, 0])]
+    assert len(columns) > 8
+
+
+def test_legend_says_near_and_far() -> None:
+    """Another number is another picture of it, at its own end only."""
+    picture = np.zeros((240, 320, 3), np.uint8)
+    one, other = with_legend(picture, 1, 5), with_legend(picture, 1, 8.25)
+    rows = np.flatnonzero((one != other).any(axis=(1, 2)))
+    assert len(rows) and rows.min() > 200
+    rows = np.flatnonzero((one != with_legend(picture, 0.5, 5)).any(axis=(1, 2)))
+    assert len(rows) and rows.max() < 40
+    assert (one[:, 320:] < 60).any(axis=2).sum() > 100  # text is dark on white, the bar has few dark pixels
+
+
+@pytest.mark.parametrize("height", [1, 20, 480, 3000])
+def test_legend_fits(height: int) -> None:
+    """Pictures of any height; the numbers do not change the size, nor reach the edge."""
+    picture = np.zeros((height, 50, 3), np.uint8)
+    sizes = set()
+    for near_m, far_m in ((0.01, 0.02), (1, 65.53), (12.34, 12345)):
+        shown = with_legend(picture, near_m, far_m)
+        sizes.add(shown.shape)
+        assert (shown[:, -1] == 255).all()
+        np.testing.assert_array_equal(shown[:height, :50], picture)
+    assert len(sizes) == 1
+
+
+def test_normal_colours() -> None:
+    """OpenGL's: what faces the camera is light blue, a floor green, a wall on the left that faces right red."""
+    facing = np.array([[[0, 0, -1], [0, -1, 0], [1, 0, 0], [np.nan] * 3]], np.float32)
+    assert normals_to_rgb(facing)[0].tolist() == [
+        [128, 128, 255],
+        [128, 255, 128],
+        [255, 128, 128],
+        [NO_DEPTH_GREY] * 3,
+    ]
 
 
 def rows() -> list[GridRow]:

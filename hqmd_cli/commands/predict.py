@@ -1,72 +1,192 @@
-"""`hqmd predict`: photos to depth maps."""
+"""`hqmd predict`: photos, and video, to depth."""
 
+import os
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption
-from hqmd_cli.errors import HqmdError, complain
+from hqmd_cli.errors import HqmdError, complain, printable
 from hqmd_cli.hub import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from hqmd_cli.outputs import Job
+    from hqmd_cli.prediction import Done, PhotoWork
+    from hqmd_cli.ranks import Ranks
+
+T = TypeVar("T")
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def predict(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Photos or folders of photos.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="Photos, folders, globs, - for stdin, one video, or camera:N."),
+    ],
     output: Annotated[
         list[Path],
         typer.Option(
             "--output",
             "-o",
-            help="depth.png: colours; depth.mm.png: 16-bit millimetres; depth.npy: metres; or a folder. May repeat.",
+            help="depth.png: colours; depth.mm.png: 16-bit millimetres; .npy, .tiff: metres; .ply: points; .glb: mesh; "
+            ".normals.png; .mp4 for video; or a folder. May repeat.",
         ),
     ],
     formats: Annotated[
         str | None,
-        typer.Option("--format", help="For a folder: color, mm, npy, separated by commas.", show_default="color"),
+        typer.Option(
+            "--format",
+            help="For a folder, separated by commas: color, mm, npy, tiff, ply, glb, normals.",
+            show_default="color",
+        ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
     flip: FlipOption = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="With torch: compile the network first.")] = False,
+    colormap: Annotated[str, typer.Option(help="magma, inferno, plasma, viridis, cividis, turbo or gray.")] = "magma",
+    vmin: Annotated[float | None, typer.Option(help="Nearest depth of the colours, metres.")] = None,
+    vmax: Annotated[float | None, typer.Option(help="Farthest depth of the colours, metres.")] = None,
+    legend: Annotated[bool, typer.Option("--legend", help="Near and far in metres beside the colours.")] = False,
+    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="The photo left of the colours.")] = False,
+    edge_rtol: Annotated[
+        float | None, typer.Option(help="Points and faces at relative depth jumps above this are dropped.")
+    ] = None,
+    fov: Annotated[float | None, typer.Option(help="Horizontal field of view, degrees.")] = None,
+    fx: Annotated[float | None, typer.Option(help="Focal length, pixels.  [default: EXIF, else NYU's camera]")] = None,
+    scale_from: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,METRES", help="A measured distance from the camera to pixel (X, Y) sets the scale."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave results of the same photo, model and settings.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
 ) -> None:
-    """Write the metric depth of photos: as a colour picture, a 16-bit PNG in millimetres or float32 metres.
+    """Write the metric depth of photos and video.
 
-    A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png. Depth always has the photo's size.
+    A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png, and OUT/manifest.jsonl gets a line a photo. Depth has the
+    photo's size. What was written is named on stdout, everything else on stderr.
 
     \b
     hqmd predict photo.jpg -o depth.png -o depth.mm.png
-    hqmd predict holiday/ -o depths/ --format color,npy
+    hqmd predict holiday/ -o depths/ --format color,npy --skip-existing
+    hqmd predict clip.mp4 -o depth.mp4
     """
-    from hqmd_cli.data.sample import require_depth
+    from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan
+    from hqmd_cli.ranks import Ranks
+    from hqmd_cli.sources import find_sources, is_video
+
+    look = Look(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
+    if any(is_video(source) or source.startswith("camera:") for source in sources):
+        from hqmd_cli.commands.predict_video import answer_video
+        from hqmd_cli.hub import find_checkpoint
+        from hqmd_cli.predictor import load_predictor
+
+        predictor = load_predictor(find_checkpoint(model), backend, device, side, flip, compiled=compiled)
+        answer_video(sources, output, look, predictor, overwrite)
+        return
+
+    all_jobs = plan(find_sources(sources, leave_out=output), output, formats)
+    ranks = Ranks.from_environment()
+    jobs = ranks.share(all_jobs)
+    if not (skip_existing or overwrite):
+        refuse_existing(jobs)
+
     from hqmd_cli.hub import find_checkpoint
-    from hqmd_cli.images import find_photos, read_image
-    from hqmd_cli.outputs import plan
-
-    photos = [found for source in sources for found in find_photos(source, leave_out=output)]
-    jobs = plan(photos, output, formats)
-
+    from hqmd_cli.prediction import PhotoWork, Reading, known_results, open_manifest
     from hqmd_cli.predictor import load_predictor
+    from hqmd_cli.records import Settings, model_hash
 
-    predictor = load_predictor(find_checkpoint(model), backend, device, side, flip)
-    written, failed, near_m, far_m = 0, 0, float("inf"), 0.0
-    for job in jobs:
-        try:
-            depth_m = predictor(read_image(job.photo))
-            require_depth(depth_m, str(job.photo))
-            for target, kind in job.targets:
-                kind.write(target, depth_m)
-                print(f"{target}: {kind.note}", file=sys.stderr)
-        except HqmdError as error:
-            complain(error)
-            failed += 1
-            continue
-        written += 1
-        near_m, far_m = min(near_m, float(depth_m.min())), max(far_m, float(depth_m.max()))
+    checkpoint = find_checkpoint(model)
+    workers = max(1, min(len(jobs), os.cpu_count() or 1))
+    predictor = load_predictor(checkpoint, backend, device, side, flip, 1 if workers > 1 else 0, compiled)
+    print(f"{model}, {predictor.engine.name}, photos seen at {predictor.shown_side} pixels", file=sys.stderr)
+    manifest = open_manifest(all_jobs, output, ranks)
+    reading = Reading.parse(scale_from) if scale_from else None
+    work = PhotoWork(
+        predictor,
+        Settings(model, model_hash(checkpoint), predictor.shown_side, flip, asdict(look), fov, fx, scale_from),
+        look,
+        reading,
+        as_json,
+        manifest,
+        known_results(jobs, manifest) if skip_existing else {},
+    )
+    answer_all(jobs, work, workers, ranks)
+
+
+def refuse_existing(jobs: "list[Job]") -> None:
+    """Nothing is replaced unless the user says so."""
+    existing = [target for job in jobs for target, _ in job.targets if target.exists()]
+    if existing:
+        more = f", as do {len(existing) - 1} more results" if existing[1:] else ""
+        raise HqmdError(
+            f"{existing[0]}: exists already{more}; pass --overwrite, or --skip-existing to keep what the same "
+            "model and settings made of the same photo"
+        )
+
+
+def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks") -> None:
+    """Run the jobs, name what was written, and sum up. Exit code 1 where one failed, 130 after Ctrl-C."""
+    from hqmd_cli.pipeline import run_jobs
+
+    written, skipped, failed, near_m, far_m = 0, 0, 0, float("inf"), 0.0
+    interrupted = False
+    try:
+        for _, done in counted(run_jobs(jobs, work, workers), len(jobs)):
+            if isinstance(done, HqmdError):
+                complain(done)
+                failed += 1
+                continue
+            if done.skipped:
+                skipped += 1
+                continue
+            written += 1
+            near_m, far_m = min(near_m, done.record["near_m"]), max(far_m, done.record["far_m"])
+            for target, _ in done.job.targets:
+                print(printable(str(target)))
+            if len(jobs) == 1:
+                describe(done)
+    except KeyboardInterrupt:
+        interrupted = True
+    if work.manifest:
+        if not interrupted:
+            ranks.wait_for_all()
+        if ranks.is_first:
+            work.manifest.join()
     if len(jobs) > 1:
-        print(f"{written} photos done, {failed} failed", file=sys.stderr)
+        left = f", {skipped} left as they are" if skipped else ""
+        print(f"{written} written, {failed} failed{left}", file=sys.stderr)
+    if interrupted:
+        print("hqmd: interrupted; --skip-existing goes on from here", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
     if written:
         print(f"depth in metres, {near_m:.2f}..{far_m:.2f}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
+
+
+def describe(done: "Done") -> None:
+    """What the files of one photo hold, on stderr."""
+    for name, note in done.record["outputs"].items():
+        remark = done.record["remarks"].get(name)
+        print(f"{printable(name)}: {note}{f'; {remark}' if remark else ''}", file=sys.stderr)
+
+
+def counted(outcomes: "Iterator[T]", total: int) -> "Iterator[T]":
+    """The same, with a bar and the time left on a terminal where there are many."""
+    if total == 1 or not sys.stderr.isatty():
+        yield from outcomes
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(outcomes, "photos", total, console=Console(stderr=True), transient=True)

@@ -1,12 +1,19 @@
 """Engines: what computes depth at the working size, by torch or by ONNX Runtime.
 
 An engine is any callable that takes a picture (h, w, 3) uint8 RGB and returns its depth (h, w) float32 in metres, as
-large as the picture. It knows nothing of files, photo sizes or checkpoints' settings: predictor.py does.
+large as the picture, from any thread. It knows nothing of files, photo sizes or checkpoints' settings: predictor.py
+does.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+class Engine(Protocol):
+    """See above."""
+
+    name: str  # what computes, in words, such as "ONNX Runtime on the CPU"
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...

@@ -12,6 +12,8 @@ from hqmd_cli.errors import HqmdError, first_line
 class OnnxEngine:
     """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote."""
 
+    name = "ONNX Runtime on the CPU"
+
     def __init__(self, path: Path, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: one a core

@@ -4,13 +4,15 @@ A decoder class takes (config, low_channels); its forward takes (low, context, s
 made by its last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from hqmd_cli.config import ModelConfig
 
 if TYPE_CHECKING:
     from hqmd_cli.models.committee import Committee
     from hqmd_cli.models.network import DepthNetwork
+
+    Network: TypeAlias = DepthNetwork | Committee
 
 DECODERS = {
     "baseline": "hqmd_cli.models.baseline:BaselineDecoder",
@@ -20,7 +22,7 @@ DECODERS = {
 
 def build_model(
     config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
-) -> "DepthNetwork | Committee":
+) -> "Network":
     """Compose the network that `config` describes; both weights as in backbone.build_backbone.
 
     Raises HqmdError for names that do not exist and for weights that cannot be had.

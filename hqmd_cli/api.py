@@ -1,0 +1,38 @@
+"""hqmd from Python: `load(...)` gives a function from a photo to its depth. Importing this imports no torch."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
+from hqmd_cli.images import to_rgb
+from hqmd_cli.predictor import load_predictor
+
+Photo = NDArray[np.uint8] | Image.Image
+
+
+def load(
+    model: str = DEFAULT_MODEL,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    side: int | None = None,
+    flip: bool = False,
+) -> Callable[[Photo], NDArray[np.float32]]:
+    """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
+
+    The function returned takes a PIL picture or (H, W, 3) uint8 RGB, upright, and gives (H, W) float32 metres along
+    the optical axis. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
+    """
+    predictor = load_predictor(find_checkpoint(model), backend, device, side, flip)
+
+    def predict(photo: Photo) -> NDArray[np.float32]:
+        image = to_rgb(photo) if isinstance(photo, Image.Image) else np.asarray(photo)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise HqmdError(f"a photo is a PIL picture or (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+        return predictor(image)
+
+    return predict

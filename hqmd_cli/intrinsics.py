@@ -1,0 +1,66 @@
+"""The camera that took a photo, as far as it is known: what turns pixels and metres into points in space."""
+
+import math
+from dataclasses import dataclass
+
+from hqmd_cli.errors import HqmdError
+
+# The diagonal of a 36 x 24 mm frame. CIPA DCG-001 defines the 35 mm equivalent by equal diagonal angles of view, which
+# holds for any aspect ratio and whichever way the camera was turned. By the frame's width (36 mm) the focal length of
+# a 4:3 photo would come out 4 % shorter.
+DIAGONAL_35MM = math.hypot(36, 24)
+# NYU Depth V2's colour camera, a Kinect (fx_rgb in camera_params.m of the dataset's toolbox), for 640 x 480.
+NYU_FX, NYU_LONGER_SIDE = 518.86, 640
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera without distortion, with square pixels, looking through the middle of the photo.
+
+    All numbers are pixels. Pixel centres lie at whole numbers, so cx = (width - 1) / 2.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    origin: str  # where the focal length is from, in words
+
+
+def find_intrinsics(
+    height: int,
+    width: int,
+    *,
+    fov_deg: float | None = None,
+    fx: float | None = None,
+    focal_35mm: float | None = None,
+) -> Intrinsics:
+    """The camera of an upright photo of height x width pixels, from the best that is known about it.
+
+    In this order: what the user gave, as the focal length fx in pixels or the horizontal field of view fov_deg in
+    degrees; the file's EXIF 35 mm equivalent focal_35mm in millimetres (tag 0xA405), where 0 means unknown (Exif 2.3);
+    else the camera of NYU Depth V2, scaled to the photo's longer side. EXIF speaks of the whole frame: of a photo that
+    was cropped it is wrong, and only the user can know.
+
+    Raises HqmdError for both fx and fov_deg, and for numbers that no camera has.
+    """
+    if fx is not None and fov_deg is not None:
+        raise HqmdError("--fx and --fov both say what the camera's focal length is; give one of them")
+    if fx is not None:
+        focal_px, origin = fx, f"focal length of {fx:g} pixels, as given"
+        fault = f"--fx {fx:g}: a focal length is a positive number of pixels"
+    elif fov_deg is not None:
+        known = 0 < fov_deg < 180
+        focal_px = width / (2 * math.tan(math.radians(fov_deg) / 2)) if known else math.nan
+        origin = f"horizontal field of view of {fov_deg:g} degrees, as given"
+        fault = f"--fov {fov_deg:g}: a field of view lies between 0 and 180 degrees"
+    elif focal_35mm:
+        focal_px = focal_35mm * math.hypot(height, width) / DIAGONAL_35MM
+        origin = f"35 mm equivalent focal length of {focal_35mm:g} mm, from the photo's EXIF"
+        fault = f"the photo's EXIF has a 35 mm focal length of {focal_35mm:g} mm; give --fov or --fx"
+    else:
+        focal_px = NYU_FX * max(height, width) / NYU_LONGER_SIDE
+        origin, fault = "the camera of NYU Depth V2, assumed: the photo does not say; --fov or --fx would", ""
+    if not 0 < focal_px < math.inf:
+        raise HqmdError(fault)
+    return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, origin)

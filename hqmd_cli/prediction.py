@@ -1,0 +1,123 @@
+"""One photo from file to files: read, predict, scale, write, record. What predict does for each of its jobs."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.data.sample import require_depth
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.images import Photo, read_photo, write_text
+from hqmd_cli.intrinsics import Intrinsics, find_intrinsics
+from hqmd_cli.outputs import Job, Look
+from hqmd_cli.predictor import DepthPredictor
+from hqmd_cli.ranks import Ranks
+from hqmd_cli.records import Manifest, Settings, read_record, record_of, still_answers
+from hqmd_cli.result import DepthResult
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A distance that the user measured: from the camera to what is seen at pixel (x, y)."""
+
+    x: int
+    y: int
+    metres: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Reading":
+        """ "320,240,1.85" -> Reading(320, 240, 1.85). Raises HqmdError for anything else."""
+        try:
+            x, y, metres = text.split(",")
+            reading = cls(int(x), int(y), float(metres))
+        except ValueError as error:
+            raise HqmdError(f"--scale-from {text}: must be X,Y,METRES, such as 320,240,1.85") from error
+        if not 0 < reading.metres < math.inf:
+            raise HqmdError(f"--scale-from {text}: the distance must be positive")
+        return reading
+
+    def factor(self, depth_m: NDArray[np.float32], intrinsics: Intrinsics) -> float:
+        """What depth is to be multiplied by. A tape runs straight to the point, depth along the optical axis."""
+        height, width = depth_m.shape
+        if not (0 <= self.x < width and 0 <= self.y < height):
+            raise HqmdError(f"--scale-from: ({self.x}, {self.y}) lies outside the photo, which is {width} x {height}")
+        aside = ((self.x - intrinsics.cx) / intrinsics.fx, (self.y - intrinsics.cy) / intrinsics.fy)
+        return self.metres / (float(depth_m[self.y, self.x]) * math.hypot(1, *aside))
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished job."""
+
+    job: Job
+    record: dict[str, Any]
+    skipped: bool = False  # its results were there already
+
+
+@dataclass(frozen=True)
+class PhotoWork:
+    """Called with a job, from any thread. Raises HqmdError naming the photo or file at fault."""
+
+    predictor: DepthPredictor
+    settings: Settings
+    look: Look
+    reading: Reading | None
+    sidecars: bool
+    manifest: Manifest | None
+    known: Mapping[str, dict[str, Any]]  # place -> record, of results that may be left as they are
+
+    def __call__(self, job: Job) -> Done:
+        path, place = job.source.path, str(job.source.place)
+        notes = {target: kind.note for target, kind in job.targets}
+        if path and place in self.known and still_answers(self.known[place], notes, self.settings, path):
+            return Done(job, self.known[place], skipped=True)
+        photo = read_photo(path or BytesIO(sys.stdin.buffer.read()), job.source.name)
+        result = self.answer(photo, job.source.name)
+        remarks = {target: kind.write(target, result, self.look) for target, kind in job.targets}
+        record = record_of(job.source.name, result, notes, remarks, self.settings, path)
+        if self.sidecars:
+            write_text(sidecar_of(job), json.dumps(record, indent=2) + "\n")
+        if self.manifest:
+            self.manifest.append({"place": place, **record})
+        return Done(job, record)
+
+    def answer(self, photo: Photo, name: str) -> DepthResult:
+        """The depth of one photo, with its camera, scaled where the user measured a distance."""
+        height, width = photo.rgb.shape[:2]
+        said = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
+        intrinsics = find_intrinsics(height, width, **said, focal_35mm=photo.focal_35mm)
+        depth_m = self.predictor(photo.rgb)
+        require_depth(depth_m, name)
+        factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
+        return DepthResult(photo.rgb, depth_m * np.float32(factor), intrinsics, factor)
+
+
+def sidecar_of(job: Job) -> Path:
+    """NAME.json beside the first of a job's results."""
+    target, kind = job.targets[0]
+    return target.with_name(target.name.removesuffix(kind.suffix) + ".json")
+
+
+def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path], ranks: Ranks) -> Manifest | None:
+    """That of the first folder among the destinations; None where all of them are files."""
+    files = {target for target, _ in jobs[0].targets} if jobs else set()
+    rank = ranks.rank if ranks.world > 1 else None
+    return next((Manifest(folder, rank) for folder in destinations if folder not in files), None)
+
+
+def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, dict[str, Any]]:
+    """What is on record about results of an earlier run: in the manifest, or beside a single file."""
+    if manifest:
+        return manifest.read()
+    known = {}
+    for job in jobs:
+        if (sidecar := sidecar_of(job)).is_file():
+            known[str(job.source.place)] = read_record(sidecar)
+    return known

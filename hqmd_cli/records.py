@@ -1,0 +1,144 @@
+"""What is written down about a prediction: beside a result (NAME.json), and a line a photo for a folder.
+
+A record says what the numbers are (unit, range, camera), what made them (model, its hash, size, version) and from what,
+so that a result can be trusted later and a run knows which of them are still the answer to the same question.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hqmd_cli import __version__
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import CONFIG_FILE, WEIGHTS_FILE
+from hqmd_cli.images import explain_write_errors, write_text
+from hqmd_cli.result import DepthResult
+
+MANIFEST_FILE = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything besides the photo that decides what a result holds."""
+
+    model: str
+    model_sha256: str
+    side: int  # pixels; the shorter side at which the network saw the photo
+    flip: bool
+    look: Mapping[str, Any]  # of colour pictures and meshes, see outputs.Look
+    fov_deg: float | None  # of the camera, as the user gave it
+    fx: float | None  # the same, pixels
+    scale_from: str | None  # a measured distance, as the user gave it
+    hqmd_version: str = __version__
+
+
+def model_hash(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint's settings and weights."""
+    digest = hashlib.sha256()
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        digest.update((checkpoint / name).read_bytes())
+    return digest.hexdigest()
+
+
+def identity(photo: Path) -> dict[str, int]:
+    """What tells whether a photo is still the same file."""
+    state = photo.stat()
+    return {"bytes": state.st_size, "modified_ns": state.st_mtime_ns}
+
+
+def record_of(
+    source: str,
+    result: DepthResult,
+    notes: Mapping[Path, str],
+    remarks: Mapping[Path, str],
+    settings: Settings,
+    photo: Path | None,
+) -> dict[str, Any]:
+    """A record as plain data; `notes` say what the numbers of each file mean, `remarks` what is special about it."""
+    height, width = result.depth_m.shape
+    return {
+        "photo": source,
+        "size": [height, width],
+        "unit": "metre",
+        "near_m": float(result.depth_m.min()),
+        "far_m": float(result.depth_m.max()),
+        "scale_factor": result.scale_factor,
+        "intrinsics": asdict(result.intrinsics),
+        "outputs": {target.name: note for target, note in notes.items()},
+        "remarks": {target.name: remark for target, remark in remarks.items() if remark},
+        "settings": asdict(settings),
+        "source": identity(photo) if photo else None,
+    }
+
+
+class Manifest:
+    """`manifest.jsonl` in a folder of results: a line a photo, the last one counts.
+
+    Of several processes (ranks.py) each writes a file of its own beside it, until `join` makes them one.
+    """
+
+    def __init__(self, folder: Path, rank: int | None = None) -> None:
+        self.folder = folder
+        self.path = folder / (MANIFEST_FILE if rank is None else f"manifest.{rank}.jsonl")
+        self.lock = threading.Lock()
+
+    @property
+    def parts(self) -> list[Path]:
+        """The manifest and what other processes, or a run that was stopped, left beside it."""
+        whole = self.folder / MANIFEST_FILE
+        return [*([whole] if whole.exists() else []), *sorted(self.folder.glob("manifest.*.jsonl"))]
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """Place below the folder -> record; empty where there is no manifest. Raises HqmdError when one is none."""
+        rows = {}
+        for path in self.parts:
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+                try:
+                    row = json.loads(line)
+                    rows[row["place"]] = row
+                except (ValueError, KeyError, TypeError) as error:
+                    raise HqmdError(f"{path}: line {number} is no record; remove it, or use --overwrite") from error
+        return rows
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a line; from any thread."""
+        with self.lock, explain_write_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def join(self) -> None:
+        """One file again, one line a photo, in the order of their places."""
+        if parts := self.parts:
+            rows = self.read()
+            write_text(self.folder / MANIFEST_FILE, "".join(json.dumps(rows[place]) + "\n" for place in sorted(rows)))
+            for part in parts:
+                if part.name != MANIFEST_FILE:
+                    part.unlink()
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A record beside a result. Raises HqmdError when the file is none."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise HqmdError(f"{path}: is no record of a result; remove it, or use --overwrite") from error
+    if not isinstance(record, dict):
+        raise HqmdError(f"{path}: is no record of a result; remove it, or use --overwrite")
+    return record
+
+
+def still_answers(record: Mapping[str, Any], notes: Mapping[Path, str], settings: Settings, photo: Path) -> bool:
+    """Whether results that exist are those that would be written now: same photo, model, settings and kinds."""
+    if not all(target.is_file() for target in notes):
+        return False
+    now = {
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "outputs": {target.name: note for target, note in notes.items()},
+        "source": identity(photo),
+    }
+    return all(record.get(key) == value for key, value in now.items())

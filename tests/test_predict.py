@@ -1,0 +1,213 @@
+"""predict over folders: what is written, recorded, left alone, and what survives bad files and Ctrl-C."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hqmd_cli import load
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
+from hqmd_cli.intrinsics import find_intrinsics
+from hqmd_cli.prediction import Reading
+
+
+@pytest.fixture
+def checkpoint(trained_run):
+    return trained_run / "best"
+
+
+@pytest.fixture
+def folder(photo, tmp_path):
+    """Three photos, one of them a folder deeper."""
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    for name in ("a.png", "b.png", "deep/c.png"):
+        shutil.copy(photo, tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def written_at(results):
+    return {path.name: path.stat().st_mtime_ns for path in results.rglob("*.npy")}
+
+
+def rows(results):
+    return [json.loads(line) for line in (results / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_results_that_exist_are_not_replaced_unasked(hqmd, checkpoint, photo, tmp_path):
+    (tmp_path / "d.npy").write_bytes(b"mine")
+    flags = ("predict", photo, "-o", tmp_path / "d.npy", "--model", checkpoint)
+    result = hqmd(*flags)
+    assert result.returncode == 1 and "--overwrite" in result.stderr and str(tmp_path / "d.npy") in result.stderr
+    assert (tmp_path / "d.npy").read_bytes() == b"mine"
+    assert hqmd(*flags, "--overwrite").returncode == 0
+    assert np.load(tmp_path / "d.npy").min() > 0
+
+
+def test_a_folders_manifest_has_a_row_a_photo(hqmd, checkpoint, folder, tmp_path):
+    results = tmp_path / "out"
+    result = hqmd("predict", folder, "-o", results, "--format", "npy,mm", "--model", checkpoint)
+    assert result.returncode == 0, result.stderr
+    assert sorted(result.stdout.splitlines()) == sorted(map(str, [*results.rglob("*.npy"), *results.rglob("*.mm.png")]))
+    assert "3 written, 0 failed" in result.stderr
+    first, *_ = written = rows(results)
+    assert [row["place"] for row in written] == ["a.png", "b.png", "deep/c.png"]
+    depth_m = np.load(results / "a.npy")
+    assert first["unit"] == "metre" and first["size"] == list(depth_m.shape)
+    assert (first["near_m"], first["far_m"]) == pytest.approx((depth_m.min(), depth_m.max()))
+    assert set(first["outputs"]) == {"a.npy", "a.mm.png"}
+    assert len(first["settings"]["model_sha256"]) == 64
+
+
+def test_skip_existing_leaves_what_the_same_question_gave(hqmd, checkpoint, folder, tmp_path):
+    results = tmp_path / "out"
+    flags = ("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint, "--skip-existing")
+    assert hqmd(*flags).returncode == 0
+    before = written_at(results)
+    again = hqmd(*flags)
+    assert "0 written, 0 failed, 3 left as they are" in again.stderr and again.stdout == ""
+    assert written_at(results) == before
+    (results / "a.npy").unlink()  # lost
+    with Image.open(folder / "b.png") as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "b.png")  # another photo
+    assert "2 written, 0 failed, 1 left" in hqmd(*flags).stderr
+    assert len(rows(results)) == 3
+    assert "3 written" in hqmd(*flags, "--flip").stderr  # other settings
+    assert "3 written" in hqmd(*flags).stderr
+
+
+def test_skip_existing_notices_another_model_of_the_same_name(hqmd, checkpoint, photo, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(checkpoint, model)
+    flags = ("predict", photo, "-o", tmp_path / "d.npy", "--json", "--skip-existing", "--model", model)
+    assert hqmd(*flags).returncode == 0
+    before = written_at(tmp_path)
+    assert hqmd(*flags).returncode == 0 and written_at(tmp_path) == before
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "step": 99}))
+    assert hqmd(*flags).returncode == 0 and written_at(tmp_path) != before
+
+
+def test_the_sidecar_says_what_the_numbers_are(hqmd, checkpoint, photo, tmp_path):
+    assert (
+        hqmd("predict", photo, "-o", tmp_path / "d.mm.png", "--json", "--model", checkpoint, "--fov", "60").returncode
+        == 0
+    )
+    record = json.loads((tmp_path / "d.json").read_text())
+    with Image.open(photo) as picture:
+        width, height = picture.size
+    assert record["size"] == [height, width]
+    assert record["intrinsics"]["fx"] == pytest.approx(width / 2 / np.tan(np.radians(30)))
+    assert record["settings"]["model"] == str(checkpoint) and record["settings"]["hqmd_version"]
+
+
+def test_bad_files_are_named_and_the_others_are_done(hqmd, checkpoint, folder, tmp_path):
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no picture")
+    results = tmp_path / "out"
+    result = hqmd("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint)
+    assert result.returncode == 1 and "3 written, 2 failed" in result.stderr
+    complaints = [line for line in result.stderr.splitlines() if line.startswith("hqmd:")]
+    assert len(complaints) == 2
+    for name in ("empty.jpg", "text.jpg"):
+        assert any(str(folder / name) in line for line in complaints)
+    assert len(rows(results)) == 3
+
+
+def test_one_measured_distance_sets_the_scale(hqmd, checkpoint, photo, tmp_path):
+    flags = ("predict", photo, "--model", checkpoint, "--fx", "50")
+    assert hqmd(*flags, "-o", tmp_path / "plain.npy").returncode == 0
+    assert hqmd(*flags, "-o", tmp_path / "scaled.npy", "--scale-from", "10,20,1.85").returncode == 0
+    plain, scaled = (np.load(tmp_path / name) for name in ("plain.npy", "scaled.npy"))
+    np.testing.assert_allclose(scaled / plain, (scaled / plain).mean(), rtol=1e-5)
+    height, width = plain.shape
+    straight = scaled[20, 10] * np.hypot(1, np.hypot((10 - (width - 1) / 2) / 50, (20 - (height - 1) / 2) / 50))
+    assert straight == pytest.approx(1.85, rel=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "1,2", "1,2,x", "1,2,0", "1,2,-3", "1,2,inf", "1,2,nan", "1.5,2,3"])
+def test_a_reading_that_is_none(text):
+    with pytest.raises(HqmdError, match="--scale-from"):
+        Reading.parse(text)
+
+
+@pytest.mark.parametrize("place", ["-1,0,2", "0,80,2", "96,0,2"])
+def test_a_reading_outside_the_photo(place):
+    with pytest.raises(HqmdError, match="outside the photo"):
+        Reading.parse(place).factor(np.ones((80, 96), np.float32), find_intrinsics(80, 96))
+
+
+def test_a_photo_from_stdin(hqmd, checkpoint, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+    assert hqmd("predict", "-", "-o", tmp_path / "piped.npy", "--model", checkpoint).returncode == 0
+    assert hqmd("predict", photo, "-o", tmp_path / "named.npy", "--model", checkpoint).returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "piped.npy"), np.load(tmp_path / "named.npy"))
+
+
+def test_ctrl_c_finishes_what_is_in_hand_and_a_second_call_goes_on(photo, tmp_path):
+    """The bundled model over 300 links to one photo, interrupted as soon as some results are there."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(300):
+        (many / f"{number:03d}.png").symlink_to(photo)
+    results = tmp_path / "out"
+    command = [sys.executable, "-m", "hqmd_cli", "predict", many, "-o", results, "--format", "npy", "--skip-existing"]
+    run = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while len(list(results.glob("*.npy"))) < 5 and run.poll() is None:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, complaint = run.communicate(timeout=60)
+    assert run.returncode == 130, complaint
+    assert "Traceback" not in complaint and "--skip-existing goes on" in complaint
+    done = {path.name for path in results.glob("*.npy")}
+    assert 5 <= len(done) < 300
+    assert not list(results.glob(".*"))  # nothing half-written
+    assert {row["place"].replace(".png", ".npy") for row in rows(results)} == done
+    for name in done:
+        assert np.load(results / name).min() > 0
+    for number in range(300):  # a second call has little left to do
+        if f"{number:03d}.npy" not in done and number > 10:
+            (many / f"{number:03d}.png").unlink()
+    second = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    assert "0 failed" in second.stderr and "left as they are" in second.stderr
+
+
+def test_load_takes_pil_and_numpy(photo):
+    depth_of = load(DEFAULT_MODEL)
+    with Image.open(photo) as picture:
+        from_pil, from_numpy = depth_of(picture), depth_of(np.asarray(picture.convert("RGB")))
+        assert from_pil.shape == picture.size[::-1] and from_pil.dtype == np.float32 and from_pil.min() > 0
+    np.testing.assert_array_equal(from_pil, from_numpy)
+    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(HqmdError, match="uint8"):
+            depth_of(wrong)
+
+
+def test_load_imports_no_torch(photo):
+    code = (
+        "import sys; from PIL import Image; from hqmd_cli import load\n"
+        f"load({str(find_checkpoint(DEFAULT_MODEL))!r})(Image.open({str(photo)!r}))\n"
+        "print([m for m in ('torch', 'timm', 'torchvision') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_share_a_folder_and_join_their_manifests(checkpoint, folder, tmp_path):
+    results = tmp_path / "out"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command += ["-m", "hqmd_cli", "predict", folder, "-o", results, "--format", "npy"]
+    run = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert [row["place"] for row in rows(results)] == ["a.png", "b.png", "deep/c.png"]
+    assert [path.name for path in results.glob("manifest*")] == ["manifest.jsonl"]
