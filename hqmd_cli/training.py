@@ -63,18 +63,28 @@ class EpochReport:
 
 
 class TrainSet(torch.utils.data.Dataset[dict[str, NDArray[np.generic]]]):
-    """A dataset's samples, augmented for one epoch, in one order."""
+    """A dataset's samples and as many of `extra`, another draw each epoch, augmented for one epoch, in one order."""
 
-    def __init__(self, data: Dataset, transform: TrainTransform, seed: int, epoch: int, skip: int = 0) -> None:
-        self.data, self.transform, self.seed, self.epoch = data, transform, seed, epoch
-        self.order = np.random.default_rng((seed, epoch)).permutation(len(data))[skip:]
+    def __init__(
+        self, data: Dataset, extra: Dataset | None, transform: TrainTransform, seed: int, epoch: int, skip: int = 0
+    ) -> None:
+        self.data, self.extra, self.transform, self.seed, self.epoch = data, extra, transform, seed, epoch
+        rng = np.random.default_rng((seed, epoch))
+        self.order = rng.permutation(examples_an_epoch(data, extra))[skip:]
+        self.drawn = rng.permutation(len(extra) if extra else 0)
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, position: int) -> dict[str, NDArray[np.generic]]:
-        index = int(self.order[position])
-        return self.transform(self.data[index], np.random.default_rng((self.seed, self.epoch, index)))
+        index, own = int(self.order[position]), len(self.data)
+        sample = self.data[index] if index < own or not self.extra else self.extra[int(self.drawn[index - own])]
+        return self.transform(sample, np.random.default_rng((self.seed, self.epoch, index)))
+
+
+def examples_an_epoch(data: Dataset, extra: Dataset | None) -> int:
+    """How many pictures an epoch has: all of `data`, and of `extra` as many, or all where it has fewer."""
+    return len(data) + (min(len(data), len(extra)) if extra else 0)
 
 
 class Run:
@@ -186,6 +196,7 @@ def fit(
     val_data: Dataset,
     run_dir: Path,
     *,
+    extra_data: Dataset | None = None,
     backbone_weights: str = "default",
     guide_weights: str = "default",
     start: Path | None = None,
@@ -196,6 +207,7 @@ def fit(
 ) -> Iterator[StepReport | EpochReport]:
     """Train, and yield a report after each step and each epoch.
 
+    `extra_data` is other data that is to make up half of each epoch, such as synthetic pictures beside photos.
     `start` is a checkpoint folder whose weights are the first ones, instead of a pretrained backbone's; `teacher` one
     whose depth is learned from, too.
 
@@ -206,7 +218,8 @@ def fit(
     if model.also:
         raise HqmdError("networks that are averaged are trained apart, and joined by `hqmd merge`")
     device = device or torch.device("cpu")
-    steps_per_epoch = len(train_data) // train.batch_size  # an odd rest would be a smaller, noisier batch
+    # An odd rest would be a smaller, noisier batch.
+    steps_per_epoch = examples_an_epoch(train_data, extra_data) // train.batch_size
     if steps_per_epoch == 0:
         raise HqmdError(
             f"{train_data.description}: {len(train_data)} pictures do not fill a batch of "
@@ -227,8 +240,9 @@ def fit(
     if start:
         before = read_info(start)
         origin = f"{start.name}, which had learned from {before.data} and started from {before.backbone_weights}"
+    learnt = train_data.description + (f", and as much of {extra_data.description}" if extra_data else "")
     about = {
-        "train data": f"{train_data.description}, {len(train_data)}",
+        "train data": f"{learnt}, {len(train_data)}",
         "val data": f"{val_data.description}, {len(val_data)}",
         "weights at the start": origin,
         "teacher": teacher.name if teacher else "",
@@ -247,7 +261,7 @@ def fit(
     while run.step < run.total_steps:
         epoch, done = divmod(run.step, steps_per_epoch)
         ended = time.perf_counter()
-        for batch in unwrapped(batches(train_data, model, train, epoch, done, workers)):
+        for batch in unwrapped(batches(train_data, extra_data, model, train, epoch, done, workers)):
             loss = train_step(run, batch, loss_of, device, teach)
             began, ended = ended, time.perf_counter()
             yield StepReport(run.step, run.total_steps, loss, train.batch_size / (ended - began))
@@ -261,7 +275,7 @@ def fit(
         val = evaluate(DepthPredictor(TorchEngine(run.judged, device), model), val_data, protocol)
         is_best = val.metrics[CHOSEN_BY] < run.best
         run.best = min(run.best, val.metrics[CHOSEN_BY])
-        info = CheckpointInfo(model, train, train_data.description, run.step, val.to_dict(), origin, about["teacher"])
+        info = CheckpointInfo(model, train, learnt, run.step, val.to_dict(), origin, about["teacher"])
         save_checkpoint(run_dir / LAST, run.judged, info)
         if is_best:
             save_checkpoint(run_dir / BEST, run.judged, info)
@@ -282,11 +296,17 @@ def unwrapped(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor
 
 
 def batches(
-    data: Dataset, model: ModelConfig, train: TrainConfig, epoch: int, done: int, workers: int
+    data: Dataset,
+    extra: Dataset | None,
+    model: ModelConfig,
+    train: TrainConfig,
+    epoch: int,
+    done: int,
+    workers: int,
 ) -> DataLoader[dict[str, Tensor]]:
     """The batches of one epoch that are left after `done` steps."""
     transform = TrainTransform(model.size, STRONG if train.strong_augmentation else EIGEN)
-    examples = TrainSet(data, transform, train.seed, epoch, skip=done * train.batch_size)
+    examples = TrainSet(data, extra, transform, train.seed, epoch, skip=done * train.batch_size)
     return DataLoader(examples, train.batch_size, drop_last=True, num_workers=workers)  # type: ignore[arg-type]
 
 

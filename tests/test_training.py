@@ -14,7 +14,17 @@ from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import DECODERS
-from hqmd_cli.training import EpochReport, Run, StepReport, batches, fit, lr_factor, moving_average, train_step
+from hqmd_cli.training import (
+    EpochReport,
+    Run,
+    StepReport,
+    TrainSet,
+    batches,
+    fit,
+    lr_factor,
+    moving_average,
+    train_step,
+)
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
@@ -35,6 +45,22 @@ TABLE_1 = [
     ("baseline+", "depth+mg"),
     ("baseline+", "full"),
 ]
+
+
+class Flat:
+    """Noise before a wall at one depth a picture; 0 is a picture without depth."""
+
+    ground_truth, description = "as given", "flat"
+
+    def __init__(self, depths_m):
+        self.depths_m = depths_m
+
+    def __len__(self):
+        return len(self.depths_m)
+
+    def __getitem__(self, index):
+        image = np.random.default_rng(index).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        return sample_from(f"{index}", image, np.full((48, 64), self.depths_m[index], np.float32))
 
 
 def run(pairs, folder, model=MODEL, train=TRAIN, **options):
@@ -205,23 +231,10 @@ def test_cosine_ends_at_zero_and_warms_up():
 
 
 def test_an_all_hole_picture_in_a_batch_does_not_count_but_an_all_hole_batch_is_an_error(tmp_path):
-    class Holes:
-        ground_truth, description = "as given", "holes"
-
-        def __init__(self, depths_m):
-            self.depths_m = depths_m
-
-        def __len__(self):
-            return len(self.depths_m)
-
-        def __getitem__(self, index):
-            image = np.random.default_rng(index).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-            return sample_from(f"{index}", image, np.full((48, 64), self.depths_m[index], np.float32))
-
-    step, *_ = fit(MODEL, TRAIN, Holes([2, 0]), Holes([2]), tmp_path / "some", backbone_weights="none")
+    step, *_ = fit(MODEL, TRAIN, Flat([2, 0]), Flat([2]), tmp_path / "some", backbone_weights="none")
     assert np.isfinite(step.loss)
     with pytest.raises(HqmdError, match="no valid depth pixel"):
-        next(fit(MODEL, TRAIN, Holes([0, 0]), Holes([2]), tmp_path / "none", backbone_weights="none"))
+        next(fit(MODEL, TRAIN, Flat([0, 0]), Flat([2]), tmp_path / "none", backbone_weights="none"))
 
 
 def test_the_moving_average_forgets_where_it_began():
@@ -233,3 +246,27 @@ def test_the_moving_average_forgets_where_it_began():
     assert average > 0.99
     assert rule(torch.zeros(1), target, 10**6) == pytest.approx(0.002, rel=1e-3)  # in the long run, the decay's own
     assert rule(torch.tensor(3), torch.tensor(5), 7) == 5  # counters are copied
+
+
+def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
+    """Four own pictures and six others: an epoch has four of each, all own ones among them."""
+    data, held_out = open_training_data(pairs)
+    extra = Flat([2.0] * 6)
+    drawn = []
+    for epoch in range(3):
+        examples = TrainSet(data, extra, lambda sample, rng: {"name": sample.name}, seed=0, epoch=epoch)
+        names = [examples[i]["name"] for i in range(len(examples))]
+        assert len(names) == 8 and {"a1", "a2", "a3", "a4"} <= set(names)
+        drawn.append(frozenset(names) - {"a1", "a2", "a3", "a4"})
+        assert len(drawn[-1]) == 4
+    assert len(set(drawn)) > 1
+    reports = fit(MODEL, TRAIN, data, held_out, tmp_path / "run", extra_data=extra, backbone_weights="none")
+    assert sum(isinstance(report, StepReport) for report in reports) == TRAIN.epochs * 8 // TRAIN.batch_size
+    assert "and as much of" in load_checkpoint(tmp_path / "run" / "last", CPU)[1].data
+
+
+def test_extra_data_must_not_hold_validation_photos(hqmd, pairs, tmp_path):
+    (tmp_path / "extra.csv").write_text("image,depth\npairs/rgb/b1.jpg,pairs/depth/b1.png\n")
+    result = hqmd("train", "--data", pairs, "--extra-data", tmp_path / "extra.csv", "-o", tmp_path / "run")
+    assert result.returncode == 1 and "in the training and the validation data" in result.stderr
+    assert not (tmp_path / "run").exists()

@@ -37,6 +37,9 @@ def train(
     val_data: Annotated[
         Path | None, typer.Option(help="Validate on this data's val (or only) split.  [default: --data]")
     ] = None,
+    extra_data: Annotated[
+        Path | None, typer.Option(help="Other data whose train (or only) split makes up half of each epoch.")
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="TOML file with [model] and [training]; flags go before it.")
     ] = None,
@@ -88,7 +91,7 @@ def train(
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
     from hqmd_cli.commands.training_screen import show
-    from hqmd_cli.data import default_data, open_training_data
+    from hqmd_cli.data import default_data, open_extra_data, open_training_data
     from hqmd_cli.device import pick_device
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.protocol import find_protocol
@@ -108,6 +111,7 @@ def train(
         seen,
         held_out,
         run_dir,
+        extra_data=open_extra_data(extra_data, held_out, depth_scale) if extra_data else None,
         backbone_weights=backbone_weights,
         guide_weights=guide_weights,
         start=find_checkpoint(start) if start else None,

@@ -54,15 +54,29 @@ def open_training_data(
             f"{data}: training needs splits train and val, there are: {', '.join(splits)}; {reader.split_help}, or "
             "validate on other data with --val-data"
         )
+    seen = open_or_whole(data, "train", "filled", depth_scale)
+    held_out = open_or_whole(val_data or data, "val", val_ground_truth, depth_scale)
+    refuse_shared(seen, held_out)
+    return seen, held_out
 
-    def open_or_whole(path: Path, split: str, ground_truth: str) -> "Dataset":
-        chosen = split if split in find_reader(path).splits(path) else WHOLE
-        return open_dataset(path, chosen, ground_truth, depth_scale)
 
-    seen, held_out = open_or_whole(data, "train", "filled"), open_or_whole(val_data or data, "val", val_ground_truth)
+def open_extra_data(path: Path, held_out: "Dataset", depth_scale: float | None = None) -> "Dataset":
+    """The `train` split of further data, or all of it. Raises HqmdError as open_training_data does."""
+    extra = open_or_whole(path, "train", "filled", depth_scale)
+    refuse_shared(extra, held_out)
+    return extra
+
+
+def open_or_whole(path: Path, split: str, ground_truth: str, depth_scale: float | None) -> "Dataset":
+    """A split where there is one of that name, else everything."""
+    chosen = split if split in find_reader(path).splits(path) else WHOLE
+    return open_dataset(path, chosen, ground_truth, depth_scale)
+
+
+def refuse_shared(seen: "Dataset", held_out: "Dataset") -> None:
+    """Raise HqmdError where a photo would be validated on that was trained on."""
     if both := set(seen.photos) & set(held_out.photos):
         raise HqmdError(f"{len(both)} photos are in the training and the validation data, such as {min(both)}")
-    return seen, held_out
 
 
 def find_reader(path: Path) -> Any:
