@@ -48,7 +48,7 @@ def main() -> None:
         commands = {
             BASE: [sys.executable, "-c", BASE],
             "hqmd --help": [*hqmd, "--help"],
-            "hqmd predict PHOTO": [*hqmd, "predict", str(PHOTO), "-o", f"{folder}/depth.png", "--device", "cpu"],
+            "hqmd predict PHOTO": [*hqmd, "predict", str(PHOTO), "-o", f"{folder}/depth.png", "--overwrite"],
         }
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(args.runs + 1):

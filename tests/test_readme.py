@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from hqmd_cli.config import ModelConfig, TrainConfig
@@ -29,6 +31,10 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     (desk / "runs").mkdir()
     (desk / "photo.jpg").write_bytes(photo.read_bytes())
     (desk / "photos" / "one.png").write_bytes(photo.read_bytes())
+    frames = cv2.VideoWriter(str(desk / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for shade in (40, 90, 140):
+        frames.write(np.full((48, 64, 3), shade, np.uint8))
+    frames.release()
     for name, target in {
         "nyu_depth_v2_labeled.mat": nyu_mat,
         "pairs": pairs,
@@ -62,6 +68,13 @@ def test_the_training_lines_run_one_after_the_other(desk, hqmd):
         result = hqmd(*shlex.split(line)[1:], *SHORT)
         assert result.returncode == 0, result.stderr
         assert (desk / re.search(r"-o (\S+)", line)[1] / "best" / "config.json").is_file()
+
+
+def test_the_python_lines_run(desk):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(block, names)
+    assert names["depth_m"].shape == (80, 96) and names["depth_m"].min() > 0
 
 
 def test_the_two_first_commands_are_what_ci_installs_and_runs():

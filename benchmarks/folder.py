@@ -1,0 +1,91 @@
+"""A folder of photos, end to end: hqmd's photos a second against the bare network, and against another program.
+
+    python benchmarks/folder.py MODEL [--photos 200] [--threads 2] [--against COMMAND]
+
+The photos are links to one 640 x 480 JPEG. In turn, in one run: `hqmd predict FOLDER -o OUT` as a whole process,
+start included; and the model's ONNX Runtime session called in a loop on a picture that is ready, as many times. With
+--against, COMMAND is run as a third, with {folder} and {out} in it replaced.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+BARE = """
+import sys, time, numpy as np, onnxruntime
+path, height, width, photos, threads = sys.argv[1], *map(int, sys.argv[2:])
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = threads
+session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+picture = np.random.default_rng(0).integers(0, 255, (1, height, width, 3), dtype=np.uint8)
+session.run(None, {"rgb": picture})
+started = time.perf_counter()
+for _ in range(photos):
+    session.run(None, {"rgb": picture})
+print(time.perf_counter() - started)
+"""
+
+
+def make_folder(folder: Path, photos: int) -> None:
+    """640 x 480, as cameras and NYU have it."""
+    import cv2
+
+    folder.mkdir()
+    image = cv2.imread(str(PHOTO))
+    cv2.imwrite(str(folder / ".photo.jpg"), cv2.resize(image[: image.shape[1] * 3 // 4], (640, 480)))
+    for number in range(photos):
+        (folder / f"{number:05d}.jpg").symlink_to(folder / ".photo.jpg")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--photos", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--against")
+    args = parser.parse_args()
+
+    from hqmd_cli.checkpoints import read_info
+    from hqmd_cli.hub import ONNX_FILE, find_checkpoint
+    from hqmd_cli.transforms import Preprocess
+
+    checkpoint = find_checkpoint(args.model)
+    side = read_info(checkpoint).model.shown_side
+    height, width = Preprocess((side, side)).working_size(480, 640)
+    env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+
+    def seconds(command: list[str]) -> float:
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env=env)
+        return time.perf_counter() - started
+
+    took: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "photos")
+        make_folder(folder, args.photos)
+        for turn in range(args.rounds):
+            out = f"{place}/out{turn}"
+            ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
+            took.setdefault("hqmd predict", []).append(seconds(ours))
+            bare = [sys.executable, "-c", BARE, str(checkpoint / ONNX_FILE)]
+            bare += map(str, (height, width, args.photos, args.threads))
+            loop = subprocess.run(bare, check=True, capture_output=True, text=True, env=env)
+            took.setdefault("bare session", []).append(float(loop.stdout))
+            if args.against:
+                other = shlex.split(args.against.format(folder=folder, out=f"{place}/other{turn}"))
+                took.setdefault("the other", []).append(seconds(other))
+    print(f"{args.model}, {args.photos} photos of 640 x 480 seen at {width} x {height}, {args.threads} threads")
+    best = {name: args.photos / min(times) for name, times in took.items()}
+    for name, rate in best.items():
+        print(f"{name:14} {rate:6.1f} photos a second, hqmd is {best['hqmd predict'] / rate:.2f} x that")
+
+
+if __name__ == "__main__":
+    main()
