@@ -5,6 +5,7 @@ import sys
 
 # Line ends and terminal codes would break up a message, lone surrogates (bytes that are no UTF-8) cannot be printed.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 class HqmdError(Exception):

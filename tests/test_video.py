@@ -17,21 +17,18 @@ import cv2
 import numpy as np
 import pytest
 
-from hqmd_cli import video
+from hqmd_cli import video_prediction
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.pictures import colorize
-from hqmd_cli.video import (
+from hqmd_cli.video import ASSUMED_FPS, open_video, writable_fps, write_video
+from hqmd_cli.video_prediction import (
     AHEAD,
-    ASSUMED_FPS,
     RANGE_FRAMES,
     VideoInterrupted,
     VideoReport,
-    open_video,
     overlap,
     predict_video,
     spread_frames,
-    writable_fps,
-    write_video,
 )
 
 FPS = 10.0
@@ -173,7 +170,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Camera], Camera]:
             return camera if source == 0 else real(source, *more)
 
         monkeypatch.setattr(cv2, "VideoCapture", capture)
-        monkeypatch.setattr(video, "monotonic", camera.seconds)
+        monkeypatch.setattr(video_prediction, "monotonic", camera.seconds)
         return camera
 
     return plug

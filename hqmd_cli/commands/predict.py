@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption
-from hqmd_cli.errors import HqmdError, complain, printable
+from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
 from hqmd_cli.hub import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hqmd_cli.ranks import Ranks
 
 T = TypeVar("T")
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def predict(
@@ -111,9 +110,11 @@ def predict(
     print(f"{model}, {predictor.engine.name}, photos seen at {predictor.shown_side} pixels", file=sys.stderr)
     manifest = open_manifest(all_jobs, output, ranks)
     reading = Reading.parse(scale_from) if scale_from else None
+    recorded = as_json or skip_existing or manifest is not None
+    digest = model_hash(checkpoint) if recorded else ""  # which costs a cold start as much as a small network does
     work = PhotoWork(
         predictor,
-        Settings(model, model_hash(checkpoint), predictor.shown_side, flip, asdict(look), fov, fx, scale_from),
+        Settings(model, digest, predictor.shown_side, flip, asdict(look), fov, fx, scale_from),
         look,
         reading,
         as_json,

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import INTERRUPTED, HqmdError, printable
 from hqmd_cli.outputs import Look, painted
 from hqmd_cli.predictor import DepthPredictor
-from hqmd_cli.video import VideoInterrupted, VideoReport, predict_video
+from hqmd_cli.video_prediction import VideoInterrupted, VideoReport, predict_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CAMERA = "camera:"
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def source_of(sources: Sequence[str]) -> Path | int:
@@ -60,7 +59,7 @@ def answer_video(
     except KeyboardInterrupt:
         print("hqmd: interrupted before the first frame was written", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    print(target)
+    print(printable(str(target)))
     describe(report)
     if stopped:
         print("hqmd: interrupted; what was done is in the file", file=sys.stderr)

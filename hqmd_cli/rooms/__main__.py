@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.errors import HqmdError, complain
+from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
-INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 EXTRAS = frozenset({"embreex", "trimesh"})
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
