@@ -112,3 +112,14 @@ def test_weights_of_another_network_are_no_start(trained_run, other):
     network, _ = load_checkpoint(trained_run / "best", CPU)
     with pytest.raises(HqmdError, match="do not match"):
         load_weights(network, other)
+
+
+@pytest.mark.slow
+def test_a_merged_model_runs_on_onnx_runtime(hqmd, trained_run, other, photo, tmp_path):
+    """Its model.onnx reads the weights of both networks from the one model.safetensors beside it."""
+    merge_checkpoints([trained_run / "best", other], tmp_path / "both")
+    result = hqmd("export", tmp_path / "both", "-o", tmp_path / "kept", "--note", __file__)
+    assert result.returncode == 0, result.stderr  # which means: compared to torch
+    assert (tmp_path / "kept" / "model.onnx").stat().st_size < (tmp_path / "kept" / "model.safetensors").stat().st_size
+    assert hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", tmp_path / "kept").returncode == 0
+    assert "Several networks as one" in (tmp_path / "kept" / "README.md").read_text()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -178,6 +179,46 @@ def test_ctrl_c_finishes_what_is_in_hand_and_a_second_call_goes_on(photo, tmp_pa
             (many / f"{number:03d}.png").unlink()
     second = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     assert "0 failed" in second.stderr and "left as they are" in second.stderr
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Five frames of 64 x 48, growing brighter."""
+    path = tmp_path / "clip.mp4"
+    frames = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for shade in range(5):
+        frames.write(np.full((48, 64, 3), 40 + 40 * shade, np.uint8))
+    frames.release()
+    return path
+
+
+def test_a_video_and_what_it_shows(hqmd, checkpoint, clip, tmp_path):
+    flags = ("predict", clip, "-o", tmp_path / "depth.mp4", "--model", checkpoint, "--side-by-side")
+    result = hqmd(*flags)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{tmp_path / 'depth.mp4'}\n"
+    assert "5 frames, 10 a second" in result.stderr and "metres" in result.stderr and "without sound" in result.stderr
+    written = cv2.VideoCapture(str(tmp_path / "depth.mp4"))
+    assert written.get(cv2.CAP_PROP_FRAME_COUNT) == 5 and written.get(cv2.CAP_PROP_FRAME_WIDTH) >= 128
+    assert "--overwrite" in hqmd(*flags).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["CLIP", "CLIP", "-o", "d.mp4"], "goes alone"),
+        (["CLIP", "-o", "d.png"], ".mp4"),
+        (["CLIP", "-o", "d.mp4", "-o", "e.mp4"], "one .mp4"),
+        (["camera:x", "-o", "d.mp4"], "camera:0"),
+        (["missing.mp4", "-o", "d.mp4"], "missing.mp4"),
+        (["CLIP", "-o", "d.mp4", "--vmin", "3", "--vmax", "2"], "--vmin"),
+    ],
+)
+def test_what_a_video_cannot_be(hqmd, checkpoint, clip, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    result = hqmd("predict", *(clip if a == "CLIP" else a for a in arguments), "--model", checkpoint)
+    assert result.returncode == 1 and said in result.stderr and "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_load_takes_pil_and_numpy(photo):
