@@ -19,15 +19,18 @@ from pathlib import Path
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 BARE = """
 import sys, time, numpy as np, onnxruntime
-path, height, width, photos, threads = sys.argv[1], *map(int, sys.argv[2:])
+path, sizes, photos, threads = sys.argv[1], sys.argv[2].split(","), *map(int, sys.argv[3:])
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = threads
 session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-picture = np.random.default_rng(0).integers(0, 255, (1, height, width, 3), dtype=np.uint8)
-session.run(None, {"rgb": picture})
+rng = np.random.default_rng(0)
+pictures = [rng.integers(0, 255, (1, *map(int, size.split("x")), 3), dtype=np.uint8) for size in sizes]
+for picture in pictures:
+    session.run(None, {"rgb": picture})
 started = time.perf_counter()
 for _ in range(photos):
-    session.run(None, {"rgb": picture})
+    for picture in pictures:
+        session.run(None, {"rgb": picture})
 print(time.perf_counter() - started)
 """
 
@@ -57,8 +60,8 @@ def main() -> None:
     from hqmd_cli.transforms import Preprocess
 
     checkpoint = find_checkpoint(args.model)
-    side = read_info(checkpoint).model.shown_side
-    height, width = Preprocess((side, side)).working_size(480, 640)
+    sides = read_info(checkpoint).model.shown_sides
+    sizes = [Preprocess((side, side)).working_size(480, 640) for side in sides]
     env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
 
     def seconds(command: list[str]) -> float:
@@ -75,13 +78,13 @@ def main() -> None:
             ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
             took.setdefault("hqmd predict", []).append(seconds(ours))
             bare = [sys.executable, "-c", BARE, str(checkpoint / ONNX_FILE)]
-            bare += map(str, (height, width, args.photos, args.threads))
+            bare += [",".join(f"{height}x{width}" for height, width in sizes), str(args.photos), str(args.threads)]
             loop = subprocess.run(bare, check=True, capture_output=True, text=True, env=env)
             took.setdefault("bare session", []).append(float(loop.stdout))
             if args.against:
                 other = shlex.split(args.against.format(folder=folder, out=f"{place}/other{turn}"))
                 took.setdefault("the other", []).append(seconds(other))
-    print(f"{args.model}, {args.photos} photos of 640 x 480 seen at {width} x {height}, {args.threads} threads")
+    print(f"{args.model}, {args.photos} photos of 640 x 480 seen at {sizes}, {args.threads} threads")
     best = {name: args.photos / min(times) for name, times in took.items()}
     for name, rate in best.items():
         print(f"{name:14} {rate:6.1f} photos a second, hqmd is {best['hqmd predict'] / rate:.2f} x that")

@@ -53,7 +53,7 @@ def main() -> None:
         loaded = DepthPredictor(OnnxEngine(folder / ONNX_FILE, args.threads), read_info(folder).model)
         for flip in (False, True):
             for side in map(int, args.sides.split(",")):
-                predict = replace(loaded, side=side, flip=flip)
+                predict = replace(loaded, sides=(side,), flip=flip)
                 predict(images[0])
                 took = []
                 for image in images:

@@ -19,15 +19,16 @@ def load(
     *,
     backend: str = "auto",
     device: str = "auto",
-    side: int | None = None,
+    sides: tuple[int, ...] = (),
     flip: bool = False,
 ) -> Callable[[Photo], NDArray[np.float32]]:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
-    The function returned takes a PIL picture or (H, W, 3) uint8 RGB, upright, and gives (H, W) float32 metres along
-    the optical axis. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
+    `sides` are the shorter sides, in pixels, at which the network sees photos (none: the model's own). The function
+    returned takes a PIL picture or (H, W, 3) uint8 RGB, upright, and gives (H, W) float32 metres along the optical
+    axis. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
     """
-    predictor = load_predictor(find_checkpoint(model), backend, device, side, flip)
+    predictor = load_predictor(find_checkpoint(model), backend, device, sides, flip)
 
     def predict(photo: Photo) -> NDArray[np.float32]:
         image = to_rgb(photo) if isinstance(photo, Image.Image) else np.asarray(photo)

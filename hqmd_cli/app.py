@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from hqmd_cli.commands import compare, evaluate, export, merge, predict, train
+from hqmd_cli.commands import calibrate, compare, evaluate, export, merge, predict, train
 from hqmd_cli.errors import HqmdError, complain
 
 # Without Rich's help pages: they would cost more time than everything else that --help does.
@@ -18,6 +18,7 @@ app.command()(predict.predict)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(merge.merge)
 app.command()(export.export)
 

@@ -124,19 +124,16 @@ def load_weights(network: "Network", folder: Path) -> None:
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
 
 
-def publish_checkpoint(source: Path, folder: Path, predict_side: int | None = None, note: str | None = None) -> None:
+def publish_checkpoint(source: Path, folder: Path, note: str | None = None) -> None:
     """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
 
-    Its figures are those of the source, unless `predict_side` differs: then it has none until it is measured. Raises
-    HqmdError when there is something at `folder` already.
+    Its figures are those of the source. Raises HqmdError when there is something at `folder` already.
     """
     import torch
 
     if folder.exists():
         raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
     network, info = load_checkpoint(source, torch.device("cpu"))
-    if predict_side and predict_side != info.model.shown_side:
-        info = replace(info, model=replace(info.model, predict_side=predict_side), figures={})
     if note is not None:
         info = replace(info, note=note)
     save_checkpoint(folder, network, info, half=True)
@@ -157,7 +154,7 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
     members = [member for info in infos for member in info.model.members]
     first = infos[0]
     try:
-        model = replace(members[0], also=tuple(members[1:]), predict_side=first.model.predict_side)
+        model = replace(members[0], also=tuple(members[1:]), predict_sides=first.model.predict_sides, calibration=1.0)
     except HqmdError as error:
         raise HqmdError(f"{' and '.join(map(str, sources))}: {error}") from error
     committee = build_model(model, backbone_weights=None)
@@ -168,16 +165,17 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
     save_checkpoint(folder, committee, replace(first, model=model, figures={}, **together))
 
 
-def record_figures(folder: Path, figures: dict[str, Any]) -> None:
-    """Make figures those of a checkpoint: in its config.json and on its card."""
-    info = replace(read_info(folder), figures=figures)
+def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:
+    """Make figures, and the settings they were measured with, those of a checkpoint: in config.json and on its card."""
+    info = read_info(folder)
+    info = replace(info, figures=figures, model=model or info.model)
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
     write_text(folder / CARD_FILE, model_card(folder.name, info))
 
 
 def model_card(name: str, info: CheckpointInfo) -> str:
     """README.md of a checkpoint: what it is, what it was made from, what it reached and by which protocol."""
-    training, members = info.training, info.model.members
+    training, members, calibrated = info.training, info.model.members, info.model.calibration != 1
     networks = [
         f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}, trained at "
         f"{member.size[0]} x {member.size[1]}"
@@ -201,7 +199,9 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         f"seed {training.seed}",
         f"- It started from: {info.backbone_weights}",
         *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
-        f"- Sees photos with their shorter side at {info.model.shown_side} pixels",
+        f"- Sees photos with their shorter side at {' and '.join(map(str, info.model.shown_sides))} pixels"
+        f"{', and averages' if info.model.shown_sides[1:] else ''}",
+        *([f"- Its depth is multiplied by {info.model.calibration:g}, as held-out photos asked"] if calibrated else []),
         "- All settings: `config.json`",
         "",
         *([info.note, ""] if info.note else []),

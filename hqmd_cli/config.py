@@ -42,7 +42,7 @@ class Config:
 def fits(value: Any, default: Any) -> bool:
     """Whether a value from JSON or TOML is of its default's kind; None is that of a whole number left out."""
     if isinstance(default, tuple):
-        return isinstance(value, (list, tuple)) and all(map(fits, value, cycle(default)))
+        return isinstance(value, (list, tuple)) and all(map(fits, value, cycle(default or (0,))))
     if isinstance(value, bool) or isinstance(default, bool):
         return isinstance(value, bool) and isinstance(default, bool)
     if default is None:
@@ -58,7 +58,8 @@ class ModelConfig(Config):
     decoder: str = "baseline+"  # a key of models.DECODERS
     activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
-    predict_side: int | None = None  # shorter side at which predict shows photos to it; None: that of `size`
+    predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
+    calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
     high_stages: int = 1  # backbone stages (of a ViT: blocks) joined in `high`, the deepest ones
@@ -76,7 +77,7 @@ class ModelConfig(Config):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """As Config.from_dict; the further networks are settings of the same kind."""
         also = tuple(cls.from_dict(further) for further in values.get("also", ()))
-        return super().from_dict({**values, "also": also})
+        return replace(super().from_dict({name: v for name, v in values.items() if name != "also"}), also=also)
 
     @property
     def members(self) -> tuple["ModelConfig", ...]:
@@ -84,13 +85,13 @@ class ModelConfig(Config):
         return (replace(self, also=()), *self.also)
 
     @property
-    def shown_side(self) -> int:
-        """The shorter side, in pixels, at which photos go through the network unless the user says otherwise."""
-        return self.predict_side or min(self.size)
+    def shown_sides(self) -> tuple[int, ...]:
+        """The shorter sides, in pixels, at which photos go through the network unless the user says otherwise."""
+        return self.predict_sides or (min(self.size),)
 
     def depth_factor(self, side: int) -> float:
-        """What the network's depth is multiplied by at another side than it was trained at (predictor.py says why)."""
-        return side / min(self.size)
+        """What the network's depth is multiplied by when it sees a photo at this side (predictor.py says why)."""
+        return self.calibration * side / min(self.size)
 
     def __post_init__(self) -> None:
         self.require(
@@ -98,9 +99,10 @@ class ModelConfig(Config):
             f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
         )
         self.require(
-            self.predict_side is None or self.predict_side >= SMALLEST_SIDE,
-            f"predict_side must be at least {SMALLEST_SIDE} pixels, not {self.predict_side}",
+            min(self.predict_sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
+            f"predict_sides must be at least {SMALLEST_SIDE} pixels, not {self.predict_sides}",
         )
+        self.require(0.5 <= self.calibration <= 2, f"calibration must be near 1, not {self.calibration}")
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 class Teacher:
     """RGB (B, 3, H, W) in 0..1 as the pupil sees it to (B, 1, H, W) metres.
 
-    The teacher looks at the picture at its own scale, as it would in predict: enlarged by the ratio of the two
-    networks' sides, its depth multiplied as predictor.DepthPredictor does.
+    The teacher looks at the picture at its own scales, as it would in predict: enlarged by the ratio of the two
+    networks' sides, its depth multiplied and averaged as predictor.DepthPredictor does.
     """
 
     def __init__(self, network: "Network", pupil: ModelConfig) -> None:
-        self.network = network.eval().requires_grad_(False)
-        side = network.config.shown_side
-        self.enlarge, self.depth_factor = side / min(pupil.size), network.config.depth_factor(side)
+        self.network, self.config = network.eval().requires_grad_(False), network.config
+        self.pupil_side = min(pupil.size)
 
     @classmethod
     def load(cls, checkpoint: Path, pupil: ModelConfig, device: torch.device) -> "Teacher":
@@ -39,6 +38,11 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
+        logs = [self.at(side, rgb).log() for side in self.config.shown_sides]
+        return torch.stack(logs).mean(dim=0).exp()
+
+    def at(self, side: int, rgb: Tensor) -> Tensor:
+        """Its depth as it sees the picture at one of its sides."""
         size = rgb.shape[-2:]
-        height, width = (round(side * self.enlarge) for side in size)
-        return resize(self.network(resize(rgb, (height, width))), size) * self.depth_factor
+        height, width = (round(length * side / self.pupil_side) for length in size)
+        return resize(self.network(resize(rgb, (height, width))), size) * self.config.depth_factor(side)

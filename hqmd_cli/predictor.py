@@ -23,39 +23,52 @@ BACKENDS = ("auto", "onnx", "torch")
 class DepthPredictor:
     """An engine with its preprocessing: (H, W, 3) uint8 RGB -> (H, W) float32 metres.
 
-    `side` is the shorter side, in pixels, at which photos go through the network. The network has learnt depth at the
-    scale of config.size; at another, things look as much larger as they would from nearer by, so that its depth is
-    multiplied by the ratio of the two.
+    `sides` are the shorter sides, in pixels, at which photos go through the network. It has learnt depth at the scale
+    of config.size; at another, things look as much larger as they would from nearer by, so that its depth is multiplied
+    by the ratio of the two. Of several sides the depths are averaged (their logarithms: how far a network is off is a
+    factor rather than a distance): a small picture shows it the room, a large one the edges.
     """
 
     engine: Engine
     config: ModelConfig
-    side: int | None = None  # None: the checkpoint's own
-    flip: bool = False  # average with the mirrored photo, which takes twice the time
+    sides: tuple[int, ...] = ()  # none: the checkpoint's own
+    flip: bool = False  # average with the mirrored photo, too, which takes twice the time
 
     @property
-    def shown_side(self) -> int:
-        """The shorter side, in pixels, at which the network sees photos."""
-        return self.side or self.config.shown_side
+    def shown_sides(self) -> tuple[int, ...]:
+        """The sides that count."""
+        return self.sides or self.config.shown_sides
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it bilinearly."""
-        side = self.shown_side
+        first, *others = (self.at(side, image) for side in sorted(self.shown_sides, reverse=True))
+        depth_m = first
+        if others:
+            logs = [np.log(first), *(np.log(resize(other, first.shape)) for other in others)]
+            depth_m = np.exp(np.mean(logs, axis=0, dtype=np.float32))
+        return resize(depth_m, image.shape[:2])
+
+    def at(self, side: int, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Depth as the network sees it at one side, at the size of what it saw."""
         picture = Preprocess((side, side))(image)
         depth_m = self.engine(picture)
         if self.flip:
             mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
             depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
-        scaled_m = depth_m * np.float32(self.config.depth_factor(side))
-        full = cv2.resize(scaled_m, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        return full.astype(np.float32, copy=False)
+        return depth_m * np.float32(self.config.depth_factor(side))
+
+
+def resize(depth_m: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Bilinear, to (H, W)."""
+    resized = cv2.resize(depth_m, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.float32, copy=False)
 
 
 def load_predictor(
     checkpoint: Path,
     backend: str = "auto",
     device: str = "auto",
-    side: int | None = None,
+    sides: tuple[int, ...] = (),
     flip: bool = False,
     threads: int = 0,
     compiled: bool = False,
@@ -79,18 +92,18 @@ def load_predictor(
 
         if compiled:
             raise HqmdError("--compile is for torch: add --backend torch")
-        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE, threads), config, side, flip)
+        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE, threads), config, sides, flip)
 
     from hqmd_cli.device import pick_device
     from hqmd_cli.engines.torch_engine import TorchEngine, with_short_backbones
 
     chosen = pick_device(device)
     if backend == "auto" and chosen.type == "cpu" and has_onnx:  # a GPU that torch cannot use
-        return load_predictor(checkpoint, "onnx", "cpu", side, flip, threads, compiled)
+        return load_predictor(checkpoint, "onnx", "cpu", sides, flip, threads, compiled)
     network, _ = load_checkpoint(checkpoint, chosen)
     if chosen.type == "cuda":
         with_short_backbones(network)
-    return DepthPredictor(TorchEngine(network, chosen, compiled), config, side, flip)
+    return DepthPredictor(TorchEngine(network, chosen, compiled), config, sides, flip)
 
 
 def may_have_gpu() -> bool:

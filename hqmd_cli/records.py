@@ -27,7 +27,7 @@ class Settings:
 
     model: str
     model_sha256: str
-    side: int  # pixels; the shorter side at which the network saw the photo
+    sides: tuple[int, ...]  # pixels; the shorter sides at which the network saw the photo
     flip: bool
     look: Mapping[str, Any]  # of colour pictures and meshes, see outputs.Look
     fov_deg: float | None  # of the camera, as the user gave it

@@ -107,6 +107,8 @@ class Run:
         self.network = DepthNetwork(model, backbone_weights, guide_weights)
         if start:
             load_weights(self.network, start)
+            before = read_info(start).model
+            self.network.rescale(min(model.size) / min(before.size))
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if train.freeze_backbone:
             self.network.backbone.net.requires_grad_(False)

@@ -33,14 +33,19 @@ class Brightness(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("own", "predict_side", "sees", "factor"),
-    [((48, 64), None, (48, 64), 1), ((96, 128), None, (96, 128), 1), ((48, 64), 96, (96, 128), 2)],
+    ("own", "predict_sides", "sees", "factor"),
+    [
+        ((48, 64), (), [(48, 64)], 1),
+        ((96, 128), (), [(96, 128)], 1),
+        ((48, 64), (96,), [(96, 128)], 2),
+        ((48, 64), (48, 192), [(48, 64), (192, 256)], 2),  # the geometric mean of 1 and 4
+    ],
 )
-def test_a_teacher_looks_as_it_would_in_predict(own, predict_side, sees, factor):
-    network = Brightness(ModelConfig(size=own, predict_side=predict_side))
+def test_a_teacher_looks_as_it_would_in_predict(own, predict_sides, sees, factor):
+    network = Brightness(ModelConfig(size=own, predict_sides=predict_sides))
     teach = Teacher(network, ModelConfig(size=(48, 64)))
     depth_m = teach(torch.full((2, 3, 48, 64), 0.5))
-    assert network.seen == [sees]
+    assert network.seen == sees
     torch.testing.assert_close(depth_m, torch.full((2, 1, 48, 64), 0.5 * factor))
 
 

@@ -1,6 +1,7 @@
 """The two engines: ONNX Runtime says what torch says, without torch; and the predictor around them."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
 def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path):
     folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert hqmd("export", folder, "-o", folder, "--predict-side", "64").returncode == 1
+    assert hqmd("export", folder, "-o", folder, "--note", __file__).returncode == 1
     result = hqmd("export", folder, "-o", folder)
     assert result.returncode == 0, result.stderr
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -159,7 +160,7 @@ def test_the_bundled_model_is_the_same_in_both_engines():
     photo = read_image(PHOTO)
     for side in (128, 224, 301):
         one, other = (
-            DepthPredictor(engine, network.config, side)(photo)
+            DepthPredictor(engine, network.config, (side,))(photo)
             for engine in (OnnxEngine(folder / "model.onnx"), TorchEngine(network, CPU))
         )
         assert np.abs(one - other).mean() < 0.001 and np.abs(one - other).max() < 0.01
@@ -257,20 +258,29 @@ def test_depth_grows_with_the_size_it_was_seen_at():
     image = np.full((120, 160, 3), 40, np.uint8)
     config = ModelConfig(size=(60, 80))
     assert (DepthPredictor(brightness, config)(image) == 40).all()
-    assert (DepthPredictor(brightness, config, side=90)(image) == 60).all()
-    assert (DepthPredictor(brightness, dataclasses.replace(config, predict_side=120))(image) == 80).all()
-    assert (DepthPredictor(brightness, dataclasses.replace(config, predict_side=120), side=60)(image) == 40).all()
+    assert (DepthPredictor(brightness, config, sides=(90,))(image) == 60).all()
+    larger = dataclasses.replace(config, predict_sides=(120,))
+    assert (DepthPredictor(brightness, larger)(image) == 80).all()
+    assert (DepthPredictor(brightness, larger, sides=(60,))(image) == 40).all()
 
 
-def test_the_network_sees_the_wished_side():
+def test_of_several_sides_the_logarithms_are_averaged():
+    image = np.full((120, 160, 3), 40, np.uint8)
+    config = ModelConfig(size=(60, 80), predict_sides=(60, 240))
+    np.testing.assert_allclose(DepthPredictor(brightness, config)(image), 80, rtol=1e-5)  # of 40 and 160
+    calibrated = dataclasses.replace(config, calibration=0.5)
+    np.testing.assert_allclose(DepthPredictor(brightness, calibrated)(image), 40, rtol=1e-5)
+
+
+def test_the_network_sees_the_wished_sides():
     seen = []
 
     def engine(picture):
         seen.append(picture.shape)
-        return brightness(picture)
+        return brightness(picture) + 1
 
-    DepthPredictor(engine, ModelConfig(size=(60, 80)), side=90)(np.zeros((480, 640, 3), np.uint8))
-    assert seen == [(90, 120, 3)]
+    DepthPredictor(engine, ModelConfig(size=(60, 80)), sides=(36, 90))(np.zeros((480, 640, 3), np.uint8))
+    assert sorted(seen) == [(36, 48, 3), (90, 120, 3)]
 
 
 def test_flip_averages_with_the_mirrored_photo():
@@ -294,8 +304,27 @@ def test_side_and_flip_on_the_command_line(hqmd, published, photo, tmp_path):
     assert all(np.abs(depths[0] - other).max() > 1e-4 for other in depths[1:])
 
 
-def test_predict_side_is_kept_in_the_folder(hqmd, trained_run, tmp_path):
-    publish_checkpoint(trained_run / "best", tmp_path / "kept", predict_side=64)
-    assert read_info(tmp_path / "kept").model.predict_side == 64
-    result = hqmd("export", trained_run / "best", "-o", tmp_path / "m.onnx", "--predict-side", "64")
-    assert result.returncode == 1 and "folder" in result.stderr
+@pytest.mark.parametrize("side", ["", "31", "224,224", "a", "224,", "-224"])
+def test_sides_that_are_none(hqmd, photo, tmp_path, side):
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--side", side)
+    assert result.returncode == 2 and "--side" in result.stderr and not list(tmp_path.iterdir())
+
+
+def test_calibrate_takes_the_bias_away_and_keeps_that(hqmd, trained_run, pairs, tmp_path):
+    """Afterwards the same measurement finds a bias of 1, and the model's folder says so with its sides."""
+    folder = tmp_path / "model"
+    shutil.copytree(trained_run / "best", folder)
+    judged = ("--data", pairs, "--split", "val")
+    before = json.loads(hqmd("evaluate", "--model", folder, *judged, "--side", "48,64", "--json").stdout)["metrics"]
+    assert abs(before["bias"] - 1) > 0.02
+    result = hqmd("calibrate", folder, *judged, "--side", "48,64")
+    assert result.returncode == 0, result.stderr
+    after = json.loads(hqmd("evaluate", "--model", folder, *judged, "--json").stdout)["metrics"]
+    assert after["bias"] == pytest.approx(1, abs=1e-3)
+    info = read_info(folder)
+    assert info.model.predict_sides == (48, 64)
+    assert info.model.calibration == pytest.approx(1 / before["bias"], abs=1e-4)
+    assert info.figures["metrics"]["RMSE"] == pytest.approx(after["RMSE"])
+    assert f"multiplied by {info.model.calibration:g}" in (folder / "README.md").read_text()
+    again = hqmd("calibrate", folder, *judged)  # a second time changes nothing
+    assert again.returncode == 0 and read_info(folder).model == info.model

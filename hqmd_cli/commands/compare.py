@@ -52,7 +52,7 @@ def compare(
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    predictors = load_predictors(models, backend, device, side, flip)
+    predictors = load_predictors(models, backend, device, side or (), flip)
     results = judge(predictors, dataset, chosen)
     print_table(results)
     if output:

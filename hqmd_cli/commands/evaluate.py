@@ -49,7 +49,7 @@ def evaluate(
     folder = find_checkpoint(model)
     if record and (side or flip):
         raise HqmdError("--record is for what the model does by itself: without --side and --flip")
-    results = judge(load_predictors([model], backend, device, side, flip), dataset, chosen)
+    results = judge(load_predictors([model], backend, device, side or (), flip), dataset, chosen)
     if record:
         record_figures(folder, results[model].to_dict())
     if as_json:

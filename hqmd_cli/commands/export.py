@@ -21,9 +21,6 @@ def export(
             "MODEL's own folder: add model.onnx to it.",
         ),
     ],
-    predict_side: Annotated[
-        int | None, typer.Option(min=32, help="For a folder: shorter side at which predict is to show photos to it.")
-    ] = None,
     note: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="For a folder: what its card says of licences.")
     ] = None,
@@ -44,16 +41,16 @@ def export(
     source = find_checkpoint(model)
     cpu = torch.device("cpu")
     if output.suffix.lower() == ".onnx":
-        if predict_side or note:
-            raise HqmdError("--predict-side and --note belong to checkpoints: give -o a folder")
+        if note:
+            raise HqmdError("--note is for a checkpoint's card: give -o a folder")
         network, _ = load_checkpoint(source, cpu)
         path = output
         export_file(network, path)
     else:
         if output.resolve() != source.resolve():
-            publish_checkpoint(source, output, predict_side, note.read_text("utf-8", "replace") if note else None)
-        elif predict_side or note:
-            raise HqmdError("--predict-side and --note are for new folders: give -o another")
+            publish_checkpoint(source, output, note.read_text("utf-8", "replace") if note else None)
+        elif note:
+            raise HqmdError("--note is for a new folder: give -o another")
         network, _ = load_checkpoint(output, cpu)
         path = output / ONNX_FILE
         export_beside(network, path)

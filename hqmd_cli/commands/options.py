@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hqmd_cli.config import SMALLEST_SIDE
 from hqmd_cli.hub import DEFAULT_MODEL
 from hqmd_cli.protocol import PROTOCOLS
 
@@ -18,9 +19,24 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.
 BackendOption = Annotated[
     str, typer.Option(help="auto (torch on a GPU, ONNX Runtime on the CPU where the model has it), onnx or torch.")
 ]
+
+
+def parse_sides(text: str) -> tuple[int, ...]:
+    """ "224,288" -> (224, 288)."""
+    sides = tuple(int(side) if side.isdecimal() else 0 for side in text.split(","))
+    if min(sides) < SMALLEST_SIDE or len(set(sides)) < len(sides):
+        raise typer.BadParameter(f"{text!r}: sides are whole numbers from {SMALLEST_SIDE} up, such as 224 or 224,288")
+    return sides
+
+
 SideOption = Annotated[
-    int | None,
-    typer.Option(min=32, help="Shorter side, in pixels, at which the network sees a photo.  [default: the model's]"),
+    tuple | None,
+    typer.Option(
+        parser=parse_sides,
+        metavar="N[,N]",
+        help="Shorter side, in pixels, at which the network sees a photo; of several the depths are averaged.  "
+        "[default: the model's]",
+    ),
 ]
 FlipOption = Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo: twice the time.")]
 DataOption = Annotated[

@@ -89,7 +89,7 @@ def predict(
         from hqmd_cli.hub import find_checkpoint
         from hqmd_cli.predictor import load_predictor
 
-        predictor = load_predictor(find_checkpoint(model), backend, device, side, flip, compiled=compiled)
+        predictor = load_predictor(find_checkpoint(model), backend, device, side or (), flip, compiled=compiled)
         answer_video(sources, output, look, predictor, overwrite)
         return
 
@@ -106,15 +106,16 @@ def predict(
 
     checkpoint = find_checkpoint(model)
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    predictor = load_predictor(checkpoint, backend, device, side, flip, 1 if workers > 1 else 0, compiled)
-    print(f"{model}, {predictor.engine.name}, photos seen at {predictor.shown_side} pixels", file=sys.stderr)
+    predictor = load_predictor(checkpoint, backend, device, side or (), flip, 1 if workers > 1 else 0, compiled)
+    sides = " and ".join(map(str, predictor.shown_sides))
+    print(f"{model}, {predictor.engine.name}, photos seen at {sides} pixels", file=sys.stderr)
     manifest = open_manifest(all_jobs, output, ranks)
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = as_json or skip_existing or manifest is not None
     digest = model_hash(checkpoint) if recorded else ""  # which costs a cold start as much as a small network does
     work = PhotoWork(
         predictor,
-        Settings(model, digest, predictor.shown_side, flip, asdict(look), fov, fx, scale_from),
+        Settings(model, digest, predictor.shown_sides, flip, asdict(look), fov, fx, scale_from),
         look,
         reading,
         as_json,

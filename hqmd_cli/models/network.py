@@ -52,3 +52,12 @@ class DepthNetwork(nn.Module):
             high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
         logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
         return self.to_metres(logits)
+
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        """Multiply all depths: what a network trained at one size needs at another (predictor.py says why).
+
+        Exact for exp, whose logits are logarithms; with softplus it is left to training.
+        """
+        if self.config.activation == "exp":
+            self.decoder.logits.bias += math.log(factor)
