@@ -142,6 +142,7 @@ def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path):
     folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -184,7 +184,7 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
     """Averaged weights with the latest statistics are a network that nobody trained."""
     decay = 0.15  # below moving_average's (1 + n) / (10 + n), so that it holds from the second step on
     carried = Run(MODEL, replace(TRAIN, ema_decay=decay), "none", "none", None, CPU, 2, {})
-    batch = next(iter(batches(open_training_data(pairs)[0], MODEL, TRAIN, epoch=0, done=0, workers=0)))
+    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, workers=0)))
     trajectory = []
     for _ in range(2):
         train_step(carried, batch, build_loss("full"), CPU)
