@@ -63,6 +63,9 @@ class ModelConfig(Config):
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
     high_stages: int = 1  # backbone stages (of a ViT: blocks) joined in `high`, the deepest ones
+    high_blocks: tuple[
+        int, ...
+    ] = ()  # of a ViT, counted from 0: these blocks instead; those behind the last are left out
     drop_path: float = 0.0  # chance that a training step skips a block of the backbone, rising with its depth
     guide: str = ""  # a timm vision transformer, frozen, whose features are joined to `high` (models/guide.py)
     guide_blocks: tuple[int, ...] = (5, 7, 9)  # of the guide, counted from 0; those behind the last are left out
@@ -106,7 +109,9 @@ class ModelConfig(Config):
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
-        self.require(min(self.guide_blocks, default=-1) >= 0, f"guide_blocks must not be negative: {self.guide_blocks}")
+        for blocks in (self.high_blocks, self.guide_blocks):
+            self.require(min(blocks, default=0) >= 0, f"a block's number must not be negative: {blocks}")
+        self.require(bool(self.guide_blocks) or not self.guide, "a guide needs guide_blocks")
         self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
         self.require(
             all(min(further.size) == min(self.size) and not further.also for further in self.also),
@@ -132,9 +137,13 @@ class TrainConfig(Config):
     warmup_steps: int = 0  # linear from 0
     weight_decay: float = 0.0
     backbone_lr_factor: float = 1.0  # the backbone's share of lr, for pretrained weights
+    first_layer_lr_factor: float = (
+        1.0  # the share of that for the backbone's first layer; geometric from it to the last
+    )
     freeze_backbone: bool = False
     ema_decay: float = 0.0  # > 0: validate and keep the exponential moving average of the weights
-    strong_augmentation: bool = False  # transforms.STRONG instead of the paper's transforms.EIGEN
+    augmentation: str = "eigen"  # a key of transforms.AUGMENTATIONS; the paper's is Eigen's
+    precision: str = "fp32"  # "bf16": the network computes in bfloat16 (autocast), weights and loss stay in float32
     teacher_share: float = 0.5  # with --teacher: how much of the loss is against its depth, not the ground truth
     protocol: str = "hqmd"  # what the validation after each epoch is measured by; a key of protocol.PROTOCOLS
     seed: int = 0
@@ -156,10 +165,12 @@ class TrainConfig(Config):
         self.require(
             0 < self.teacher_share <= 1, f"teacher_share must be above 0 and at most 1, not {self.teacher_share}"
         )
+        self.require(self.precision in ("fp32", "bf16"), f"precision must be fp32 or bf16, not {self.precision!r}")
         self.require(0 <= self.ema_decay < 1, f"ema_decay must be in [0, 1), not {self.ema_decay}")
         self.require(
-            0 < self.backbone_lr_factor <= 1,
-            f"backbone_lr_factor must be in (0, 1], not {self.backbone_lr_factor}",
+            0 < self.backbone_lr_factor <= 1 and 0 < self.first_layer_lr_factor <= 1,
+            "backbone_lr_factor and first_layer_lr_factor must be in (0, 1], not "
+            f"{self.backbone_lr_factor} and {self.first_layer_lr_factor}",
         )
         self.require(
             min(self.warmup_steps, self.weight_decay) >= 0,

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from hqmd_cli.errors import HqmdError, first_line
+
 T = TypeVar("T")
+MEETING_TIME = timedelta(minutes=5)  # for all processes to find one another at the start
 LONGEST_WAIT = timedelta(days=7)  # for the slowest process; torch's half an hour is shorter than many a folder
 
 
@@ -35,12 +38,21 @@ class Ranks:
         """This process's part: neighbours go to different processes, so that large photos of one day are spread."""
         return list(jobs[self.rank :: self.world])
 
-    def wait_for_all(self) -> None:
-        """Return when every process has come here."""
+    def meet(self) -> None:
+        """Connect the processes, before any work is done. Raises HqmdError when they do not find one another."""
         if self.world == 1:
             return
         import torch.distributed as dist
 
-        if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=LONGEST_WAIT)
-        dist.barrier()
+        try:
+            dist.init_process_group("gloo", timeout=MEETING_TIME)
+        except (RuntimeError, ValueError) as error:
+            raise HqmdError(f"the {self.world} processes of torchrun cannot connect: {first_line(error)}") from error
+
+    def wait_for_all(self) -> None:
+        """Return when every process has come here; `meet` comes first."""
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        dist.monitored_barrier(timeout=LONGEST_WAIT)

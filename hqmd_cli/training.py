@@ -33,11 +33,13 @@ from hqmd_cli.losses import build_loss
 from hqmd_cli.models.network import DepthNetwork
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
-from hqmd_cli.transforms import EIGEN, STRONG, TrainTransform
+from hqmd_cli.registry import pick
+from hqmd_cli.transforms import AUGMENTATIONS, TrainTransform
 
 STATE_FILE, HISTORY_FILE = "state.pt", "history.jsonl"
 BEST, LAST = "best", "last"  # checkpoint folders inside a run
 CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
+LAYER_GROUPS = 8  # of the backbone's layers, each with one learning rate
 SAVE_SECONDS = 300  # an epoch longer than this is saved on the way, too
 
 
@@ -173,12 +175,14 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
 
 def build_optimizer(network: DepthNetwork, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam or AdamW; the pretrained parameters learn at their share of the rate."""
-    pretrained = set(network.backbone.net.parameters())
-    backbone = [p for p in network.backbone.net.parameters() if p.requires_grad]
-    head = [p for p in network.parameters() if p not in pretrained and p.requires_grad]
-    groups = [{"params": head, "lr": config.lr}]
-    if backbone:
-        groups.append({"params": backbone, "lr": config.lr * config.backbone_lr_factor})
+    pretrained = list(network.backbone.net.parameters())
+    head = [p for p in network.parameters() if p not in set(pretrained) and p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": head, "lr": config.lr}]
+    for part in range(LAYER_GROUPS):  # equal numbers of tensors, in the order of the layers
+        tensors = pretrained[part * len(pretrained) // LAYER_GROUPS : (part + 1) * len(pretrained) // LAYER_GROUPS]
+        if learning := [p for p in tensors if p.requires_grad]:
+            share = config.first_layer_lr_factor ** (1 - part / (LAYER_GROUPS - 1))
+            groups.append({"params": learning, "lr": config.lr * config.backbone_lr_factor * share})
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
 
@@ -307,7 +311,7 @@ def batches(
     workers: int,
 ) -> DataLoader[dict[str, Tensor]]:
     """The batches of one epoch that are left after `done` steps."""
-    transform = TrainTransform(model.size, STRONG if train.strong_augmentation else EIGEN)
+    transform = TrainTransform(model.size, pick(AUGMENTATIONS, train.augmentation, "augmentation"))
     examples = TrainSet(data, extra, transform, train.seed, epoch, skip=done * train.batch_size)
     return DataLoader(examples, train.batch_size, drop_last=True, num_workers=workers)  # type: ignore[arg-type]
 
@@ -320,7 +324,9 @@ def train_step(
     if run.config.freeze_backbone:
         run.network.backbone.net.eval()  # frozen means its batch norm statistics, too
     rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
-    pred_m, valid = run.network(rgb), batch["valid"].to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=run.config.precision == "bf16"):
+        pred_m = run.network(rgb)
+    pred_m, valid = pred_m.float(), batch["valid"].to(device)
     loss = loss_of(pred_m, batch["depth_m"].to(device), valid)
     if teach:
         share = run.config.teacher_share

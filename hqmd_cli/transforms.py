@@ -4,7 +4,7 @@ One base scale serves both, `base_scale`: depth in metres follows from how large
 has to show the network what predict will show it. Shapes are (H, W).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.config import SMALLEST_SIDE
 from hqmd_cli.data.sample import Sample
+from hqmd_cli.intrinsics import find_intrinsics
 
 LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
 
@@ -64,12 +65,19 @@ class Augmentation:
     brightness: tuple[float, float] = (1.0, 1.0)  # factor of all channels together
     gamma: tuple[float, float] = (1.0, 1.0)
     grey: float = 0.0  # chance of losing all colour
+    turn_deg: float = 0.0  # the camera is turned so far at most up or down, and left or right, before the crop
 
 
 # Eigen, Puhrsch and Fergus 2014, section 3.4 (the paper's reference 5). They multiply by one "random RGB value".
 EIGEN = Augmentation()
 # For long runs on few pictures.
 STRONG = Augmentation(rotation_deg=7.5, brightness=(0.7, 1.3), gamma=(0.75, 1.33), grey=0.1)
+AUGMENTATIONS = {
+    "eigen": EIGEN,
+    "strong": STRONG,
+    # Floors and walls of 721 photos, seen by cameras held at many more angles.
+    "turned": replace(STRONG, turn_deg=8.0),
+}
 
 
 @dataclass(frozen=True)
@@ -83,24 +91,34 @@ class TrainTransform:
         """-> rgb (3, h, w) float32 0..1, depth_m (1, h, w) float32, valid (1, h, w) bool.
 
         What the turned photo does not cover is black and invalid. Depth is sampled, never blended: a blend of near
-        and far at an edge is the depth of nothing.
+        and far at an edge is the depth of nothing. A turned camera sees the same points at other depths.
         """
         height, width = sample.depth_m.shape
         scale = rng.uniform(*self.augmentation.scale)
         angle = rng.uniform(-self.augmentation.rotation_deg, self.augmentation.rotation_deg)
         flip = rng.random() < self.augmentation.flip
+        turn = (
+            rng.uniform(-self.augmentation.turn_deg, self.augmentation.turn_deg, 2)
+            if self.augmentation.turn_deg
+            else ()
+        )
 
         whole = base_scale(self.size, height, width) * scale
         enlarged = (max(1, round(height * whole)), max(1, round(width * whole)))
         top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
         move = turn_and_crop(enlarged, angle, top, left, flip, self.size)
+        depth_m = sample.depth_m
+        if len(turn):
+            turned, _ = turn_camera(enlarged, *turn)
+            move = move @ turned
+            depth_m = depth_m * turn_camera((height, width), *turn)[1]
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
         def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
-            return cv2.warpAffine(array, matrix[:2], self.size[::-1], flags=interpolation)
+            return cv2.warpPerspective(array, matrix, self.size[::-1], flags=interpolation)
 
         rgb = warp(shrink(sample.image, enlarged), move, cv2.INTER_LINEAR)
-        depth_m = warp(sample.depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
+        depth_m = warp(depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
         valid = warp(sample.valid.astype(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
         return {"rgb": self.recolour(to_network(rgb), rng), "depth_m": depth_m[None], "valid": valid[None]}
 
@@ -125,6 +143,23 @@ def place(rng: np.random.Generator, photo: int, window: int) -> int:
 def enlarge(x_scale: float, y_scale: float) -> NDArray[np.float64]:
     """3 x 3 matrix of a resize: pixel areas are scaled, so pixel centres move by half a pixel's growth."""
     return np.array([[x_scale, 0, (x_scale - 1) / 2], [0, y_scale, (y_scale - 1) / 2], [0, 0, 1]])
+
+
+def turn_camera(
+    size: tuple[int, int], pitch_deg: float, yaw_deg: float
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """What a camera of NYU's focal length sees when it is turned where it stands; exact, as nothing moves.
+
+    The 3 x 3 homography between the two pictures of `size`, K R K^-1, and for each pixel (H, W) of the first the factor
+    by which its point's depth changes (Hartley and Zisserman, Multiple View Geometry, 8.4).
+    """
+    height, width = size
+    camera = find_intrinsics(height, width)
+    k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    rotation = cv2.Rodrigues(np.radians((pitch_deg, 0.0, 0.0)))[0] @ cv2.Rodrigues(np.radians((0.0, yaw_deg, 0.0)))[0]
+    x, y = (np.arange(width) - camera.cx) / camera.fx, (np.arange(height) - camera.cy) / camera.fy
+    depth_factor = rotation[2, 0] * x[None] + rotation[2, 1] * y[:, None] + rotation[2, 2]
+    return k @ rotation @ np.linalg.inv(k), depth_factor.astype(np.float32)
 
 
 def turn_and_crop(

@@ -244,11 +244,10 @@ def test_load_imports_no_torch(photo):
 @pytest.mark.slow
 def test_processes_of_torchrun_share_a_folder_and_join_their_manifests(checkpoint, folder, tmp_path):
     results = tmp_path / "out"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "hqmd_cli", "predict", folder, "-o", results, "--format", "npy"]
-    run = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
-    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=env, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     assert [row["place"] for row in rows(results)] == ["a.png", "b.png", "deep/c.png"]
     assert [path.name for path in results.glob("manifest*")] == ["manifest.jsonl"]

@@ -95,6 +95,7 @@ def predict(
 
     all_jobs = plan(find_sources(sources, leave_out=output), output, formats)
     ranks = Ranks.from_environment()
+    ranks.meet()
     jobs = ranks.share(all_jobs)
     if not (skip_existing or overwrite):
         refuse_existing(jobs)

@@ -81,8 +81,8 @@ class PyramidBackbone(Backbone):
 class PlainBackbone(Backbone):
     """A vision transformer, whose features all have the stride of its patches (14 for DINOv2).
 
-    `high` joins the outputs of `high_stages` blocks at even distances, the last among them. There is nothing
-    at 1/4 resolution, so `low` comes from a small convolutional stem on the picture, trained from scratch.
+    `high` joins the outputs of `high_blocks`, or of `high_stages` blocks at even distances, the last among them. There
+    is nothing at 1/4 resolution, so `low` comes from a small convolutional stem on the picture, trained from scratch.
     """
 
     STEM_CHANNELS = 48
@@ -139,12 +139,13 @@ def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone 
             backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
         else:
             blocks = len(layout.model.blocks)
-            if config.high_stages > blocks or config.low_stages > 1:
+            if max(config.high_stages, *config.high_blocks, 0) > blocks or config.low_stages > 1:
                 raise HqmdError(
                     f"{config.backbone} has {blocks} blocks for `high` and one stem for `low`: too many stages"
                 )
-            chosen = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
-            backbone = PlainBackbone(config, plain_blocks(config.backbone, chosen, pretrained))
+            even = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
+            net = plain_blocks(config.backbone, config.high_blocks or even, pretrained, config.drop_path)
+            backbone = PlainBackbone(config, net)
     except HqmdError:
         raise
     except Exception as error:  # timm and the hub raise many types; whichever it is, the user gets the remedy
@@ -155,10 +156,15 @@ def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone 
     return backbone
 
 
-def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool) -> Any:
+def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float = 0.0) -> Any:
     """timm's vision transformer `name` as far as the last of `blocks`, giving those blocks' outputs as maps."""
     return timm.create_model(
-        name, features_only=True, out_indices=list(blocks), pretrained=pretrained, dynamic_img_size=True
+        name,
+        features_only=True,
+        out_indices=list(blocks),
+        pretrained=pretrained,
+        dynamic_img_size=True,
+        drop_path_rate=drop_path,
     )
 
 
