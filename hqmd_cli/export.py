@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.engines import Engine
 from hqmd_cli.engines.onnx_engine import OnnxEngine
-from hqmd_cli.engines.torch_engine import PhotoToDepth
+from hqmd_cli.engines.torch_engine import PhotoToDepth, TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import WEIGHTS_FILE
 from hqmd_cli.images import write_aside
@@ -108,18 +108,28 @@ class SameConv(nn.Module):
         return torch.onnx.ops.symbolic("Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=OPSET)
 
 
-def export_file(network: nn.Module, path: Path) -> None:
-    """Write one self-contained .onnx file."""
-    content = graph_of(network).SerializeToString()
-    write_aside(path, lambda aside: aside.write_bytes(content))
+def export_file(network: nn.Module, path: Path) -> tuple[float, float]:
+    """Write one self-contained .onnx file; returned and raised is what `verify` does."""
+    return write_verified(graph_of(network), network, path)
 
 
-def export_beside(network: nn.Module, path: Path) -> None:
-    """Write an .onnx file whose weights are those of the model.safetensors in the same folder."""
+def export_beside(network: nn.Module, path: Path) -> tuple[float, float]:
+    """Write an .onnx file whose weights are those of the model.safetensors in the same folder; otherwise the same."""
     model = graph_of(network)
     share_weights(model, path.parent / WEIGHTS_FILE)
-    content = model.SerializeToString()
-    write_aside(path, lambda aside: aside.write_bytes(content))
+    return write_verified(model, network, path)
+
+
+def write_verified(model: Any, network: nn.Module, path: Path) -> tuple[float, float]:
+    """An export that is refused leaves no file, and the one that was there as it was."""
+    content, measured = model.SerializeToString(), []
+
+    def save(aside: Path) -> None:
+        aside.write_bytes(content)
+        measured.append(verify(aside, TorchEngine(network, torch.device("cpu"))))
+
+    write_aside(path, save)
+    return measured[0]
 
 
 def share_weights(model: Any, weights: Path) -> None:
@@ -182,7 +192,7 @@ def verify(path: Path, reference: Engine) -> tuple[float, float]:
     mean, largest = difference_mm(OnnxEngine(path), reference)
     if not (mean <= MEAN_LIMIT_MM and largest <= LARGEST_LIMIT_MM):
         raise HqmdError(
-            f"{path}: differs from torch by {mean:.3f} mm on average and {largest:.3f} mm at most; "
+            f"the export differs from torch by {mean:.3f} mm on average and {largest:.3f} mm at most; "
             f"allowed are {MEAN_LIMIT_MM:g} and {LARGEST_LIMIT_MM:g}"
         )
     return mean, largest

@@ -326,11 +326,12 @@ def train_step(
     rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=run.config.precision == "bf16"):
         pred_m = run.network(rgb)
+        taught_m = teach(rgb) if teach else None
     pred_m, valid = pred_m.float(), batch["valid"].to(device)
     loss = loss_of(pred_m, batch["depth_m"].to(device), valid)
-    if teach:
+    if taught_m is not None:
         share = run.config.teacher_share
-        loss = (1 - share) * loss + share * loss_of(pred_m, teach(rgb), valid)
+        loss = (1 - share) * loss + share * loss_of(pred_m, taught_m.float(), valid)
     if not math.isfinite(loss.item()):
         raise HqmdError(f"the loss is {loss.item()} at step {run.step + 1}; lower --lr, or look for odd depth values")
     run.optimizer.zero_grad(set_to_none=True)

@@ -105,6 +105,13 @@ def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
     assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()  # torch notes stack traces
 
 
+def test_a_vision_transformer_agrees_with_torch(tmp_path):
+    """Its patches and the positions it has learnt are fitted to a picture of any size, in the graph too."""
+    network = lively(ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp"))
+    export_file(network, tmp_path / "model.onnx")
+    agree(network, tmp_path / "model.onnx")
+
+
 def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):
     """Bundled models carry their weights once: another bias in the safetensors file is another depth in ONNX."""
     copy = shutil.copytree(published, tmp_path / "copy")
@@ -133,6 +140,16 @@ def test_an_export_that_differs_is_refused(published):
     for wrong in (2 * LARGEST_LIMIT_MM / 1000, np.nan):
         with pytest.raises(HqmdError, match="differs from torch"):
             verify(published / "model.onnx", lambda picture, wrong=wrong: right(picture) + np.float32(wrong))
+
+
+def test_a_refused_export_leaves_what_was_there(published, tmp_path, monkeypatch):
+    copy = shutil.copytree(published, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    monkeypatch.setattr("hqmd_cli.export.MEAN_LIMIT_MM", -1.0)
+    network = lively(dataclasses.replace(GUIDED, activation="exp"))
+    with pytest.raises(HqmdError, match="differs from torch"):
+        export_beside(network, copy / "model.onnx")
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 
 def test_export_replaces_nothing(hqmd, trained_run, tmp_path):

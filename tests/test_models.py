@@ -271,10 +271,19 @@ def test_a_vision_transformer_keeps_its_promise(backbone: str, high_stages: int,
 
 
 @pytest.mark.parametrize(
-    ("high_stages", "blocks"), [(1, [11]), (2, [5, 11]), (4, [2, 5, 8, 11]), (12, list(range(12)))]
+    ("setting", "blocks"),
+    [
+        ({"high_stages": 1}, [11]),
+        ({"high_stages": 2}, [5, 11]),
+        ({"high_stages": 4}, [2, 5, 8, 11]),
+        ({"high_stages": 12}, list(range(12))),
+        ({"high_blocks": (3, 7)}, [3, 7]),
+    ],
 )
-def test_a_vision_transformer_joins_blocks_at_even_distances(high_stages: int, blocks: list[int]) -> None:
-    declared = build(small("vit_tiny_patch16_224", high_stages=high_stages)).backbone
+def test_a_vision_transformer_joins_the_blocks_it_should(setting: dict[str, Any], blocks: list[int]) -> None:
+    """At even distances, or those named; what lies behind the last of them is not even there."""
+    declared = build(small("vit_tiny_patch16_224", **setting)).backbone
+    assert len(declared.net.model.blocks) == blocks[-1] + 1
     outputs: dict[int, Tensor] = {}
     for index, block in enumerate(declared.net.model.blocks):
         block.register_forward_hook(lambda _, __, output, index=index: outputs.update({index: output}))

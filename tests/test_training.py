@@ -13,13 +13,14 @@ from hqmd_cli.data import open_training_data
 from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import LOSSES, build_loss
-from hqmd_cli.models import DECODERS
+from hqmd_cli.models import DECODERS, build_model
 from hqmd_cli.training import (
     EpochReport,
     Run,
     StepReport,
     TrainSet,
     batches,
+    build_optimizer,
     fit,
     lr_factor,
     moving_average,
@@ -178,6 +179,40 @@ def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
     run(pairs, tmp_path / "more", train=replace(TRAIN, freeze_backbone=True, ema_decay=0))
     more = load_checkpoint(tmp_path / "more" / "last", CPU)[0].backbone.state_dict()
     assert all(torch.equal(one[name], more[name]) for name in one)  # batch norm statistics, too
+
+
+def test_the_backbones_first_layers_learn_least():
+    """Three rates: the head's, the share of the backbone's last layers, and of that the share of its first."""
+    shares = replace(TRAIN, lr=1.0, backbone_lr_factor=0.5, first_layer_lr_factor=0.1)
+    network = build_model(MODEL)
+    rate_of = {p: group["lr"] for group in build_optimizer(network, shares).param_groups for p in group["params"]}
+    assert rate_of.keys() == set(network.parameters())
+    pretrained = set(network.backbone.net.parameters())
+    assert {rate for p, rate in rate_of.items() if p not in pretrained} == {1.0}
+    rates = [rate_of[p] for p in network.backbone.net.parameters()]
+    assert rates == sorted(rates) and rates[0] == pytest.approx(0.05) and rates[-1] == pytest.approx(0.5)
+    even = build_optimizer(network, replace(TRAIN, lr=1.0, backbone_lr_factor=0.5))
+    assert {group["lr"] for group in even.param_groups} == {1.0, 0.5}
+
+
+def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_path):
+    """Its losses are those of float32 up to bfloat16's eight bits; weights and depths stay in float32."""
+    seen = {}
+
+    def watched(pred_m, depth_m, valid):
+        seen["depth"] = pred_m.dtype
+        return build_loss("full")(pred_m, depth_m, valid)
+
+    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, workers=0)))
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        carried = Run(MODEL, replace(TRAIN, precision=precision), "none", "none", None, CPU, 2, {})
+        carried.network.aspp.register_forward_hook(lambda _, __, out, kind=precision: seen.update({kind: out.dtype}))
+        losses[precision] = train_step(carried, batch, watched, CPU)
+        assert seen["depth"] == torch.float32
+        assert all(p.dtype == torch.float32 for p in carried.network.parameters())
+    assert (seen["fp32"], seen["bf16"]) == (torch.float32, torch.bfloat16)
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05) and losses["bf16"] != losses["fp32"]
 
 
 def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):

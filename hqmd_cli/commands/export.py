@@ -34,8 +34,7 @@ def export(
     import torch
 
     from hqmd_cli.checkpoints import load_checkpoint, publish_checkpoint
-    from hqmd_cli.engines.torch_engine import TorchEngine
-    from hqmd_cli.export import export_beside, export_file, verify
+    from hqmd_cli.export import export_beside, export_file
     from hqmd_cli.hub import ONNX_FILE, find_checkpoint
 
     source = find_checkpoint(model)
@@ -45,7 +44,7 @@ def export(
             raise HqmdError("--note is for a checkpoint's card: give -o a folder")
         network, _ = load_checkpoint(source, cpu)
         path = output
-        export_file(network, path)
+        mean, largest = export_file(network, path)
     else:
         if output.resolve() != source.resolve():
             publish_checkpoint(source, output, note.read_text("utf-8", "replace") if note else None)
@@ -53,6 +52,5 @@ def export(
             raise HqmdError("--note is for a new folder: give -o another")
         network, _ = load_checkpoint(output, cpu)
         path = output / ONNX_FILE
-        export_beside(network, path)
-    mean, largest = verify(path, TorchEngine(network, cpu))
+        mean, largest = export_beside(network, path)
     print(f"{path}: differs from torch by {mean:.4f} mm on average, {largest:.4f} mm at most", file=sys.stderr)

@@ -105,7 +105,8 @@ class PlainBackbone(Backbone):
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) in 0..1 -> low, high. The transformer sees the sides rounded to whole patches."""
         rgb = self.normalise(rgb)
-        height, width = (max(1, round(side / self.high_stride)) * self.high_stride for side in rgb.shape[-2:])
+        patch = self.high_stride  # in whole numbers, which an exported graph has, too
+        height, width = ((side + patch // 2) // patch * patch for side in rgb.shape[-2:])
         return self.stem(rgb), join(self.net(resize(rgb, (height, width))))
 
 
@@ -139,7 +140,7 @@ def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone 
             backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
         else:
             blocks = len(layout.model.blocks)
-            if max(config.high_stages, *config.high_blocks, 0) > blocks or config.low_stages > 1:
+            if config.high_stages > blocks or config.low_stages > 1:
                 raise HqmdError(
                     f"{config.backbone} has {blocks} blocks for `high` and one stem for `low`: too many stages"
                 )
