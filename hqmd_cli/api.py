@@ -8,7 +8,7 @@ from PIL import Image
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
-from hqmd_cli.images import to_rgb
+from hqmd_cli.images import photo_of
 from hqmd_cli.predictor import load_predictor
 
 Photo = NDArray[np.uint8] | Image.Image
@@ -25,13 +25,14 @@ def load(
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
     `sides` are the shorter sides, in pixels, at which the network sees photos (none: the model's own). The function
-    returned takes a PIL picture or (H, W, 3) uint8 RGB, upright, and gives (H, W) float32 metres along the optical
-    axis. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
+    returned takes a PIL picture, which it turns upright by its EXIF orientation, or (H, W, 3) uint8 RGB that is
+    upright; it gives (H, W) float32 metres along the optical axis, of the upright picture. Both raise HqmdError: for a
+    model or a wish that cannot be had, for a photo of another kind.
     """
     predictor = load_predictor(find_checkpoint(model), backend, device, sides, flip)
 
     def predict(photo: Photo) -> NDArray[np.float32]:
-        image = to_rgb(photo) if isinstance(photo, Image.Image) else np.asarray(photo)
+        image = photo_of(photo).rgb if isinstance(photo, Image.Image) else np.asarray(photo)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise HqmdError(f"a photo is a PIL picture or (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
         return predictor(image)

@@ -1,6 +1,7 @@
 """The command line: each command is a file in commands/, registered here by one line."""
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -25,6 +26,9 @@ app.command()(export.export)
 
 def main() -> None:
     """Run the app; a problem of the user's making becomes one line on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names that it has no letters for come as escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except HqmdError as error:

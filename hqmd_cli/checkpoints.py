@@ -7,6 +7,7 @@ README.md           model card
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -124,10 +125,11 @@ def load_weights(network: "Network", folder: Path) -> None:
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
 
 
-def publish_checkpoint(source: Path, folder: Path, note: str | None = None) -> None:
+def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:
     """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
 
-    Its figures are those of the source. Raises HqmdError when there is something at `folder` already.
+    Its figures are those of the source; `name` is what its card calls it, when that is not the folder's. Raises
+    HqmdError when there is something at `folder` already.
     """
     import torch
 
@@ -137,6 +139,7 @@ def publish_checkpoint(source: Path, folder: Path, note: str | None = None) -> N
     if note is not None:
         info = replace(info, note=note)
     save_checkpoint(folder, network, info, half=True)
+    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
 
 
 def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
@@ -153,16 +156,22 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
     networks, infos = zip(*(load_checkpoint(source, torch.device("cpu")) for source in sources), strict=True)
     members = [member for info in infos for member in info.model.members]
     first = infos[0]
+    # What each model is multiplied by, averaged as their depths are.
+    calibrations = [info.model.calibration for info in infos for _ in info.model.members]
+    calibration = round(math.exp(math.fsum(map(math.log, calibrations)) / len(calibrations)), 4)
+    plain = [replace(member, calibration=1.0) for member in members]
+    sides = first.model.predict_sides
     try:
-        model = replace(members[0], also=tuple(members[1:]), predict_sides=first.model.predict_sides, calibration=1.0)
+        model = replace(plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration)
     except HqmdError as error:
         raise HqmdError(f"{' and '.join(map(str, sources))}: {error}") from error
     committee = build_model(model, backbone_weights=None)
     parts = [part for network in networks for part in getattr(network, "members", [network])]
     for place, part in zip(committee.members, parts, strict=True):  # type: ignore[arg-type]
         place.load_state_dict(part.state_dict())
-    together = {name: " + ".join(dict.fromkeys(getattr(info, name) for info in infos)) for name in HISTORY}
-    save_checkpoint(folder, committee, replace(first, model=model, figures={}, **together))
+    together = {name: " + ".join(dict.fromkeys(filter(None, (getattr(i, name) for i in infos)))) for name in HISTORY}
+    note = "\n\n".join(dict.fromkeys(filter(None, (info.note for info in infos))))
+    save_checkpoint(folder, committee, replace(first, model=model, figures={}, note=note, **together))
 
 
 def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:

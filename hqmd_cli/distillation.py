@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.config import ModelConfig
+from hqmd_cli.engines.torch_engine import with_short_backbones
 from hqmd_cli.models.layers import resize
 
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ class Teacher:
         self.pupil_side = min(pupil.size)
 
     @classmethod
-    def load(cls, checkpoint: Path, pupil: ModelConfig, device: torch.device) -> "Teacher":
-        """From a checkpoint folder. Raises HqmdError as load_checkpoint does."""
+    def load(cls, checkpoint: Path, pupil: ModelConfig, device: torch.device, short: bool = False) -> "Teacher":
+        """From a checkpoint folder; `short`: its backbones compute in bfloat16. Raises HqmdError as load_checkpoint."""
         network, _ = load_checkpoint(checkpoint, device)
+        if short:
+            with_short_backbones(network)
         return cls(network.to(memory_format=torch.channels_last), pupil)
 
     @torch.no_grad()

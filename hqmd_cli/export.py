@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from hqmd_cli.engines.torch_engine import PhotoToDepth, TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import WEIGHTS_FILE
 from hqmd_cli.images import write_aside
+
+if TYPE_CHECKING:
+    from hqmd_cli.models import Network
 
 OPSET = 18
 MEAN_LIMIT_MM, LARGEST_LIMIT_MM = 1.0, 10.0  # how far an export may be from torch
@@ -108,9 +111,13 @@ class SameConv(nn.Module):
         return torch.onnx.ops.symbolic("Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=OPSET)
 
 
-def export_file(network: nn.Module, path: Path) -> tuple[float, float]:
-    """Write one self-contained .onnx file; returned and raised is what `verify` does."""
-    return write_verified(graph_of(network), network, path)
+def export_file(network: "Network", path: Path) -> tuple[float, float]:
+    """Write one self-contained .onnx file; returned and raised is what `verify` does.
+
+    Nobody multiplies its depth by what a checkpoint's settings say, so the graph does.
+    """
+    alone = Alone(network)
+    return write_verified(graph_of(alone), alone, path)
 
 
 def export_beside(network: nn.Module, path: Path) -> tuple[float, float]:
@@ -118,6 +125,19 @@ def export_beside(network: nn.Module, path: Path) -> tuple[float, float]:
     model = graph_of(network)
     share_weights(model, path.parent / WEIGHTS_FILE)
     return write_verified(model, network, path)
+
+
+class Alone(nn.Module):
+    """The network with ModelConfig.depth_factor, for whatever size of picture it is given: predictor.py in a graph."""
+
+    def __init__(self, network: "Network") -> None:
+        super().__init__()
+        self.network = network
+        self.factor_per_pixel = network.config.depth_factor(1)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        height, width = (torch.scalar_tensor(side, dtype=torch.float32) for side in rgb.shape[-2:])
+        return self.network(rgb) * (self.factor_per_pixel * torch.minimum(height, width))
 
 
 def write_verified(model: Any, network: nn.Module, path: Path) -> tuple[float, float]:

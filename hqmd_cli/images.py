@@ -10,7 +10,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,25 +85,50 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
     Raises HqmdError naming the file when it cannot be read, or has more than 100 megapixels (told before decoding it).
     """
     name = name or (str(file) if isinstance(file, Path) else "photo")
-    try:
+    with explain_picture_errors(name):
         if isinstance(file, Path):
             require_file(file, name)
-        with open_picture(file) as picture:
-            require_size(picture)
-            refuse_misread_tiff(picture)
-            picture.load()  # a TIFF is turned by this, and its tag taken away
-            exif = picture.getexif()
-            focal_35mm = focal_35mm_of(exif)
-        if (turn := UPRIGHT.get(exif.get(ExifTags.Base.Orientation, 1))) is not None:
-            picture = picture.transpose(turn)  # after the `with`, which would hold on to the picture as it was stored
-        return Photo(to_rgb(picture), focal_35mm)
+        try:
+            with open_picture(file) as picture:
+                require_size(picture)
+                refuse_misread_tiff(picture)
+                exif = loaded_exif(picture)
+        except UnidentifiedImageError as error:
+            raise HqmdError(f"{name}: {explain_unidentified(file)}") from error
+        focal_35mm = focal_35mm_of(exif)
+        return Photo(upright_rgb(picture, exif), focal_35mm)  # after the `with`, which would hold on to what was stored
+
+
+def photo_of(picture: Image.Image) -> Photo:
+    """A picture that Pillow has opened already, as read_photo would give it. Raises HqmdError as that does."""
+    with explain_picture_errors(getattr(picture, "filename", "") or "photo"):
+        require_size(picture)
+        exif = loaded_exif(picture)
+        return Photo(upright_rgb(picture, exif), focal_35mm_of(exif))
+
+
+def loaded_exif(picture: Image.Image) -> Image.Exif:
+    """The picture's EXIF, asked after it was decoded: a TIFF is turned by that, and its tag taken away."""
+    picture.load()
+    return picture.getexif()
+
+
+def upright_rgb(picture: Image.Image, exif: Image.Exif) -> NDArray[np.uint8]:
+    """to_rgb of the picture as its EXIF orientation says it is meant to be seen."""
+    turn = UPRIGHT.get(exif.get(ExifTags.Base.Orientation, 1))
+    return to_rgb(picture if turn is None else picture.transpose(turn))
+
+
+@contextmanager
+def explain_picture_errors(name: str) -> Iterator[None]:
+    """Whatever reading a picture raises, as a line that names it: damaged files make Pillow raise all sorts."""
+    try:
+        yield
     except HqmdError:
         raise
-    except UnidentifiedImageError as error:
-        raise HqmdError(f"{name}: {explain_unidentified(file)}") from error
     except OSError as error:
         raise HqmdError(f"{name}: cannot be read: {error.strerror or first_line(error)}") from error
-    except Exception as error:  # damaged files make Pillow raise all sorts
+    except Exception as error:
         raise HqmdError(f"{name}: cannot be read: {first_line(error)}") from error
 
 
@@ -308,12 +335,41 @@ def write_aside(path: Path, save: Callable[[Path], object]) -> None:
     """Let `save` write beside `path`, then rename: a file appears whole or not at all. Makes the folders."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # Short whatever the name: the longest names that a file system takes leave no room for more.
+        aside = path.with_name(f".{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
         try:
             save(aside)
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A place beside `path` to fill, in a `with`: the folder appears by rename, complete, or not at all.
+
+    Raises HqmdError when there is something at `path` already.
+    """
+    if path.exists():
+        raise HqmdError(f"{path}: exists already; remove it, or choose another -o")
+    aside = path.with_name(f".{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+    try:
+        yield aside
+        with explain_write_errors(path):
+            aside.rename(path)
+    finally:
+        rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def explain_read_errors(name: str) -> Iterator[None]:
+    """Turn what the system says of a photo (gone, unreadable, no memory left) into a line that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise HqmdError(f"{name}: {error.strerror or first_line(error)}") from error
+    except MemoryError as error:
+        raise HqmdError(f"{name}: not enough memory: {first_line(error)}") from error
 
 
 @contextmanager

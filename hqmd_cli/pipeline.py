@@ -22,8 +22,16 @@ def run_jobs(
 ) -> Iterator[tuple[Job, Outcome | HqmdError]]:
     """Each job with what `do` returned, or the HqmdError it raised; in the order of the jobs.
 
-    An interrupt (Ctrl-C) while waiting lets the jobs that have begun finish, drops the others, and goes on upward.
+    An interrupt (Ctrl-C) while waiting lets the jobs that have begun finish, drops the others, gives what finished,
+    and goes on upward.
     """
+
+    def outcome_of(future: "Future[Outcome]") -> Outcome | HqmdError:
+        try:
+            return future.result()
+        except HqmdError as error:
+            return error
+
     waiting: deque[tuple[Job, Future[Outcome]]] = deque()
     left = iter(jobs)
     with ThreadPoolExecutor(workers) as pool:
@@ -34,11 +42,14 @@ def run_jobs(
                 if not waiting:
                     return
                 job, future = waiting[0]
-                try:
-                    outcome: Outcome | HqmdError = future.result()
-                except HqmdError as error:
-                    outcome = error
+                outcome = outcome_of(future)
                 waiting.popleft()
                 yield job, outcome
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            for job, future in waiting:
+                if not future.cancelled():
+                    yield job, outcome_of(future)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
-from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import Photo, read_photo, write_text
+from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.images import Photo, explain_read_errors, read_photo, write_text
 from hqmd_cli.intrinsics import Intrinsics, find_intrinsics
 from hqmd_cli.outputs import Job, Look
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.ranks import Ranks
-from hqmd_cli.records import Manifest, Settings, read_record, record_of, still_answers
+from hqmd_cli.records import Manifest, Settings, file_hash, is_recorded, read_record, record_of, still_answers
 from hqmd_cli.result import DepthResult
 
 
@@ -71,22 +71,46 @@ class PhotoWork:
     reading: Reading | None
     sidecars: bool
     manifest: Manifest | None
-    known: Mapping[str, dict[str, Any]]  # place -> record, of results that may be left as they are
+    known: Mapping[str, dict[str, Any]]  # place -> record of an earlier run
+    overwrite: bool  # otherwise only what is on record as its own result is replaced
 
     def __call__(self, job: Job) -> Done:
+        with explain_read_errors(job.source.name):
+            return self.do(job)
+
+    def do(self, job: Job) -> Done:
+        """As __call__, but the system's errors come as they are."""
         path, place = job.source.path, str(job.source.place)
         notes = {target: kind.note for target, kind in job.targets}
-        if path and place in self.known and still_answers(self.known[place], notes, self.settings, path):
-            return Done(job, self.known[place], skipped=True)
-        photo = read_photo(path or BytesIO(sys.stdin.buffer.read()), job.source.name)
+        content = None if path else sys.stdin.buffer.read()
+        # Taken before the photo is read: of one that is exchanged meanwhile the record must not speak.
+        digest = file_hash(path) if self.recorded and path and path.is_file() else None
+        before = self.known.get(place, {})
+        if digest and still_answers(before, notes, self.settings, digest):
+            if self.sidecars and not sidecar_of(job).exists():
+                self.write_sidecar(job, before)
+            return Done(job, before, skipped=True)
+        if not self.overwrite:
+            refuse_foreign(job, before, self.sidecars)
+        photo = read_photo(path if content is None else BytesIO(content), job.source.name)  # type: ignore[arg-type]
         result = self.answer(photo, job.source.name)
         remarks = {target: kind.write(target, result, self.look) for target, kind in job.targets}
-        record = record_of(job.source.name, result, notes, remarks, self.settings, path)
+        record = record_of(job.source.name, result, notes, remarks, self.settings, digest)
         if self.sidecars:
-            write_text(sidecar_of(job), json.dumps(record, indent=2) + "\n")
+            self.write_sidecar(job, record)
         if self.manifest:
             self.manifest.append({"place": place, **record})
         return Done(job, record)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether anything is written down about the results."""
+        return self.sidecars or self.manifest is not None
+
+    def write_sidecar(self, job: Job, record: Mapping[str, Any]) -> None:
+        """NAME.json, without what only a manifest needs."""
+        content = {key: value for key, value in record.items() if key != "place"}
+        write_text(sidecar_of(job), json.dumps(content, indent=2) + "\n")
 
     def answer(self, photo: Photo, name: str) -> DepthResult:
         """The depth of one photo, with its camera, scaled where the user measured a distance."""
@@ -103,6 +127,18 @@ def sidecar_of(job: Job) -> Path:
     """NAME.json beside the first of a job's results."""
     target, kind = job.targets[0]
     return target.with_name(target.name.removesuffix(kind.suffix) + ".json")
+
+
+def refuse_foreign(job: Job, before: Mapping[str, Any], sidecars: bool) -> None:
+    """Raise HqmdError where a result would replace a file that is not on record as an earlier one, byte for byte."""
+    for target, _ in job.targets:
+        if target.exists() and not is_recorded(target, before):
+            raise HqmdError(
+                f"{printable(str(target))}: exists, and no record says that it was made from this photo; "
+                "pass --overwrite, or choose another -o"
+            )
+    if sidecars and (sidecar := sidecar_of(job)).exists():
+        read_record(sidecar)
 
 
 def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path], ranks: Ranks) -> Manifest | None:

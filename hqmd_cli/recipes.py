@@ -35,5 +35,9 @@ C = TypeVar("C", ModelConfig, TrainConfig)
 
 
 def override(config: C, flags: dict[str, Any]) -> C:
-    """The config with every flag that was given (is not None)."""
-    return replace(config, **{name: value for name, value in flags.items() if value is not None})
+    """The config with every flag that was given (is not None).
+
+    The members of a StrEnum that Typer makes of a choice become plain text, which every checkpoint can hold.
+    """
+    given: dict[str, Any] = {name: str(v) if isinstance(v, str) else v for name, v in flags.items() if v is not None}
+    return replace(config, **given)

@@ -6,15 +6,16 @@ so that a result can be trusted later and a run knows which of them are still th
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import CONFIG_FILE, WEIGHTS_FILE
+from hqmd_cli.hub import CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE
 from hqmd_cli.images import explain_write_errors, write_text
 from hqmd_cli.result import DepthResult
 
@@ -36,18 +37,18 @@ class Settings:
     hqmd_version: str = __version__
 
 
-def model_hash(checkpoint: Path) -> str:
-    """SHA-256 of a checkpoint's settings and weights."""
+def file_hash(*paths: Path) -> str:
+    """SHA-256 of files, one after the other. Sizes and times would not do: two BMPs out of one archive share both."""
     digest = hashlib.sha256()
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        digest.update((checkpoint / name).read_bytes())
+    for path in paths:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def identity(photo: Path) -> dict[str, int]:
-    """What tells whether a photo is still the same file."""
-    state = photo.stat()
-    return {"bytes": state.st_size, "modified_ns": state.st_mtime_ns}
+def model_hash(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint's settings and weights, and of its graph where it has one."""
+    graph = checkpoint / ONNX_FILE
+    return file_hash(checkpoint / CONFIG_FILE, checkpoint / WEIGHTS_FILE, *([graph] if graph.exists() else []))
 
 
 def record_of(
@@ -56,9 +57,12 @@ def record_of(
     notes: Mapping[Path, str],
     remarks: Mapping[Path, str],
     settings: Settings,
-    photo: Path | None,
+    photo_sha256: str | None,
 ) -> dict[str, Any]:
-    """A record as plain data; `notes` say what the numbers of each file mean, `remarks` what is special about it."""
+    """A record as plain data, of results that have been written.
+
+    `notes` say what the numbers of each file mean, `remarks` what is special about it.
+    """
     height, width = result.depth_m.shape
     return {
         "photo": source,
@@ -69,9 +73,10 @@ def record_of(
         "scale_factor": result.scale_factor,
         "intrinsics": asdict(result.intrinsics),
         "outputs": {target.name: note for target, note in notes.items()},
+        "outputs_sha256": {target.name: file_hash(target) for target in notes},
         "remarks": {target.name: remark for target, remark in remarks.items() if remark},
         "settings": asdict(settings),
-        "source": identity(photo) if photo else None,
+        "photo_sha256": photo_sha256,
     }
 
 
@@ -93,23 +98,31 @@ class Manifest:
         return [*([whole] if whole.exists() else []), *sorted(self.folder.glob("manifest.*.jsonl"))]
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """Place below the folder -> record; empty where there is no manifest. Raises HqmdError when one is none."""
+        """Place below the folder -> record; empty where there is no manifest. Raises HqmdError when one is none.
+
+        A last line without an end is what a process that was killed, or a full disk, left: it does not count.
+        """
         rows = {}
         for path in self.parts:
-            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(keepends=True), 1):
+                if not line.endswith("\n"):
+                    break
                 try:
                     row = json.loads(line)
                     rows[row["place"]] = row
                 except (ValueError, KeyError, TypeError) as error:
-                    raise HqmdError(f"{path}: line {number} is no record; remove it, or use --overwrite") from error
+                    raise HqmdError(
+                        f"{path}: line {number} is no record of a result; move the file away, or choose another -o"
+                    ) from error
         return rows
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line; from any thread."""
         with self.lock, explain_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            with self.path.open("ab+") as file:
+                forget_torn_line(file)
+                file.write((json.dumps(row) + "\n").encode())
 
     def join(self) -> None:
         """One file again, one line a photo, in the order of their places."""
@@ -121,24 +134,41 @@ class Manifest:
                     part.unlink()
 
 
+def forget_torn_line(file: BinaryIO) -> None:
+    """Cut off what follows the last line end of a file opened for appending."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """A record beside a result. Raises HqmdError when the file is none."""
     try:
         record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise HqmdError(f"{path}: is no record of a result; remove it, or use --overwrite") from error
-    if not isinstance(record, dict):
-        raise HqmdError(f"{path}: is no record of a result; remove it, or use --overwrite")
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or "outputs" not in record:
+        raise HqmdError(f"{path}: is no record of a result; move it away, or use --overwrite")
     return record
 
 
-def still_answers(record: Mapping[str, Any], notes: Mapping[Path, str], settings: Settings, photo: Path) -> bool:
+def still_answers(
+    record: Mapping[str, Any], notes: Mapping[Path, str], settings: Settings, photo_sha256: str | None
+) -> bool:
     """Whether results that exist are those that would be written now: same photo, model, settings and kinds."""
-    if not all(target.is_file() for target in notes):
-        return False
     now = {
         "settings": json.loads(json.dumps(asdict(settings))),
         "outputs": {target.name: note for target, note in notes.items()},
-        "source": identity(photo),
+        "photo_sha256": photo_sha256,
     }
-    return all(record.get(key) == value for key, value in now.items())
+    same = all(record.get(key) == value for key, value in now.items())
+    return same and all(target.is_file() and is_recorded(target, record) for target in notes)
+
+
+def is_recorded(target: Path, record: Mapping[str, Any]) -> bool:
+    """Whether a file is, to the byte, what the record says was written there."""
+    return record.get("outputs_sha256", {}).get(target.name) == file_hash(target)

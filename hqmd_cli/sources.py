@@ -1,7 +1,7 @@
 """What the user names on the command line, as the photos to read: files, folders, patterns and stdin."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,7 +32,11 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(path)
 
 
-def find_sources(arguments: Sequence[str | Path], leave_out: Collection[Path] = ()) -> list[Source]:
+def find_sources(
+    arguments: Sequence[str | Path],
+    leave_out: Collection[Path] = (),
+    on_nothing: Callable[[HqmdError], object] | None = None,
+) -> list[Source]:
     """The photos that arguments stand for, in their order, each once.
 
     A file       is taken whatever its suffix, even where it cannot be read: reading it will tell. Its place is its
@@ -46,15 +50,24 @@ def find_sources(arguments: Sequence[str | Path], leave_out: Collection[Path] = 
     -            is stdin. A file of that name is "./-", as text: a Path loses the dot.
 
     A photo is the same when it is named again or found in two ways; links to one photo are several. What lies in
-    `leave_out` (where an earlier run wrote to), below a folder or a pattern, is no photo. Raises HqmdError naming the
-    argument that gives nothing, or the folder that cannot be listed.
+    `leave_out` (where an earlier run wrote to), below a folder or a pattern, is no photo. An HqmdError that names the
+    argument that gives nothing, or the folder that cannot be listed, goes to `on_nothing`; without one, and where no
+    argument gives anything, it is raised.
     """
     real = cache(Path.resolve)  # asked of folders only, of which there are few
     found: dict[Path | None, Source] = {}
+    faults = []
     for argument in arguments:
-        for source in sources_of(argument, leave_out):
-            same = None if source.path is None else real(source.path.parent) / source.path.name
-            found.setdefault(same, source)
+        try:
+            for source in sources_of(argument, leave_out):
+                same = None if source.path is None else real(source.path.parent) / source.path.name
+                found.setdefault(same, source)
+        except HqmdError as error:
+            faults.append(error)
+    if faults and (on_nothing is None or not found):
+        raise faults[0]
+    for fault in faults:
+        on_nothing(fault)  # type: ignore[misc]
     return list(found.values())
 
 

@@ -1,8 +1,8 @@
 """The training loop, top to bottom: fit() computes and yields, the command prints.
 
-Only the first weights of new layers come from global random state: the order of an epoch follows from (seed, epoch),
-the augmentation of a picture from (seed, epoch, index). So a run that was stopped and resumed sees the very batches of
-the unbroken one.
+Only the first weights of new layers and drop path come from global random state, seeded at the start and at each step;
+the order of an epoch follows from (seed, epoch), the augmentation of a picture from (seed, epoch, index). So a run that
+was stopped and resumed sees the very batches of the unbroken one.
 """
 
 import json
@@ -103,14 +103,13 @@ class Run:
         total_steps: int,
         about: Mapping[str, str],
     ) -> None:
-        torch.manual_seed(train.seed)  # the only use of global random state: the new layers' first weights
+        torch.manual_seed(train.seed)  # the new layers' first weights
         self.config, self.total_steps = train, total_steps
         self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
         self.network = DepthNetwork(model, backbone_weights, guide_weights)
         if start:
             load_weights(self.network, start)
-            before = read_info(start).model
-            self.network.rescale(min(model.size) / min(before.size))
+            self.network.rescale(read_info(start).model.depth_factor(min(model.size)))
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if train.freeze_backbone:
             self.network.backbone.net.requires_grad_(False)
@@ -245,15 +244,15 @@ def fit(
     origin = " and ".join(Path(w).name for w in (backbone_weights, *([guide_weights] if model.guide else [])))
     if start:
         before = read_info(start)
-        origin = f"{start.name}, which had learned from {before.data} and started from {before.backbone_weights}"
+        origin = f"{called(start)}, which had learned from {before.data} and started from {before.backbone_weights}"
     learnt = train_data.description + (f", and as much of {extra_data.description}" if extra_data else "")
     about = {
-        "train data": f"{learnt}, {len(train_data)}",
+        "train data": f"{learnt}, {examples_an_epoch(train_data, extra_data)} an epoch",
         "val data": f"{val_data.description}, {len(val_data)}",
         "weights at the start": origin,
-        "teacher": teacher.name if teacher else "",
+        "teacher": called(teacher) if teacher else "",
     }
-    teach = Teacher.load(teacher, model, device) if teacher else None
+    teach = Teacher.load(teacher, model, device, train.precision == "bf16") if teacher else None
     pretrained = ("none", "none") if resume or start else (backbone_weights, guide_weights)
     run = Run(model, train, *pretrained, start, device, int(total_steps), about)
     if train.batch_size == 1 and max(model.size) <= run.network.backbone.high_stride:
@@ -293,6 +292,12 @@ def fit(
         yield report
 
 
+def called(checkpoint: Path) -> str:
+    """A checkpoint in words: of a run, its folder too, for every run has a best and a last; no folder above that."""
+    folder = checkpoint.resolve()
+    return f"{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST) else folder.name
+
+
 def unwrapped(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
     """The batches; an HqmdError that a worker process put at the end of its traceback comes as it was raised."""
     try:
@@ -320,18 +325,18 @@ def train_step(
     run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.device, teach: Teacher | None = None
 ) -> float:
     """One optimiser step; the loss before it. Raises HqmdError when the loss is not finite."""
+    torch.manual_seed(run.config.seed + run.step)  # what drop path draws, so that a resumed run draws the same
     run.network.train()
     if run.config.freeze_backbone:
         run.network.backbone.net.eval()  # frozen means its batch norm statistics, too
     rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=run.config.precision == "bf16"):
         pred_m = run.network(rgb)
-        taught_m = teach(rgb) if teach else None
-    pred_m, valid = pred_m.float(), batch["valid"].to(device)
+    valid = batch["valid"].to(device)
     loss = loss_of(pred_m, batch["depth_m"].to(device), valid)
-    if taught_m is not None:
+    if teach:
         share = run.config.teacher_share
-        loss = (1 - share) * loss + share * loss_of(pred_m, taught_m.float(), valid)
+        loss = (1 - share) * loss + share * loss_of(pred_m, teach(rgb), valid)
     if not math.isfinite(loss.item()):
         raise HqmdError(f"the loss is {loss.item()} at step {run.step + 1}; lower --lr, or look for odd depth values")
     run.optimizer.zero_grad(set_to_none=True)

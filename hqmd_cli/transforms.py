@@ -97,28 +97,22 @@ class TrainTransform:
         scale = rng.uniform(*self.augmentation.scale)
         angle = rng.uniform(-self.augmentation.rotation_deg, self.augmentation.rotation_deg)
         flip = rng.random() < self.augmentation.flip
-        turn = (
-            rng.uniform(-self.augmentation.turn_deg, self.augmentation.turn_deg, 2)
-            if self.augmentation.turn_deg
-            else ()
-        )
+        most = self.augmentation.turn_deg
+        pitch, yaw = rng.uniform(-most, most, 2) if most else (0.0, 0.0)
 
         whole = base_scale(self.size, height, width) * scale
         enlarged = (max(1, round(height * whole)), max(1, round(width * whole)))
         top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
-        move = turn_and_crop(enlarged, angle, top, left, flip, self.size)
-        depth_m = sample.depth_m
-        if len(turn):
-            turned, _ = turn_camera(enlarged, *turn)
-            move = move @ turned
-            depth_m = depth_m * turn_camera((height, width), *turn)[1]
+        turned, _ = turn_camera(enlarged, pitch, yaw)
+        move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned
+        _, depth_factor = turn_camera((height, width), pitch, yaw)
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
         def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
             return cv2.warpPerspective(array, matrix, self.size[::-1], flags=interpolation)
 
         rgb = warp(shrink(sample.image, enlarged), move, cv2.INTER_LINEAR)
-        depth_m = warp(depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
+        depth_m = warp(sample.depth_m * depth_factor, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
         valid = warp(sample.valid.astype(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
         return {"rgb": self.recolour(to_network(rgb), rng), "depth_m": depth_m[None], "valid": valid[None]}
 

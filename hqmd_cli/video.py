@@ -8,6 +8,7 @@ frames that are missing are noticed.
 import math
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -243,11 +244,34 @@ def write_video(path: Path, fps: float) -> Iterator[VideoFile]:
             yield file
         except KeyboardInterrupt:
             if file.frames:
-                file.finish()
+                finish_whole(file)
             raise
-        file.finish()
+        finish_whole(file)
     finally:
         file.discard()
+
+
+def finish_whole(file: VideoFile) -> None:
+    """Ctrl-C does not reach another thread: what was written is not lost for coming at the end."""
+    with own_thread() as thread:
+        done = thread.submit(file.finish)
+    done.result()
+
+
+@contextmanager
+def own_thread() -> Iterator[ThreadPoolExecutor]:
+    """One thread, which has done all it was given when this ends. Until then, a second Ctrl-C is not listened to."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        yield thread
+    finally:
+        end = thread.submit(lambda: None)
+        while not end.done():  # not by shutdown alone: Python 3.11 takes a join that was interrupted for a thread's end
+            try:
+                wait([end])
+            except KeyboardInterrupt:  # closing a file that the thread still writes or reads would crash
+                continue
+        thread.shutdown()
 
 
 def writable_fps(fps: float) -> float:

@@ -4,7 +4,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.video import RGB, Video, VideoFile, open_video, write_video
+from hqmd_cli.video import RGB, Video, VideoFile, open_video, own_thread, write_video
 
 RANGE_FRAMES = 16  # of a clip, evenly spaced, in the pass that finds its colour range
 RANGE_PERCENTILES = (1, 99)
@@ -191,7 +191,7 @@ def overlap(read: Callable[[], Frame | None], work: Callable[[Frame], Done], wri
 
     `work` runs in the caller's thread, where Ctrl-C arrives; whatever it had finished by then is still written.
     """
-    with _own_thread() as reader, _own_thread() as writer:
+    with own_thread() as reader, own_thread() as writer:
         coming = deque(reader.submit(read) for _ in range(AHEAD))
         leaving: deque[Future[None]] = deque()
         while (item := coming.popleft().result()) is not None:
@@ -201,22 +201,6 @@ def overlap(read: Callable[[], Frame | None], work: Callable[[Frame], Done], wri
                 leaving.popleft().result()
         while leaving:
             leaving.popleft().result()
-
-
-@contextmanager
-def _own_thread() -> Iterator[ThreadPoolExecutor]:
-    """One thread, which has done all it was given when this ends. Until then, a second Ctrl-C is not listened to."""
-    thread = ThreadPoolExecutor(1)
-    try:
-        yield thread
-    finally:
-        end = thread.submit(lambda: None)
-        while not end.done():  # not by shutdown alone: Python 3.11 takes a join that was interrupted for a thread's end
-            try:
-                wait([end])
-            except KeyboardInterrupt:  # closing a file that the thread still writes or reads would crash
-                continue
-        thread.shutdown()
 
 
 def _require_range(near_m: float | None, far_m: float | None) -> None:

@@ -167,6 +167,16 @@ def test_compare_refuses_a_model_named_twice(hqmd, checkpoint, pairs):
     assert "twice" in one_line(hqmd("compare", checkpoint, checkpoint, "--data", pairs))
 
 
+def test_a_run_whose_flags_were_choices_resumes(hqmd, pairs, tmp_path):
+    """Typer makes them members of a StrEnum, which a state file must not hold."""
+    flags = ("--data", pairs, "-o", tmp_path, "--backbone", "test_resnet", "--backbone-weights", "none")
+    flags += ("--size", "32x48", "--batch-size", 2, "--epochs", 2, "--workers", 0)
+    flags += ("--loss", "depth", "--decoder", "baseline", "--protocol", "hqmd")
+    assert hqmd("train", *flags).returncode == 0
+    result = hqmd("train", *flags, "--resume")
+    assert result.returncode == 0, result.stderr
+
+
 def test_train_runs_from_flags_and_resumes(hqmd, pairs, tmp_path):
     run = tmp_path / "run"
     flags = ["--backbone", "mobilenetv3_small_050", "--backbone-weights", "none", "--size", "32x48", "--workers", 0]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from hqmd_cli.checkpoints import CheckpointInfo, load_checkpoint, load_weights, merge_checkpoints, save_checkpoint
+from hqmd_cli.checkpoints import (
+    CheckpointInfo,
+    load_checkpoint,
+    load_weights,
+    merge_checkpoints,
+    read_info,
+    save_checkpoint,
+)
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
@@ -52,6 +59,19 @@ def test_merging_a_merged_model_weighs_every_network_alike(trained_run, other, t
         first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
         three = load_checkpoint(tmp_path / "three", CPU)[0](rgb)
     torch.testing.assert_close(three, (first * second * second) ** (1 / 3))
+
+
+def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tmp_path):
+    """The geometric mean of what each is multiplied by; and nobody's note on licences is lost."""
+    for name, source, calibration in (("one", trained_run / "best", 0.9), ("two", other, 1.1)):
+        network, info = load_checkpoint(source, CPU)
+        model = dataclasses.replace(info.model, calibration=calibration)
+        save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model, note=f"licence of {name}"))
+    merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    merged = read_info(tmp_path / "both")
+    assert merged.model.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
+    assert [member.calibration for member in merged.model.also] == [1.0]
+    assert "licence of one" in merged.note and "licence of two" in merged.note
 
 
 def test_networks_of_other_scales_do_not_merge(trained_run, other, tmp_path):

@@ -78,15 +78,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "kept"
 
 
-def agree(network: DepthNetwork, path: Path) -> None:
-    """Both engines, on pictures of even, odd and narrow sizes."""
+def agree(network: DepthNetwork, path: Path, alone: bool = False) -> None:
+    """Both engines, on pictures of even, odd and narrow sizes; a graph that stands alone has the scale of predict."""
     onnx_engine, torch_engine = OnnxEngine(path), TorchEngine(network, CPU)
     photo = read_image(PHOTO)
     for picture in (*check_pictures(), photo[:97, :131], photo[50:114, :32], photo[:33, :200]):
         depth_m = onnx_engine(picture)
         assert depth_m.shape == picture.shape[:2] and depth_m.dtype == np.float32
         assert np.ptp(depth_m) > 0.01  # so that the next line can fail
-        np.testing.assert_allclose(depth_m, torch_engine(picture), rtol=3e-3, atol=1e-3)
+        factor = network.config.depth_factor(min(picture.shape[:2])) if alone else 1
+        np.testing.assert_allclose(depth_m, factor * torch_engine(picture), rtol=3e-3, atol=1e-3)
 
 
 def test_a_published_folder_agrees_with_torch(published):
@@ -94,22 +95,29 @@ def test_a_published_folder_agrees_with_torch(published):
 
 
 def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
-    network = lively(PLAIN)
+    network = lively(dataclasses.replace(PLAIN, calibration=0.9))
     before = {name: type(module) for name, module in network.named_modules()}
     export_file(network, tmp_path / "model.onnx")
     assert {name: type(module) for name, module in network.named_modules()} == before
-    agree(network, tmp_path / "model.onnx")
+    agree(network, tmp_path / "model.onnx", alone=True)
     model = onnx.load(tmp_path / "model.onnx", load_external_data=False)
     onnx.checker.check_model(model)
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()  # torch notes stack traces
 
 
+def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("hqmd_cli.export.MEAN_LIMIT_MM", -1.0)
+    result = hqmd("export", trained_run / "best", "-o", tmp_path / "kept")
+    assert result.returncode == 1 and "differs from torch" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_vision_transformer_agrees_with_torch(tmp_path):
     """Its patches and the positions it has learnt are fitted to a picture of any size, in the graph too."""
     network = lively(ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp"))
     export_file(network, tmp_path / "model.onnx")
-    agree(network, tmp_path / "model.onnx")
+    agree(network, tmp_path / "model.onnx", alone=True)
 
 
 def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):

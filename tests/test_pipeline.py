@@ -76,5 +76,25 @@ def test_after_an_interrupt_the_jobs_in_hand_finish_and_no_other_begins():
     assert sorted(begun) == sorted(finished) == [0, 1]
 
 
+def test_what_finished_after_an_interrupt_is_given_all_the_same():
+    started = threading.Barrier(3, timeout=10)
+
+    def do(job):
+        started.wait()
+        time.sleep(0.05)
+        return job
+
+    def interrupted():
+        yield from (0, 1)
+        started.wait()
+        raise KeyboardInterrupt
+
+    given = []
+    with pytest.raises(KeyboardInterrupt):
+        for job, _ in run_jobs(interrupted(), do, workers=2):
+            given.append(job)
+    assert given == [0, 1]
+
+
 def test_no_jobs():
     assert list(run_jobs([], print, workers=2)) == []

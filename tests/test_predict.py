@@ -18,7 +18,7 @@ from hqmd_cli import load
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
 from hqmd_cli.intrinsics import find_intrinsics
-from hqmd_cli.prediction import Reading
+from hqmd_cli.prediction import PhotoWork, Reading
 
 
 @pytest.fixture
@@ -83,6 +83,136 @@ def test_skip_existing_leaves_what_the_same_question_gave(hqmd, checkpoint, fold
     assert len(rows(results)) == 3
     assert "3 written" in hqmd(*flags, "--flip").stderr  # other settings
     assert "3 written" in hqmd(*flags).stderr
+
+
+def test_skip_existing_is_not_deceived_by_times_and_sizes(hqmd, checkpoint, photo, tmp_path):
+    """Two BMPs out of one archive share both."""
+    with Image.open(photo) as picture:
+        for place, seen in (("A", picture), ("B", picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))):
+            (tmp_path / place).mkdir()
+            seen.convert("RGB").save(tmp_path / place / "f.bmp")
+            os.utime(tmp_path / place / "f.bmp", (1, 1))
+    flags = ("-o", tmp_path / "out", "--format", "npy", "--skip-existing", "--model", checkpoint)
+    assert hqmd("predict", tmp_path / "A", *flags).returncode == 0
+    before = np.load(tmp_path / "out" / "f.npy")
+    assert "1 written" not in hqmd("predict", tmp_path / "A", *flags).stderr
+    assert hqmd("predict", tmp_path / "B", *flags).returncode == 0
+    assert np.abs(np.load(tmp_path / "out" / "f.npy") - before).max() > 1e-3
+
+
+def test_skip_existing_makes_anew_what_another_call_replaced(hqmd, checkpoint, folder, tmp_path):
+    results = tmp_path / "out"
+    flags = ("predict", folder, "-o", results, "--model", checkpoint)
+    assert hqmd(*flags).returncode == 0
+    before = (results / "a.png").read_bytes()
+    turbo = ("--colormap", "turbo", "--overwrite", "--model", checkpoint)
+    assert hqmd("predict", folder / "a.png", "-o", results / "a.png", *turbo).returncode == 0
+    assert (results / "a.png").read_bytes() != before
+    again = hqmd(*flags, "--skip-existing")
+    assert again.returncode == 1 and "0 written, 1 failed, 2 left" in again.stderr and "--overwrite" in again.stderr
+    assert hqmd(*flags, "--overwrite").returncode == 0
+    assert (results / "a.png").read_bytes() == before
+
+
+def test_skip_existing_replaces_no_file_that_is_not_its_own(hqmd, checkpoint, photo, tmp_path):
+    (tmp_path / "precious.npy").write_bytes(b"mine")
+    flags = ("predict", photo, "-o", tmp_path / "precious.npy", "--skip-existing", "--model", checkpoint)
+    result = hqmd(*flags)
+    assert result.returncode == 1 and "precious.npy" in result.stderr and "--overwrite" in result.stderr
+    assert (tmp_path / "precious.npy").read_bytes() == b"mine"
+
+
+def test_one_photo_is_left_as_it_is_the_second_time(hqmd, checkpoint, photo, tmp_path):
+    flags = ("predict", photo, "-o", tmp_path / "d.npy", "--skip-existing", "--model", checkpoint)
+    assert hqmd(*flags).returncode == 0
+    before = written_at(tmp_path)
+    again = hqmd(*flags)
+    assert again.returncode == 0 and again.stdout == "" and written_at(tmp_path) == before
+
+
+@pytest.mark.parametrize("flags", [("--json",), ("--json", "--skip-existing")])
+def test_a_sidecar_replaces_nobodys_json(hqmd, checkpoint, photo, tmp_path, flags):
+    (tmp_path / "d.json").write_text('{"labels": []}')
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", checkpoint, *flags)
+    assert result.returncode == 1 and "d.json" in result.stderr
+    assert (tmp_path / "d.json").read_text() == '{"labels": []}' and not (tmp_path / "d.npy").exists()
+
+
+def test_a_torn_manifest_is_mended_and_a_foreign_one_refused(hqmd, checkpoint, folder, tmp_path):
+    """A process that was killed while it wrote leaves half a line."""
+    results = tmp_path / "out"
+    flags = ("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint, "--skip-existing")
+    assert hqmd(*flags).returncode == 0
+    whole = (results / "manifest.jsonl").read_text()
+    (results / "manifest.jsonl").write_text(whole[:-40])
+    (results / "deep" / "c.npy").unlink()
+    again = hqmd(*flags)
+    assert again.returncode == 0 and "1 written, 0 failed, 2 left" in again.stderr
+    assert (results / "manifest.jsonl").read_text() == whole
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.jsonl").write_text("my own\n")
+    result = hqmd("predict", folder, "-o", tmp_path / "mine", "--model", checkpoint)
+    assert result.returncode == 1 and "manifest.jsonl" in result.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["manifest.jsonl"]
+    assert (tmp_path / "mine" / "manifest.jsonl").read_text() == "my own\n"
+
+
+def test_what_is_left_of_another_process_does_not_outlive_newer_results(hqmd, checkpoint, folder, tmp_path):
+    results = tmp_path / "out"
+    flags = ("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint)
+    assert hqmd(*flags, "--side", "32").returncode == 0
+    (results / "manifest.jsonl").rename(results / "manifest.1.jsonl")  # as if the first process had died
+    assert hqmd(*flags, "--overwrite").returncode == 0
+    assert {tuple(row["settings"]["sides"]) for row in rows(results)} == {(48,)}
+
+
+def test_a_photo_that_is_gone_does_not_end_the_run(hqmd, checkpoint, folder, tmp_path):
+    (folder / "link.png").symlink_to(folder / "a.png")
+    flags = ("predict", folder, "-o", tmp_path / "out", "--format", "npy", "--model", checkpoint, "--skip-existing")
+    assert hqmd(*flags).returncode == 0
+    (folder / "a.png").unlink()
+    result = hqmd(*flags)
+    assert result.returncode == 1 and "0 written, 1 failed, 2 left" in result.stderr and "link.png" in result.stderr
+
+
+def test_no_memory_for_one_photo_does_not_end_the_run(hqmd, checkpoint, folder, tmp_path, monkeypatch):
+    def exhausted(self, photo, name):
+        if name.endswith("b.png"):
+            raise MemoryError("Unable to allocate")
+        return answer(self, photo, name)
+
+    answer = PhotoWork.answer
+    monkeypatch.setattr(PhotoWork, "answer", exhausted)
+    result = hqmd("predict", folder, "-o", tmp_path / "out", "--format", "npy", "--model", checkpoint)
+    assert result.returncode == 1 and "2 written, 1 failed" in result.stderr
+    assert "b.png" in result.stderr and "memory" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_source_that_gives_nothing_counts_as_failed(hqmd, checkpoint, photo, tmp_path):
+    flags = ("-o", tmp_path / "out", "--format", "npy", "--model", checkpoint)
+    result = hqmd("predict", photo, tmp_path / "none*.jpg", tmp_path / "gone.jpg", *flags)
+    assert result.returncode == 1 and "1 written, 2 failed" in result.stderr
+    assert "none*.jpg" in result.stderr and "gone.jpg" in result.stderr
+    assert (tmp_path / "out" / photo.with_suffix(".npy").name).is_file()
+
+
+def test_one_distance_is_for_one_photo(hqmd, checkpoint, folder, tmp_path):
+    result = hqmd("predict", folder, "-o", tmp_path / "out", "--scale-from", "3,4,2", "--model", checkpoint)
+    assert result.returncode == 1 and "--scale-from" in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_a_name_as_long_as_the_system_takes(hqmd, checkpoint, photo, tmp_path):
+    name = "n" * 245
+    shutil.copy(photo, tmp_path / f"{name}.png")
+    result = hqmd("predict", tmp_path / f"{name}.png", "-o", tmp_path / f"{name}.npy", "--model", checkpoint)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_terminal_without_the_letters_of_a_name(run_hqmd, checkpoint, photo, tmp_path):
+    shutil.copy(photo, tmp_path / "é.png")
+    flags = ("-o", tmp_path / "out", "--format", "npy", "--model", checkpoint)
+    result = run_hqmd("predict", tmp_path / "é.png", photo, *flags, env={"PYTHONIOENCODING": "ascii"})
+    assert result.returncode == 0 and "2 written" in result.stderr and "\\xe9.npy" in result.stdout
 
 
 def test_skip_existing_notices_another_model_of_the_same_name(hqmd, checkpoint, photo, tmp_path):
@@ -212,6 +342,8 @@ def test_a_video_and_what_it_shows(hqmd, checkpoint, clip, tmp_path):
         (["camera:x", "-o", "d.mp4"], "camera:0"),
         (["missing.mp4", "-o", "d.mp4"], "missing.mp4"),
         (["CLIP", "-o", "d.mp4", "--vmin", "3", "--vmax", "2"], "--vmin"),
+        (["CLIP", "-o", "d.mp4", "--scale-from", "1,2,3", "--json"], "--scale-from and --json"),
+        (["CLIP", "-o", "d.mp4", "--fov", "60"], "--fov"),
     ],
 )
 def test_what_a_video_cannot_be(hqmd, checkpoint, clip, tmp_path, monkeypatch, arguments, said):
@@ -230,6 +362,28 @@ def test_load_takes_pil_and_numpy(photo):
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(HqmdError, match="uint8"):
             depth_of(wrong)
+
+
+def test_load_turns_a_photo_upright_as_predict_does(hqmd, photo, tmp_path):
+    with Image.open(photo) as picture:
+        exif = picture.getexif()
+        exif[0x0112] = 6
+        picture.convert("RGB").save(tmp_path / "turned.png", exif=exif)
+        size = picture.size
+    assert hqmd("predict", tmp_path / "turned.png", "-o", tmp_path / "d.npy").returncode == 0
+    with Image.open(tmp_path / "turned.png") as picture:
+        depth_m = load()(picture)
+    assert depth_m.shape == size
+    np.testing.assert_array_equal(depth_m, np.load(tmp_path / "d.npy"))
+
+
+def test_load_refuses_what_is_no_photo_in_one_kind_of_error(tmp_path, photo):
+    depth_of = load()
+    with pytest.raises(HqmdError, match="fractional"):
+        depth_of(Image.fromarray(np.ones((4, 4), np.float32)))
+    (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:-200])
+    with Image.open(tmp_path / "cut.png") as picture, pytest.raises(HqmdError, match=r"cut\.png"):
+        depth_of(picture)
 
 
 def test_load_imports_no_torch(photo):

@@ -195,12 +195,22 @@ def test_the_backbones_first_layers_learn_least():
     assert {group["lr"] for group in even.param_groups} == {1.0, 0.5}
 
 
+def test_drop_path_draws_the_same_in_a_resumed_run(pairs, tmp_path):
+    model = replace(MODEL, drop_path=0.4)
+    whole = [r.loss for r in run(pairs, tmp_path / "a", model) if isinstance(r, StepReport)]
+    for report in fit(model, TRAIN, *open_training_data(pairs), tmp_path / "b", backbone_weights="none"):
+        if isinstance(report, EpochReport):
+            break  # killed after the first epoch
+    rest = [r.loss for r in run(pairs, tmp_path / "b", model, resume=True) if isinstance(r, StepReport)]
+    assert rest == whole[len(whole) // 2 :]
+
+
 def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_path):
     """Its losses are those of float32 up to bfloat16's eight bits; weights and depths stay in float32."""
     seen = {}
 
     def watched(pred_m, depth_m, valid):
-        seen["depth"] = pred_m.dtype
+        seen["depth"], seen["depths"] = pred_m.dtype, pred_m.detach()
         return build_loss("full")(pred_m, depth_m, valid)
 
     batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, workers=0)))
@@ -210,6 +220,7 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
         carried.network.aspp.register_forward_hook(lambda _, __, out, kind=precision: seen.update({kind: out.dtype}))
         losses[precision] = train_step(carried, batch, watched, CPU)
         assert seen["depth"] == torch.float32
+        assert len(torch.unique(seen["depths"])) > 1000  # of 6144: not the 256 steps an octave of eight bits
         assert all(p.dtype == torch.float32 for p in carried.network.parameters())
     assert (seen["fp32"], seen["bf16"]) == (torch.float32, torch.bfloat16)
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05) and losses["bf16"] != losses["fp32"]

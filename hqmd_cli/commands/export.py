@@ -36,6 +36,7 @@ def export(
     from hqmd_cli.checkpoints import load_checkpoint, publish_checkpoint
     from hqmd_cli.export import export_beside, export_file
     from hqmd_cli.hub import ONNX_FILE, find_checkpoint
+    from hqmd_cli.images import new_folder
 
     source = find_checkpoint(model)
     cpu = torch.device("cpu")
@@ -46,11 +47,13 @@ def export(
         path = output
         mean, largest = export_file(network, path)
     else:
-        if output.resolve() != source.resolve():
-            publish_checkpoint(source, output, note.read_text("utf-8", "replace") if note else None)
-        elif note:
-            raise HqmdError("--note is for a new folder: give -o another")
-        network, _ = load_checkpoint(output, cpu)
         path = output / ONNX_FILE
-        mean, largest = export_beside(network, path)
+        if output.resolve() == source.resolve():
+            if note:
+                raise HqmdError("--note is for a new folder: give -o another")
+            mean, largest = export_beside(load_checkpoint(output, cpu)[0], path)
+        else:
+            with new_folder(output) as aside:
+                publish_checkpoint(source, aside, note.read_text("utf-8", "replace") if note else None, output.name)
+                mean, largest = export_beside(load_checkpoint(aside, cpu)[0], aside / ONNX_FILE)
     print(f"{path}: differs from torch by {mean:.4f} mm on average, {largest:.4f} mm at most", file=sys.stderr)

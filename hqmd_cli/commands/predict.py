@@ -65,7 +65,11 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave results of the same photo, model and settings.")
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Leave results of the same photo, model and settings (by NAME.json, or a folder's manifest).",
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
 ) -> None:
@@ -85,6 +89,16 @@ def predict(
 
     look = Look(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
     if any(is_video(source) or source.startswith("camera:") for source in sources):
+        for_photos = {
+            "--scale-from": scale_from,
+            "--fov": fov,
+            "--fx": fx,
+            "--edge-rtol": edge_rtol,
+            "--format": formats,
+        }
+        for_photos |= {"--json": as_json or None, "--skip-existing": skip_existing or None}
+        if given := [flag for flag, value in for_photos.items() if value is not None]:
+            raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
         from hqmd_cli.commands.predict_video import answer_video
         from hqmd_cli.hub import find_checkpoint
         from hqmd_cli.predictor import load_predictor
@@ -93,42 +107,55 @@ def predict(
         answer_video(sources, output, look, predictor, overwrite)
         return
 
-    all_jobs = plan(find_sources(sources, leave_out=output), output, formats)
-    ranks = Ranks.from_environment()
-    ranks.meet()
-    jobs = ranks.share(all_jobs)
+    faults: list[HqmdError] = []
+    all_jobs = plan(find_sources(sources, output, faults.append), output, formats)
+    if scale_from and len(all_jobs) > 1:
+        raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
     if not (skip_existing or overwrite):
-        refuse_existing(jobs)
+        refuse_existing(all_jobs, as_json)
 
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.prediction import PhotoWork, Reading, known_results, open_manifest
     from hqmd_cli.predictor import load_predictor
     from hqmd_cli.records import Settings, model_hash
 
+    ranks = Ranks.from_environment()
+    manifest = open_manifest(all_jobs, output, ranks)
+    if manifest and ranks.is_first:
+        manifest.join()  # what a run that was stopped left must not outlive what this one writes
+    ranks.meet()
+    jobs = ranks.share(all_jobs)
+    sidecars = as_json or (skip_existing and manifest is None)
+
     checkpoint = find_checkpoint(model)
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
     predictor = load_predictor(checkpoint, backend, device, side or (), flip, 1 if workers > 1 else 0, compiled)
     sides = " and ".join(map(str, predictor.shown_sides))
     print(f"{model}, {predictor.engine.name}, photos seen at {sides} pixels", file=sys.stderr)
-    manifest = open_manifest(all_jobs, output, ranks)
     reading = Reading.parse(scale_from) if scale_from else None
-    recorded = as_json or skip_existing or manifest is not None
+    recorded = sidecars or manifest is not None
     digest = model_hash(checkpoint) if recorded else ""  # which costs a cold start as much as a small network does
     work = PhotoWork(
         predictor,
         Settings(model, digest, predictor.shown_sides, flip, asdict(look), fov, fx, scale_from),
         look,
         reading,
-        as_json,
+        sidecars,
         manifest,
         known_results(jobs, manifest) if skip_existing else {},
+        overwrite,
     )
-    answer_all(jobs, work, workers, ranks)
+    answer_all(jobs, work, workers, ranks, faults if ranks.is_first else [])
 
 
-def refuse_existing(jobs: "list[Job]") -> None:
+def refuse_existing(jobs: "list[Job]", sidecars: bool) -> None:
     """Nothing is replaced unless the user says so."""
-    existing = [target for job in jobs for target, _ in job.targets if target.exists()]
+    from hqmd_cli.prediction import sidecar_of
+
+    places = (
+        place for job in jobs for place in (*(t for t, _ in job.targets), *([sidecar_of(job)] if sidecars else []))
+    )
+    existing = [place for place in places if place.exists()]
     if existing:
         more = f", as do {len(existing) - 1} more results" if existing[1:] else ""
         raise HqmdError(
@@ -137,11 +164,16 @@ def refuse_existing(jobs: "list[Job]") -> None:
         )
 
 
-def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks") -> None:
-    """Run the jobs, name what was written, and sum up. Exit code 1 where one failed, 130 after Ctrl-C."""
+def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks", faults: "list[HqmdError]") -> None:
+    """Run the jobs, name what was written, and sum up. Exit code 1 where one failed, 130 after Ctrl-C.
+
+    `faults` are sources that gave nothing: they count as failed.
+    """
     from hqmd_cli.pipeline import run_jobs
 
-    written, skipped, failed, near_m, far_m = 0, 0, 0, float("inf"), 0.0
+    for fault in faults:
+        complain(fault)
+    written, skipped, failed, near_m, far_m = 0, 0, len(faults), float("inf"), 0.0
     interrupted = False
     try:
         for _, done in counted(run_jobs(jobs, work, workers), len(jobs)):
@@ -163,9 +195,13 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
     if work.manifest:
         if not interrupted:
             ranks.wait_for_all()
-        if ranks.is_first:
-            work.manifest.join()
-    if len(jobs) > 1:
+        try:
+            if ranks.is_first:
+                work.manifest.join()
+        except HqmdError as error:
+            complain(error)
+            failed += 1
+    if len(jobs) + len(faults) > 1:
         left = f", {skipped} left as they are" if skipped else ""
         print(f"{written} written, {failed} failed{left}", file=sys.stderr)
     if interrupted:

@@ -27,5 +27,8 @@ class OnnxEngine:
             raise HqmdError(f"{path}: not a network that `hqmd export` wrote: its inputs are {inputs}")
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (depth_m,) = self.session.run(["depth_m"], {"rgb": picture[None]})
+        try:
+            (depth_m,) = self.session.run(["depth_m"], {"rgb": picture[None]})
+        except Exception as error:  # no common type here either; most likely there is no memory left
+            raise HqmdError(f"ONNX Runtime failed at {picture.shape[:2]} pixels: {first_line(error)}") from error
         return depth_m[0]

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.models.backbone import Backbone
 
 
@@ -26,8 +27,11 @@ class TorchEngine:
     @torch.inference_mode()
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         rgb = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)[None]
-        with self.lock:
-            return self.photo_to_depth(rgb)[0].cpu().numpy()
+        try:
+            with self.lock:
+                return self.photo_to_depth(rgb)[0].cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            raise HqmdError(f"no memory left on {self.device} at {picture.shape[:2]} pixels: lower --side") from error
 
 
 class PhotoToDepth(nn.Module):

@@ -4,7 +4,7 @@ from torch import Size, Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.fusion import Fusion
-from hqmd_cli.models.layers import resize
+from hqmd_cli.models.layers import FullPrecisionConv, resize
 
 
 class BaselineDecoder(nn.Module):
@@ -13,7 +13,7 @@ class BaselineDecoder(nn.Module):
     def __init__(self, config: ModelConfig, low_channels: int) -> None:
         super().__init__()
         self.fusion = Fusion(config, low_channels)
-        self.logits = nn.Conv2d(config.fuse_channels, 1, 1)
+        self.logits = FullPrecisionConv(config.fuse_channels, 1, 1)
 
     def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
         features = self.fusion(low, context)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.fusion import Fusion
-from hqmd_cli.models.layers import resize
+from hqmd_cli.models.layers import FullPrecisionConv, resize
 
 PLUS_CHANNELS = 16  # 3.1
 
@@ -25,8 +25,8 @@ class BaselinePlusDecoder(nn.Module):
         self.reduce = nn.Sequential(
             nn.Conv2d(config.fuse_channels, PLUS_CHANNELS, 1, bias=False), nn.BatchNorm2d(PLUS_CHANNELS)
         )
-        self.logits = nn.Conv2d(PLUS_CHANNELS, 1, 1)
+        self.logits = FullPrecisionConv(PLUS_CHANNELS, 1, 1)
 
     def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
         features = self.reduce(self.fusion(low, context))
-        return self.logits(F.relu(resize(features, size)))
+        return self.logits(F.relu(resize(features.float(), size)))
