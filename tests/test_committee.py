@@ -125,7 +125,7 @@ def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_
     after, info = load_checkpoint(tmp_path / "on" / "last", CPU)
     for name, tensor in after.named_parameters():
         np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
-    assert info.backbone_weights.startswith("best, which had learned from pairs, train")
+    assert info.backbone_weights.startswith("run/best, which had learned from pairs, train")
 
 
 def test_weights_of_another_network_are_no_start(trained_run, other):

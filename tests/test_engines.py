@@ -51,7 +51,7 @@ GUIDED = ModelConfig(
     guide_blocks=(1, 3),
     guide_channels=8,
 )
-PLAIN = ModelConfig("test_resnet", size=(64, 96), decoder="baseline", activation="exp")
+PLAIN = ModelConfig("test_resnet", size=(224, 288), decoder="baseline")
 
 
 def lively(config: ModelConfig) -> DepthNetwork:
