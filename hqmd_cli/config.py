@@ -114,8 +114,8 @@ class ModelConfig(Config):
         self.require(bool(self.guide_blocks) or not self.guide, "a guide needs guide_blocks")
         self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
         self.require(
-            all(min(further.size) == min(self.size) and not further.also for further in self.also),
-            "networks that are averaged must have learnt depth at one scale: the shorter sides of their sizes differ",
+            all(not further.also for further in self.also),
+            "a network that is averaged with others averages none itself",
         )
         widths = (self.guide_channels, self.aspp_channels, self.low_channels, self.fuse_channels)
         self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")

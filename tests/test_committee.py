@@ -74,15 +74,21 @@ def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tm
     assert "licence of one" in merged.note and "licence of two" in merged.note
 
 
-def test_networks_of_other_scales_do_not_merge(trained_run, other, tmp_path):
+def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, other, photo, tmp_path):
+    """One trained at twice the size: merged, both still say what each would alone, at whatever side."""
     larger = tmp_path / "larger"
     shutil.copytree(other, larger)
     config = json.loads((larger / "config.json").read_text())
     config["model"]["size"] = [96, 128]
     (larger / "config.json").write_text(json.dumps(config))
-    with pytest.raises(HqmdError, match="one scale"):
-        merge_checkpoints([trained_run / "best", larger], tmp_path / "both")
-    assert not (tmp_path / "both").exists()
+    merge_checkpoints([trained_run / "best", larger], tmp_path / "both")
+    depths_m = {}
+    for name in (trained_run / "best", larger, tmp_path / "both"):
+        result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", name, "--side", "64", "--overwrite")
+        assert result.returncode == 0, result.stderr
+        depths_m[name] = np.load(tmp_path / "d.npy")
+    one, two, both = depths_m.values()
+    np.testing.assert_allclose(both, np.sqrt(one * two), rtol=2e-3)
 
 
 def test_merge_refuses_one_model_and_an_existing_folder(hqmd, trained_run, other, tmp_path):

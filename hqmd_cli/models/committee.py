@@ -12,7 +12,11 @@ from hqmd_cli.models.network import DepthNetwork
 
 
 class Committee(nn.Module):
-    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres: the geometric mean of its members'."""
+    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres: the geometric mean of its members'.
+
+    At the scale of the first member's size, which is the committee's: a member that has learnt depth at a larger one
+    sees everything too small here, and says too far (predictor.py).
+    """
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None) -> None:
         super().__init__()
@@ -20,4 +24,6 @@ class Committee(nn.Module):
         self.members = nn.ModuleList(DepthNetwork(member, backbone_weights) for member in config.members)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        return torch.stack([member(rgb).log() for member in self.members]).mean(dim=0).exp()
+        side = min(self.config.size)
+        logs = [(member(rgb) * (side / min(member.config.size))).log() for member in self.members]
+        return torch.stack(logs).mean(dim=0).exp()
