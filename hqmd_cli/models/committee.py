@@ -21,9 +21,9 @@ class Committee(nn.Module):
     def __init__(self, config: ModelConfig, backbone_weights: str | None) -> None:
         super().__init__()
         self.config = config
+        self.factors = [min(config.size) / min(member.size) for member in config.members]
         self.members = nn.ModuleList(DepthNetwork(member, backbone_weights) for member in config.members)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        side = min(self.config.size)
-        logs = [(member(rgb) * (side / min(member.config.size))).log() for member in self.members]
+        logs = [(member(rgb) * factor).log() for member, factor in zip(self.members, self.factors, strict=True)]
         return torch.stack(logs).mean(dim=0).exp()
