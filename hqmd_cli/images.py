@@ -1,5 +1,6 @@
 """Photos and depth maps on disk: the only room that reads and writes picture files."""
 
+import errno
 import os
 import stat
 import warnings
@@ -46,6 +47,7 @@ UPRIGHT = {
 }
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 LARGEST_PIXELS = 100_000_000
+REPAIR = "; copy or download it again, or leave it out"  # what helps with a damaged file
 STRIP_PIXELS = 2**18  # a megabyte as Pillow holds them: little beside a photo, much beside the cost of a strip
 UNIT_TAG = "depth_units_per_metre"  # the PNG text chunk that says what a depth PNG's numbers mean
 
@@ -96,7 +98,8 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
         except UnidentifiedImageError as error:
             raise HqmdError(f"{name}: {explain_unidentified(file)}") from error
         focal_35mm = focal_35mm_of(exif)
-        return Photo(upright_rgb(picture, exif), focal_35mm)  # after the `with`, which would hold on to what was stored
+        picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
+        return Photo(to_rgb(picture), focal_35mm)
 
 
 def photo_of(picture: Image.Image) -> Photo:
@@ -104,7 +107,7 @@ def photo_of(picture: Image.Image) -> Photo:
     with explain_picture_errors(getattr(picture, "filename", "") or "photo"):
         require_size(picture)
         exif = loaded_exif(picture)
-        return Photo(upright_rgb(picture, exif), focal_35mm_of(exif))
+        return Photo(to_rgb(upright(picture, exif)), focal_35mm_of(exif))
 
 
 def loaded_exif(picture: Image.Image) -> Image.Exif:
@@ -113,23 +116,27 @@ def loaded_exif(picture: Image.Image) -> Image.Exif:
     return picture.getexif()
 
 
-def upright_rgb(picture: Image.Image, exif: Image.Exif) -> NDArray[np.uint8]:
-    """to_rgb of the picture as its EXIF orientation says it is meant to be seen."""
+def upright(picture: Image.Image, exif: Image.Exif) -> Image.Image:
+    """The picture as its EXIF orientation says it is meant to be seen."""
     turn = UPRIGHT.get(exif.get(ExifTags.Base.Orientation, 1))
-    return to_rgb(picture if turn is None else picture.transpose(turn))
+    return picture if turn is None else picture.transpose(turn)
 
 
 @contextmanager
 def explain_picture_errors(name: str) -> Iterator[None]:
-    """Whatever reading a picture raises, as a line that names it: damaged files make Pillow raise all sorts."""
+    """Whatever reading a picture raises, as a line that names it and the remedy."""
     try:
         yield
     except HqmdError:
         raise
-    except OSError as error:
-        raise HqmdError(f"{name}: cannot be read: {error.strerror or first_line(error)}") from error
-    except Exception as error:
-        raise HqmdError(f"{name}: cannot be read: {first_line(error)}") from error
+    except Image.DecompressionBombError as error:
+        limit = LARGEST_PIXELS // 10**6
+        raise HqmdError(f"{name}: more pixels than memory is meant for; scale it to {limit} megapixels") from error
+    except PermissionError as error:
+        raise HqmdError(f"{name}: cannot be read: {error.strerror}; make it readable, or leave it out") from error
+    except Exception as error:  # damaged files make Pillow raise all sorts
+        why = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        raise HqmdError(f"{name}: cannot be read: {why}{'' if isinstance(error, ValueError) else REPAIR}") from error
 
 
 def require_file(path: Path, name: str) -> None:
@@ -137,7 +144,7 @@ def require_file(path: Path, name: str) -> None:
     try:
         kind = path.stat().st_mode
     except FileNotFoundError as error:
-        what = "a link to a file that is gone" if path.is_symlink() else "no such file"
+        what = "a link to a file that is gone; remove the link" if path.is_symlink() else "no such file"
         raise HqmdError(f"{name}: {what}") from error
     if stat.S_ISDIR(kind):
         raise HqmdError(f"{name}: a folder, not a photo")
@@ -173,13 +180,13 @@ def brand_of(file: Path | BytesIO) -> bytes:
 def explain_unidentified(file: Path | BytesIO) -> str:
     """Why Pillow does not know what a file is, and the remedy where there is one."""
     if not first_bytes(file):
-        return "an empty file"
+        return "an empty file; copy or download it again"
     brand = brand_of(file)
     if brand in HEIC_BRANDS and find_spec("pillow_heif") is None:
         return f"a photo in HEIC; to read it, {HEIC_REMEDY}"
     if brand == b"avif" and AVIF_SUFFIXES - photo_suffixes():
         return "a photo in AVIF; to read it, pip install 'pillow>=11.3'"
-    return "not a picture that can be read"
+    return "not a picture that can be read; leave it out, or save it as JPEG or PNG"
 
 
 def require_size(picture: Image.Image) -> None:
@@ -372,10 +379,18 @@ def explain_read_errors(name: str) -> Iterator[None]:
         raise HqmdError(f"{name}: not enough memory: {first_line(error)}") from error
 
 
+WRITE_REMEDIES = {
+    errno.ENOSPC: "; make room, or choose another -o",
+    errno.EACCES: "; choose another -o",
+    errno.EROFS: "; choose another -o",
+}
+
+
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn the system's words (read-only folder, full disk) into a line that names the file."""
     try:
         yield
     except OSError as error:
-        raise HqmdError(f"{path}: cannot be written: {error.strerror or error}") from error
+        remedy = WRITE_REMEDIES.get(error.errno or 0, "")
+        raise HqmdError(f"{path}: cannot be written: {error.strerror or error}{remedy}") from error

@@ -281,7 +281,7 @@ def test_names_of_all_kinds(here: Path, raw: bytes) -> None:
         source.name.encode()  # as print does; a lone surrogate would stop it
         with pytest.raises(HqmdError) as error:
             images.read_photo(source.path, source.name)
-        assert str(error.value) == f"in/{NAMES[raw]}: an empty file"
+        assert str(error.value) == f"in/{NAMES[raw]}: an empty file; copy or download it again"
 
 
 def test_a_missing_name_that_is_no_utf8(here: Path) -> None:
