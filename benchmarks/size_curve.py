@@ -1,10 +1,10 @@
 """What a larger input buys: accuracy and time of models over the size at which they see a photo.
 
-    python benchmarks/size_curve.py MODEL... --data PAIRS [--split val] [--sides 192,224,256,288,320] [--threads 2]
+    python benchmarks/size_curve.py MODEL... --data PAIRS [--split val] [--sides 192 224 256 288 224,288] [--threads 2]
 
-For every model and side: the time a photo takes through the engine (median over the split's first photos, one process,
-nothing else running), RMSE with its interval, AbsRel, delta1 and edge F1 under eigen-filled, plain and averaged with
-the mirrored photo. With -o FILE.png, also RMSE over milliseconds as a picture.
+For every model and side, or sides that are averaged: the time a photo takes from uint8 to metres (median over the
+split's first photos, one process, nothing else running), RMSE with its interval, AbsRel, delta1 and edge F1 under
+eigen-filled; with --flips no yes, averaged with the mirrored photo, too. With -o FILE.png, also RMSE over milliseconds.
 """
 
 import argparse
@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="val")
-    parser.add_argument("--sides", default="192,224,256,288,320")
+    parser.add_argument("--sides", nargs="+", default=["192", "224", "256", "288", "224,288"])
+    parser.add_argument("--flips", nargs="+", choices=("no", "yes"), default=["no"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
@@ -33,6 +34,7 @@ def main() -> None:
     import cv2
 
     from hqmd_cli.checkpoints import read_info
+    from hqmd_cli.commands.options import parse_sides
     from hqmd_cli.data import open_dataset
     from hqmd_cli.engines.onnx_engine import OnnxEngine
     from hqmd_cli.evaluation import evaluate
@@ -51,9 +53,9 @@ def main() -> None:
     for model in args.models:
         folder = find_checkpoint(model)
         loaded = DepthPredictor(OnnxEngine(folder / ONNX_FILE, args.threads), read_info(folder).model)
-        for flip in (False, True):
-            for side in map(int, args.sides.split(",")):
-                predict = replace(loaded, sides=(side,), flip=flip)
+        for flip in (choice == "yes" for choice in args.flips):
+            for side in args.sides:
+                predict = replace(loaded, sides=parse_sides(side), flip=flip)
                 predict(images[0])
                 took = []
                 for image in images:
