@@ -210,6 +210,7 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
         f"- Sees photos with their shorter side at {' and '.join(map(str, info.model.shown_sides))} pixels"
         f"{', and averages' if info.model.shown_sides[1:] else ''}",
+        *(["- Its depth is fitted to the photo's edges (hqmd_cli/edges.py)"] if info.model.edge_share else []),
         *([f"- Its depth is multiplied by {info.model.calibration:g}, as held-out photos asked"] if calibrated else []),
         "- All settings: `config.json`",
         "",

@@ -59,6 +59,9 @@ class ModelConfig(Config):
     activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
+    edge_share: float = (
+        0.0  # radius, over the shorter side, in which predict fits depth to the photo's edges; 0: it does not
+    )
     calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
@@ -105,6 +108,7 @@ class ModelConfig(Config):
             min(self.predict_sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
             f"predict_sides must be at least {SMALLEST_SIDE} pixels, not {self.predict_sides}",
         )
+        self.require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
         self.require(0.5 <= self.calibration <= 2, f"calibration must be near 1, not {self.calibration}")
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")

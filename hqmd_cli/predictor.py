@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints import load_checkpoint, read_info
 from hqmd_cli.config import ModelConfig
+from hqmd_cli.edges import follow_edges
 from hqmd_cli.engines import Engine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import ONNX_FILE
@@ -40,12 +41,14 @@ class DepthPredictor:
         return self.sides or self.config.shown_sides
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Depth of one photo, at the photo's own size; brought back to it bilinearly."""
+        """Depth of one photo, at the photo's own size; brought back to it along its edges, or bilinearly."""
         first, *others = (self.at(side, image) for side in sorted(self.shown_sides, reverse=True))
         depth_m = first
         if others:
             logs = [np.log(first), *(np.log(resize(other, first.shape)) for other in others)]
             depth_m = np.exp(np.mean(logs, axis=0, dtype=np.float32))
+        if self.config.edge_share:
+            return follow_edges(depth_m, image, self.config.edge_share)
         return resize(depth_m, image.shape[:2])
 
     def at(self, side: int, image: NDArray[np.uint8]) -> NDArray[np.float32]:

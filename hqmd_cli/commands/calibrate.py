@@ -24,14 +24,18 @@ def calibrate(
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     side: SideOption = None,
+    edges: Annotated[
+        float | None,
+        typer.Option(help="Fit depth to the photo's edges, within this share of its shorter side, such as 0.02."),
+    ] = None,
 ) -> None:
-    """Multiply a model's depth so that its bias on held-out photos is 1, and keep that, with --side, in config.json.
+    """Multiply a model's depth so that its bias on held-out photos is 1; keep that, --side and --edges in config.json.
 
     One number from all photos together; no photo is aligned to its own truth. The figures measured with it become the
     model's.
 
     \b
-    hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288
+    hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
     """
     from dataclasses import replace
 
@@ -43,7 +47,8 @@ def calibrate(
     folder = find_checkpoint(model)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     settings = read_info(folder).model
-    settings = replace(settings, predict_sides=side or settings.predict_sides, calibration=1.0)
+    share = settings.edge_share if edges is None else edges
+    settings = replace(settings, predict_sides=side or settings.predict_sides, edge_share=share, calibration=1.0)
     predictor = load_predictor(folder, "auto", device)
     as_trained = judge({model: replace(predictor, config=settings)}, dataset, chosen)[model]
     settings = replace(settings, calibration=round(1 / as_trained.metrics["bias"], 4))

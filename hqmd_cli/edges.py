@@ -1,0 +1,77 @@
+"""Depth brought to the edges of the photo itself: a network sees a small picture, and edges end between its pixels.
+
+The fast guided filter (He and Sun, https://arxiv.org/abs/1505.00996; He, Sun and Tang, "Guided Image Filtering", TPAMI
+2013, eq. 14-16 for colour): in a small window log depth is taken for a linear function of the photo's colour. The
+functions are fitted at the network's size, enlarged, and applied to the photo's own pixels. Where the photo is even it
+smooths a little; where colours change and depth does not, the fit is flat, and nothing is copied.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.transforms import shrink
+
+EPSILON = 1e-3  # of colours in 0..1, squared: contrasts well below its root, 8 of 255, are taken for noise
+STRIP_PIXELS = 2**20  # of the photo at a time: bounds the memory
+
+Floats = NDArray[np.float32]
+
+
+def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Floats:
+    """(h, w) metres as the network said, and its photo (H, W, 3) uint8 RGB -> (H, W) metres with the photo's edges.
+
+    `share` is the window's radius over the shorter side of `depth_m`. No depth leaves the range of the network's.
+    """
+    log_depth = np.log(depth_m)
+    radius = max(1, round(share * min(depth_m.shape)))
+    colours = np.multiply(shrink(image, depth_m.shape), np.float32(1 / 255), dtype=np.float32)
+    fits = local_fits(colours, log_depth, radius)
+    fits[..., :3] /= 255  # from here on functions of the bytes as they are
+    nearest, farthest = float(log_depth.min()), float(log_depth.max())
+    height, width = image.shape[:2]
+    result = np.empty((height, width), np.float32)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = slice(top, min(top + rows, height))
+        *slopes, fitted = cv2.split(enlarge(fits, (height, width), strip))
+        for slope, channel in zip(slopes, cv2.split(image[strip]), strict=True):
+            fitted += slope * channel
+        cv2.exp(np.clip(fitted, nearest, farthest, out=fitted), dst=result[strip])
+    return result
+
+
+def local_fits(colours: Floats, values: Floats, radius: int) -> Floats:
+    """For each pixel the linear function of colour that its windows agree on: (h, w, 4), three slopes and an offset.
+
+    colours (h, w, 3) in 0..1, values (h, w).
+    """
+
+    def mean(array: Floats) -> Floats:
+        return cv2.blur(array, (2 * radius + 1, 2 * radius + 1)).astype(np.float32, copy=False)
+
+    mean_colour, mean_value = mean(colours), mean(values)
+    red, green, blue = (mean_colour[..., channel] for channel in range(3))
+    squares, mixed = mean(colours * colours), mean(colours * np.roll(colours, -1, axis=2))  # RR GG BB, RG GB BR
+    rr, gg, bb = (squares[..., i] - mean_colour[..., i] ** 2 + np.float32(EPSILON) for i in range(3))
+    rg, gb, br = (mixed[..., i] - mean_colour[..., i] * mean_colour[..., (i + 1) % 3] for i in range(3))
+    vr, vg, vb = np.moveaxis(mean(colours * values[..., None]) - mean_colour * mean_value[..., None], 2, 0)
+    # The symmetric 3 x 3 system, by Cramer's rule: a solver a pixel would take ten times as long.
+    i_rr, i_rg, i_br = gg * bb - gb * gb, gb * br - rg * bb, rg * gb - gg * br
+    i_gg, i_gb, i_bb = rr * bb - br * br, br * rg - rr * gb, rr * gg - rg * rg
+    scale = 1 / (rr * i_rr + rg * i_rg + br * i_br)
+    slope_r = (i_rr * vr + i_rg * vg + i_br * vb) * scale
+    slope_g = (i_rg * vr + i_gg * vg + i_gb * vb) * scale
+    slope_b = (i_br * vr + i_gb * vg + i_bb * vb) * scale
+    offset = mean_value - slope_r * red - slope_g * green - slope_b * blue
+    return mean(np.stack([slope_r, slope_g, slope_b, offset], axis=2))
+
+
+def enlarge(fits: Floats, size: tuple[int, int], strip: slice) -> Floats:
+    """Rows `strip` of `fits` as they are when resized to `size` (H, W), bilinearly, pixel areas aligned."""
+    down, across = fits.shape[0] / size[0], fits.shape[1] / size[1]
+    top = (strip.start + 0.5) * down - 0.5
+    back = np.array([[across, 0, across / 2 - 0.5], [0, down, top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    shape = (size[1], strip.stop - strip.start)
+    return cv2.warpAffine(fits, back, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
