@@ -17,7 +17,7 @@ from hqmd_cli.images import read_image, write_image
 from hqmd_cli.pictures import colorize
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-PHOTOS = [EXAMPLES / name for name in ("astronaut.jpg", "coffee.jpg", "motorcycle.jpg")]
+PHOTOS = [EXAMPLES / name for name in ("astronaut.jpg", "coffee.jpg")]
 GAP = 6  # white pixels between the pictures
 
 
