@@ -1,7 +1,7 @@
 """hqmd: metric depth from a single photo, and the lab that makes and judges such models.
 
     from hqmd_cli import load
-    depth_m = load("hqmd-first")(image)
+    depth_m = load("hqmd-indoor")(image)
 
 This module imports nothing before `load` is asked for, so that `hqmd --help` answers at once.
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
 
-DEFAULT_MODEL = "hqmd-first"
+DEFAULT_MODEL = "hqmd-indoor"
 # A checkpoint's files; the first is what makes a folder one.
 CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE, CARD_FILE = HUB_FILES = [
     "config.json",

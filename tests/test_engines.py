@@ -354,3 +354,16 @@ def test_calibrate_takes_the_bias_away_and_keeps_that(hqmd, trained_run, pairs, 
     assert f"multiplied by {info.model.calibration:g}" in (folder / "README.md").read_text()
     again = hqmd("calibrate", folder, *judged)  # a second time changes nothing
     assert again.returncode == 0 and read_info(folder).model == info.model
+
+
+def test_calibrate_keeps_how_far_depth_follows_edges(hqmd, trained_run, pairs, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(trained_run / "best", folder)
+    result = hqmd("calibrate", folder, "--data", pairs, "--split", "val", "--edges", "0.05")
+    assert result.returncode == 0, result.stderr
+    assert read_info(folder).model.edge_share == 0.05
+    assert "fitted to the photo's edges" in (folder / "README.md").read_text()
+    assert hqmd("calibrate", folder, "--data", pairs, "--split", "val").returncode == 0
+    assert read_info(folder).model.edge_share == 0.05  # kept where nothing else is said
+    refused = hqmd("calibrate", folder, "--data", pairs, "--split", "val", "--edges", "0.5")
+    assert refused.returncode == 1 and "edge_share" in refused.stderr

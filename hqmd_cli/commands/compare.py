@@ -39,7 +39,7 @@ def compare(
     """Measure several models on the same data: one table, the best in bold, and one picture.
 
     \b
-    hqmd compare hqmd-first runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
+    hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
     """
     from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_table
     from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text

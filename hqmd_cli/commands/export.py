@@ -28,7 +28,7 @@ def export(
     """Write a model for ONNX Runtime: uint8 RGB of any size in, metres out. Always compared to torch.
 
     \b
-    hqmd export hqmd-first -o model.onnx
+    hqmd export hqmd-indoor -o model.onnx
     hqmd export runs/mine/best -o weights/mine
     """
     import torch
