@@ -284,13 +284,14 @@ def test_a_photo_from_stdin(hqmd, checkpoint, photo, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_finishes_what_is_in_hand_and_a_second_call_goes_on(photo, tmp_path):
-    """The bundled model over 300 links to one photo, interrupted as soon as some results are there."""
+    """A bundled model over 300 links to one photo, interrupted as soon as some results are there."""
     many = tmp_path / "many"
     many.mkdir()
     for number in range(300):
         (many / f"{number:03d}.png").symlink_to(photo)
     results = tmp_path / "out"
     command = [sys.executable, "-m", "hqmd_cli", "predict", many, "-o", results, "--format", "npy", "--skip-existing"]
+    command += ["--model", "hqmd-indoor-small"]
     run = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while len(list(results.glob("*.npy"))) < 5 and run.poll() is None:
         time.sleep(0.05)
