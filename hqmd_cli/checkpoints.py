@@ -56,8 +56,10 @@ class CheckpointInfo:
         }
 
 
-def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half: bool = False) -> None:
+def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half: bool = False, name: str = "") -> None:
     """Write the folder, each file by rename; with `half`, kernels and matrices in half precision.
+
+    `name` is what the card calls it, when that is not the folder's.
 
     Vectors stay in float32: they are few, and the variances of batch norm can exceed what half precision holds.
     """
@@ -71,7 +73,7 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
     content = save(tensors, metadata={"format": "pt"})  # not save_file: it has words of its own for a full disk
     write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
-    write_text(folder / CARD_FILE, model_card(folder.name, info))
+    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
 
 
 def read_info(folder: Path) -> CheckpointInfo:
@@ -128,8 +130,8 @@ def load_weights(network: "Network", folder: Path) -> None:
 def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:
     """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
 
-    Its figures are those of the source; `name` is what its card calls it, when that is not the folder's. Raises
-    HqmdError when there is something at `folder` already.
+    Its figures are those of the source; `name` as in save_checkpoint. Raises HqmdError when there is something at
+    `folder` already.
     """
     import torch
 
@@ -138,8 +140,7 @@ def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name
     network, info = load_checkpoint(source, torch.device("cpu"))
     if note is not None:
         info = replace(info, note=note)
-    save_checkpoint(folder, network, info, half=True)
-    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
+    save_checkpoint(folder, network, info, half=True, name=name)
 
 
 def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:

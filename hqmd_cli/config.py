@@ -59,9 +59,7 @@ class ModelConfig(Config):
     activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
-    edge_share: float = (
-        0.0  # radius, over the shorter side, in which predict fits depth to the photo's edges; 0: it does not
-    )
+    edge_share: float = 0.0  # predict fits depth to the photo's edges within this share of the shorter side; 0: not
     calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
@@ -141,9 +139,7 @@ class TrainConfig(Config):
     warmup_steps: int = 0  # linear from 0
     weight_decay: float = 0.0
     backbone_lr_factor: float = 1.0  # the backbone's share of lr, for pretrained weights
-    first_layer_lr_factor: float = (
-        1.0  # the share of that for the backbone's first layer; geometric from it to the last
-    )
+    first_layer_lr_factor: float = 1.0  # of that, the share of the backbone's first layer; geometric up to the last
     freeze_backbone: bool = False
     ema_decay: float = 0.0  # > 0: validate and keep the exponential moving average of the weights
     augmentation: str = "eigen"  # a key of transforms.AUGMENTATIONS; the paper's is Eigen's

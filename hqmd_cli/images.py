@@ -342,13 +342,17 @@ def write_aside(path: Path, save: Callable[[Path], object]) -> None:
     """Let `save` write beside `path`, then rename: a file appears whole or not at all. Makes the folders."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Short whatever the name: the longest names that a file system takes leave no room for more.
-        aside = path.with_name(f".{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+        aside = place_beside(path)
         try:
             save(aside)
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def place_beside(path: Path) -> Path:
+    """Where to write what is to become `path`. Short whatever its name: the longest leave no room for more."""
+    return path.with_name(f".{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
 
 
 @contextmanager
@@ -359,7 +363,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists():
         raise HqmdError(f"{path}: exists already; remove it, or choose another -o")
-    aside = path.with_name(f".{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+    aside = place_beside(path)
     try:
         yield aside
         with explain_write_errors(path):

@@ -95,7 +95,8 @@ class PhotoWork:
         photo = read_photo(path if content is None else BytesIO(content), job.source.name)  # type: ignore[arg-type]
         result = self.answer(photo, job.source.name)
         remarks = {target: kind.write(target, result, self.look) for target, kind in job.targets}
-        record = record_of(job.source.name, result, notes, remarks, self.settings, digest)
+        hashes = {target.name: file_hash(target) for target in notes} if self.recorded else {}
+        record = record_of(job.source.name, result, notes, remarks, self.settings, digest, hashes)
         if self.sidecars:
             self.write_sidecar(job, record)
         if self.manifest:

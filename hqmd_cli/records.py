@@ -58,11 +58,9 @@ def record_of(
     remarks: Mapping[Path, str],
     settings: Settings,
     photo_sha256: str | None,
+    outputs_sha256: Mapping[str, str],
 ) -> dict[str, Any]:
-    """A record as plain data, of results that have been written.
-
-    `notes` say what the numbers of each file mean, `remarks` what is special about it.
-    """
+    """A record as plain data; `notes` say what the numbers of each file mean, `remarks` what is special about it."""
     height, width = result.depth_m.shape
     return {
         "photo": source,
@@ -73,7 +71,7 @@ def record_of(
         "scale_factor": result.scale_factor,
         "intrinsics": asdict(result.intrinsics),
         "outputs": {target.name: note for target, note in notes.items()},
-        "outputs_sha256": {target.name: file_hash(target) for target in notes},
+        "outputs_sha256": dict(outputs_sha256),
         "remarks": {target.name: remark for target, remark in remarks.items() if remark},
         "settings": asdict(settings),
         "photo_sha256": photo_sha256,

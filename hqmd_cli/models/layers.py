@@ -1,4 +1,4 @@
-"""The two pieces that every part of the network is made of."""
+"""The pieces that the parts of the network are made of."""
 
 import torch
 from torch import Size, Tensor, nn
