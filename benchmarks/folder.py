@@ -56,7 +56,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints import read_info
-    from hqmd_cli.hub import ONNX_FILE, find_checkpoint
+    from hqmd_cli.hub import ONNX_FILES, find_checkpoint
     from hqmd_cli.transforms import Preprocess
 
     checkpoint = find_checkpoint(args.model)
@@ -77,7 +77,7 @@ def main() -> None:
             out = f"{place}/out{turn}"
             ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
             took.setdefault("hqmd predict", []).append(seconds(ours))
-            bare = [sys.executable, "-c", BARE, str(checkpoint / ONNX_FILE)]
+            bare = [sys.executable, "-c", BARE, str(checkpoint / ONNX_FILES["fp32"])]
             bare += [",".join(f"{height}x{width}" for height, width in sizes), str(args.photos), str(args.threads)]
             loop = subprocess.run(bare, check=True, capture_output=True, text=True, env=env)
             took.setdefault("bare session", []).append(float(loop.stdout))

@@ -38,7 +38,7 @@ def main() -> None:
     from hqmd_cli.data import open_dataset
     from hqmd_cli.engines.onnx_engine import OnnxEngine
     from hqmd_cli.evaluation import evaluate
-    from hqmd_cli.hub import ONNX_FILE, find_checkpoint
+    from hqmd_cli.hub import ONNX_FILES, find_checkpoint
     from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.protocol import find_protocol
 
@@ -52,7 +52,7 @@ def main() -> None:
     curves: dict[str, list[tuple[float, float]]] = {}
     for model in args.models:
         folder = find_checkpoint(model)
-        loaded = DepthPredictor(OnnxEngine(folder / ONNX_FILE, args.threads), read_info(folder).model)
+        loaded = DepthPredictor(OnnxEngine(folder / ONNX_FILES["fp32"], args.threads), read_info(folder).model)
         for flip in (choice == "yes" for choice in args.flips):
             for side in args.sides:
                 predict = replace(loaded, sides=parse_sides(side), flip=flip)

@@ -3,6 +3,7 @@
 config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on, figures with their protocol
 model.safetensors   the weights
 model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
+model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
 README.md           model card
 """
 
@@ -72,8 +73,7 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
             raise HqmdError(f"{folder}: a weight is too large for half precision")
     content = save(tensors, metadata={"format": "pt"})  # not save_file: it has words of its own for a full disk
     write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
-    write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
-    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
+    write_info(folder, info, name)
 
 
 def read_info(folder: Path) -> CheckpointInfo:
@@ -160,7 +160,7 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
     # What each model is multiplied by, averaged as their depths are.
     calibrations = [info.model.calibration for info in infos for _ in info.model.members]
     calibration = round(math.exp(math.fsum(map(math.log, calibrations)) / len(calibrations)), 4)
-    plain = [replace(member, calibration=1.0) for member in members]
+    plain = [replace(member, calibration=1.0, presets=()) for member in members]
     sides = first.model.predict_sides
     try:
         model = replace(plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration)
@@ -178,9 +178,18 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
 def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:
     """Make figures, and the settings they were measured with, those of a checkpoint: in config.json and on its card."""
     info = read_info(folder)
-    info = replace(info, figures=figures, model=model or info.model)
+    write_info(folder, replace(info, figures=figures, model=model or info.model))
+
+
+def record_model(folder: Path, model: ModelConfig) -> None:
+    """Change settings that a checkpoint's figures do not depend on, such as its presets."""
+    write_info(folder, replace(read_info(folder), model=model))
+
+
+def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
+    """config.json and card; `name` as in save_checkpoint."""
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
-    write_text(folder / CARD_FILE, model_card(folder.name, info))
+    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
 
 
 def model_card(name: str, info: CheckpointInfo) -> str:
@@ -209,8 +218,8 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         f"seed {training.seed}",
         f"- It started from: {info.backbone_weights}",
         *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
-        f"- Sees photos with their shorter side at {' and '.join(map(str, info.model.shown_sides))} pixels"
-        f"{', and averages' if info.model.shown_sides[1:] else ''}",
+        f"- Sees photos with their shorter side at {in_pixels(info.model.shown_sides)}",
+        *(f"- With `--size {preset.name}`: at {in_pixels(preset.sides)}" for preset in info.model.presets),
         *(["- Its depth is fitted to the photo's edges (hqmd_cli/edges.py)"] if info.model.edge_share else []),
         *([f"- Its depth is multiplied by {info.model.calibration:g}, as held-out photos asked"] if calibrated else []),
         "- All settings: `config.json`",
@@ -219,6 +228,11 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         *figures_table(info.figures),
     ]
     return "\n".join(lines)
+
+
+def in_pixels(sides: Sequence[int]) -> str:
+    """What a card says of the sides photos are seen at."""
+    return f"{' and '.join(map(str, sides))} pixels{', and averages' if sides[1:] else ''}"
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:

@@ -11,7 +11,9 @@ from itertools import cycle
 from typing import Any, Self
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import pick
 
+DEFAULT_SIZE = "default"  # what --size is when nothing is said
 SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
 
 
@@ -39,6 +41,15 @@ class Config:
             raise HqmdError(complaint)
 
 
+def require_view(config: Config, sides: tuple[int, ...], calibration: float) -> None:
+    """What holds of every way to show photos to a network."""
+    config.require(
+        min(sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
+        f"the sides photos are seen at must be at least {SMALLEST_SIDE} pixels, not {sides}",
+    )
+    config.require(0.5 <= calibration <= 2, f"calibration must be near 1, not {calibration}")
+
+
 def fits(value: Any, default: Any) -> bool:
     """Whether a value from JSON or TOML is of its default's kind; None is that of a whole number left out."""
     if isinstance(default, tuple):
@@ -48,6 +59,23 @@ def fits(value: Any, default: Any) -> bool:
     if default is None:
         return value is None or isinstance(value, int)
     return isinstance(value, (int, float) if isinstance(default, float) else type(default))
+
+
+@dataclass(frozen=True)
+class Preset(Config):
+    """A way to show photos to a network, by the name that `--size` takes: less time, or more detail."""
+
+    name: str = ""
+    sides: tuple[int, ...] = ()  # pixels, as ModelConfig.predict_sides
+    calibration: float = 1.0  # as ModelConfig's; it belongs to the sides
+
+    def __post_init__(self) -> None:
+        self.require(
+            self.name.isidentifier() and self.name != DEFAULT_SIZE,
+            f"a preset's name is one word other than {DEFAULT_SIZE}, not {self.name!r}",
+        )
+        require_view(self, self.sides, self.calibration)
+        self.require(bool(self.sides), f"preset {self.name} has no sides")
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,7 @@ class ModelConfig(Config):
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
     edge_share: float = 0.0  # predict fits depth to the photo's edges within this share of the shorter side; 0: not
     calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
+    presets: tuple[Preset, ...] = ()  # other sides than predict_sides
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
     high_stages: int = 1  # backbone stages (of a ViT: blocks) joined in `high`, the deepest ones
@@ -79,14 +108,30 @@ class ModelConfig(Config):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """As Config.from_dict; the further networks are settings of the same kind."""
+        """As Config.from_dict; presets and further networks are settings, too."""
         also = tuple(cls.from_dict(further) for further in values.get("also", ()))
-        return replace(super().from_dict({name: v for name, v in values.items() if name != "also"}), also=also)
+        presets = tuple(Preset.from_dict(preset) for preset in values.get("presets", ()))
+        plain = {name: value for name, value in values.items() if name not in ("also", "presets")}
+        return replace(super().from_dict(plain), also=also, presets=presets)
 
     @property
     def members(self) -> tuple["ModelConfig", ...]:
         """The networks that answer: this one, and the further ones."""
         return (replace(self, also=()), *self.also)
+
+    def at_size(self, name: str) -> Self:
+        """The same network as one of its presets shows photos to it. Raises HqmdError when it has none of that name."""
+        views = {DEFAULT_SIZE: (self.predict_sides, self.calibration)}
+        views |= {preset.name: (preset.sides, preset.calibration) for preset in self.presets}
+        sides, calibration = pick(views, name, "size")
+        return replace(self, predict_sides=sides, calibration=calibration)
+
+    def with_view(self, name: str, sides: tuple[int, ...], calibration: float) -> Self:
+        """The same with a preset added or replaced; "default" is what holds when no size is named."""
+        if name == DEFAULT_SIZE:
+            return replace(self, predict_sides=sides, calibration=calibration)
+        others = tuple(preset for preset in self.presets if preset.name != name)
+        return replace(self, presets=(*others, Preset(name, sides, calibration)))
 
     @property
     def shown_sides(self) -> tuple[int, ...]:
@@ -102,12 +147,10 @@ class ModelConfig(Config):
             len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,
             f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
         )
-        self.require(
-            min(self.predict_sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
-            f"predict_sides must be at least {SMALLEST_SIDE} pixels, not {self.predict_sides}",
-        )
+        require_view(self, self.predict_sides, self.calibration)
+        names = [preset.name for preset in self.presets]
+        self.require(len(set(names)) == len(names), f"two presets of one name: {names}")
         self.require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
-        self.require(0.5 <= self.calibration <= 2, f"calibration must be near 1, not {self.calibration}")
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")

@@ -1,4 +1,4 @@
-"""A network as ONNX: dynamic batch, height and width, uint8 RGB in, metres out.
+"""A network as ONNX: uint8 RGB in, metres out; batch, height and width are dynamic unless a size is asked for.
 
 Two layouts. A file of its own holds its weights. A checkpoint's model.onnx holds the graph only: its weights are the
 tensors of the model.safetensors beside it, found by offset (ONNX's external data), so that a bundled model carries
@@ -6,10 +6,10 @@ them once and both engines cannot disagree about them.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,30 +20,44 @@ from hqmd_cli.engines import Engine
 from hqmd_cli.engines.onnx_engine import OnnxEngine
 from hqmd_cli.engines.torch_engine import PhotoToDepth, TorchEngine
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import WEIGHTS_FILE
+from hqmd_cli.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import write_aside
+from hqmd_cli.quantization import in_int8, in_int8_when_opened, replace_all
+from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
 
 OPSET = 18
-MEAN_LIMIT_MM, LARGEST_LIMIT_MM = 1.0, 10.0  # how far an export may be from torch
+
+
+class Limits(NamedTuple):
+    """How far an export may be from torch."""
+
+    mean_mm: float
+    largest_mm: float
+
+
+LIMITS = {"fp32": Limits(1, 10), "int8": Limits(50, 500)}  # by precision; int8 of hqmd-indoor: 5 and 45
 CHECKED_SIZES = ((224, 298), (288, 384), (225, 301))  # even, larger and odd: padding differs
 
 
-def graph_of(network: nn.Module) -> Any:
-    """The network as an onnx.ModelProto that holds its weights. The network itself is left as it was."""
+def graph_of(network: nn.Module, size: tuple[int, int] | None = None) -> Any:
+    """The network as an onnx.ModelProto that holds its weights. The network itself is left as it was.
+
+    size: (height, width) of the only pictures it shall take, one at a time, for runtimes that know no other; None: any.
+    """
     try:
-        import onnxscript  # noqa: F401 - torch.onnx needs it and complains in other words
+        from onnxscript.optimizer import fold_constants, remove_unused_nodes
     except ImportError as error:
         raise HqmdError("exporting needs two more packages: pip install 'hqmd[export]'") from error
-    example = torch.zeros(2, *CHECKED_SIZES[0], 3, dtype=torch.uint8)
+    # With one picture as the example, torch would take the batch for fixed.
+    example = torch.zeros(*((1, *size) if size else (2, *CHECKED_SIZES[0])), 3, dtype=torch.uint8)
     dynamic = torch.export.Dim.DYNAMIC
+    shapes = None if size else {"rgb": {0: dynamic, 1: dynamic, 2: dynamic}}
     with traceable(network):
-        program = torch.export.export(
-            PhotoToDepth(network).eval(), (example,), dynamic_shapes={"rgb": {0: dynamic, 1: dynamic, 2: dynamic}}
-        )
-        exported = torch.onnx.export(
+        program = torch.export.export(PhotoToDepth(network).eval(), (example,), dynamic_shapes=shapes)
+        exported: Any = torch.onnx.export(
             program,
             dynamo=True,
             input_names=["rgb"],
@@ -52,7 +66,11 @@ def graph_of(network: nn.Module) -> Any:
             optimize=False,  # it would melt batch norm into the weights, which are the checkpoint's; ONNX Runtime does
             verbose=False,
         )
-    model = exported.model_proto  # type: ignore[union-attr]
+    # Biases and limits of ReLU6 that are computed from constants keep ONNX Runtime from melting a convolution, its
+    # batch norm and its activation into one, which doubled the time of an EfficientNet. Weights stay as they are.
+    fold_constants(exported.model, should_fold=lambda node: False if node.op_type == "Transpose" else None)
+    remove_unused_nodes(exported.model)
+    model = exported.model_proto
     forget_origin(model)
     return model
 
@@ -111,20 +129,35 @@ class SameConv(nn.Module):
         return torch.onnx.ops.symbolic("Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=OPSET)
 
 
-def export_file(network: "Network", path: Path) -> tuple[float, float]:
-    """Write one self-contained .onnx file; returned and raised is what `verify` does.
+def export_file(
+    network: "Network",
+    path: Path,
+    precision: str = "fp32",
+    pictures: Iterable[NDArray[np.uint8]] = (),
+    size: tuple[int, int] | None = None,
+) -> tuple[float, float]:
+    """Write one self-contained .onnx file, `size` as in graph_of; returned and raised is what `verify` does.
 
-    Nobody multiplies its depth by what a checkpoint's settings say, so the graph does.
+    precision: a key of LIMITS; for int8 `pictures` are those of quantization.in_int8. Nobody multiplies the depth of
+    such a file by what a checkpoint's settings say, so the graph does.
     """
+    limits = pick(LIMITS, precision, "precision")
     alone = Alone(network)
-    return write_verified(graph_of(alone), alone, path)
+    graph = graph_of(alone, size)
+    return write_verified(in_int8(graph, pictures) if precision == "int8" else graph, alone, path, limits, size)
 
 
-def export_beside(network: nn.Module, path: Path) -> tuple[float, float]:
-    """Write an .onnx file whose weights are those of the model.safetensors in the same folder; otherwise the same."""
-    model = graph_of(network)
-    share_weights(model, path.parent / WEIGHTS_FILE)
-    return write_verified(model, network, path)
+def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> tuple[float, float]:
+    """Write the graph of a checkpoint, whose weights are those of its model.safetensors; otherwise the same.
+
+    precision: that of ONNX_FILES, the names of such graphs.
+    """
+    limits = pick(LIMITS, precision, "precision")
+    graph = graph_of(network)
+    if precision == "int8":
+        graph = in_int8_when_opened(graph)
+    share_weights(graph, checkpoint / WEIGHTS_FILE)
+    return write_verified(graph, network, checkpoint / ONNX_FILES[precision], limits)
 
 
 class Alone(nn.Module):
@@ -140,13 +173,16 @@ class Alone(nn.Module):
         return self.network(rgb) * (self.factor_per_pixel * torch.minimum(height, width))
 
 
-def write_verified(model: Any, network: nn.Module, path: Path) -> tuple[float, float]:
+def write_verified(
+    model: Any, network: nn.Module, path: Path, limits: Limits, size: tuple[int, int] | None = None
+) -> tuple[float, float]:
     """An export that is refused leaves no file, and the one that was there as it was."""
     content, measured = model.SerializeToString(), []
 
     def save(aside: Path) -> None:
         aside.write_bytes(content)
-        measured.append(verify(aside, TorchEngine(network, torch.device("cpu"))))
+        reference = TorchEngine(network, torch.device("cpu"))
+        measured.append(verify(aside, reference, limits, [size] if size else CHECKED_SIZES))
 
     write_aside(path, save)
     return measured[0]
@@ -183,9 +219,7 @@ def share_weights(model: Any, weights: Path) -> None:
         tensor.CopyFrom(shared)
         if half:
             casts.append(helper.make_node("Cast", [shared.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]  # ONNX wants a graph's nodes in the order of computation
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_all(model.graph.node, [*casts, *model.graph.node])  # in the order of computation, as ONNX wants them
 
 
 def check_pictures(sizes: Sequence[tuple[int, int]] = CHECKED_SIZES) -> Iterator[NDArray[np.uint8]]:
@@ -198,21 +232,23 @@ def check_pictures(sizes: Sequence[tuple[int, int]] = CHECKED_SIZES) -> Iterator
         yield np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
 
 
-def difference_mm(one: Engine, other: Engine) -> tuple[float, float]:
+def difference_mm(one: Engine, other: Engine, sizes: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """Mean and largest difference of two engines' depth over check_pictures, in millimetres."""
-    gaps = [np.abs(one(picture) - other(picture)) * 1000 for picture in check_pictures()]
+    gaps = [np.abs(one(picture) - other(picture)) * 1000 for picture in check_pictures(sizes)]
     return float(np.mean([gap.mean() for gap in gaps])), float(max(gap.max() for gap in gaps))
 
 
-def verify(path: Path, reference: Engine) -> tuple[float, float]:
+def verify(
+    path: Path, reference: Engine, limits: Limits, sizes: Sequence[tuple[int, int]] = CHECKED_SIZES
+) -> tuple[float, float]:
     """Open an exported file and compare it to torch: mean and largest difference in millimetres.
 
     Raises HqmdError when one is above its limit or not a number.
     """
-    mean, largest = difference_mm(OnnxEngine(path), reference)
-    if not (mean <= MEAN_LIMIT_MM and largest <= LARGEST_LIMIT_MM):
+    mean, largest = difference_mm(OnnxEngine(path), reference, sizes)
+    if not (mean <= limits.mean_mm and largest <= limits.largest_mm):
         raise HqmdError(
             f"the export differs from torch by {mean:.3f} mm on average and {largest:.3f} mm at most; "
-            f"allowed are {MEAN_LIMIT_MM:g} and {LARGEST_LIMIT_MM:g}"
+            f"allowed are {limits.mean_mm:g} and {limits.largest_mm:g}"
         )
     return mean, largest

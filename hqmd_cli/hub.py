@@ -7,12 +7,9 @@ from hqmd_cli.errors import HqmdError
 
 DEFAULT_MODEL = "hqmd-indoor"
 # A checkpoint's files; the first is what makes a folder one.
-CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE, CARD_FILE = HUB_FILES = [
-    "config.json",
-    "model.safetensors",
-    "model.onnx",  # not every checkpoint has one
-    "README.md",
-]
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
+HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE]
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 

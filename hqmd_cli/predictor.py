@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints import load_checkpoint, read_info
-from hqmd_cli.config import ModelConfig
+from hqmd_cli.config import DEFAULT_SIZE, ModelConfig
 from hqmd_cli.edges import follow_edges
 from hqmd_cli.engines import Engine
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import ONNX_FILE
+from hqmd_cli.hub import ONNX_FILES
 from hqmd_cli.transforms import Preprocess
 
-BACKENDS = ("auto", "onnx", "torch")
+BACKENDS = ("auto", "onnx", "onnx-int8", "torch")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ class DepthPredictor:
     def shown_sides(self) -> tuple[int, ...]:
         """The sides that count."""
         return self.sides or self.config.shown_sides
+
+    @property
+    def view(self) -> str:
+        """How photos are shown to the network, in words."""
+        seen, own = (" and ".join(map(str, sides)) for sides in (self.shown_sides, self.config.shown_sides))
+        elsewhere = f" (calibrated for {own})" if self.config.calibration != 1 and seen != own else ""
+        return f"photos seen at {seen} pixels{elsewhere}"
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it along its edges, or bilinearly."""
@@ -75,38 +82,55 @@ def load_predictor(
     flip: bool = False,
     threads: int = 0,
     compiled: bool = False,
+    size: str = DEFAULT_SIZE,
 ) -> DepthPredictor:
     """Open a checkpoint folder (hub.find_checkpoint gives one for a name).
 
-    backend "auto" is torch where there is a GPU or no model.onnx, else ONNX Runtime, with `threads` a photo (0: one a
-    core). `compiled` is torch.compile's. Raises HqmdError when the wish cannot be had.
+    backend "auto" is torch where there is a GPU or no graph for ONNX Runtime, which otherwise computes it, with
+    `threads` a photo (0: one a core); in int8 where the checkpoint has that, which its publisher found to be as good.
+    `compiled` is torch.compile's; `size` one of the checkpoint's presets. Raises HqmdError when the wish cannot be had.
     """
     if backend not in BACKENDS:
         raise HqmdError(f"no backend {backend!r}; there are: {', '.join(BACKENDS)}")
-    config = read_info(checkpoint).model
-    has_onnx = (checkpoint / ONNX_FILE).is_file()
+    if sides and size != DEFAULT_SIZE:
+        raise HqmdError("--side and --size both say how large the network sees a photo; give one of them")
+    config = read_info(checkpoint).model.at_size(size)
+    precision = graph_for(checkpoint, backend)
     on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
-    if backend == "onnx" and not has_onnx:
-        raise HqmdError(f"{checkpoint}: there is no {ONNX_FILE}; `hqmd export` makes one, or use --backend torch")
-    if backend == "onnx" and device not in ("auto", "cpu"):
-        raise HqmdError(f"backend onnx computes on the CPU, not on {device}; use --backend torch")
-    if backend == "onnx" or (backend == "auto" and has_onnx and on_cpu):
+    if backend.startswith("onnx") and device not in ("auto", "cpu"):
+        raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
+    if precision and (backend != "auto" or on_cpu):
         from hqmd_cli.engines.onnx_engine import OnnxEngine
 
         if compiled:
             raise HqmdError("--compile is for torch: add --backend torch")
-        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILE, threads), config, sides, flip)
+        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision), config, sides, flip)
 
     from hqmd_cli.device import pick_device
     from hqmd_cli.engines.torch_engine import TorchEngine, with_short_backbones
 
     chosen = pick_device(device)
-    if backend == "auto" and chosen.type == "cpu" and has_onnx:  # a GPU that torch cannot use
-        return load_predictor(checkpoint, "onnx", "cpu", sides, flip, threads, compiled)
+    if precision and chosen.type == "cpu":  # a GPU that torch cannot use
+        return load_predictor(checkpoint, backend, "cpu", sides, flip, threads, compiled, size)
     network, _ = load_checkpoint(checkpoint, chosen)
     if chosen.type == "cuda":
         with_short_backbones(network)
     return DepthPredictor(TorchEngine(network, chosen, compiled), config, sides, flip)
+
+
+def graph_for(checkpoint: Path, backend: str) -> str | None:
+    """The precision of the checkpoint's graph that a backend would open; None: torch it is.
+
+    Raises HqmdError where the one that is asked for is not there.
+    """
+    wanted = {"auto": ("int8", "fp32"), "onnx": ("fp32",), "onnx-int8": ("int8",), "torch": ()}[backend]
+    found = next((precision for precision in wanted if (checkpoint / ONNX_FILES[precision]).is_file()), None)
+    if found is None and backend.startswith("onnx"):
+        how = "" if backend == "onnx" else " --precision int8"
+        raise HqmdError(
+            f"{checkpoint}: there is no {ONNX_FILES[wanted[0]]}; `hqmd export{how}` makes one, or use --backend torch"
+        )
+    return found
 
 
 def may_have_gpu() -> bool:

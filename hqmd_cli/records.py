@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE
+from hqmd_cli.hub import CONFIG_FILE, ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import explain_write_errors, write_text
 from hqmd_cli.result import DepthResult
 
@@ -28,6 +28,7 @@ class Settings:
 
     model: str
     model_sha256: str
+    precision: str  # of the network's arithmetic, see engines.Engine
     sides: tuple[int, ...]  # pixels; the shorter sides at which the network saw the photo
     flip: bool
     look: Mapping[str, Any]  # of colour pictures and meshes, see outputs.Look
@@ -46,9 +47,9 @@ def file_hash(*paths: Path) -> str:
 
 
 def model_hash(checkpoint: Path) -> str:
-    """SHA-256 of a checkpoint's settings and weights, and of its graph where it has one."""
-    graph = checkpoint / ONNX_FILE
-    return file_hash(checkpoint / CONFIG_FILE, checkpoint / WEIGHTS_FILE, *([graph] if graph.exists() else []))
+    """SHA-256 of a checkpoint's settings and weights, and of the graphs that it has."""
+    graphs = [checkpoint / name for name in ONNX_FILES.values() if (checkpoint / name).exists()]
+    return file_hash(checkpoint / CONFIG_FILE, checkpoint / WEIGHTS_FILE, *graphs)
 
 
 def record_of(

@@ -5,34 +5,40 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import skimage
 import torch
 from safetensors.torch import load_file, save_file
 
 import hqmd_cli.predictor
+from hqmd_cli import load
 from hqmd_cli.checkpoints import (
     CheckpointInfo,
     load_checkpoint,
     publish_checkpoint,
     read_info,
+    record_model,
     save_checkpoint,
 )
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.config import ModelConfig, Preset, TrainConfig
 from hqmd_cli.engines.onnx_engine import OnnxEngine
 from hqmd_cli.engines.torch_engine import TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export import (
-    LARGEST_LIMIT_MM,
+    LIMITS,
+    Limits,
     check_pictures,
     export_beside,
     export_file,
     verify,
 )
-from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
+from hqmd_cli.hub import DEFAULT_MODEL, ONNX_FILES, find_checkpoint
 from hqmd_cli.images import read_image
 from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
@@ -74,7 +80,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = lively(GUIDED)
     save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
     publish_checkpoint(root / "run", root / "kept")
-    export_beside(load_checkpoint(root / "kept", CPU)[0], root / "kept" / "model.onnx")
+    export_beside(load_checkpoint(root / "kept", CPU)[0], root / "kept")
     return root / "kept"
 
 
@@ -107,7 +113,7 @@ def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
 
 
 def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("hqmd_cli.export.MEAN_LIMIT_MM", -1.0)
+    monkeypatch.setitem(LIMITS, "fp32", Limits(-1, -1))
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "kept")
     assert result.returncode == 1 and "differs from torch" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -144,19 +150,20 @@ def test_a_published_folder_is_half_as_large_and_loads_like_any_other(published)
 def test_an_export_that_differs_is_refused(published):
     network, _ = load_checkpoint(published, CPU)
     right = TorchEngine(network, CPU)
-    assert max(verify(published / "model.onnx", right)) < LARGEST_LIMIT_MM
-    for wrong in (2 * LARGEST_LIMIT_MM / 1000, np.nan):
+    limits = LIMITS["fp32"]
+    assert max(verify(published / "model.onnx", right, limits)) < limits.largest_mm
+    for wrong in (2 * limits.largest_mm / 1000, np.nan):
         with pytest.raises(HqmdError, match="differs from torch"):
-            verify(published / "model.onnx", lambda picture, wrong=wrong: right(picture) + np.float32(wrong))
+            verify(published / "model.onnx", lambda picture, wrong=wrong: right(picture) + np.float32(wrong), limits)
 
 
 def test_a_refused_export_leaves_what_was_there(published, tmp_path, monkeypatch):
     copy = shutil.copytree(published, tmp_path / "copy")
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
-    monkeypatch.setattr("hqmd_cli.export.MEAN_LIMIT_MM", -1.0)
+    monkeypatch.setitem(LIMITS, "fp32", Limits(-1, -1))
     network = lively(dataclasses.replace(GUIDED, activation="exp"))
     with pytest.raises(HqmdError, match="differs from torch"):
-        export_beside(network, copy / "model.onnx")
+        export_beside(network, copy)
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 
@@ -179,17 +186,157 @@ def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path):
     agree(load_checkpoint(folder, CPU)[0], folder / "model.onnx")
 
 
-def test_the_bundled_model_is_the_same_in_both_engines():
-    """On a real photo at three sizes: the limits are a hundredth of what the model errs by."""
-    folder = find_checkpoint(DEFAULT_MODEL)
+def assert_same_in_both_engines(model: str, photos: list[np.ndarray]) -> None:
+    """At three sizes; the limits are a hundredth of what the models err by."""
+    folder = find_checkpoint(model)
     network, _ = load_checkpoint(folder, CPU)
-    photo = read_image(PHOTO)
-    for side in (128, 224, 301):
-        one, other = (
-            DepthPredictor(engine, network.config, (side,))(photo)
-            for engine in (OnnxEngine(folder / "model.onnx"), TorchEngine(network, CPU))
-        )
-        assert np.abs(one - other).mean() < 0.001 and np.abs(one - other).max() < 0.01
+    engines = OnnxEngine(folder / "model.onnx"), TorchEngine(network, CPU)
+    for photo in photos:
+        for side in (128, 224, 301):
+            one, other = (DepthPredictor(engine, network.config, (side,))(photo) for engine in engines)
+            assert np.abs(one - other).mean() < 0.001 and np.abs(one - other).max() < 0.01
+
+
+def test_the_bundled_model_is_the_same_in_both_engines():
+    assert_same_in_both_engines(DEFAULT_MODEL, [read_image(PHOTO)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [DEFAULT_MODEL, "hqmd-indoor-small"])
+def test_bundled_models_are_the_same_in_both_engines_on_ten_photos(model):
+    names = "astronaut brick camera chelsea coffee coins grass gravel motorcycle_left"
+    photos = [read_image(Path(skimage.data_dir, f"{name}.png")) for name in names.split()]
+    assert_same_in_both_engines(model, [*photos, read_image(Path(skimage.data_dir, "rocket.jpg"))])
+
+
+def test_in_int8_the_bundled_model_says_nearly_the_same_everywhere():
+    """A third of the time; benchmarks/precision.md has what it costs on val."""
+    folder = find_checkpoint(DEFAULT_MODEL)
+    config, photo = read_info(folder).model, read_image(PHOTO)
+    whole, short = (
+        DepthPredictor(OnnxEngine(folder / ONNX_FILES[precision]), config, (224,))(photo)
+        for precision in ("fp32", "int8")
+    )
+    assert 1e-4 < np.abs(short / whole - 1).mean() < 0.01
+    assert np.abs(short / whole - 1).max() < 0.1
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published folder with all graphs. For reading only."""
+    root = tmp_path_factory.mktemp("transformer")
+    network = lively(ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp"))
+    save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
+    publish_checkpoint(root / "run", root / "kept")
+    for precision in ONNX_FILES:
+        export_beside(load_checkpoint(root / "kept", CPU)[0], root / "kept", precision)
+    return root / "kept"
+
+
+def test_int8_shares_the_weights_and_is_preferred(transformer, monkeypatch):
+    assert (transformer / "model.int8.onnx").stat().st_size < 500_000
+    graph = onnx.load(transformer / "model.int8.onnx", load_external_data=False).graph
+    assert {"QuantizeLinear", "MatMulInteger"} <= {node.op_type for node in graph.node}
+    monkeypatch.setattr(hqmd_cli.predictor, "may_have_gpu", lambda: False)
+    engines = [load_predictor(transformer, backend).engine for backend in ("auto", "onnx-int8", "onnx")]
+    assert [engine.precision for engine in engines] == ["int8", "int8", "fp32"]
+    picture = next(check_pictures())
+    preferred, short, whole = (engine(picture) for engine in engines)
+    np.testing.assert_array_equal(preferred, short)
+    assert np.abs(short - whole).max() > 1e-5  # it is another arithmetic
+    np.testing.assert_allclose(short, whole, rtol=0.05)
+
+
+@pytest.mark.slow
+def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(transformer, hqmd, tmp_path):
+    for precision in ONNX_FILES:
+        result = hqmd("export", transformer, "-o", tmp_path / f"{precision}.onnx", "--precision", precision)
+        assert result.returncode == 0 and "mm at most" in result.stderr
+    whole, short = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
+    assert short.stat().st_size < whole.stat().st_size
+    picture = next(check_pictures())
+    np.testing.assert_allclose(OnnxEngine(short)(picture), OnnxEngine(whole)(picture), rtol=0.05)
+
+
+@pytest.mark.slow
+def test_convolutions_in_int8_need_photos(published, hqmd, tmp_path):
+    """Nine tenths of this network's weights are convolutions'."""
+    result = hqmd("export", published, "-o", tmp_path / "a.onnx", "--precision", "int8")
+    assert result.returncode == 0, result.stderr  # the guide's matrices
+    (tmp_path / "photos").mkdir()
+    shutil.copy(PHOTO, tmp_path / "photos")
+    flags = ("--precision", "int8", "--photos", tmp_path / "photos")
+    result = hqmd("export", published, "-o", tmp_path / "b.onnx", *flags)
+    assert "differs from torch" in result.stderr
+    if result.returncode == 0:
+        operations = {node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node}
+        assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= operations
+
+
+@pytest.mark.slow
+def test_a_network_without_matrices_has_no_dynamic_int8(trained_run, hqmd, tmp_path):
+    result = hqmd("export", trained_run / "best", "-o", tmp_path / "a.onnx", "--precision", "int8")
+    assert result.returncode == 1 and "--photos" in result.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_graph_of_one_size_takes_no_other(transformer, hqmd, tmp_path):
+    result = hqmd("export", transformer, "-o", tmp_path / "a.onnx", "--size", "96x128")
+    assert result.returncode == 0, result.stderr
+    engine = OnnxEngine(tmp_path / "a.onnx")
+    assert engine.session.get_inputs()[0].shape == [1, 96, 128, 3]
+    network, _ = load_checkpoint(transformer, CPU)
+    (picture,) = check_pictures([(96, 128)])
+    expected = TorchEngine(network, CPU)(picture) * network.config.depth_factor(96)
+    np.testing.assert_allclose(engine(picture), expected, rtol=1e-3)
+    with pytest.raises(HqmdError, match="failed at"):
+        engine(picture[:64])
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("kept", "--size", "96x128"), "for one file"),
+        (("kept", "--precision", "int8", "--photos", "."), "for one file"),
+        (("a.onnx", "--photos", "."), "--precision int8"),
+        (("a.onnx", "--precision", "int4"), "fp32, int8"),
+        (("a.onnx", "--note", "x.md"), "a folder"),
+    ],
+)
+def test_export_options_that_do_not_go_together(hqmd, transformer, tmp_path, flags, said):
+    result = hqmd("export", transformer, "-o", tmp_path / flags[0], *flags[1:])
+    assert result.returncode == 1 and said in result.stderr and not list(tmp_path.iterdir())
+
+
+def test_waiting_pictures_are_computed_together():
+    """Five threads, one computing: those that wait and are alike go through the network at once, each to its caller."""
+    network = lively(ModelConfig("test_resnet", size=(64, 96)))
+    engine, alone = TorchEngine(network, CPU, batch=3), TorchEngine(network, CPU)
+    pictures = list(check_pictures([(64, 96), (64, 96), (64, 96), (64, 96), (80, 64)]))
+    batches = []
+
+    def compute(stack):
+        batches.append(len(stack))
+        while len(batches) == 1 and len(engine.waiting) < 4:  # the first takes until the others wait
+            time.sleep(0.001)
+        return TorchEngine.compute(engine, stack)
+
+    engine.compute = compute
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(engine, pictures))
+    assert sorted(batches) in ([1, 1, 3], [1, 1, 1, 2], [1, 2, 2]) and max(batches) > 1
+    for picture, answer in zip(pictures, answers, strict=True):
+        np.testing.assert_allclose(answer, alone(picture), rtol=1e-4)
+
+
+def test_what_goes_wrong_in_a_batch_is_told_to_each():
+    engine = TorchEngine(lively(ModelConfig("test_resnet", size=(64, 96))), CPU, batch=2)
+    picture = next(check_pictures([(64, 96)]))
+    engine.compute = lambda stack: 1 / 0
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            engine(picture)
+    assert not engine.waiting
 
 
 def test_too_large_for_half_precision(tmp_path):
@@ -221,7 +368,9 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
     for wish, said in [
         (("onnx", "auto", trained_run / "best"), "hqmd export"),
         (("onnx", "cuda", published), "on the CPU"),
-        (("tensorrt", "auto", published), "onnx, torch"),
+        (("onnx-int8", "auto", published), "--precision int8"),
+        (("onnx-int8", "cuda", published), "on the CPU|no model.int8"),
+        (("tensorrt", "auto", published), "onnx, onnx-int8, torch"),
     ]:
         with pytest.raises(HqmdError, match=said):
             load_predictor(wish[2], wish[0], wish[1])
@@ -354,6 +503,44 @@ def test_calibrate_takes_the_bias_away_and_keeps_that(hqmd, trained_run, pairs, 
     assert f"multiplied by {info.model.calibration:g}" in (folder / "README.md").read_text()
     again = hqmd("calibrate", folder, *judged)  # a second time changes nothing
     assert again.returncode == 0 and read_info(folder).model == info.model
+
+
+def test_a_preset_has_its_own_sides_and_calibration(hqmd, trained_run, pairs, photo, tmp_path):
+    folder = shutil.copytree(trained_run / "best", tmp_path / "model")
+    judged = ("--data", pairs, "--split", "val")
+    before = read_info(folder)
+    result = hqmd("calibrate", folder, *judged, "--side", "32", "--size", "fast")
+    assert result.returncode == 0 and "at size fast" in result.stderr, result.stderr
+    info = read_info(folder)
+    (preset,) = info.model.presets
+    assert (preset.name, preset.sides) == ("fast", (32,)) and preset.calibration != 1
+    assert info.figures == before.figures and info.model.calibration == before.model.calibration
+    assert "With `--size fast`: at 32 pixels" in (folder / "README.md").read_text()
+    fast = json.loads(hqmd("evaluate", "--model", folder, *judged, "--size", "fast", "--json").stdout)["metrics"]
+    assert fast["bias"] == pytest.approx(1, abs=1e-3)
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", folder, "--size", "fast")
+    assert "seen at 32 pixels" in result.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), load(str(folder), size="fast")(read_image(photo)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--size", "huge"), "there are: default, fast"),
+        (("--size", "fast", "--side", "64"), "give one of them"),
+    ],
+)
+def test_sizes_that_cannot_be(hqmd, trained_run, photo, tmp_path, flags, said):
+    folder = shutil.copytree(trained_run / "best", tmp_path / "model")
+    record_model(folder, dataclasses.replace(read_info(folder).model, presets=(Preset("fast", (48,)),)))
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", folder, *flags)
+    assert result.returncode == 1 and said in result.stderr and not (tmp_path / "d.npy").exists()
+
+
+@pytest.mark.parametrize("preset", [{"name": "default"}, {"name": "a b"}, {"sides": [8]}, {"sides": []}, {"x": 1}])
+def test_presets_that_are_none(preset):
+    with pytest.raises(HqmdError):
+        ModelConfig.from_dict({"presets": [{"name": "fast", "sides": [48], "calibration": 1.0} | preset]})
 
 
 def test_calibrate_keeps_how_far_depth_follows_edges(hqmd, trained_run, pairs, tmp_path):

@@ -1,7 +1,7 @@
 """`hqmd calibrate`: how a model is to look at photos, and by what its depth is wrong as a whole."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,14 @@ from hqmd_cli.commands.options import (
     ProtocolName,
     ProtocolOption,
     SideOption,
+    SizeOption,
 )
+from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.errors import HqmdError
+
+if TYPE_CHECKING:
+    from hqmd_cli.config import ModelConfig
+    from hqmd_cli.evaluation import Result
 
 
 def calibrate(
@@ -24,6 +31,7 @@ def calibrate(
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     side: SideOption = None,
+    size: SizeOption = DEFAULT_SIZE,
     edges: Annotated[
         float | None,
         typer.Option(help="Fit depth to the photo's edges, within this share of its shorter side, such as 0.02."),
@@ -32,14 +40,15 @@ def calibrate(
     """Multiply a model's depth so that its bias on held-out photos is 1; keep that, --side and --edges in config.json.
 
     One number from all photos together; no photo is aligned to its own truth. The figures measured with it become the
-    model's.
+    model's. With --size NAME, side and factor become a preset of that name instead.
 
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
+    hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224 --size fast
     """
     from dataclasses import replace
 
-    from hqmd_cli.checkpoints import read_info, record_figures
+    from hqmd_cli.checkpoints import read_info, record_figures, record_model
     from hqmd_cli.commands.judging import judge, open_judged, print_table
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.predictor import load_predictor
@@ -47,12 +56,23 @@ def calibrate(
     folder = find_checkpoint(model)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     settings = read_info(folder).model
-    share = settings.edge_share if edges is None else edges
-    settings = replace(settings, predict_sides=side or settings.predict_sides, edge_share=share, calibration=1.0)
+    if edges is not None:
+        if size != DEFAULT_SIZE:
+            raise HqmdError("--edges holds for all sizes: give it without --size")
+        settings = replace(settings, edge_share=edges)
+    sides = side or (settings.predict_sides if size == DEFAULT_SIZE else settings.at_size(size).predict_sides)
     predictor = load_predictor(folder, "auto", device)
-    as_trained = judge({model: replace(predictor, config=settings)}, dataset, chosen)[model]
-    settings = replace(settings, calibration=round(1 / as_trained.metrics["bias"], 4))
-    results = judge({model: replace(predictor, config=settings)}, dataset, chosen)
-    record_figures(folder, results[model].to_dict(), settings)
+
+    def judged(settings: "ModelConfig") -> "dict[str, Result]":
+        return judge({model: replace(predictor, config=settings.at_size(size))}, dataset, chosen)
+
+    as_trained = judged(settings.with_view(size, sides, 1.0))[model]
+    factor = round(1 / as_trained.metrics["bias"], 4)
+    settings = settings.with_view(size, sides, factor)
+    results = judged(settings)
+    if size == DEFAULT_SIZE:
+        record_figures(folder, results[model].to_dict(), settings)
+    else:
+        record_model(folder, settings)
     print_table(results)
-    print(f"{folder}: depth is multiplied by {settings.calibration:g}", file=sys.stderr)
+    print(f"{folder}: depth is multiplied by {factor:g} at size {size}", file=sys.stderr)

@@ -15,8 +15,10 @@ from hqmd_cli.commands.options import (
     ProtocolName,
     ProtocolOption,
     SideOption,
+    SizeOption,
     SplitOption,
 )
+from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 
 
@@ -34,6 +36,7 @@ def compare(
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
+    size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
 ) -> None:
     """Measure several models on the same data: one table, the best in bold, and one picture.
@@ -52,7 +55,7 @@ def compare(
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    predictors = load_predictors(models, backend, device, side or (), flip)
+    predictors = load_predictors(models, backend, device, side or (), size, flip)
     results = judge(predictors, dataset, chosen)
     print_table(results)
     if output:

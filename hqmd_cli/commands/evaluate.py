@@ -14,8 +14,10 @@ from hqmd_cli.commands.options import (
     ProtocolName,
     ProtocolOption,
     SideOption,
+    SizeOption,
     SplitOption,
 )
+from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import DEFAULT_MODEL
 
@@ -29,6 +31,7 @@ def evaluate(
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
+    size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
@@ -47,9 +50,9 @@ def evaluate(
 
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     folder = find_checkpoint(model)
-    if record and (side or flip):
-        raise HqmdError("--record is for what the model does by itself: without --side and --flip")
-    results = judge(load_predictors([model], backend, device, side or (), flip), dataset, chosen)
+    if record and (side or flip or size != DEFAULT_SIZE):
+        raise HqmdError("--record is for what the model does by itself: without --side, --size and --flip")
+    results = judge(load_predictors([model], backend, device, side or (), size, flip), dataset, chosen)
     if record:
         record_figures(folder, results[model].to_dict())
     if as_json:

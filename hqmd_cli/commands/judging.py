@@ -36,11 +36,11 @@ def open_judged(
 
 
 def load_predictors(
-    models: list[str], backend: str, device: str, sides: tuple[int, ...], flip: bool
+    models: list[str], backend: str, device: str, sides: tuple[int, ...], size: str, flip: bool
 ) -> dict[str, DepthPredictor]:
     """Every model by its name; all are found before the first is loaded."""
     folders = {name: find_checkpoint(name) for name in models}
-    return {name: load_predictor(folder, backend, device, sides, flip) for name, folder in folders.items()}
+    return {name: load_predictor(folder, backend, device, sides, flip, size=size) for name, folder in folders.items()}
 
 
 def judge(predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Protocol) -> dict[str, Result]:

@@ -17,7 +17,10 @@ MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hug
 ModelOption = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP, show_default=DEFAULT_MODEL)]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 BackendOption = Annotated[
-    str, typer.Option(help="auto (torch on a GPU, ONNX Runtime on the CPU where the model has it), onnx or torch.")
+    str,
+    typer.Option(
+        help="auto (torch on a GPU; on the CPU ONNX Runtime, where the model has it), onnx, onnx-int8 or torch."
+    ),
 ]
 
 
@@ -29,6 +32,14 @@ def parse_sides(text: str) -> tuple[int, ...]:
     return sides
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """ "289x385" -> (289, 385)."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 289x385")
+    return int(height), int(width)
+
+
 SideOption = Annotated[
     tuple | None,
     typer.Option(
@@ -37,6 +48,10 @@ SideOption = Annotated[
         help="Shorter side, in pixels, at which the network sees a photo; of several the depths are averaged.  "
         "[default: the model's]",
     ),
+]
+SizeOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Speed or detail, as far as the model has such presets: default, fast, ..."),
 ]
 FlipOption = Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo: twice the time.")]
 DataOption = Annotated[

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption
+from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption, SizeOption
+from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
 from hqmd_cli.hub import DEFAULT_MODEL
 
@@ -47,6 +48,7 @@ def predict(
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
+    size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
     compiled: Annotated[bool, typer.Option("--compile", help="With torch: compile the network first.")] = False,
     colormap: Annotated[str, typer.Option(help="magma, inferno, plasma, viridis, cividis, turbo or gray.")] = "magma",
@@ -103,7 +105,7 @@ def predict(
         from hqmd_cli.hub import find_checkpoint
         from hqmd_cli.predictor import load_predictor
 
-        predictor = load_predictor(find_checkpoint(model), backend, device, side or (), flip, compiled=compiled)
+        predictor = load_predictor(find_checkpoint(model), backend, device, side or (), flip, 0, compiled, size)
         answer_video(sources, output, look, predictor, overwrite)
         return
 
@@ -129,15 +131,16 @@ def predict(
 
     checkpoint = find_checkpoint(model)
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    predictor = load_predictor(checkpoint, backend, device, side or (), flip, 1 if workers > 1 else 0, compiled)
-    sides = " and ".join(map(str, predictor.shown_sides))
-    print(f"{model}, {predictor.engine.name}, photos seen at {sides} pixels", file=sys.stderr)
+    predictor = load_predictor(checkpoint, backend, device, side or (), flip, 1 if workers > 1 else 0, compiled, size)
+    print(f"{model}, {predictor.engine.name}, {predictor.view}", file=sys.stderr)
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = sidecars or manifest is not None
     digest = model_hash(checkpoint) if recorded else ""  # which costs a cold start as much as a small network does
+    seen = (predictor.engine.precision, predictor.shown_sides, flip)
+    settings = Settings(model, digest, *seen, asdict(look), fov, fx, scale_from)
     work = PhotoWork(
         predictor,
-        Settings(model, digest, predictor.shown_sides, flip, asdict(look), fov, fx, scale_from),
+        settings,
         look,
         reading,
         sidecars,

@@ -6,21 +6,13 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName
+from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName, parse_size
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS
 
 LossName = StrEnum("LossName", {name: name for name in LOSSES})  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", {name: name for name in DECODERS})  # type: ignore[misc]
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """ "289x385" -> (289, 385)."""
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 289x385")
-    return int(height), int(width)
 
 
 def paper(default: object) -> str:

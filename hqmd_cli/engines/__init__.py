@@ -15,5 +15,6 @@ class Engine(Protocol):
     """See above."""
 
     name: str  # what computes, in words, such as "ONNX Runtime on the CPU"
+    precision: str  # in what most of it is computed: fp32, bf16 or int8
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...

@@ -10,11 +10,11 @@ from hqmd_cli.errors import HqmdError, first_line
 
 
 class OnnxEngine:
-    """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote."""
+    """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote, in this precision."""
 
-    name = "ONNX Runtime on the CPU"
-
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, precision: str = "fp32") -> None:
+        self.precision = precision
+        self.name = f"ONNX Runtime on the CPU, {precision}"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: one a core
         options.log_severity_level = 3  # errors only: its warnings are about its own graph passes

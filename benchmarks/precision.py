@@ -1,0 +1,119 @@
+"""One model's graph in fp32 and int8, in ONNX Runtime and in OpenVINO: milliseconds, accuracy on val, megabytes.
+
+    python benchmarks/precision.py MODEL --data PAIRS [--split val] [--threads 2] [--photos 40]
+
+int8 "dynamic" is what `hqmd export --precision int8` makes without photos, "static" with them: here, photos of the
+training split. OpenVINO (pip install openvino) opens the same files and computes in float32 or bfloat16. Time is the
+median of 20 runs of the bare network at the model's sides, opening the file apart; accuracy is that of the whole
+predictor under eigen-filled. One process, nothing else may run.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+RUNS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--photos", type=int, default=40)
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)  # before anything that makes threads is imported
+
+    import numpy as np
+    import onnx
+    import torch
+
+    from hqmd_cli.checkpoints import load_checkpoint
+    from hqmd_cli.data import open_dataset
+    from hqmd_cli.evaluation import evaluate
+    from hqmd_cli.export import graph_of
+    from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.predictor import DepthPredictor
+    from hqmd_cli.protocol import find_protocol
+    from hqmd_cli.quantization import in_int8
+    from hqmd_cli.transforms import Preprocess
+
+    torch.set_num_threads(args.threads)
+    protocol = find_protocol("eigen-filled")
+    judged = open_dataset(args.data, args.split, protocol.ground_truth, None)
+    learnt = open_dataset(args.data, "train", protocol.ground_truth, None)
+    network, info = load_checkpoint(find_checkpoint(args.model), torch.device("cpu"))
+    sides = info.model.shown_sides
+
+    def shown() -> Iterator[np.ndarray]:
+        for number in range(0, len(learnt), max(1, len(learnt) // args.photos)):
+            for side in sides:
+                yield Preprocess((side, side))(learnt[number].image)
+
+    graph = graph_of(network)
+    variants: dict[str, Callable[[], object]] = {
+        "fp32": lambda: graph,
+        "int8 dynamic": lambda: in_int8(graph),
+        "int8 static": lambda: in_int8(graph, shown()),
+    }
+    pictures = [Preprocess((side, side))(judged[0].image) for side in sides]
+    print(f"{args.model} at {sides}, {judged.description}, {len(judged)} pictures, {args.threads} threads")
+    print("| runtime | precision | MB | opening, s | ms | RMSE | AbsRel | delta1 | edge F1 |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in variants.items():
+            path = Path(folder, f"{name}.onnx")
+            try:
+                onnx.save(make(), path)
+            except Exception as error:  # such as dynamic int8 of a network without matrices
+                print(f"| {name}: {error} |")
+                continue
+            for runtime, open_engine in runtimes(args.threads).items():
+                started = time.perf_counter()
+                engine = open_engine(path)
+                opened = time.perf_counter() - started
+                times = []
+                for _ in range(RUNS + 1):
+                    started = time.perf_counter()
+                    for picture in pictures:
+                        engine(picture)
+                    times.append(1000 * (time.perf_counter() - started))
+                m = evaluate(DepthPredictor(engine, info.model), judged, protocol).metrics
+                figures = " | ".join(f"{m[key]:.4f}" for key in ("RMSE", "AbsRel", "delta1", "edgeF1"))
+                megabytes, ms = path.stat().st_size / 1e6, statistics.median(times[1:])
+                print(f"| {runtime} | {name} | {megabytes:.1f} | {opened:.2f} | {ms:.0f} | {figures} |", flush=True)
+
+
+def runtimes(threads: int) -> dict:
+    """How to open a file, by the runtime's name."""
+    from hqmd_cli.engines.onnx_engine import OnnxEngine
+
+    found: dict = {"ONNX Runtime": lambda path: OnnxEngine(path, threads)}
+    try:
+        import openvino
+    except ImportError:
+        return found
+    core = openvino.Core()
+
+    def opener(precision: str) -> Callable:
+        def open_engine(path: Path) -> Callable:
+            settings = {
+                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": precision,
+                "PERFORMANCE_HINT": "LATENCY",
+            }
+            compiled = core.compile_model(core.read_model(path), "CPU", settings)
+            return lambda picture: compiled(picture[None])[0][0]
+
+        return open_engine
+
+    return found | {f"OpenVINO {openvino.__version__.split('-')[0]}, {p}": opener(p) for p in ("f32", "bf16")}
+
+
+if __name__ == "__main__":
+    main()
