@@ -4,7 +4,7 @@
 
 The photos are links to one 640 x 480 JPEG. In turn, in one run: `hqmd predict FOLDER -o OUT` as a whole process,
 start included; and the model's ONNX Runtime session called in a loop on a picture that is ready, as many times. With
---against, COMMAND is run as a third, with {folder} and {out} in it replaced.
+--against, COMMAND is run as a third, with {folder} and {out} in it replaced. --side is passed on to hqmd.
 """
 
 import argparse
@@ -53,15 +53,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against")
+    parser.add_argument("--side", help="as that of hqmd predict")
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints import read_info
+    from hqmd_cli.commands.options import parse_sides
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.predictor import graph_for
     from hqmd_cli.transforms import Preprocess
 
     checkpoint = find_checkpoint(args.model)
-    sides = read_info(checkpoint).model.shown_sides
-    sizes = [Preprocess((side, side)).working_size(480, 640) for side in sides]
+    config = read_info(checkpoint).model
+    sides = parse_sides(args.side) if args.side else config.shown_sides
+    graph = checkpoint / ONNX_FILES[graph_for(checkpoint, "auto") or "fp32"]
+    sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in sides]
     env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
 
     def seconds(command: list[str]) -> float:
@@ -76,15 +81,16 @@ def main() -> None:
         for turn in range(args.rounds):
             out = f"{place}/out{turn}"
             ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
+            ours += ["--side", args.side] if args.side else []
             took.setdefault("hqmd predict", []).append(seconds(ours))
-            bare = [sys.executable, "-c", BARE, str(checkpoint / ONNX_FILES["fp32"])]
+            bare = [sys.executable, "-c", BARE, str(graph)]
             bare += [",".join(f"{height}x{width}" for height, width in sizes), str(args.photos), str(args.threads)]
             loop = subprocess.run(bare, check=True, capture_output=True, text=True, env=env)
             took.setdefault("bare session", []).append(float(loop.stdout))
             if args.against:
                 other = shlex.split(args.against.format(folder=folder, out=f"{place}/other{turn}"))
                 took.setdefault("the other", []).append(seconds(other))
-    print(f"{args.model}, {args.photos} photos of 640 x 480 seen at {sizes}, {args.threads} threads")
+    print(f"{args.model} ({graph.name}), {args.photos} photos of 640 x 480 seen at {sizes}, {args.threads} threads")
     best = {name: args.photos / min(times) for name, times in took.items()}
     for name, rate in best.items():
         print(f"{name:14} {rate:6.1f} photos a second, hqmd is {best['hqmd predict'] / rate:.2f} x that")

@@ -53,7 +53,7 @@ def main() -> None:
     def shown() -> Iterator[np.ndarray]:
         for number in range(0, len(learnt), max(1, len(learnt) // args.photos)):
             for side in sides:
-                yield Preprocess((side, side))(learnt[number].image)
+                yield Preprocess((side, side), info.model.size_multiple)(learnt[number].image)
 
     graph = graph_of(network)
     variants: dict[str, Callable[[], object]] = {
@@ -61,7 +61,7 @@ def main() -> None:
         "int8 dynamic": lambda: in_int8(graph),
         "int8 static": lambda: in_int8(graph, shown()),
     }
-    pictures = [Preprocess((side, side))(judged[0].image) for side in sides]
+    pictures = [Preprocess((side, side), info.model.size_multiple)(judged[0].image) for side in sides]
     print(f"{args.model} at {sides}, {judged.description}, {len(judged)} pictures, {args.threads} threads")
     print("| runtime | precision | MB | opening, s | ms | RMSE | AbsRel | delta1 | edge F1 |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")

@@ -16,7 +16,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 BASE = "import torch, torchvision"
 
 
@@ -25,6 +25,14 @@ def wall_seconds(command: list[str], threads: int) -> float:
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     return time.perf_counter() - started
+
+
+def make_photo(path: str) -> None:
+    """640 x 480, as cameras and NYU have it."""
+    import cv2
+
+    image = cv2.imread(str(EXAMPLE))
+    cv2.imwrite(path, cv2.resize(image[: image.shape[1] * 3 // 4], (640, 480)))
 
 
 def processor() -> str:
@@ -45,10 +53,15 @@ def main() -> None:
     args = parser.parse_args()
     hqmd = [sys.executable, "-m", "hqmd_cli"]
     with tempfile.TemporaryDirectory() as folder:
+        photo = f"{folder}/photo.jpg"
+        make_photo(photo)
+        out = ["-o", f"{folder}/depth.png", "--overwrite"]
         commands = {
             BASE: [sys.executable, "-c", BASE],
             "hqmd --help": [*hqmd, "--help"],
-            "hqmd predict PHOTO": [*hqmd, "predict", str(PHOTO), "-o", f"{folder}/depth.png", "--overwrite"],
+            "hqmd predict PHOTO": [*hqmd, "predict", photo, *out],
+            "the same, --size fast": [*hqmd, "predict", photo, *out, "--size", "fast"],
+            "the same, hqmd-indoor-small": [*hqmd, "predict", photo, *out, "--model", "hqmd-indoor-small"],
         }
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(args.runs + 1):
@@ -57,7 +70,9 @@ def main() -> None:
                 if turn:  # the first round only warms the disk cache
                     seconds[name].append(took)
     packages = ", ".join(f"{name} {version(name)}" for name in ("hqmd", "torch", "torchvision"))
-    print(f"{processor()}, {args.threads} threads, Python {platform.python_version()}, {packages}, {PHOTO.name}")
+    print(
+        f"{processor()}, {args.threads} threads, Python {platform.python_version()}, {packages}, a photo of 640 x 480"
+    )
     for name, took in seconds.items():
         ratio = statistics.median(t / base for t, base in zip(took, seconds[BASE], strict=True))
         print(f"{name:30} median {statistics.median(took):6.2f} s, {ratio:5.2f} x the import")

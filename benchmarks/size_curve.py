@@ -39,7 +39,7 @@ def main() -> None:
     from hqmd_cli.engines.onnx_engine import OnnxEngine
     from hqmd_cli.evaluation import evaluate
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.predictor import DepthPredictor
+    from hqmd_cli.predictor import DepthPredictor, graph_for
     from hqmd_cli.protocol import find_protocol
 
     cv2.setNumThreads(args.threads)
@@ -52,7 +52,8 @@ def main() -> None:
     curves: dict[str, list[tuple[float, float]]] = {}
     for model in args.models:
         folder = find_checkpoint(model)
-        loaded = DepthPredictor(OnnxEngine(folder / ONNX_FILES["fp32"], args.threads), read_info(folder).model)
+        graph = folder / ONNX_FILES[graph_for(folder, "auto") or "fp32"]
+        loaded = DepthPredictor(OnnxEngine(graph, args.threads), read_info(folder).model)
         for flip in (choice == "yes" for choice in args.flips):
             for side in args.sides:
                 predict = replace(loaded, sides=parse_sides(side), flip=flip)

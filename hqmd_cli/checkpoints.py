@@ -143,8 +143,10 @@ def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name
     save_checkpoint(folder, network, info, half=True, name=name)
 
 
-def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
+def merge_checkpoints(sources: Sequence[Path], folder: Path, view_percents: Sequence[int] = ()) -> None:
     """Write one checkpoint that averages several (models/committee.py). It has no figures until it is measured.
+
+    view_percents: how large each model sees the picture, of what the first one sees; none: as large.
 
     Raises HqmdError when there is something at `folder` already, or the networks do not go together.
     """
@@ -160,9 +162,20 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path) -> None:
     # What each model is multiplied by, averaged as their depths are.
     calibrations = [info.model.calibration for info in infos for _ in info.model.members]
     calibration = round(math.exp(math.fsum(map(math.log, calibrations)) / len(calibrations)), 4)
-    plain = [replace(member, calibration=1.0, presets=()) for member in members]
     sides = first.model.predict_sides
+    views = view_percents or [100] * len(sources)
+    if len(views) != len(sources) or views[0] != 100:
+        raise HqmdError(f"views {','.join(map(str, views))}: give one for each model, 100 for the first")
+    views = [
+        view * member.view_percent // 100
+        for info, view in zip(infos, views, strict=True)
+        for member in info.model.members
+    ]
     try:
+        plain = [
+            replace(member, calibration=1.0, presets=(), view_percent=view)
+            for member, view in zip(members, views, strict=True)
+        ]
         model = replace(plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration)
     except HqmdError as error:
         raise HqmdError(f"{' and '.join(map(str, sources))}: {error}") from error

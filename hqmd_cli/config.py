@@ -86,6 +86,7 @@ class ModelConfig(Config):
     decoder: str = "baseline+"  # a key of models.DECODERS
     activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
+    size_multiple: int = 1  # predict rounds both sides to multiples of it: a backbone's stride, or a ViT's patch
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
     edge_share: float = 0.0  # predict fits depth to the photo's edges within this share of the shorter side; 0: not
     calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
@@ -105,6 +106,7 @@ class ModelConfig(Config):
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
     also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
+    view_percent: int = 100  # of a further network: how large it sees the picture, measured by what the first one sees
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -162,6 +164,11 @@ class ModelConfig(Config):
             all(not further.also for further in self.also),
             "a network that is averaged with others averages none itself",
         )
+        self.require(
+            1 <= self.size_multiple <= SMALLEST_SIDE,
+            f"size_multiple must be in 1..{SMALLEST_SIDE}, not {self.size_multiple}",
+        )
+        self.require(10 <= self.view_percent <= 100, f"view_percent must be in 10..100, not {self.view_percent}")
         widths = (self.guide_channels, self.aspp_channels, self.low_channels, self.fuse_channels)
         self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
 

@@ -22,6 +22,7 @@ from hqmd_cli.engines.torch_engine import PhotoToDepth, TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import write_aside
+from hqmd_cli.models.committee import shorter_side
 from hqmd_cli.quantization import in_int8, in_int8_when_opened, replace_all
 from hqmd_cli.registry import pick
 
@@ -169,8 +170,7 @@ class Alone(nn.Module):
         self.factor_per_pixel = network.config.depth_factor(1)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        height, width = (torch.scalar_tensor(side, dtype=torch.float32) for side in rgb.shape[-2:])
-        return self.network(rgb) * (self.factor_per_pixel * torch.minimum(height, width))
+        return self.network(rgb) * (self.factor_per_pixel * shorter_side(*rgb.shape[-2:]))
 
 
 def write_verified(

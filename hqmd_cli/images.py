@@ -102,6 +102,17 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
         return Photo(to_rgb(picture), focal_35mm)
 
 
+def count_pixels(file: Path | BytesIO) -> int:
+    """How many a photo has, by its header; 0 where that cannot be read, which read_photo will explain."""
+    try:
+        if isinstance(file, Path) and not file.is_file():  # a pipe would wait for ever
+            return 0
+        with open_picture(file) as picture:
+            return picture.width * picture.height
+    except Exception:  # damaged files make Pillow raise all sorts
+        return 0
+
+
 def photo_of(picture: Image.Image) -> Photo:
     """A picture that Pillow has opened already, as read_photo would give it. Raises HqmdError as that does."""
     with explain_picture_errors(getattr(picture, "filename", "") or "photo"):

@@ -91,6 +91,7 @@ class Output:
     suffix: str
     write: Callable[[Path, DepthResult, Look], str]  # returns what there is to say about this file; may be empty
     note: str  # for the summary: what its numbers mean
+    needs_camera: bool = False  # whether its numbers depend on the focal length
     check: Callable[[], None] = lambda: None  # before anything is computed: HqmdError where it cannot be written
 
 
@@ -100,9 +101,26 @@ OUTPUTS = {
     "mm": Output(".mm.png", plain(write_depth_mm), "16-bit PNG in millimetres"),
     "npy": Output(".npy", plain(write_depth_npy), "float32 metres"),
     "tiff": Output(".tiff", plain(write_depth_tiff), "float32 metres"),
-    "ply": Output(".ply", of_surface(write_ply), "points in metres: x right, y up, the camera at 0", require_trimesh),
-    "glb": Output(".glb", of_surface(write_glb), "mesh in metres: x right, y up, the camera at 0", require_trimesh),
-    "normals": Output(".normals.png", of_surface(write_normals), "normals: red right, green up, blue to the camera"),
+    "ply": Output(
+        ".ply",
+        of_surface(write_ply),
+        "points in metres: x right, y up, the camera at 0",
+        needs_camera=True,
+        check=require_trimesh,
+    ),
+    "glb": Output(
+        ".glb",
+        of_surface(write_glb),
+        "mesh in metres: x right, y up, the camera at 0",
+        needs_camera=True,
+        check=require_trimesh,
+    ),
+    "normals": Output(
+        ".normals.png",
+        of_surface(write_normals),
+        "normals: red right, green up, blue to the camera",
+        needs_camera=True,
+    ),
 }
 OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
 BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {

@@ -7,7 +7,9 @@ another is in the network and a third encodes; Pillow, OpenCV and both engines l
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
+from threading import Condition
 from typing import TypeVar
 
 from hqmd_cli.errors import HqmdError
@@ -53,3 +55,25 @@ def run_jobs(
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Room:
+    """Bounds the pixels that are worked on at once, however many cores there are; a photo of more goes alone."""
+
+    def __init__(self, pixels: int) -> None:
+        self.total = self.free = pixels
+        self.freed = Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait until so many are free, and hold them in a `with`."""
+        pixels = min(pixels, self.total)
+        with self.freed:
+            self.freed.wait_for(lambda: self.free >= pixels)
+            self.free -= pixels
+        try:
+            yield
+        finally:
+            with self.freed:
+                self.free += pixels
+                self.freed.notify_all()

@@ -4,7 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.images import Photo, explain_read_errors, read_photo, write_text
+from hqmd_cli.images import LARGEST_PIXELS, Photo, count_pixels, explain_read_errors, read_photo, write_text
 from hqmd_cli.intrinsics import Intrinsics, find_intrinsics
 from hqmd_cli.outputs import Job, Look
+from hqmd_cli.pipeline import Room
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.ranks import Ranks
 from hqmd_cli.records import Manifest, Settings, file_hash, is_recorded, read_record, record_of, still_answers
@@ -73,6 +74,7 @@ class PhotoWork:
     manifest: Manifest | None
     known: Mapping[str, dict[str, Any]]  # place -> record of an earlier run
     overwrite: bool  # otherwise only what is on record as its own result is replaced
+    room: Room = field(default_factory=lambda: Room(LARGEST_PIXELS))
 
     def __call__(self, job: Job) -> Done:
         with explain_read_errors(job.source.name):
@@ -92,9 +94,10 @@ class PhotoWork:
             return Done(job, before, skipped=True)
         if not self.overwrite:
             refuse_foreign(job, before, self.sidecars)
-        photo = read_photo(path if content is None else BytesIO(content), job.source.name)  # type: ignore[arg-type]
-        result = self.answer(photo, job.source.name)
-        remarks = {target: kind.write(target, result, self.look) for target, kind in job.targets}
+        file: Any = path if content is None else BytesIO(content)
+        with self.room.taken(count_pixels(file)):
+            result = self.answer(read_photo(file, job.source.name), job.source.name)
+            remarks = {target: kind.write(target, result, self.look) for target, kind in job.targets}
         hashes = {target.name: file_hash(target) for target in notes} if self.recorded else {}
         record = record_of(job.source.name, result, notes, remarks, self.settings, digest, hashes)
         if self.sidecars:

@@ -60,12 +60,13 @@ class DepthPredictor:
 
     def at(self, side: int, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth as the network sees it at one side, at the size of what it saw."""
-        picture = Preprocess((side, side))(image)
+        picture = Preprocess((side, side), self.config.size_multiple)(image)
         depth_m = self.engine(picture)
         if self.flip:
             mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
             depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
-        return depth_m * np.float32(self.config.depth_factor(side))
+        # Not `side`: rounding, and of a long panorama transforms.base_scale, have changed it.
+        return depth_m * np.float32(self.config.depth_factor(min(picture.shape[:2])))
 
 
 def resize(depth_m: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:

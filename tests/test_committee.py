@@ -21,6 +21,7 @@ from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.metrics import DIGITS
 from hqmd_cli.models import build_model
+from hqmd_cli.models.layers import resize
 from hqmd_cli.training import fit
 
 CPU = torch.device("cpu")
@@ -91,6 +92,27 @@ def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, oth
     np.testing.assert_allclose(both, np.sqrt(one * two), rtol=2e-3)
 
 
+def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path):
+    """At 75 percent, rounded to its multiples of 8: what it says there, at the committee's scale and size."""
+    network, info = load_checkpoint(other, CPU)
+    stepped = dataclasses.replace(info.model, size_multiple=8)
+    save_checkpoint(tmp_path / "stepped", network, dataclasses.replace(info, model=stepped))
+    result = hqmd("merge", trained_run / "best", tmp_path / "stepped", "-o", tmp_path / "both", "--views", "100,75")
+    assert result.returncode == 0, result.stderr
+    both = load_checkpoint(tmp_path / "both", CPU)[0]
+    rgb = torch.rand(1, 3, 64, 90, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first = load_checkpoint(trained_run / "best", CPU)[0](rgb)
+        second = resize(network(resize(rgb, (48, 64))), (64, 90)) * (48 / 64)  # 67.5 is nearest to 64
+        torch.testing.assert_close(both(rgb), (first * second).sqrt())
+
+
+@pytest.mark.parametrize("views", ["100", "86,100", "100,a", "100,5"])
+def test_views_that_are_none(hqmd, trained_run, other, tmp_path, views):
+    result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--views", views)
+    assert result.returncode != 0 and "view" in result.stderr and not (tmp_path / "both").exists()
+
+
 def test_merge_refuses_one_model_and_an_existing_folder(hqmd, trained_run, other, tmp_path):
     assert "two models" in hqmd("merge", other, "-o", tmp_path / "one").stderr
     (tmp_path / "there").mkdir()
@@ -143,7 +165,7 @@ def test_weights_of_another_network_are_no_start(trained_run, other):
 @pytest.mark.slow
 def test_a_merged_model_runs_on_onnx_runtime(hqmd, trained_run, other, photo, tmp_path):
     """Its model.onnx reads the weights of both networks from the one model.safetensors beside it."""
-    merge_checkpoints([trained_run / "best", other], tmp_path / "both")
+    merge_checkpoints([trained_run / "best", other], tmp_path / "both", (100, 86))
     result = hqmd("export", tmp_path / "both", "-o", tmp_path / "kept", "--note", __file__)
     assert result.returncode == 0, result.stderr  # which means: compared to torch
     assert (tmp_path / "kept" / "model.onnx").stat().st_size < (tmp_path / "kept" / "model.safetensors").stat().st_size

@@ -439,6 +439,21 @@ def test_depth_grows_with_the_size_it_was_seen_at():
     assert (DepthPredictor(brightness, larger, sides=(60,))(image) == 40).all()
 
 
+def test_a_panorama_is_as_far_as_its_middle_alone():
+    """Of 8 : 1 the network sees half the size, which reads as twice as far."""
+    config = ModelConfig(size=(64, 80))
+    strip = np.full((128, 1024, 3), 40, np.uint8)
+    seen = []
+
+    def engine(picture):
+        seen.append(picture.shape[0])
+        return np.full(picture.shape[:2], 64 / picture.shape[0] * 3, np.float32)  # the same thing, 3 m away, at 64
+
+    for photo in (strip[:, 300:440], strip):
+        np.testing.assert_allclose(DepthPredictor(engine, config)(photo), 3, rtol=1e-5)
+    assert seen == [64, 32]
+
+
 def test_of_several_sides_the_logarithms_are_averaged():
     image = np.full((120, 160, 3), 40, np.uint8)
     config = ModelConfig(size=(60, 80), predict_sides=(60, 240))

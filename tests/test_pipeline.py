@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.pipeline import AHEAD, run_jobs
+from hqmd_cli.pipeline import AHEAD, Room, run_jobs
 
 
 def test_outcomes_come_in_the_order_of_the_jobs():
@@ -98,3 +98,32 @@ def test_what_finished_after_an_interrupt_is_given_all_the_same():
 
 def test_no_jobs():
     assert list(run_jobs([], print, workers=2)) == []
+
+
+def test_no_more_pixels_at_once_than_there_is_room_for():
+    """Of jobs of 40, 40, 40 and 300 in a room for 100, two go together and the largest alone."""
+    room, guard, held, most = Room(100), threading.Lock(), set(), []
+
+    def do(job):
+        number, pixels = job
+        with room.taken(pixels):
+            with guard:
+                held.add(job)
+                most.append(set(held))
+            time.sleep(0.02)
+            with guard:
+                held.remove(job)
+        return number
+
+    jobs = list(enumerate([40, 40, 40, 300, 40]))
+    assert [outcome for _, outcome in run_jobs(jobs, do, workers=5)] == [0, 1, 2, 3, 4]
+    assert max(len(together) for together in most) == 2
+    assert all(len(together) == 1 for together in most if (3, 300) in together)
+    assert room.free == 100
+
+
+def test_room_is_given_back_when_a_job_fails():
+    room = Room(10)
+    with pytest.raises(ValueError, match="bad"), room.taken(10):
+        raise ValueError("bad")
+    assert room.free == 10

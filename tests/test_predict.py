@@ -68,6 +68,13 @@ def test_a_folders_manifest_has_a_row_a_photo(hqmd, checkpoint, folder, tmp_path
     assert len(first["settings"]["model_sha256"]) == 64
 
 
+def test_a_folder_says_where_its_cameras_are_from(hqmd, checkpoint, folder, tmp_path):
+    result = hqmd("predict", folder, "-o", tmp_path / "out", "--model", checkpoint, "--format", "normals")
+    assert f"camera of {len(list(folder.rglob('*.*')))}: the camera of NYU Depth V2, assumed" in result.stderr
+    result = hqmd("predict", folder, "-o", tmp_path / "plain", "--model", checkpoint)
+    assert "camera of" not in result.stderr  # nothing of it needs one
+
+
 def test_skip_existing_leaves_what_the_same_question_gave(hqmd, checkpoint, folder, tmp_path):
     results = tmp_path / "out"
     flags = ("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint, "--skip-existing")

@@ -261,6 +261,14 @@ def test_training_sees_what_predict_shows() -> None:
     np.testing.assert_allclose(trained * 255, shown, atol=1.5)
 
 
+def test_the_network_sees_multiples_where_it_wants_them():
+    """The nearest, at least one; the shape of the photo is kept up to that."""
+    assert Preprocess((224, 224), 32).working_size(480, 640) == (224, 288)  # 298.7
+    assert Preprocess((256, 256), 32).working_size(480, 640) == (256, 352)  # 341.3
+    assert Preprocess((336, 336), 14).working_size(640, 480) == (448, 336)
+    assert Preprocess((32, 32), 14).working_size(4000, 40) == (126, 42)
+
+
 @pytest.mark.parametrize("photo", [(480, 640), (640, 480), (500, 500), (100, 500), (300, 100)])
 def test_one_scale_for_photos_of_any_shape(photo: tuple[int, int]) -> None:
     """How large things look decides their depth: at scale 1 training shows a photo at predict's working size."""

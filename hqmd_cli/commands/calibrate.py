@@ -36,8 +36,12 @@ def calibrate(
         float | None,
         typer.Option(help="Fit depth to the photo's edges, within this share of its shorter side, such as 0.02."),
     ] = None,
+    multiple: Annotated[
+        int | None,
+        typer.Option(help="Round both sides of what the network sees to multiples of it: its stride, or patch size."),
+    ] = None,
 ) -> None:
-    """Multiply a model's depth so that its bias on held-out photos is 1; keep that, --side and --edges in config.json.
+    """Multiply a model's depth so that its bias on held-out photos is 1; keep that and the other settings given here.
 
     One number from all photos together; no photo is aligned to its own truth. The figures measured with it become the
     model's. With --size NAME, side and factor become a preset of that name instead.
@@ -56,10 +60,11 @@ def calibrate(
     folder = find_checkpoint(model)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     settings = read_info(folder).model
-    if edges is not None:
-        if size != DEFAULT_SIZE:
-            raise HqmdError("--edges holds for all sizes: give it without --size")
-        settings = replace(settings, edge_share=edges)
+    for_all = {"edge_share": edges, "size_multiple": multiple}
+    changed = {name: value for name, value in for_all.items() if value is not None}
+    if changed and size != DEFAULT_SIZE:
+        raise HqmdError("--edges and --multiple hold for all sizes: give them without --size")
+    settings = replace(settings, **changed)
     sides = side or (settings.predict_sides if size == DEFAULT_SIZE else settings.at_size(size).predict_sides)
     predictor = load_predictor(folder, "auto", device)
 

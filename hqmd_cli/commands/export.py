@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hqmd_cli.config import ModelConfig
+
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
@@ -69,7 +71,7 @@ def export(
         refuse({"--note": note}, "is for a checkpoint's card: give -o a folder")
         path = output
         network, info = load_checkpoint(source, cpu)
-        shown = pictures_of(photos, info.model.shown_sides, size) if photos else ()
+        shown = pictures_of(photos, info.model, size) if photos else ()
         mean, largest = export_file(network, path, precision, shown, size)
     else:
         refuse({"--photos": photos, "--size": size}, "is for one file: give -o a name that ends in .onnx")
@@ -91,7 +93,7 @@ def refuse(options: dict[str, object], why: str) -> None:
             raise HqmdError(f"{flag} {why}")
 
 
-def pictures_of(photos: Path, sides: tuple[int, ...], size: tuple[int, int] | None) -> "Iterator[NDArray[np.uint8]]":
+def pictures_of(photos: Path, model: "ModelConfig", size: tuple[int, int] | None) -> "Iterator[NDArray[np.uint8]]":
     """Photos of a folder as the network sees them."""
     import cv2
 
@@ -104,4 +106,4 @@ def pictures_of(photos: Path, sides: tuple[int, ...], size: tuple[int, int] | No
         if size:
             yield cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype("uint8")
         else:
-            yield from (Preprocess((side, side))(image) for side in sides)
+            yield from (Preprocess((side, side), model.size_multiple)(image) for side in model.shown_sides)

@@ -10,19 +10,36 @@ from hqmd_cli.commands.options import MODEL_HELP
 from hqmd_cli.errors import HqmdError
 
 
+def parse_percents(text: str) -> tuple[int, ...]:
+    """ "100,86" -> (100, 86)."""
+    percents = text.split(",")
+    if not all(percent.isdecimal() for percent in percents):
+        raise typer.BadParameter(f"{text!r}: percentages are whole numbers, such as 100,86")
+    return tuple(map(int, percents))
+
+
 def merge(
     models: Annotated[list[str], typer.Argument(metavar="MODEL MODEL...", help=MODEL_HELP)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
+    views: Annotated[
+        tuple | None,
+        typer.Option(
+            parser=parse_percents,
+            metavar="100,N",
+            help="How large each sees the picture, in percent of what the first sees.  [default: as large]",
+        ),
+    ] = None,
 ) -> None:
     """Join models into one checkpoint whose depth is the geometric mean of theirs. Measure it with evaluate --record.
 
     \b
     hqmd merge runs/lite2/best runs/lite0/best -o runs/both
+    hqmd merge runs/vit/best runs/lite2/best -o runs/both --views 100,86
     """
     from hqmd_cli.checkpoints import merge_checkpoints
     from hqmd_cli.hub import find_checkpoint
 
     if len(models) < 2:
         raise HqmdError("there is nothing to merge with: name two models or more")
-    merge_checkpoints([find_checkpoint(model) for model in models], output)
+    merge_checkpoints([find_checkpoint(model) for model in models], output, views or ())
     print(f"{output}: {len(models)} models in one", file=sys.stderr)

@@ -1,9 +1,11 @@
 """`hqmd predict`: photos, and video, to depth."""
 
+import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from hqmd_cli.ranks import Ranks
 
 T = TypeVar("T")
+SHOWN_CAMERAS = 3  # in the summary of many photos
 
 
 def predict(
@@ -174,25 +177,14 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
     """
     from hqmd_cli.pipeline import run_jobs
 
+    tally, interrupted = Tally(), False
     for fault in faults:
-        complain(fault)
-    written, skipped, failed, near_m, far_m = 0, 0, len(faults), float("inf"), 0.0
-    interrupted = False
+        tally.count(fault)
     try:
-        for _, done in counted(run_jobs(jobs, work, workers), len(jobs)):
-            if isinstance(done, HqmdError):
-                complain(done)
-                failed += 1
-                continue
-            if done.skipped:
-                skipped += 1
-                continue
-            written += 1
-            near_m, far_m = min(near_m, done.record["near_m"]), max(far_m, done.record["far_m"])
-            for target, _ in done.job.targets:
-                print(printable(str(target)))
-            if len(jobs) == 1:
-                describe(done)
+        for _, outcome in counted(run_jobs(jobs, work, workers), len(jobs)):
+            tally.count(outcome)
+            if len(jobs) == 1 and not isinstance(outcome, HqmdError):
+                describe(outcome)
     except KeyboardInterrupt:
         interrupted = True
     if work.manifest:
@@ -202,18 +194,54 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
             if ranks.is_first:
                 work.manifest.join()
         except HqmdError as error:
-            complain(error)
-            failed += 1
+            tally.count(error)
     if len(jobs) + len(faults) > 1:
-        left = f", {skipped} left as they are" if skipped else ""
-        print(f"{written} written, {failed} failed{left}", file=sys.stderr)
+        tally.describe()
     if interrupted:
         print("hqmd: interrupted; --skip-existing goes on from here", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
-    if written:
-        print(f"depth in metres, {near_m:.2f}..{far_m:.2f}", file=sys.stderr)
-    if failed:
+    if tally.written:
+        print(f"depth in metres, {tally.near_m:.2f}..{tally.far_m:.2f}", file=sys.stderr)
+    if tally.failed:
         raise typer.Exit(1)
+
+
+@dataclass
+class Tally:
+    """What became of the jobs so far."""
+
+    written: int = 0
+    skipped: int = 0
+    failed: int = 0
+    near_m: float = math.inf
+    far_m: float = 0.0
+    cameras: Counter[str] = field(default_factory=Counter)  # where focal lengths are from, of results that need one
+
+    def count(self, outcome: "Done | HqmdError") -> None:
+        """Add a job; name what it wrote on stdout, or why it failed on stderr."""
+        if isinstance(outcome, HqmdError):
+            complain(outcome)
+            self.failed += 1
+            return
+        if outcome.skipped:
+            self.skipped += 1
+            return
+        self.written += 1
+        record = outcome.record
+        self.near_m, self.far_m = min(self.near_m, record["near_m"]), max(self.far_m, record["far_m"])
+        for target, _ in outcome.job.targets:
+            print(printable(str(target)))
+        if any(kind.needs_camera for _, kind in outcome.job.targets):
+            self.cameras[record["intrinsics"]["origin"]] += 1
+
+    def describe(self) -> None:
+        """The sums, on stderr."""
+        left = f", {self.skipped} left as they are" if self.skipped else ""
+        print(f"{self.written} written, {self.failed} failed{left}", file=sys.stderr)
+        for origin, photos in self.cameras.most_common(SHOWN_CAMERAS):
+            print(f"camera of {photos}: {origin}", file=sys.stderr)
+        if others := self.cameras.total() - sum(count for _, count in self.cameras.most_common(SHOWN_CAMERAS)):
+            print(f"cameras of {others} more: see the records", file=sys.stderr)
 
 
 def describe(done: "Done") -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
+from hqmd_cli.models.layers import resize
 from hqmd_cli.models.network import DepthNetwork
 
 
@@ -15,15 +16,41 @@ class Committee(nn.Module):
     """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres: the geometric mean of its members'.
 
     At the scale of the first member's size, which is the committee's: a member that has learnt depth at a larger one
-    sees everything too small here, and says too far (predictor.py).
+    sees everything too small here, and says too far (predictor.py). So does one that is shown a smaller picture, as its
+    view_percent says: networks differ in how many pixels they want, and fewer take less time.
     """
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None) -> None:
         super().__init__()
         self.config = config
-        self.factors = [min(config.size) / min(member.size) for member in config.members]
         self.members = nn.ModuleList(DepthNetwork(member, backbone_weights) for member in config.members)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        logs = [(member(rgb) * factor).log() for member, factor in zip(self.members, self.factors, strict=True)]
-        return torch.stack(logs).mean(dim=0).exp()
+        first, *others = self.members
+        depths = [first(rgb), *(self.answer(member, rgb) for member in others)]  # type: ignore[arg-type]
+        return torch.stack([depth.log() for depth in depths]).mean(dim=0).exp()
+
+    def answer(self, member: DepthNetwork, rgb: Tensor) -> Tensor:
+        """What a further member says of a picture, at the committee's scale."""
+        learnt = min(self.config.size) / min(member.config.size)
+        size, seen = rgb.shape[-2:], size_for(member.config, *rgb.shape[-2:])
+        if seen is None:
+            return member(rgb) * learnt
+        depth = resize(member(resize(rgb, seen)), size)
+        return depth * (learnt * shorter_side(*seen) / shorter_side(*size))
+
+
+def size_for(member: ModelConfig, height: int, width: int) -> tuple[int, int] | None:
+    """How large a member sees a picture of this size; None: as it is."""
+    percent, step = member.view_percent, member.size_multiple
+    if percent == 100 and step == 1:
+        return None
+    # Whole numbers throughout, for the exporter follows sizes as symbols; rounded to the nearest multiple.
+    rows, columns = ((side * percent + 50 * step) // (100 * step) * step for side in (height, width))
+    return rows, columns
+
+
+def shorter_side(height: int, width: int) -> Tensor:
+    """Of a size that may be symbols."""
+    rows, columns = (torch.scalar_tensor(side, dtype=torch.float32) for side in (height, width))
+    return torch.minimum(rows, columns)
