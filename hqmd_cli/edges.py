@@ -2,7 +2,7 @@
 
 The fast guided filter (He and Sun, https://arxiv.org/abs/1505.00996; He, Sun and Tang, "Guided Image Filtering", TPAMI
 2013, eq. 14-16 for colour): in a small window log depth is taken for a linear function of the photo's colour. The
-functions are fitted at the network's size, enlarged, and applied to the photo's own pixels. Where the photo is even it
+functions are fitted to small pictures, enlarged, and applied to the photo's own pixels. Where the photo is even it
 smooths a little; where colours change and depth does not, the fit is flat, and nothing is copied.
 """
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hqmd_cli.transforms import shrink
 
 EPSILON = 1e-3  # of colours in 0..1, squared: contrasts well below its root, 8 of 255, are taken for noise
+FIT_SIDE = 128  # pixels, the shorter side of what is fitted to: no worse than the network's 336, and seven times faster
 STRIP_PIXELS = 2**20  # of the photo at a time: bounds the memory
 
 Floats = NDArray[np.float32]
@@ -23,9 +24,11 @@ def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Flo
 
     `share` is the window's radius over the shorter side of `depth_m`. No depth leaves the range of the network's.
     """
-    log_depth = np.log(depth_m)
-    radius = max(1, round(share * min(depth_m.shape)))
-    colours = np.multiply(shrink(image, depth_m.shape), np.float32(1 / 255), dtype=np.float32)
+    scale = min(1.0, FIT_SIDE / min(depth_m.shape))
+    size = (round(depth_m.shape[0] * scale), round(depth_m.shape[1] * scale))
+    log_depth = np.log(shrink(depth_m, size))
+    radius = max(1, round(share * min(size)))
+    colours = np.multiply(shrink(image, size), np.float32(1 / 255), dtype=np.float32)
     fits = local_fits(colours, log_depth, radius)
     fits[..., :3] /= 255  # from here on functions of the bytes as they are
     nearest, farthest = float(log_depth.min()), float(log_depth.max())

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import warnings
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING
-from zlib import crc32
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
+# Runs of equal bytes only: depth is smooth, so that a search for more takes four times as long and saves an eighth.
+FAST_PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 LARGEST_PIXELS = 100_000_000
 REPAIR = "; copy or download it again, or leave it out"  # what helps with a damaged file
 STRIP_PIXELS = 2**18  # a megabyte as Pillow holds them: little beside a photo, much beside the cost of a strip
@@ -311,7 +313,7 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
     note.add_text(UNIT_TAG, str(MILLIMETRES_PER_METRE))
     note.add_text("Description", "depth in millimetres, 0 = none")
     picture = Image.fromarray(millimetres.astype(np.uint16))
-    write_aside(path, lambda aside: picture.save(aside, format="PNG", pnginfo=note))
+    write_aside(path, lambda aside: picture.save(aside, format="PNG", pnginfo=note, **FAST_PNG))
 
 
 def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
@@ -329,7 +331,8 @@ def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
     picture_format = Image.registered_extensions().get(path.suffix.lower())
     if picture_format not in Image.SAVE:  # filled by registered_extensions; some formats are for reading only
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
-    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format))
+    how = FAST_PNG if picture_format == "PNG" else {}
+    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format, **how))
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
@@ -363,7 +366,7 @@ def write_aside(path: Path, save: Callable[[Path], object]) -> None:
 
 def place_beside(path: Path) -> Path:
     """Where to write what is to become `path`. Short whatever its name: the longest leave no room for more."""
-    return path.with_name(f".{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+    return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
 
 
 @contextmanager

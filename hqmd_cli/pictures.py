@@ -57,9 +57,9 @@ def colorize(
     span = max(far_m - near_m, 1e-6)
     known = np.isfinite(depth_m) & (depth_m > 0)
     nearness = 1 - np.clip((np.where(known, depth_m, far_m) - near_m) / span, 0, 1)
-    rgb = table[np.round(nearness * 255).astype(np.uint8)]
+    rgb = cv2.applyColorMap(np.round(nearness * 255).astype(np.uint8), table[:, None])
     rgb[~known] = NO_DEPTH_GREY
-    return rgb
+    return rgb  # type: ignore[return-value]
 
 
 def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> float:

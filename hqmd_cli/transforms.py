@@ -6,7 +6,7 @@ has to show the network what predict will show it. Shapes are (H, W).
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -51,8 +51,11 @@ class Preprocess:
         return shrink(image, self.working_size(*image.shape[:2]))
 
 
-def shrink(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize (H, W, 3) to `size`: pixel areas averaged when it gets smaller, bilinear when larger."""
+Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
+
+
+def shrink(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resize (H, W) or (H, W, 3) to `size`: pixel areas averaged when it gets smaller, bilinear when larger."""
     smaller = size[0] <= image.shape[0] and size[1] <= image.shape[1]
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)  # type: ignore[return-value]
 

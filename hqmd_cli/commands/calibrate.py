@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hqmd_cli.commands.options import (
+    DEFAULT_PROTOCOL,
     MODEL_HELP,
     DataOption,
     DepthScaleOption,
     DeviceOption,
-    ProtocolName,
     ProtocolOption,
     SideOption,
     SizeOption,
@@ -20,14 +20,14 @@ from hqmd_cli.errors import HqmdError
 
 if TYPE_CHECKING:
     from hqmd_cli.config import ModelConfig
-    from hqmd_cli.evaluation import Result
+    from hqmd_cli.figures import Result
 
 
 def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP + " Its folder is changed.")],
     data: DataOption = None,
     split: Annotated[str, typer.Option(help="Held out from training, and not what you will report.")] = "val",
-    protocol: ProtocolOption = ProtocolName["hqmd"],
+    protocol: ProtocolOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     side: SideOption = None,
@@ -56,15 +56,20 @@ def calibrate(
     from hqmd_cli.commands.judging import judge, open_judged, print_table
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.predictor import load_predictor
+    from hqmd_cli.tables import figures_table
 
     folder = find_checkpoint(model)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
+    if chosen.alignment != "none":
+        raise HqmdError(f"protocol {chosen.name} aligns depth to the truth, which leaves no bias to measure")
     settings = read_info(folder).model
-    for_all = {"edge_share": edges, "size_multiple": multiple}
-    changed = {name: value for name, value in for_all.items() if value is not None}
-    if changed and size != DEFAULT_SIZE:
+    if size != DEFAULT_SIZE and (edges is not None or multiple is not None):
         raise HqmdError("--edges and --multiple hold for all sizes: give them without --size")
-    settings = replace(settings, **changed)
+    settings = replace(
+        settings,
+        edge_share=settings.edge_share if edges is None else edges,
+        size_multiple=settings.size_multiple if multiple is None else multiple,
+    )
     sides = side or (settings.predict_sides if size == DEFAULT_SIZE else settings.at_size(size).predict_sides)
     predictor = load_predictor(folder, "auto", device)
 
@@ -79,5 +84,5 @@ def calibrate(
         record_figures(folder, results[model].to_dict(), settings)
     else:
         record_model(folder, settings)
-    print_table(results)
+    print_table(figures_table(results))
     print(f"{folder}: depth is multiplied by {factor:g} at size {size}", file=sys.stderr)
