@@ -37,7 +37,7 @@ class CheckpointInfo:
     training: TrainConfig
     data: str = ""  # what it was trained on
     step: int = 0
-    figures: dict[str, Any] = field(default_factory=dict)  # see evaluation.Result.to_dict
+    figures: dict[str, Any] = field(default_factory=dict)  # see figures.Result.to_dict
     backbone_weights: str = "none"  # what it started from: default (timm's), none, a file, or another model
     teacher: str = ""  # the model that it learned from besides the ground truth, if there was one
     note: str = ""  # the publisher's, Markdown for the card: licences, limits
@@ -143,10 +143,13 @@ def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name
     save_checkpoint(folder, network, info, half=True, name=name)
 
 
-def merge_checkpoints(sources: Sequence[Path], folder: Path, view_percents: Sequence[int] = ()) -> None:
+def merge_checkpoints(
+    sources: Sequence[Path], folder: Path, view_percents: Sequence[int] = (), weights: Sequence[float] = ()
+) -> None:
     """Write one checkpoint that averages several (models/committee.py). It has no figures until it is measured.
 
-    view_percents: how large each model sees the picture, of what the first one sees; none: as large.
+    view_percents: how large each model sees the picture, of what the first one sees; none: as large. weights: how much
+    each counts; none: every network alike.
 
     Raises HqmdError when there is something at `folder` already, or the networks do not go together.
     """
@@ -166,15 +169,22 @@ def merge_checkpoints(sources: Sequence[Path], folder: Path, view_percents: Sequ
     views = view_percents or [100] * len(sources)
     if len(views) != len(sources) or views[0] != 100:
         raise HqmdError(f"views {','.join(map(str, views))}: give one for each model, 100 for the first")
+    if weights and len(weights) != len(sources):
+        raise HqmdError(f"weights {','.join(map(str, weights))}: give one for each model")
     views = [
         view * member.view_percent // 100
         for info, view in zip(infos, views, strict=True)
         for member in info.model.members
     ]
+    counts = [
+        weight * member.weight
+        for info, weight in zip(infos, weights or [1.0] * len(sources), strict=True)
+        for member in info.model.members
+    ]
     try:
         plain = [
-            replace(member, calibration=1.0, presets=(), view_percent=view)
-            for member, view in zip(members, views, strict=True)
+            replace(member, calibration=1.0, presets=(), view_percent=view, weight=weight)
+            for member, view, weight in zip(members, views, counts, strict=True)
         ]
         model = replace(plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration)
     except HqmdError as error:
@@ -231,8 +241,8 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         f"seed {training.seed}",
         f"- It started from: {info.backbone_weights}",
         *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
-        f"- Sees photos with their shorter side at {in_pixels(info.model.shown_sides)}",
-        *(f"- With `--size {preset.name}`: at {in_pixels(preset.sides)}" for preset in info.model.presets),
+        f"- Sees photos with their shorter side at {in_pixels(info.model.shown_sides, info.model.predict_flip)}",
+        *(f"- With `--size {p.name}`: at {in_pixels(p.sides, p.flip)}" for p in info.model.presets),
         *(["- Its depth is fitted to the photo's edges (hqmd_cli/edges.py)"] if info.model.edge_share else []),
         *([f"- Its depth is multiplied by {info.model.calibration:g}, as held-out photos asked"] if calibrated else []),
         "- All settings: `config.json`",
@@ -243,9 +253,10 @@ def model_card(name: str, info: CheckpointInfo) -> str:
     return "\n".join(lines)
 
 
-def in_pixels(sides: Sequence[int]) -> str:
-    """What a card says of the sides photos are seen at."""
-    return f"{' and '.join(map(str, sides))} pixels{', and averages' if sides[1:] else ''}"
+def in_pixels(sides: Sequence[int], flip: bool) -> str:
+    """What a card says of how photos are seen."""
+    mirrored = ", as they are and mirrored" if flip else ""
+    return f"{' and '.join(map(str, sides))} pixels{mirrored}{', and averages' if sides[1:] or flip else ''}"
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:
@@ -264,7 +275,7 @@ def figures_table(figures: dict[str, Any]) -> list[str]:
         f"Measured on {figures['data']} ({figures['n']} pictures).",
         f"Protocol {figures['protocol']}: {figures['recipe']}.",
         "",
-        f"| metric | mean | {figures['intervals_by']} |",
+        f"| metric | figure | {figures['intervals_by']} |",
         "| --- | --- | --- |",
         *rows,
         "",

@@ -67,6 +67,7 @@ class Preset(Config):
 
     name: str = ""
     sides: tuple[int, ...] = ()  # pixels, as ModelConfig.predict_sides
+    flip: bool = False  # as ModelConfig.predict_flip
     calibration: float = 1.0  # as ModelConfig's; it belongs to the sides
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class ModelConfig(Config):
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
     size_multiple: int = 1  # predict rounds both sides to multiples of it: a backbone's stride, or a ViT's patch
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
+    predict_flip: bool = False  # predict averages with the mirrored photo
     edge_share: float = 0.0  # predict fits depth to the photo's edges within this share of the shorter side; 0: not
     calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
     presets: tuple[Preset, ...] = ()  # other sides than predict_sides
@@ -106,6 +108,7 @@ class ModelConfig(Config):
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
     also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
+    weight: float = 1.0  # of this network among those that are averaged
     view_percent: int = 100  # of a further network: how large it sees the picture, measured by what the first one sees
 
     @classmethod
@@ -123,17 +126,17 @@ class ModelConfig(Config):
 
     def at_size(self, name: str) -> Self:
         """The same network as one of its presets shows photos to it. Raises HqmdError when it has none of that name."""
-        views = {DEFAULT_SIZE: (self.predict_sides, self.calibration)}
-        views |= {preset.name: (preset.sides, preset.calibration) for preset in self.presets}
-        sides, calibration = pick(views, name, "size")
-        return replace(self, predict_sides=sides, calibration=calibration)
+        views = {DEFAULT_SIZE: (self.predict_sides, self.predict_flip, self.calibration)}
+        views |= {preset.name: (preset.sides, preset.flip, preset.calibration) for preset in self.presets}
+        sides, flip, calibration = pick(views, name, "size")
+        return replace(self, predict_sides=sides, predict_flip=flip, calibration=calibration)
 
-    def with_view(self, name: str, sides: tuple[int, ...], calibration: float) -> Self:
+    def with_view(self, name: str, sides: tuple[int, ...], flip: bool, calibration: float) -> Self:
         """The same with a preset added or replaced; "default" is what holds when no size is named."""
         if name == DEFAULT_SIZE:
-            return replace(self, predict_sides=sides, calibration=calibration)
+            return replace(self, predict_sides=sides, predict_flip=flip, calibration=calibration)
         others = tuple(preset for preset in self.presets if preset.name != name)
-        return replace(self, presets=(*others, Preset(name, sides, calibration)))
+        return replace(self, presets=(*others, Preset(name, sides, flip, calibration)))
 
     @property
     def shown_sides(self) -> tuple[int, ...]:
@@ -168,6 +171,7 @@ class ModelConfig(Config):
             1 <= self.size_multiple <= SMALLEST_SIDE,
             f"size_multiple must be in 1..{SMALLEST_SIDE}, not {self.size_multiple}",
         )
+        self.require(self.weight > 0, f"weight must be positive, not {self.weight}")
         self.require(10 <= self.view_percent <= 100, f"view_percent must be in 10..100, not {self.view_percent}")
         widths = (self.guide_channels, self.aspp_channels, self.low_channels, self.fuse_channels)
         self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")

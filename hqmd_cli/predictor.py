@@ -33,7 +33,7 @@ class DepthPredictor:
     engine: Engine
     config: ModelConfig
     sides: tuple[int, ...] = ()  # none: the checkpoint's own
-    flip: bool = False  # average with the mirrored photo, too, which takes twice the time
+    flip: bool = False  # average with the mirrored photo, too, which takes twice the time; the checkpoint may want that
 
     @property
     def shown_sides(self) -> tuple[int, ...]:
@@ -41,11 +41,17 @@ class DepthPredictor:
         return self.sides or self.config.shown_sides
 
     @property
+    def flips(self) -> bool:
+        """Whether the mirrored photo counts, too."""
+        return self.flip or self.config.predict_flip
+
+    @property
     def view(self) -> str:
         """How photos are shown to the network, in words."""
         seen, own = (" and ".join(map(str, sides)) for sides in (self.shown_sides, self.config.shown_sides))
         elsewhere = f" (calibrated for {own})" if self.config.calibration != 1 and seen != own else ""
-        return f"photos seen at {seen} pixels{elsewhere}"
+        mirrored = ", as they are and mirrored" if self.flips else ""
+        return f"photos seen at {seen} pixels{mirrored}{elsewhere}"
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it along its edges, or bilinearly."""
@@ -62,7 +68,7 @@ class DepthPredictor:
         """Depth as the network sees it at one side, at the size of what it saw."""
         picture = Preprocess((side, side), self.config.size_multiple)(image)
         depth_m = self.engine(picture)
-        if self.flip:
+        if self.flips:
             mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
             depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
         # Not `side`: rounding, and of a long panorama transforms.base_scale, have changed it.

@@ -1,18 +1,16 @@
-"""Figures as tables: for the screen, Markdown, LaTeX, CSV and JSON. Each names its protocol."""
+"""Figures as tables, CSV and JSON. Each names its protocol, says its recipe and bears its hash."""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from hqmd_cli.evaluation import Result
+from hqmd_cli.figures import Result
 from hqmd_cli.metrics import DIGITS, METRICS
+from hqmd_cli.typeset import Table
 from hqmd_cli.uncertainty import METHOD
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 ENDS = ("95 % from", "to")  # the rows of intervals
 
@@ -21,13 +19,18 @@ Results = Mapping[str, Result]  # model -> figures, all on one dataset under one
 
 def caption(results: Results) -> str:
     """What stands under every table: protocol, recipe, data, number of pictures."""
-    result = next(iter(results.values()))
-    return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}; {METHOD}"
+    return f"{measured_on(next(iter(results.values())))}; {METHOD}"
 
 
-def heads() -> list[str]:
-    """Column heads: the metrics and which way is good; RMSE's unit is metres."""
-    return [f"{name}{' [m]' if name == 'RMSE' else ''} {metric.arrow}" for name, metric in METRICS.items()]
+def measured_on(result: Result) -> str:
+    """The same of one result, without the method of its intervals."""
+    return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}"
+
+
+def head_of(metric: str) -> str:
+    """A metric with its unit and which way is good."""
+    unit = METRICS[metric].unit
+    return f"{metric}{'' if unit == '1' else f' [{unit}]'} {METRICS[metric].arrow}"
 
 
 def best_models(results: Results) -> dict[str, set[str]]:
@@ -42,100 +45,73 @@ def best_models(results: Results) -> dict[str, set[str]]:
     return best
 
 
-def rows(results: Results, bold: Callable[[str], str]) -> list[list[str]]:
-    """Three rows a model: its name and figures, the best of each column made bold; both ends of their intervals."""
+def figures_table(results: Results) -> Table:
+    """Three rows a model: its figures, the best of each column in bold, and both ends of their intervals."""
     best = best_models(results)
-    table = []
-    for model, result in results.items():
-        figures = [(name, f"{value:.{DIGITS}f}") for name, value in result.metrics.items()]
-        table.append([model, *(bold(figure) if model in best[name] else figure for name, figure in figures)])
-        for end, values in zip(ENDS, zip(*result.intervals.values(), strict=True), strict=True):
-            table.append([end, *(f"{value:.{DIGITS}f}" for value in values)])
-    return table
-
-
-def for_screen(results: Results) -> "Table":
-    """A rich table."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(caption=escape(caption(results)), caption_justify="left")
-    table.add_column("model", overflow="fold")
-    for head in heads():
-        table.add_column(escape(head), justify="right", no_wrap=True)
-    for model, *figures in rows(results, lambda figure: f"[bold]{figure}[/bold]"):
-        table.add_row(escape(model), *figures)
-    return table
-
-
-def as_markdown(results: Results) -> str:
-    """A Markdown table, the best in bold."""
-    lines = [["model", *heads()], [":---", *["---:"] * len(METRICS)], *rows(results, "**{}**".format)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(results)}\n"
-
-
-def as_latex(results: Results) -> str:
-    """A booktabs table, the best in bold."""
-    arrows = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→1": r"$\to 1$"}
-    table = [["model", *heads()], *rows(results, r"\textbf{{{}}}".format)]
-    table = [[tex_name(line[0]), *line[1:]] for line in table]
-    head, *body = (" & ".join(line) + r" \\" for line in table)
-    for arrow, tex in arrows.items():
-        head = head.replace(arrow, tex)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\begin{{tabular}}{{l{'r' * len(METRICS)}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            rf"\caption{{{tex_name(caption(results))}}}",
-            r"\end{table}",
-            "",
-        ]
+    bold = frozenset(
+        ((1 + len(ENDS)) * i, 1 + j)
+        for i, model in enumerate(results)
+        for j, metric in enumerate(METRICS)
+        if model in best[metric]
     )
+    rows = [row for model, result in results.items() for row in rows_of(model, result)]
+    return Table(["model", *map(head_of, METRICS)], rows, caption(results), bold)
 
 
-def tex_name(text: str) -> str:
-    """Plain text for LaTeX."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+def protocols_table(model: str, by_protocol: Results) -> Table:
+    """One model's figures, three rows a protocol: nothing in bold, as no protocol is better than another."""
+    rows = [row for protocol, result in by_protocol.items() for row in rows_of(protocol, result)]
+    notes = [measured_on(result) for result in by_protocol.values()]
+    about = f"{model}; each protocol measures something else: compare within a row only; {METHOD}"
+    return Table(["protocol", *map(head_of, METRICS)], rows, "\n".join([about, *notes]))
+
+
+def rows_of(label: str, result: Result) -> list[list[str]]:
+    """One result: label and figures, then the lower and the upper ends of their intervals."""
+    lines = [(label, [result.metrics[metric] for metric in METRICS])]
+    lines += [(end, [result.intervals[metric][i] for metric in METRICS]) for i, end in enumerate(ENDS)]
+    return [[head, *(f"{value:.{DIGITS}f}" for value in values)] for head, values in lines]
 
 
 def as_csv(results: Results) -> str:
-    """A row a model with full precision: figures, the ends of their intervals, n, protocol, recipe and data."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    ends = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]
-    writer.writerow(["model", *METRICS, *ends, "n", "protocol", "recipe", "data"])
+    """A row a model with full precision: figures, the ends of their intervals, n, protocol, its hash, recipe, data."""
+    metrics = list(next(iter(results.values())).per_picture)
+    ends = [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
+    lines: list[list[Any]] = [["model", *metrics, *ends, "n", "protocol", "protocol_hash", "recipe", "data"]]
     for model, result in results.items():
-        about = [len(result.names), result.protocol.name, result.recipe, result.data]
-        ends_of = [end for interval in result.intervals.values() for end in interval]
-        writer.writerow([model, *result.metrics.values(), *ends_of, *about])
+        ends_of = [end for metric in metrics for end in result.intervals[metric]]
+        about = [len(result.names), *protocol_of(result), result.data]
+        lines.append([model, *(result.metrics[metric] for metric in metrics), *ends_of, *about])
+    return csv_text(lines)
+
+
+def per_picture_csv(results: Results) -> str:
+    """A row a picture and model with full precision: how many pixels count, all metrics, protocol, its hash, recipe."""
+    metrics = list(next(iter(results.values())).per_picture)
+    lines: list[list[Any]] = [["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe"]]
+    for model, result in results.items():
+        values = zip(result.names, result.pixels, *(result.per_picture[metric] for metric in metrics), strict=True)
+        lines += [[name, model, pixels, *figures, *protocol_of(result)] for name, pixels, *figures in values]
+    return csv_text(lines)
+
+
+def protocol_of(result: Result) -> list[str]:
+    """What every row of a CSV says of its protocol."""
+    return [result.protocol.name, result.protocol.digest, result.recipe]
+
+
+def csv_text(lines: Iterable[Iterable[Any]]) -> str:
+    """Lines of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 
-def as_json(results: Results) -> str:
-    """A list of models, each as in one_as_json."""
-    return json.dumps([one_as_dict(model, result) for model, result in results.items()], indent=2) + "\n"
+def as_json(rows: Any) -> str:
+    """Plain data as a file's text."""
+    return json.dumps(rows, indent=2) + "\n"
 
 
-def one_as_json(model: str, result: Result) -> str:
-    """One model's figures, their intervals, protocol, recipe, data and n."""
-    return json.dumps(one_as_dict(model, result), indent=2) + "\n"
-
-
-def one_as_dict(model: str, result: Result) -> dict[str, object]:
-    """Plain data for JSON."""
+def one_as_dict(model: str, result: Result) -> dict[str, Any]:
+    """One model's figures, their intervals, protocol, recipe, data and n, as plain data for JSON."""
     return {"model": model, **result.to_dict()}
-
-
-FORMATS: dict[str, Callable[[Results], str]] = {
-    ".md": as_markdown,
-    ".tex": as_latex,
-    ".csv": as_csv,
-    ".json": as_json,
-}

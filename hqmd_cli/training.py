@@ -27,12 +27,14 @@ from hqmd_cli.data.sample import Dataset
 from hqmd_cli.distillation import Teacher
 from hqmd_cli.engines.torch_engine import TorchEngine
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import Result, evaluate, require_ground_truth, scored_pixels
+from hqmd_cli.evaluation import evaluate
+from hqmd_cli.figures import Result
 from hqmd_cli.images import explain_write_errors, write_aside
 from hqmd_cli.losses import build_loss
 from hqmd_cli.models.network import DepthNetwork
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
+from hqmd_cli.region import require_fit
 from hqmd_cli.registry import pick
 from hqmd_cli.transforms import AUGMENTATIONS, TrainTransform
 
@@ -238,8 +240,7 @@ def fit(
         raise HqmdError(f"{run_dir}: {problem}")
     with explain_write_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
-    require_ground_truth(val_data, protocol)  # what does not fit together should not wait for an epoch's end
-    scored_pixels(val_data[0], protocol)
+    require_fit(val_data, protocol)  # what does not fit together should not wait for an epoch's end
     # Of a file only its name: folders are nobody else's business.
     origin = " and ".join(Path(w).name for w in (backbone_weights, *([guide_weights] if model.guide else [])))
     if start:

@@ -1,27 +1,67 @@
-"""How far a mean over pictures would move with other pictures."""
+"""How far a figure would move with other pictures: the bootstrap, and what it says of differences.
 
-from functools import cache
+Every call draws the same resamples of n pictures, so that all metrics and models see the same ones, and differences
+between them are paired (Efron and Tibshirani 1993, chapters 13 and 15).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+Values = NDArray[np.float64]
+
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 METHOD = f"{LEVEL:.0%} intervals: bootstrap over pictures, {RESAMPLES:,} resamples, seed {SEED}"
+BLOCK = 500  # resamples at a time, which bounds the memory; RESAMPLES is a multiple of it
 
 
-def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The percentile interval of the mean of (n,) values, one a picture (Efron and Tibshirani 1993, chapter 13).
+def resampled_sums(columns: Values) -> Values:
+    """The sums of (n, k) columns, a row a picture, over each resample of the pictures: (RESAMPLES, k)."""
+    drawn = times_drawn(len(columns))
+    return np.concatenate([drawn[i : i + BLOCK].astype(np.float64) @ columns for i in range(0, RESAMPLES, BLOCK)])
 
-    NaN, NaN where there is no value. One seed for all, so every metric and model sees the same resamples.
-    """
-    if not values.size:
+
+@lru_cache(maxsize=1)
+def times_drawn(n: int) -> NDArray[np.uint8]:
+    """(RESAMPLES, n): how often each of n pictures was drawn, n times with replacement. More than 255 times none is."""
+    rng = np.random.default_rng(SEED)
+    offsets = np.arange(BLOCK)[:, None] * n
+    times = np.empty((RESAMPLES, n), np.uint8)
+    for start in range(0, RESAMPLES, BLOCK):
+        drawn = rng.integers(n, size=(BLOCK, n)) + offsets
+        times[start : start + BLOCK] = np.bincount(drawn.ravel(), minlength=BLOCK * n).reshape(BLOCK, n)
+    return times
+
+
+def percentile_interval(draws: Values) -> tuple[float, float]:
+    """The middle LEVEL of (R,) resampled figures; those that are NaN, not known, have no say. NaN, NaN of none."""
+    draws = draws[~np.isnan(draws)]
+    if not draws.size:
         return np.nan, np.nan
-    means = values[resampled(values.size)].mean(axis=1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-@cache
-def resampled(n: int) -> NDArray[np.int64]:
-    """(RESAMPLES, n) indices of n pictures drawn with replacement."""
-    return np.random.default_rng(SEED).integers(n, size=(RESAMPLES, n))
+def two_sided_p(draws: Values) -> float:
+    """How compatible (R,) resampled differences are with none: twice the share beyond 0 on the rarer side, at most 1.
+
+    One more than counted, over one more than drawn: a p-value from R draws is never 0 (Davison and Hinkley 1997, 4.2).
+    """
+    draws = draws[~np.isnan(draws)]
+    rarer = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
+    return min(1.0, 2 * (rarer + 1) / (draws.size + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value corrected for there being several: Holm 1979, step-down.
+
+    The k-th smallest of m is multiplied by m - k + 1, is no less than any before it, and at most 1.
+    """
+    corrected = [1.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected

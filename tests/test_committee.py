@@ -107,6 +107,18 @@ def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path
         torch.testing.assert_close(both(rgb), (first * second).sqrt())
 
 
+def test_members_count_by_their_weights(hqmd, trained_run, other, tmp_path):
+    result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--weights", "2,1")
+    assert result.returncode == 0, result.stderr
+    rgb = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
+        both = load_checkpoint(tmp_path / "both", CPU)[0](rgb)
+    torch.testing.assert_close(both, (first * first * second) ** (1 / 3))
+    refused = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "x", "--weights", "2")
+    assert refused.returncode == 1 and "one for each model" in refused.stderr
+
+
 @pytest.mark.parametrize("views", ["100", "86,100", "100,a", "100,5"])
 def test_views_that_are_none(hqmd, trained_run, other, tmp_path, views):
     result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--views", views)

@@ -528,7 +528,8 @@ def test_a_preset_has_its_own_sides_and_calibration(hqmd, trained_run, pairs, ph
     assert result.returncode == 0 and "at size fast" in result.stderr, result.stderr
     info = read_info(folder)
     (preset,) = info.model.presets
-    assert (preset.name, preset.sides) == ("fast", (32,)) and preset.calibration != 1
+    assert (preset.name, preset.sides, preset.flip) == ("fast", (32,), False) and preset.calibration != 1
+    assert "--side" in hqmd("calibrate", folder, *judged, "--size", "tiny").stderr  # there is none yet
     assert info.figures == before.figures and info.model.calibration == before.model.calibration
     assert "With `--size fast`: at 32 pixels" in (folder / "README.md").read_text()
     fast = json.loads(hqmd("evaluate", "--model", folder, *judged, "--size", "fast", "--json").stdout)["metrics"]
@@ -556,6 +557,22 @@ def test_sizes_that_cannot_be(hqmd, trained_run, photo, tmp_path, flags, said):
 def test_presets_that_are_none(preset):
     with pytest.raises(HqmdError):
         ModelConfig.from_dict({"presets": [{"name": "fast", "sides": [48], "calibration": 1.0} | preset]})
+
+
+def test_a_model_may_want_the_mirrored_photo(hqmd, trained_run, pairs, photo, tmp_path):
+    folder = shutil.copytree(trained_run / "best", tmp_path / "model")
+    judged = ("--data", pairs, "--split", "val")
+    plain = hqmd("evaluate", "--model", folder, *judged, "--flip", "--json").stdout
+    assert hqmd("calibrate", folder, *judged, "--flip").returncode == 0
+    kept = read_info(folder).model
+    assert kept.predict_flip and "as they are and mirrored" in (folder / "README.md").read_text()
+    own = json.loads(hqmd("evaluate", "--model", folder, *judged, "--json").stdout)["metrics"]
+    assert own["bias"] == pytest.approx(1, abs=1e-3) and json.loads(plain)["metrics"]["bias"] != own["bias"]
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", folder, "--json")
+    assert "mirrored" in result.stderr and json.loads((tmp_path / "d.json").read_text())["settings"]["flip"] is True
+    assert hqmd("calibrate", folder, *judged).returncode == 0 and read_info(folder).model == kept
+    assert hqmd("calibrate", folder, *judged, "--no-flip").returncode == 0
+    assert not read_info(folder).model.predict_flip
 
 
 def test_calibrate_keeps_how_far_depth_follows_edges(hqmd, trained_run, pairs, tmp_path):

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import Result, evaluate, score, score_each, scored_pixels
-from hqmd_cli.metrics import METRICS, PIXEL_METRICS
-from hqmd_cli.protocol import EIGEN_CROP, PROTOCOLS, find_protocol
+from hqmd_cli.evaluation import evaluate, score, score_each, score_under_each
+from hqmd_cli.figures import Result, Scored
+from hqmd_cli.metrics import EXTRA_PIXEL_METRICS, METRICS, PIXEL_METRICS
+from hqmd_cli.protocol import find_protocol
+from hqmd_cli.protocol_recipe import Protocol
+from hqmd_cli.region import DoesNotFit, compared_truth
 
 HQMD, EIGEN = find_protocol("hqmd"), find_protocol("eigen-raw")
 FRAME = (480, 640)
@@ -83,7 +86,7 @@ def test_a_picture_without_truth_is_refused(hole: float) -> None:
 
 def test_a_picture_with_truth_outside_the_range_only_is_refused() -> None:
     sample = picture("hall", np.full(FRAME, 12.0))
-    assert score(ramp(FRAME), sample, HQMD)["AbsRel"] > 0
+    assert score(ramp(FRAME), sample, HQMD).figures["AbsRel"] > 0
     with pytest.raises(HqmdError, match="hall: no valid ground truth"):
         score(ramp(FRAME), sample, EIGEN)
 
@@ -91,17 +94,17 @@ def test_a_picture_with_truth_outside_the_range_only_is_refused() -> None:
 @pytest.mark.parametrize("hole", [0, math.nan, math.inf, -1])
 def test_pixels_without_truth_do_not_count(hole: float) -> None:
     # AbsRel of the other three: 1/1, 0/2, 1/4; the prediction at the hole is far off
-    figures = score(np.array([[2, 2], [99, 3.0]]), picture("kitchen", np.array([[1, 2], [hole, 4.0]])), HQMD)
+    figures = score(np.array([[2, 2], [99, 3.0]]), picture("kitchen", np.array([[1, 2], [hole, 4.0]])), HQMD).figures
     assert figures["AbsRel"] == pytest.approx((1 + 0 + 0.25) / 3, abs=1e-12)
     assert figures["RMSE"] == pytest.approx(math.sqrt((1 + 0 + 1) / 3), abs=1e-12)
-    assert list(figures) == list(METRICS)
+    assert set(figures) == set(METRICS) | set(EXTRA_PIXEL_METRICS)
 
 
 def test_scoring_is_in_double_precision() -> None:
     truth = np.linspace(1, 10, 12, dtype=np.float32).reshape(3, 4)
     pred_m = truth * np.float32(1.1)
     expected = np.mean(np.abs(pred_m.astype(np.float64) - truth.astype(np.float64)) / truth.astype(np.float64))
-    assert score(pred_m, picture("kitchen", truth), HQMD)["AbsRel"] == expected
+    assert score(pred_m, picture("kitchen", truth), HQMD).figures["AbsRel"] == expected
 
 
 @pytest.mark.parametrize("name", ["eigen-raw", "eigen-filled"])
@@ -132,9 +135,11 @@ def test_corners_of_the_crop(pixel: tuple[int, int], counts: bool, name: str) ->
     pred_m = truth.copy()
     pred_m[pixel] = 3
     pixels = (471 - 45) * (601 - 41)
-    figures = score(pred_m, picture("kitchen", truth), find_protocol(name))
+    figures = score(pred_m, picture("kitchen", truth), find_protocol(name)).figures
     assert figures["AbsRel"] == pytest.approx(0.5 / pixels if counts else 0, abs=1e-15)
-    assert score(pred_m, picture("kitchen", truth), HQMD)["AbsRel"] == pytest.approx(0.5 / (480 * 640), abs=1e-15)
+    assert score(pred_m, picture("kitchen", truth), HQMD).figures["AbsRel"] == pytest.approx(
+        0.5 / (480 * 640), abs=1e-15
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,10 +149,10 @@ def test_truth_outside_the_range_does_not_count(truth_m: float, counts: bool) ->
     """Both ends are exclusive, also of the 32-bit numbers nearest to them."""
     truth = np.full(FRAME, 2.0)
     truth[100:110, 100:110] = truth_m
-    mask = scored_pixels(picture("kitchen", truth), EIGEN)
+    _, mask = compared_truth(picture("kitchen", truth), EIGEN)
     assert mask[100:110, 100:110].all() == mask[100:110, 100:110].any() == counts
     assert mask.sum() == (471 - 45) * (601 - 41) - (0 if counts else 100)
-    assert scored_pixels(picture("kitchen", truth), HQMD).all()
+    assert compared_truth(picture("kitchen", truth), HQMD)[1].all()
 
 
 @pytest.mark.parametrize(("pred_m", "truth_m", "clipped_m"), [(25.0, 8.0, 10.0), (0.0001, 2.0, 0.001), (9.0, 8.0, 9.0)])
@@ -155,12 +160,12 @@ def test_predictions_are_clipped_into_the_range(pred_m: float, truth_m: float, c
     truth = np.full(FRAME, truth_m)
     preds = np.full(FRAME, pred_m)
     preds[0, 0] = 1  # outside the crop; a constant prediction would be refused
-    figures = score(preds, picture("kitchen", truth), EIGEN)
+    figures = score(preds, picture("kitchen", truth), EIGEN).figures
     assert figures["AbsRel"] == pytest.approx(abs(clipped_m - truth_m) / truth_m, abs=1e-9)
     assert figures["log10"] == pytest.approx(abs(math.log10(clipped_m / truth_m)), abs=1e-9)
     assert preds.max() == max(pred_m, 1)  # the caller's array stays as it was
     truth[0, 0] = 1
-    unclipped = score(preds, picture("kitchen", truth), HQMD)["AbsRel"]
+    unclipped = score(preds, picture("kitchen", truth), HQMD).figures["AbsRel"]
     assert unclipped == pytest.approx(abs(pred_m - truth_m) / truth_m, rel=1e-4)
 
 
@@ -217,9 +222,9 @@ def test_scores_come_one_picture_at_a_time() -> None:
     predict, data = two_pictures()
     seen: list[int] = []
     scores = score_each(lambda image: (seen.append(int(image[0, 0, 0])), predict(image))[1], data, HQMD)
-    name, figures = next(scores)
-    assert (name, seen) == ("few", [1])
-    assert figures["AbsRel"] == 1
+    first = next(scores)
+    assert (first.name, first.pixels, seen) == ("few", 1, [1])
+    assert first.figures["AbsRel"] == 1
 
 
 def test_result_as_plain_data() -> None:
@@ -228,13 +233,14 @@ def test_result_as_plain_data() -> None:
     assert plain["metrics"]["edgeF1"] is plain["intervals"]["edgeF1"] is None  # JSON has no NaN
     assert plain["intervals"]["AbsRel"] == list(result.intervals["AbsRel"])
     assert json.loads(json.dumps(plain)) == plain
-    assert {key: plain[key] for key in ("protocol", "recipe", "data", "n")} == {
+    assert {key: plain[key] for key in ("protocol", "protocol_hash", "recipe", "data", "n")} == {
         "protocol": "hqmd",
-        "recipe": HQMD.recipe(HQMD.ground_truth),
+        "protocol_hash": HQMD.digest,
+        "recipe": f"{HQMD.recipe(HQMD.ground_truth)} (hash {HQMD.digest})",
         "data": "fake.mat, test",
         "n": 2,
     }
-    assert list(plain["metrics"]) == list(METRICS)
+    assert plain["metrics"].keys() == plain["pooled_over_pixels"].keys() >= METRICS.keys()
 
 
 def test_a_photo_reaches_the_predictor_as_it_is() -> None:
@@ -245,30 +251,83 @@ def test_a_photo_reaches_the_predictor_as_it_is() -> None:
     assert all(image is sample.image for image, sample in zip(got, data.samples, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("hqmd", ("filled ground truth", "whole picture", "no depth limit", "no clipping")),
-        ("eigen-filled", ("filled ground truth", "[45:471, 41:601]", "0.001..10 m", "predictions clipped")),
-        ("eigen-raw", ("raw ground truth", "[45:471, 41:601]", "0.001..10 m", "predictions clipped")),
-    ],
-)
-def test_recipe_names_truth_crop_cap_and_aggregation(name: str, parts: tuple[str, ...]) -> None:
-    protocol = find_protocol(name)
-    recipe = protocol.recipe(protocol.ground_truth)
-    for part in (*parts, "no alignment", "mean over pictures"):
-        assert part in recipe
+def test_pooled_figures_are_those_of_all_pixels() -> None:
+    """The four pixels of both pictures: 4 for 2, 2 for 2, 2 for 2, 3 for 2."""
+    pooled = evaluate(*two_pictures(), HQMD).aggregated("pooled")
+    by_hand = {
+        "AbsRel": (1 + 0 + 0 + 0.5) / 4,
+        "SqRel": (4 / 2 + 0 + 0 + 1 / 2) / 4,
+        "RMSE": math.sqrt((4 + 0 + 0 + 1) / 4),
+        "RMSElog": math.sqrt((math.log(2) ** 2 + math.log(1.5) ** 2) / 4),
+        "log10": (math.log10(2) + math.log10(1.5)) / 4,
+        "delta1": 2 / 4,
+        "delta2": 3 / 4,
+        "delta3": 3 / 4,
+    }
+    assert {name: pooled[name] for name in by_hand} == pytest.approx(by_hand, abs=1e-9)
+    assert pooled["bias"] == (2 + 1) / 2  # a median has no pooled form that pictures add up to
 
 
-def test_every_protocol_is_tested() -> None:
-    assert list(PROTOCOLS) == ["hqmd", "eigen-filled", "eigen-raw"]
-    assert len({protocol.recipe(protocol.ground_truth) for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
-    top, bottom, left, right = EIGEN_CROP
-    assert (bottom - top, right - left) == (426, 560)  # 561 x 427 of the toolbox, less the last row and column
+def test_the_protocol_says_which_aggregation_is_printed() -> None:
+    by_mean, by_pooling = (evaluate(*two_pictures(), find_protocol(name)) for name in ("hqmd", "fcrn"))
+    assert by_mean.metrics["AbsRel"] == pytest.approx((1 + 0.5 / 3) / 2)
+    assert by_pooling.metrics["AbsRel"] == pytest.approx(1.5 / 4)
+    for result in (by_mean, by_pooling):
+        plain = result.to_dict()
+        assert plain["mean_over_pictures"]["AbsRel"] == by_mean.metrics["AbsRel"]
+        assert plain["pooled_over_pixels"]["AbsRel"] == by_pooling.metrics["AbsRel"]
+        low, high = result.intervals["AbsRel"]  # two pictures: every resample is one of them twice, or both
+        assert (low, high) == pytest.approx((0.5 / 3, 1))
+    assert (by_mean.to_dict()["aggregation"], by_pooling.to_dict()["aggregation"]) == ("mean", "pooled")
 
 
-def test_an_unknown_protocol_lists_the_names() -> None:
-    with pytest.raises(HqmdError) as refusal:
-        find_protocol("eigen")
-    for text in ("'eigen'", *PROTOCOLS):
-        assert text in str(refusal.value)
+TILTED = Protocol(name="tilted", ground_truth="filled", alignment="scale-shift-depth")
+
+
+def test_a_fit_is_taken_on_the_scored_pixels_before_clipping() -> None:
+    truth = np.array([[1, 2], [3, 0.0]])
+    pred_m = (truth + 5) / 2
+    pred_m[1, 1] = 99  # no truth there
+    assert score(pred_m, picture("kitchen", truth), TILTED).figures["RMSE"] == pytest.approx(0, abs=1e-6)
+    clipped = Protocol(name="clipped", ground_truth="filled", alignment="scale-shift-depth", clip_m=(0.1, 2))
+    assert score(pred_m, picture("kitchen", truth), clipped).figures["RMSE"] == pytest.approx(
+        math.sqrt(1 / 3), abs=1e-6
+    )
+
+
+def test_a_fit_that_leaves_no_depth_is_refused_with_the_remedy() -> None:
+    truth, pred_m = np.array([[1, 1], [1, 9.0]]), np.array([[3, 3.5], [1, 9.0]])
+    with pytest.raises(HqmdError, match=r"kitchen: .* not positive everywhere; protocol tilted needs clip_m"):
+        score(pred_m, picture("kitchen", truth), TILTED)
+    clipped = Protocol(name="clipped", ground_truth="filled", alignment="scale-shift-depth", clip_m=(0.1, 20))
+    assert score(pred_m, picture("kitchen", truth), clipped).figures["AbsRel"] > 0
+
+
+def test_a_flipping_protocol_averages_with_the_mirrored_photo() -> None:
+    truth, image = np.array([[2, 4, 6.0]]), np.array([[[10] * 3, [20] * 3, [30] * 3]], np.uint8)
+    data = Pictures(sample_from("kitchen", image, truth.astype(np.float32)))
+    flipping = Protocol(name="flipping", ground_truth="filled", flip=True)
+    # Depth grows to the right by a habit that has nothing to do with the photo: averaged away.
+    habit = evaluate(lambda photo: photo[..., 0] / 5 + np.array([[-1, 0, 1.0]]), data, flipping)
+    assert habit.metrics["RMSE"] == 0
+    with pytest.raises(HqmdError, match=r"kitchen: .* NaN"):
+        evaluate(lambda photo: np.where(photo[..., 0] < photo[0, 0, 0], math.nan, photo[..., 0]), data, flipping)
+
+
+def test_under_each_protocol_a_photo_is_predicted_once_and_misfits_are_told() -> None:
+    calls: list[int] = []
+
+    def predict(image: NDArray[np.uint8]) -> NDArray[np.floating]:
+        calls.append(int(image[0, 0, 0]))
+        return ramp(image.shape[:2])
+
+    far, near = np.full(FRAME, 12.0), np.full(FRAME, 2.0)
+    data = Pictures(picture("hall", far, 1), picture("kitchen", near, 2))
+    protocols = [find_protocol(name) for name in ("hqmd", "eigen-filled", "hu")]
+    first, second = score_under_each(predict, {"filled": data}, protocols)
+    assert calls == [1, 2]
+    assert isinstance(first["eigen-filled"], DoesNotFit)
+    for protocol in protocols:
+        scored = second[protocol.name]
+        assert isinstance(scored, Scored)
+        assert scored == score(ramp(FRAME), data[1], protocol)

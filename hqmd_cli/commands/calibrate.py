@@ -32,6 +32,9 @@ def calibrate(
     device: DeviceOption = "auto",
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored photo: twice the time.")
+    ] = None,
     edges: Annotated[
         float | None,
         typer.Option(help="Fit depth to the photo's edges, within this share of its shorter side, such as 0.02."),
@@ -44,7 +47,7 @@ def calibrate(
     """Multiply a model's depth so that its bias on held-out photos is 1; keep that and the other settings given here.
 
     One number from all photos together; no photo is aligned to its own truth. The figures measured with it become the
-    model's. With --size NAME, side and factor become a preset of that name instead.
+    model's. With --size NAME, side, flip and factor become a preset of that name instead.
 
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
@@ -70,15 +73,20 @@ def calibrate(
         edge_share=settings.edge_share if edges is None else edges,
         size_multiple=settings.size_multiple if multiple is None else multiple,
     )
-    sides = side or (settings.predict_sides if size == DEFAULT_SIZE else settings.at_size(size).predict_sides)
+    is_new = size != DEFAULT_SIZE and size not in {preset.name for preset in settings.presets}
+    if is_new and not side:
+        raise HqmdError(f"--size {size}: the model has no such preset yet; say with --side what it is to be")
+    before = settings if is_new else settings.at_size(size)
+    sides = side or before.predict_sides
+    flips = before.predict_flip and not is_new if flip is None else flip
     predictor = load_predictor(folder, "auto", device)
 
     def judged(settings: "ModelConfig") -> "dict[str, Result]":
         return judge({model: replace(predictor, config=settings.at_size(size))}, dataset, chosen)
 
-    as_trained = judged(settings.with_view(size, sides, 1.0))[model]
+    as_trained = judged(settings.with_view(size, sides, flips, 1.0))[model]
     factor = round(1 / as_trained.metrics["bias"], 4)
-    settings = settings.with_view(size, sides, factor)
+    settings = settings.with_view(size, sides, flips, factor)
     results = judged(settings)
     if size == DEFAULT_SIZE:
         record_figures(folder, results[model].to_dict(), settings)

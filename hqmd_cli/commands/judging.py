@@ -1,26 +1,33 @@
 """What evaluate and compare share: models and data by name, scored with a progress bar."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
 from hqmd_cli.data import default_data, open_dataset
-from hqmd_cli.evaluation import Predict, Result, collect, score_each
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation import Predict, score_each, score_under_each
+from hqmd_cli.figures import Result, Scored, collect
 from hqmd_cli.hub import find_checkpoint
 from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictor import DepthPredictor, load_predictor
-from hqmd_cli.protocol import Protocol, find_protocol
-from hqmd_cli.tables import caption, for_screen
+from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
+from hqmd_cli.protocol_recipe import Protocol
+from hqmd_cli.region import require_fit
+from hqmd_cli.tables import caption
+from hqmd_cli.typeset import Table, for_screen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hqmd_cli.data.sample import Dataset
+
+Item = TypeVar("Item")
 
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
@@ -29,10 +36,47 @@ def open_judged(
     data: Path | None, split: str, protocol_name: str, depth_scale: float | None
 ) -> "tuple[Dataset, Protocol]":
     """The protocol, and the data with the ground truth that it asks for."""
+    if protocol_name == ALL:
+        raise HqmdError(
+            f"figures of different protocols are not to be ranked or fitted together: name one of "
+            f"{', '.join(PROTOCOLS)}; `hqmd evaluate --protocol {ALL}` shows one model under each"
+        )
     protocol = find_protocol(protocol_name)
     dataset = open_dataset(data or default_data(), split, protocol.ground_truth, depth_scale)
     print(f"data: {dataset.description}, {len(dataset)} pictures", file=sys.stderr)
     return dataset, protocol
+
+
+def open_under_each(
+    data: Path | None, split: str, depth_scale: float | None
+) -> "tuple[dict[str, Dataset], list[Protocol]]":
+    """The data by kind of ground truth, and the protocols that fit it; the others are named with the reason on stderr.
+
+    Raises HqmdError when none fits.
+    """
+    path = data or default_data()
+    datasets: dict[str, Dataset] = {}
+    fitting, misfits = [], {}
+    for protocol in PROTOCOLS.values():
+        try:
+            if protocol.ground_truth not in datasets:
+                datasets[protocol.ground_truth] = open_dataset(path, split, protocol.ground_truth, depth_scale)
+            require_fit(datasets[protocol.ground_truth], protocol)
+            fitting.append(protocol)
+        except HqmdError as error:
+            misfits[protocol.name] = str(error)
+    if not fitting:  # most likely one reason for all, such as a path that is none
+        raise HqmdError("; ".join(dict.fromkeys(misfits.values())))
+    for dataset in datasets.values():
+        print(f"data: {dataset.description}, {len(dataset)} pictures", file=sys.stderr)
+    for name, reason in misfits.items():
+        print_left_out(name, reason)
+    return datasets, fitting
+
+
+def print_left_out(protocol: str, reason: object) -> None:
+    """Say on stderr which protocol is not in the table, and why."""
+    print(f"without protocol {protocol}: {reason}", file=sys.stderr)
 
 
 def load_predictors(
@@ -45,20 +89,40 @@ def load_predictors(
 
 def judge(predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Protocol) -> dict[str, Result]:
     """Model -> its figures."""
-    screen = Console(stderr=True)
+    return {
+        name: collect(with_progress(score_each(predict, dataset, protocol), name, len(dataset)), dataset, protocol)
+        for name, predict in predictors.items()
+    }
+
+
+def judge_under_each(
+    model: str, predict: Predict, datasets: "Mapping[str, Dataset]", protocols: list[Protocol]
+) -> dict[str, Result]:
+    """Protocol -> a model's figures. One that does not fit some picture is left out, with the reason on stderr."""
+    total = len(next(iter(datasets.values())))
+    pictures = list(with_progress(score_under_each(predict, datasets, protocols), model, total))
     results = {}
-    for name, predict in predictors.items():
-        scores = score_each(predict, dataset, protocol)
-        shown = track(
-            scores, escape(name), len(dataset), console=screen, transient=True, disable=not screen.is_terminal
-        )
-        results[name] = collect(shown, dataset, protocol)
+    for protocol in protocols:
+        scores = [picture[protocol.name] for picture in pictures]
+        scored = [score for score in scores if isinstance(score, Scored)]
+        if len(scored) == len(scores):
+            results[protocol.name] = collect(scored, datasets[protocol.ground_truth], protocol)
+        else:
+            print_left_out(protocol.name, next(score for score in scores if not isinstance(score, Scored)))
+    if not results:
+        raise HqmdError(f"{model}: no protocol fits all pictures of the data")
     return results
 
 
-def print_table(results: dict[str, Result]) -> None:
+def with_progress(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
+    """The items, with a bar on a terminal's stderr."""
+    screen = Console(stderr=True)
+    return track(items, escape(label), total, console=screen, transient=True, disable=not screen.is_terminal)
+
+
+def print_table(table: Table) -> None:
     """The table on stdout."""
-    Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(results))
+    Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(table))
 
 
 def draw_grid(predictors: Mapping[str, Predict], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":

@@ -10,12 +10,12 @@ from hqmd_cli.commands.options import MODEL_HELP
 from hqmd_cli.errors import HqmdError
 
 
-def parse_percents(text: str) -> tuple[int, ...]:
-    """ "100,86" -> (100, 86)."""
-    percents = text.split(",")
-    if not all(percent.isdecimal() for percent in percents):
-        raise typer.BadParameter(f"{text!r}: percentages are whole numbers, such as 100,86")
-    return tuple(map(int, percents))
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """ "2,1" -> (2.0, 1.0)."""
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: give a number for each model, such as 2,1") from error
 
 
 def merge(
@@ -24,22 +24,26 @@ def merge(
     views: Annotated[
         tuple | None,
         typer.Option(
-            parser=parse_percents,
+            parser=parse_numbers,
             metavar="100,N",
             help="How large each sees the picture, in percent of what the first sees.  [default: as large]",
         ),
+    ] = None,
+    weights: Annotated[
+        tuple | None,
+        typer.Option(parser=parse_numbers, metavar="N,N", help="How much each counts.  [default: all networks alike]"),
     ] = None,
 ) -> None:
     """Join models into one checkpoint whose depth is the geometric mean of theirs. Measure it with evaluate --record.
 
     \b
     hqmd merge runs/lite2/best runs/lite0/best -o runs/both
-    hqmd merge runs/vit/best runs/lite2/best -o runs/both --views 100,86
+    hqmd merge runs/vit/best runs/lite2/best -o runs/both --views 100,86 --weights 2,1
     """
     from hqmd_cli.checkpoints import merge_checkpoints
     from hqmd_cli.hub import find_checkpoint
 
     if len(models) < 2:
         raise HqmdError("there is nothing to merge with: name two models or more")
-    merge_checkpoints([find_checkpoint(model) for model in models], output, views or ())
+    merge_checkpoints([find_checkpoint(model) for model in models], output, tuple(map(int, views or ())), weights or ())
     print(f"{output}: {len(models)} models in one", file=sys.stderr)

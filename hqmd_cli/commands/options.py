@@ -8,9 +8,12 @@ import typer
 
 from hqmd_cli.config import SMALLEST_SIDE
 from hqmd_cli.hub import DEFAULT_MODEL
-from hqmd_cli.protocol import PROTOCOLS
+from hqmd_cli.protocol import ALL, FILE_SUFFIX, PROTOCOLS
 
+# For training, whose run must find its protocol again on --resume: only those that come with hqmd.
 ProtocolName = StrEnum("ProtocolName", {name: name for name in PROTOCOLS})  # type: ignore[misc]
+DEFAULT_PROTOCOL = "hqmd"
+PROTOCOL_HELP = f"What exactly is measured, printed under the table: {', '.join(PROTOCOLS)}, or a file of one's own."
 
 MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
@@ -67,4 +70,23 @@ DepthScaleOption = Annotated[
     typer.Option(help="Units of the depth files in one metre (1000: millimetres), where they do not say."),
 ]
 SplitOption = Annotated[str, typer.Option(help="train, val or test; a folder has a NAME.txt for each, and `all`.")]
-ProtocolOption = Annotated[ProtocolName, typer.Option(help="What exactly is measured; printed under the table.")]
+
+
+def parse_protocol(text: str) -> str:
+    """A name that find_protocol may know; files are read later, where their errors have room."""
+    if text not in (*PROTOCOLS, ALL) and not text.endswith(FILE_SUFFIX):
+        raise typer.BadParameter(f"{text!r} is neither {', '.join(PROTOCOLS)} nor a FILE{FILE_SUFFIX}")
+    return text
+
+
+ProtocolOption = Annotated[
+    str, typer.Option(parser=parse_protocol, metavar=f"NAME|FILE{FILE_SUFFIX}", help=PROTOCOL_HELP)
+]
+ProtocolsOption = Annotated[
+    str,
+    typer.Option(
+        parser=parse_protocol,
+        metavar=f"NAME|FILE{FILE_SUFFIX}|{ALL}",
+        help=f"{PROTOCOL_HELP} {ALL}: a row for every protocol that fits the data.",
+    ),
+]

@@ -139,7 +139,7 @@ def predict(
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = sidecars or manifest is not None
     digest = model_hash(checkpoint) if recorded else ""  # which costs a cold start as much as a small network does
-    seen = (predictor.engine.precision, predictor.shown_sides, flip)
+    seen = (predictor.engine.precision, predictor.shown_sides, predictor.flips)
     settings = Settings(model, digest, *seen, asdict(look), fov, fx, scale_from)
     work = PhotoWork(
         predictor,

@@ -13,7 +13,7 @@ from hqmd_cli.models.network import DepthNetwork
 
 
 class Committee(nn.Module):
-    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres: the geometric mean of its members'.
+    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres: the geometric mean of its members', by their weights.
 
     At the scale of the first member's size, which is the committee's: a member that has learnt depth at a larger one
     sees everything too small here, and says too far (predictor.py). So does one that is shown a smaller picture, as its
@@ -24,11 +24,14 @@ class Committee(nn.Module):
         super().__init__()
         self.config = config
         self.members = nn.ModuleList(DepthNetwork(member, backbone_weights) for member in config.members)
+        total = sum(member.weight for member in config.members)
+        self.weights = [member.weight / total for member in config.members]
 
     def forward(self, rgb: Tensor) -> Tensor:
         first, *others = self.members
         depths = [first(rgb), *(self.answer(member, rgb) for member in others)]  # type: ignore[arg-type]
-        return torch.stack([depth.log() for depth in depths]).mean(dim=0).exp()
+        logs = [depth.log() * weight for depth, weight in zip(depths, self.weights, strict=True)]
+        return torch.stack(logs).sum(dim=0).exp()
 
     def answer(self, member: DepthNetwork, rgb: Tensor) -> Tensor:
         """What a further member says of a picture, at the committee's scale."""

@@ -1,0 +1,91 @@
+"""What `hqmd compare` shows and writes: the models' figures, and what their pairs say."""
+
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from math import comb
+from pathlib import Path
+
+from hqmd_cli.metrics import DIGITS
+from hqmd_cli.paired import Duel
+from hqmd_cli.tables import (
+    ENDS,
+    Results,
+    as_csv,
+    as_json,
+    caption,
+    csv_text,
+    figures_table,
+    head_of,
+    one_as_dict,
+    protocol_of,
+)
+from hqmd_cli.typeset import Table, as_latex, as_markdown
+
+
+def duels_table(duels: list[Duel], results: Results) -> Table:
+    """A row a metric and pair."""
+    heads = ["metric", "model", "against", "difference", *ENDS, "won", "lost", "n", "p", "p (Holm)"]
+    rows = [
+        [
+            head_of(duel.metric),
+            duel.first,
+            duel.second,
+            *(f"{value:+.{DIGITS}f}" for value in (duel.difference, duel.low, duel.high)),
+            f"{duel.won:.0%}",
+            f"{duel.lost:.0%}",
+            str(duel.n),
+            *(f"{p:.{DIGITS}f}" for p in (duel.p, duel.p_holm)),
+        ]
+        for duel in duels
+    ]
+    return Table(heads, rows, f"{explanation(len(results))}; {caption(results)}", words=3)
+
+
+def explanation(n_models: int) -> str:
+    """How to read a duel."""
+    return (
+        "paired differences, model minus against; won, lost: share of the n pictures on which the model is better, "
+        "worse; p: two-sided, from the same resamples; Holm: corrected for there being several pairs in each metric "
+        f"({comb(n_models, 2)})"
+    )
+
+
+def duels_csv(duels: list[Duel], results: Results) -> str:
+    """A row a metric and pair with full precision, protocol, its hash, recipe and data."""
+    result = next(iter(results.values()))
+    about = [*protocol_of(result), result.data]
+    heads = [field.name for field in fields(Duel)]
+    rows = [[*asdict(duel).values(), *about] for duel in duels]
+    return csv_text([[*heads, "protocol", "protocol_hash", "recipe", "data"], *rows])
+
+
+def in_two_tables(typeset: Callable[[Table], str]) -> Callable[[Path, Results, list[Duel]], dict[Path, str]]:
+    """One file with a table of figures and, of several models, one of pairs."""
+
+    def files(path: Path, results: Results, duels: list[Duel]) -> dict[Path, str]:
+        tables = [figures_table(results), *([duels_table(duels, results)] if duels else [])]
+        return {path: "\n".join(map(typeset, tables))}
+
+    return files
+
+
+def as_csv_files(path: Path, results: Results, duels: list[Duel]) -> dict[Path, str]:
+    """A CSV file holds one table, so the pairs stand in another, NAME.pairs.csv."""
+    pairs = {path.with_suffix(f".pairs{path.suffix}"): duels_csv(duels, results)} if duels else {}
+    return {path: as_csv(results)} | pairs
+
+
+def as_json_file(path: Path, results: Results, duels: list[Duel]) -> dict[Path, str]:
+    """Models, pairs, and how to read the latter."""
+    models = [one_as_dict(model, result) for model, result in results.items()]
+    pairs = {"pairs": [asdict(duel) for duel in duels], "pairs_by": explanation(len(results))} if duels else {}
+    return {path: as_json({"models": models} | pairs)}
+
+
+# Suffix -> what to write where.
+FORMATS: dict[str, Callable[[Path, Results, list[Duel]], dict[Path, str]]] = {
+    ".md": in_two_tables(as_markdown),
+    ".tex": in_two_tables(as_latex),
+    ".csv": as_csv_files,
+    ".json": as_json_file,
+}
