@@ -221,8 +221,10 @@ def model_card(name: str, info: CheckpointInfo) -> str:
     networks = [
         f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}, trained at "
         f"{member.size[0]} x {member.size[1]}"
+        f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
         for member in members
     ]
+    weights = " : ".join(f"{member.weight:g}" for member in members)
     lines = [
         "---",
         "library_name: hqmd",
@@ -236,7 +238,7 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         "    hqmd predict PHOTO -o depth.png --model THIS_FOLDER",
         "",
         *(f"- Network: {network}" for network in networks),
-        *(["- Their answers are averaged; what follows is true of the first"] if members[1:] else []),
+        *([f"- Their answers are averaged, {weights}; what follows is true of the first"] if members[1:] else []),
         f"- Trained on: {info.data}; {info.step} steps of {training.batch_size} pictures, loss `{training.loss}`, "
         f"seed {training.seed}",
         f"- It started from: {info.backbone_weights}",
