@@ -4,7 +4,7 @@
 
 The photos are links to one 640 x 480 JPEG. In turn, in one run: `hqmd predict FOLDER -o OUT` as a whole process,
 start included; and the model's ONNX Runtime session called in a loop on a picture that is ready, as many times. With
---against, COMMAND is run as a third, with {folder} and {out} in it replaced. --side is passed on to hqmd.
+--against, COMMAND is run as a third, with {folder} and {out} in it replaced. --size is passed on to hqmd.
 """
 
 import argparse
@@ -53,20 +53,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against")
-    parser.add_argument("--side", help="as that of hqmd predict")
+    parser.add_argument("--size", default="default", help="as that of hqmd predict")
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints import read_info
-    from hqmd_cli.commands.options import parse_sides
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
     from hqmd_cli.predictor import graph_for
     from hqmd_cli.transforms import Preprocess
 
     checkpoint = find_checkpoint(args.model)
-    config = read_info(checkpoint).model
-    sides = parse_sides(args.side) if args.side else config.shown_sides
+    config = read_info(checkpoint).model.at_size(args.size)
     graph = checkpoint / ONNX_FILES[graph_for(checkpoint, "auto") or "fp32"]
-    sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in sides]
+    sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in config.shown_sides]
+    sizes *= 2 if config.predict_flip else 1
     env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
 
     def seconds(command: list[str]) -> float:
@@ -81,7 +80,7 @@ def main() -> None:
         for turn in range(args.rounds):
             out = f"{place}/out{turn}"
             ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
-            ours += ["--side", args.side] if args.side else []
+            ours += ["--size", args.size]
             took.setdefault("hqmd predict", []).append(seconds(ours))
             bare = [sys.executable, "-c", BARE, str(graph)]
             bare += [",".join(f"{height}x{width}" for height, width in sizes), str(args.photos), str(args.threads)]

@@ -4,7 +4,8 @@
 
 For every model and side, or sides that are averaged: the time a photo takes from uint8 to metres (median over the
 split's first photos, one process, nothing else running), RMSE with its interval, AbsRel, delta1 and edge F1 under
-eigen-filled; with --flips no yes, averaged with the mirrored photo, too. With -o FILE.png, also RMSE over milliseconds.
+eigen-filled, calibrated for that side as `hqmd calibrate` does; with --flips no yes, averaged with the mirrored photo,
+too. With -o FILE.png, also RMSE over milliseconds.
 """
 
 import argparse
@@ -56,7 +57,9 @@ def main() -> None:
         loaded = DepthPredictor(OnnxEngine(graph, args.threads), read_info(folder).model)
         for flip in (choice == "yes" for choice in args.flips):
             for side in args.sides:
-                predict = replace(loaded, sides=parse_sides(side), flip=flip)
+                shown = replace(loaded.config, predict_sides=parse_sides(side), predict_flip=flip, calibration=1.0)
+                bias = evaluate(replace(loaded, config=shown), data, protocol).metrics["bias"]
+                predict = replace(loaded, config=replace(shown, calibration=1 / bias))
                 predict(images[0])
                 took = []
                 for image in images:

@@ -5,6 +5,7 @@ viewer shows them as the photo does, and a cloud and a mesh of one photo lie on 
 what there is to say about this one file, in words.
 """
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from hqmd_cli.result import DepthResult
 
 NO_TRIMESH = "points and meshes are written by trimesh, which cannot be imported; pip install 'hqmd[3d]'"
 ALL_JUMPS = "depth jumps everywhere in this photo, so nothing is left to write; give a greater --edge-rtol"
+MOST_POINTS = 4_000_000  # of a cloud or mesh; of 100 million, which no viewer opens, a mesh would need 30 GB to make
 TO_GLTF_AXES = np.array([1, -1, -1], np.float32)  # from the camera's: y down, z forward
 
 
@@ -43,6 +45,7 @@ def write_normals(path: Path, result: DepthResult, edge_rtol: float) -> str:
 def write_ply(path: Path, result: DepthResult, edge_rtol: float) -> str:
     """The coloured points as a binary PLY, without those on depth jumps; unit, axes and camera are in its comments."""
     trimesh = load_trimesh()
+    result, thinned = thin(result)
     kept = ~on_jumps(result.depth_m, edge_rtol)
     if not kept.any():
         raise HqmdError(f"{path}: {ALL_JUMPS}")
@@ -59,7 +62,7 @@ def write_ply(path: Path, result: DepthResult, edge_rtol: float) -> str:
 
     write_aside(path, save)
     dropped = f"{1 - kept.mean():.1%} of the points left out, on depth jumps"
-    return f"{len(points):,} points, {dropped}; {camera_in_words(result.intrinsics)}"
+    return f"{thinned}{len(points):,} points, {dropped}; {camera_in_words(result.intrinsics)}"
 
 
 def write_glb(path: Path, result: DepthResult, edge_rtol: float) -> str:
@@ -69,6 +72,7 @@ def write_glb(path: Path, result: DepthResult, edge_rtol: float) -> str:
     is unlit (KHR_materials_unlit), for the light is in the photo. Unit and camera are in the asset's extras.
     """
     trimesh = load_trimesh()
+    result, thinned = thin(result)
     height, width = result.depth_m.shape
     if min(height, width) == 1:
         raise HqmdError(f"{path}: a photo of {width} x {height} pixels has no surface; write .ply")
@@ -97,7 +101,23 @@ def write_glb(path: Path, result: DepthResult, edge_rtol: float) -> str:
     glb = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
     write_aside(path, lambda aside: aside.write_bytes(glb))
     dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps"
-    return f"{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
+    return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
+
+
+def thin(result: DepthResult) -> tuple[DepthResult, str]:
+    """The same with every n-th row and column only where there are more than MOST_POINTS, and what to say then."""
+    step = math.ceil(math.sqrt(result.depth_m.size / MOST_POINTS))
+    if step == 1:
+        return result, ""
+    camera = result.intrinsics
+    fewer = DepthResult(
+        np.ascontiguousarray(result.image[::step, ::step]),
+        np.ascontiguousarray(result.depth_m[::step, ::step]),
+        Intrinsics(camera.fx / step, camera.fy / step, camera.cx / step, camera.cy / step, camera.origin),
+        result.scale_factor,
+    )
+    height, width = fewer.depth_m.shape
+    return fewer, f"thinned to {width} x {height} pixels; "
 
 
 def facts(camera: Intrinsics) -> dict[str, str]:

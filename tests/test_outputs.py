@@ -11,7 +11,7 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
-from hqmd_cli import outputs
+from hqmd_cli import outputs, writers
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry import normals, on_jumps, unproject
 from hqmd_cli.images import depth_unit_tag, read_depth_values
@@ -401,3 +401,15 @@ def test_normals_as_a_picture(tmp_path: Path, result: DepthResult) -> None:
     expected = normals_to_rgb(normals(result.depth_m, result.intrinsics))
     np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
     assert (expected[..., 2] > 200).all() and "fx" in said
+
+
+@pytest.mark.parametrize("kind", ["ply", "glb"])
+def test_a_cloud_of_too_many_points_is_thinned_and_stays_where_it_was(tmp_path, result, kind, monkeypatch):
+    """Every second row and column, each point where it would be among all."""
+    monkeypatch.setattr(writers, "MOST_POINTS", 300)
+    path, said = write(kind, tmp_path / f"x.{kind}", result, Look(edge_rtol=2))
+    assert said.startswith("thinned to 20 x 12 pixels; ")
+    loaded = trimesh.load(path)
+    points = loaded.vertices if kind == "ply" else next(iter(loaded.geometry.values())).vertices
+    expected = unproject(result.depth_m, result.intrinsics)[::2, ::2].reshape(-1, 3) * (1, -1, -1)
+    np.testing.assert_allclose(sorted(map(tuple, points)), sorted(map(tuple, expected)), atol=1e-5)
