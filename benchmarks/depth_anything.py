@@ -34,7 +34,9 @@ def main() -> None:
         out_indices=stages,
         reshape_hidden_states=False,
     )
-    config = DepthAnythingConfig(backbone_config=backbone, neck_hidden_sizes=[48, 96, 192, 384], reassemble_hidden_size=384)
+    config = DepthAnythingConfig(
+        backbone_config=backbone, neck_hidden_sizes=[48, 96, 192, 384], reassemble_hidden_size=384
+    )
     network = DepthAnythingForDepthEstimation(config).eval()
     processor = DPTImageProcessor(
         size={"height": args.side, "width": args.side},

@@ -1,17 +1,20 @@
 """Score any callable `image -> depth_m` on a dataset under a protocol."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.alignment import align
+from hqmd_cli.alignment import align, from_disparity
 from hqmd_cli.data.sample import Dataset, Sample, require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.figures import Result, Scored, collect
 from hqmd_cli.metrics import EXTRA_PIXEL_METRICS, MAP_METRICS, PIXEL_METRICS
-from hqmd_cli.protocol_recipe import Protocol
+from hqmd_cli.predictions import Kind, PredictionFolder
+from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.region import DoesNotFit, compared_prediction, compared_truth, require_fit
+from hqmd_cli.suspicions import fault
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
 
@@ -31,6 +34,24 @@ def score_each(predict: Predict, dataset: Dataset, protocol: Protocol) -> Iterat
         sample = dataset[index]
         pred_m = predict_mirrored_too(predict, sample) if protocol.flip else predict(sample.image)
         yield score(pred_m, sample, protocol)
+
+
+def score_files(predictions: PredictionFolder, dataset: Dataset, protocol: Protocol) -> Iterator[Scored]:
+    """As score_each, of predictions that lie in files. Raises HqmdError where the protocol cannot judge such ones."""
+    require_fit(dataset, protocol)
+    if protocol.flip:
+        raise HqmdError(
+            f"protocol {protocol.name} averages with the mirrored photo's prediction, which no file holds; use another"
+        )
+    aligned = ALIGNED_BY[protocol.alignment]
+    if predictions.needed_fit and aligned != f"aligned by {predictions.needed_fit}":
+        raise HqmdError(
+            f"predictions of kind {predictions.kind} claim no metres: they need a protocol whose alignment is "
+            f"{predictions.needed_fit}, and protocol {protocol.name} has {aligned}; write one, see --protocol FILE.toml"
+        )
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        yield score(predictions(sample), sample, protocol, predictions.kind)
 
 
 def score_under_each(
@@ -67,17 +88,21 @@ def predict_mirrored_too(
     return (pred_m + mirrored_m[:, ::-1]) / 2
 
 
-def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol) -> Scored:
-    """All metrics of one prediction, (H, W) metres like the truth.
+def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol, kind: Kind = "depth") -> Scored:
+    """All metrics of one prediction, (H, W) metres like the truth; of another kind, what predictions.py says of it.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    require_prediction(pred_m, sample)
+    if kind == "depth":
+        require_prediction(pred_m, sample)
+    elif complaint := fault(pred_m, kind):
+        raise HqmdError(f"{sample.name}: {complaint}")
     depth_m, scored = compared_truth(sample, protocol)
     pred_m = compared_prediction(pred_m, protocol)
     try:
-        pred_m = align(pred_m, depth_m, scored, protocol.alignment)
+        fit = from_disparity if kind == "disparity" else partial(align, alignment=protocol.alignment)
+        pred_m = fit(pred_m.astype(np.float64) if kind == "disparity" else pred_m, depth_m, scored)
     except HqmdError as error:
         raise HqmdError(f"{sample.name}: {error}") from error
     if protocol.clip_m:

@@ -23,6 +23,11 @@ def bundled_models() -> dict[str, Path]:
     return {config.parent.name: config.parent for config in sorted(weights.glob(f"*/{CONFIG_FILE}"))} if weights else {}
 
 
+def is_here(name: str) -> bool:
+    """Whether a model can be found without asking the hub."""
+    return (Path(name) / CONFIG_FILE).is_file() or name in bundled_models()
+
+
 def find_checkpoint(name: str) -> Path:
     """The checkpoint folder for a folder, a bundled name, or `org/name[@revision]` on the hub (downloaded once).
 

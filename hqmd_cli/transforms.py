@@ -41,9 +41,7 @@ class Preprocess:
         """The (H, W) at which a photo of this size goes through the network."""
         scale = base_scale(self.size, height, width)
         smallest = math.ceil(SMALLEST_SIDE / self.multiple)
-        rows, columns = (
-            max(smallest, round(side * scale / self.multiple)) * self.multiple for side in (height, width)
-        )
+        rows, columns = (max(smallest, round(side * scale / self.multiple)) * self.multiple for side in (height, width))
         return rows, columns
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """`hqmd evaluate`: one model's figures on one dataset."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,18 @@ def evaluate(
     data: DataOption = None,
     split: SplitOption = "test",
     model: ModelOption = DEFAULT_MODEL,
+    pred: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Judge files instead: a map a picture, by its name, made by any tool."),
+    ] = None,
+    pred_scale: Annotated[
+        float | None, typer.Option(help="Their units in one metre, where they leave it open (1000: millimetres).")
+    ] = None,
+    pred_kind: Annotated[str, typer.Option(help="What they hold: depth, disparity or relative.")] = "depth",
+    pred_resize: Annotated[
+        str | None,
+        typer.Option(help="bilinear: bring maps of another size to that of the truth.", show_default="refuse"),
+    ] = None,
     protocol: ProtocolsOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
     backend: BackendOption = "auto",
@@ -43,10 +56,13 @@ def evaluate(
         typer.Option(metavar="NAME", help="Only print what a protocol or a metric is, and where it is from."),
     ] = None,
 ) -> None:
-    """Measure a model: AbsRel, log10, RMSE, RMSElog, delta1-3, bias (median of prediction / truth), edge F1.
+    """Measure a model, or a folder of predictions: AbsRel, log10, RMSE, RMSElog, delta1-3, bias, edge F1.
+
+    Bias is the median of prediction / truth.
 
     \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
+    hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled --pred maps/
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol all
     hqmd evaluate --explain eigen-filled
     """
@@ -72,6 +88,23 @@ def evaluate(
         raise HqmdError(
             "--record is for what the model does by itself, under one protocol: without --side, --size and --flip"
         )
+    if pred:
+        from hqmd_cli.commands.judging import judge_files
+        from hqmd_cli.predictions import PredictionFolder
+
+        if record or side or flip or size != DEFAULT_SIZE or model != DEFAULT_MODEL:
+            raise HqmdError("--pred judges files as they are: without --model, --side, --size, --flip and --record")
+        dataset, chosen = open_judged(data, split, protocol, depth_scale)
+        names = [dataset[index].name for index in range(len(dataset))]
+        files = PredictionFolder(pred, names, pred_scale, pred_kind, pred_resize)  # type: ignore[arg-type]
+        judged = {pred.name: judge_files(files, dataset, chosen)}
+        if in_json:
+            print(as_json(one_as_dict(pred.name, judged[pred.name])), end="")
+        else:
+            print_table(figures_table(judged))
+        return
+    if pred_scale is not None or pred_kind != "depth" or pred_resize:
+        raise HqmdError("--pred-scale, --pred-kind and --pred-resize are for --pred")
     folder = find_checkpoint(model)
     if protocol == ALL:
         datasets, protocols = open_under_each(data, split, depth_scale)

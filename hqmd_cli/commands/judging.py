@@ -11,14 +11,16 @@ from rich.progress import track
 
 from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import Predict, score_each, score_under_each
+from hqmd_cli.evaluation import Predict, score_each, score_files, score_under_each
 from hqmd_cli.figures import Result, Scored, collect
 from hqmd_cli.hub import find_checkpoint
 from hqmd_cli.pictures import GridRow, comparison_grid
+from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.predictor import DepthPredictor, load_predictor
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
+from hqmd_cli.suspicions import examine
 from hqmd_cli.tables import caption
 from hqmd_cli.typeset import Table, for_screen
 
@@ -93,6 +95,15 @@ def judge(predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Proto
         name: collect(with_progress(score_each(predict, dataset, protocol), name, len(dataset)), dataset, protocol)
         for name, predict in predictors.items()
     }
+
+
+def judge_files(predictions: PredictionFolder, dataset: "Dataset", protocol: Protocol) -> Result:
+    """The figures of predictions that lie in files, after a look at what they give away about themselves."""
+    print(f"predictions: {predictions.description}", file=sys.stderr)
+    if complaints := examine(predictions, dataset):
+        raise HqmdError("; ".join(complaints))
+    scores = score_files(predictions, dataset, protocol)
+    return collect(with_progress(scores, "predictions", len(dataset)), dataset, protocol)
 
 
 def judge_under_each(

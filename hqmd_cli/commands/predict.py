@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -14,11 +15,12 @@ import typer
 from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption, SizeOption
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
-from hqmd_cli.hub import DEFAULT_MODEL
+from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, is_here
 
 if TYPE_CHECKING:
     from hqmd_cli.outputs import Job
     from hqmd_cli.prediction import Done, PhotoWork
+    from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.ranks import Ranks
 
 T = TypeVar("T")
@@ -88,6 +90,16 @@ def predict(
     hqmd predict holiday/ -o depths/ --format color,npy --skip-existing
     hqmd predict clip.mp4 -o depth.mp4
     """
+
+    def open_model(threads: int) -> "DepthPredictor":
+        from hqmd_cli.predictor import load_predictor
+
+        return load_predictor(find_checkpoint(model), backend, device, side or (), flip, threads, compiled, size)
+
+    # Of one file the model is opened while all else is imported, a tenth of a cold start; not one to be downloaded.
+    early = len(sources) == 1 and os.path.isfile(sources[0]) and is_here(model)
+    opening = ThreadPoolExecutor(1).submit(open_model, 0) if early else None
+
     from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan
     from hqmd_cli.ranks import Ranks
     from hqmd_cli.sources import find_sources, is_video
@@ -105,11 +117,8 @@ def predict(
         if given := [flag for flag, value in for_photos.items() if value is not None]:
             raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
         from hqmd_cli.commands.predict_video import answer_video
-        from hqmd_cli.hub import find_checkpoint
-        from hqmd_cli.predictor import load_predictor
 
-        predictor = load_predictor(find_checkpoint(model), backend, device, side or (), flip, 0, compiled, size)
-        answer_video(sources, output, look, predictor, overwrite)
+        answer_video(sources, output, look, opening.result() if opening else open_model(0), overwrite)
         return
 
     faults: list[HqmdError] = []
@@ -119,9 +128,7 @@ def predict(
     if not (skip_existing or overwrite):
         refuse_existing(all_jobs, as_json)
 
-    from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.prediction import PhotoWork, Reading, known_results, open_manifest
-    from hqmd_cli.predictor import load_predictor
     from hqmd_cli.records import Settings, model_hash
 
     ranks = Ranks.from_environment()
@@ -132,13 +139,13 @@ def predict(
     jobs = ranks.share(all_jobs)
     sidecars = as_json or (skip_existing and manifest is None)
 
-    checkpoint = find_checkpoint(model)
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    predictor = load_predictor(checkpoint, backend, device, side or (), flip, 1 if workers > 1 else 0, compiled, size)
+    predictor = opening.result() if opening else open_model(1 if workers > 1 else 0)
     print(f"{model}, {predictor.engine.name}, {predictor.view}", file=sys.stderr)
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = sidecars or manifest is not None
-    digest = model_hash(checkpoint) if recorded else ""  # which costs a cold start as much as a small network does
+    # Hashing costs a cold start as much as a small network does.
+    digest = model_hash(find_checkpoint(model)) if recorded else ""
     seen = (predictor.engine.precision, predictor.shown_sides, predictor.flips)
     settings = Settings(model, digest, *seen, asdict(look), fov, fx, scale_from)
     work = PhotoWork(

@@ -1,7 +1,8 @@
 """Datasets by what their path looks like. A new one is one file and one line here.
 
 A dataset class takes (path, split, ground_truth, depth_scale), follows data.sample.Dataset, and knows the
-`splits` of a path and, in `split_help`, how the user makes one.
+`splits` of a path and, in `split_help`, how the user makes one. Those whose name ends in a slash read a folder: they
+say in `layout` how its files lie, and by `recognises(path)` whether one is theirs.
 """
 
 import os
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 DATASETS = {
     ".mat": "hqmd_cli.data.nyu:NyuMat",
     ".csv": "hqmd_cli.data.pairs:PairList",
-    "folder": "hqmd_cli.data.pairs:PairFolder",
+    "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
+    "iBims-1/": "hqmd_cli.data.ibims:Ibims",
+    "DIODE/": "hqmd_cli.data.diode:Diode",
+    "pairs/": "hqmd_cli.data.pairs:PairFolder",
 }
 
 WHOLE = "all"  # the split of files that list none
@@ -83,7 +87,24 @@ def find_reader(path: Path) -> Any:
     """The dataset class for a path. Raises HqmdError when there is nothing, or nothing known."""
     if not path.exists():
         raise HqmdError(f"{path}: no such file or folder")
-    return resolve(DATASETS, "folder" if path.is_dir() else path.suffix.lower(), "kind of data")
+    return resolve(DATASETS, kind_of_folder(path) if path.is_dir() else path.suffix.lower(), "kind of data")
+
+
+def kind_of_folder(path: Path) -> str:
+    """The key in DATASETS for a folder. Raises HqmdError where its layout is not known, or there are several in it."""
+    readers = {name: resolve(DATASETS, name, "kind of data") for name in DATASETS if name.endswith("/")}
+    fitting = [name for name, reader in readers.items() if reader.recognises(path)]
+    if "iBims-1/" in fitting and "pairs/" in fitting:  # it is pairs, too, but in a unit of its own and with masks
+        fitting.remove("pairs/")
+    if not fitting:
+        layouts = "; ".join(f"{name.rstrip('/')}: {reader.layout}" for name, reader in readers.items())
+        raise HqmdError(f"{path}: no data in a layout that is known: {layouts}")
+    if len(fitting) > 1:
+        raise HqmdError(
+            f"{path}: data in several layouts ({', '.join(name.rstrip('/') for name in fitting)}); give the folder of "
+            "one"
+        )
+    return fitting[0]
 
 
 def default_data() -> Path:

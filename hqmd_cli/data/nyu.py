@@ -77,6 +77,11 @@ class NyuMat:
         return list(official_splits())
 
     @property
+    def names(self) -> list[str]:
+        """The official frame numbers, 1-based, in five digits."""
+        return [f"{frame:05d}" for frame in self.frames]
+
+    @property
     def photos(self) -> list[str]:
         """What tells the photos apart."""
         return [f"{self.path.resolve()}, frame {frame}" for frame in self.frames]
@@ -118,4 +123,4 @@ class NyuMat:
             depth_m = np.ascontiguousarray(file[self.field][frame - 1].T, dtype=np.float32)  # (W, H) -> (H, W)
         except OSError as error:
             raise HqmdError(f"{self.path}: frame {frame} is damaged: {error}") from error
-        return sample_from(f"{frame:05d}", image, depth_m)
+        return sample_from(self.names[index], image, depth_m)

@@ -31,6 +31,11 @@ class Pairs:
         self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
 
     @property
+    def names(self) -> list[str]:
+        """The samples' names, in order."""
+        return [name for name, _, _ in self.pairs]
+
+    @property
     def photos(self) -> list[str]:
         """What tells the photos apart."""
         return [str(photo.resolve()) for _, photo, _ in self.pairs]
@@ -50,7 +55,13 @@ class Pairs:
 class PairFolder(Pairs):
     """One split of a folder of pairs."""
 
+    layout = "rgb/NAME.jpg and depth/NAME.png"
     split_help = "a split is a file such as val.txt beside rgb/ and depth/, one name a line"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """By either folder, so that the other is asked for."""
+        return any((path / part).is_dir() for part in ("rgb", "depth"))
 
     @staticmethod
     def splits(path: Path) -> list[str]:
@@ -84,11 +95,24 @@ class PairList(Pairs):
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
-        chosen = [row for row in read_list(path) if split in (WHOLE, row.get("split"))]
-        pairs = [(Path(row["image"]).stem, path.parent / row["image"], path.parent / row["depth"]) for row in chosen]
+        rows = read_list(path)
+        pairs = [
+            (name, path.parent / row["image"], path.parent / row["depth"])
+            for name, row in zip(names_of([row["image"] for row in rows]), rows, strict=True)
+            if split in (WHOLE, row.get("split"))
+        ]
         if missing := [file for _, *files in pairs for file in files if not file.is_file()]:
             raise HqmdError(f"{path}: {len(missing)} listed files do not exist, such as {missing[0]}")
         super().__init__(path, split, pairs, depth_scale)
+
+
+def names_of(images: list[str]) -> list[str]:
+    """The photos of a list without suffix, and without their folders unless two have one name."""
+    paths = [Path(image).with_suffix("") for image in images]
+    stems = [path.name for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [path.relative_to(path.anchor).as_posix() for path in paths]
 
 
 def read_names(path: Path) -> list[str]:
@@ -123,7 +147,7 @@ def refuse_raw(path: Path, ground_truth: str) -> None:
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     """Files with one of `suffixes` below `folder`, by name without suffix. Raises HqmdError for twins."""
     if not folder.is_dir():
-        raise HqmdError(f"{folder}: no such folder; a folder of pairs has rgb/NAME.jpg and depth/NAME.png")
+        raise HqmdError(f"{folder}: no such folder; a folder of pairs has {PairFolder.layout}")
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() in suffixes:

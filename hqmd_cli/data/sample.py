@@ -28,6 +28,10 @@ class Dataset(Protocol):
     description: str  # for the line under a table, such as "nyu.mat, test"
 
     @property
+    def names(self) -> list[str]:
+        """The samples' names, in order, without reading them: predictions made elsewhere are found by them."""
+
+    @property
     def photos(self) -> list[str]:
         """One text a sample that no other photo has: what was trained on must not be validated on."""
 

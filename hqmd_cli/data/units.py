@@ -3,10 +3,11 @@
 Never guessed: where the values fit several units, the user is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import depth_unit_tag, read_depth_values
@@ -19,14 +20,21 @@ PLAUSIBLE_FAR_M = 12.0  # beyond the reach of the indoor sensors; street data ha
 LOOKED_AT = 24  # files, evenly spaced
 
 
-def find_depth_scale(files: Sequence[Path], stated: float | None) -> tuple[float, str]:
+def find_depth_scale(
+    files: Sequence[Path],
+    stated: float | None,
+    read: Callable[[Path], NDArray[np.number]] = read_depth_values,
+    option: str = "--depth-scale",
+    otherwise: str = "",
+) -> tuple[float, str]:
     """Units per metre, and how that is known ("stated", "written in the files", "found from the values").
 
-    Raises HqmdError asking for --depth-scale when the values fit no unit or several, or are 8-bit.
+    `read` gives a file's own numbers, (H, W). Raises HqmdError when the values fit no unit or several, or are 8-bit,
+    asking for `option`, and saying what else there is to do in the words of `otherwise`.
     """
     if stated is not None:
-        if not stated > 0:
-            raise HqmdError(f"--depth-scale must be positive, not {stated:g}")
+        if not 0 < stated < float("inf"):
+            raise HqmdError(f"{option} must be positive, not {stated:g}")
         return stated, "stated"
     if len(kinds := {file.suffix.lower() for file in files}) > 1:
         raise HqmdError(
@@ -36,14 +44,14 @@ def find_depth_scale(files: Sequence[Path], stated: float | None) -> tuple[float
     tags = {depth_unit_tag(file) for file in looked_at}
     if len(tags) == 1 and (tag := tags.pop()) is not None:
         return tag, "written in the files"
-    values = [read_depth_values(file) for file in looked_at]
+    values = [read(file) for file in looked_at]
     if len(kinds := {v.dtype.kind for v in values}) > 1:
         raise HqmdError(
             f"{looked_at[0].parent}: whole and fractional depth values side by side, but one unit: keep one kind"
         )
     if any(v.dtype == np.uint8 for v in values):
         raise HqmdError(
-            f"{looked_at[0]}: 8-bit depth has no unit of its own; state it with --depth-scale UNITS_PER_METRE"
+            f"{looked_at[0]}: 8-bit depth has no unit of its own; state it with {option} UNITS_PER_METRE{otherwise}"
         )
     measured = [v[np.isfinite(v) & (v > 0)] for v in values]
     pooled = np.concatenate([m[:: max(1, m.size // 5000)] for m in measured])
@@ -53,8 +61,9 @@ def find_depth_scale(files: Sequence[Path], stated: float | None) -> tuple[float
     low, high = PLAUSIBLE_MEDIAN_M
     fitting = [s for s in CONVENTIONS if low <= median / s <= high and far / s <= PLAUSIBLE_FAR_M]
     if len(fitting) != 1 or fitting[0] not in FOUND:
-        readings = ", ".join(f"{median / s:.3g} m as {name} (--depth-scale {s:g})" for s, name in CONVENTIONS.items())
+        readings = ", ".join(f"{median / s:.3g} m as {name} ({option} {s:g})" for s, name in CONVENTIONS.items())
         raise HqmdError(
-            f"{looked_at[0].parent}: the depth unit is unclear: the median {median:g} is {readings}; state it"
+            f"{looked_at[0].parent}: the depth unit is unclear: the median {median:g} is {readings}; "
+            f"state it{otherwise}"
         )
     return fitting[0], f"found from the values: {CONVENTIONS[fitting[0]]}"

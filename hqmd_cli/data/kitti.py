@@ -1,0 +1,109 @@
+"""KITTI's depth benchmark: laser depth, gathered over eleven frames, for street photos. Uhrig et al., 3DV 2017.
+
+As published, all archives unpacked into one folder:
+    train|val/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png     data_depth_annotated.zip
+    [depth_selection/]val_selection_cropped/{image,groundtruth_depth}/*.png                 data_depth_selection.zip
+The first has no photos: they are KITTI's raw data, 2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000005.png,
+unpacked into the same folder, into raw/ in it or beside it, or merged into the drives of train/ and val/.
+Depth has 16 bits, 256 = 1 m, 0 = none. After the readme of KITTI's depth devkit; only the left camera's frames
+(image_02) are taken of drives, both cameras' of the selection, which is what the benchmark's own validation does.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.data import WHOLE
+from hqmd_cli.data.pairs import Pair
+from hqmd_cli.data.published import PublishedPairs, require_16_bit
+from hqmd_cli.data.sample import GroundTruth
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.images import read_depth_values
+
+UNITS_PER_METRE = 256
+CAMERA = "image_02"
+DRIVES = f"*_sync/proj_depth/groundtruth/{CAMERA}"
+SELECTIONS = (".", "val_selection_cropped", "depth_selection/val_selection_cropped")
+SELECTION_DEPTH = "groundtruth_depth"
+
+
+class KittiDepth(PublishedPairs):
+    """One split: `train`, `val`, or `selection`, the 1000 frames of 1216 x 352 that the benchmark validates on."""
+
+    title = "KITTI depth"
+    layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
+    split_help = "KITTI's are train, val and selection, as unpacked"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """By its drives, or by the selection's folder of depth."""
+        return bool(drive_folders(path)) or selection_folder(path) is not None
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Those there are; all is the drives of every split, or the selection where there are no drives."""
+        selection = ["selection"] if selection_folder(path) else []
+        return [*(split for split in drive_folders(path) if split != WHOLE), *selection, WHOLE]
+
+    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
+        drives = drive_folders(path)
+        selection = selection_folder(path)
+        if selection is not None and (split == "selection" or not drives):
+            pairs = selected_pairs(selection)
+        else:
+            folders = [folder for part in drives.values() for folder in part] if split == WHOLE else drives[split]
+            pairs = [pair for folder in folders for pair in drive_pairs(path, folder)]
+        super().__init__(path, split, pairs, ground_truth, depth_scale)
+
+    def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
+        """(H, W) metres, 0 where the laser saw nothing."""
+        values = read_depth_values(depth)
+        require_16_bit(depth, values, self.title)
+        return values.astype(np.float32) / np.float32(UNITS_PER_METRE)
+
+
+def drive_folders(path: Path) -> dict[str, list[Path]]:
+    """Split -> the folders of depth maps of its drives; WHOLE for drives that lie in the path itself."""
+    parts = {"train": path / "train", "val": path / "val", WHOLE: path}
+    return {split: folders for split, part in parts.items() if (folders := sorted(part.glob(DRIVES)))}
+
+
+def selection_folder(path: Path) -> Path | None:
+    """Where the selection is; None where it is not."""
+    return next((path / place for place in SELECTIONS if (path / place / SELECTION_DEPTH).is_dir()), None)
+
+
+def drive_pairs(path: Path, depths: Path) -> list[Pair]:
+    """The pairs of one drive; a name is DRIVE/image_02/FRAME. Raises HqmdError where photos are missing."""
+    drive = depths.parents[2]
+    in_raw = Path(drive.name[: len("2011_09_26")], drive.name)
+    above = path.resolve().parent
+    places = [drive, *(root / in_raw for root in (path, path / "raw", above, above / "raw"))]
+    folders = [place / CAMERA / "data" for place in places]
+    photos = next((folder for folder in folders if folder.is_dir()), None)
+    if photos is None:
+        raise HqmdError(
+            f"{drive}: its photos are not there; unpack the raw data of {drive.name} so that {folders[2]} exists"
+        )
+    pairs = [(f"{drive.name}/{CAMERA}/{d.stem}", photos / d.name, d) for d in sorted(depths.glob("*.png"))]
+    if missing := [photo for _, photo, _ in pairs if not photo.is_file()]:
+        raise HqmdError(
+            f"{photos}: no photo for {len(missing)} of {len(pairs)} depth maps, such as {missing[0].name}; "
+            "unpack the raw data of this drive again (synced and rectified)"
+        )
+    return pairs
+
+
+def selected_pairs(selection: Path) -> list[Pair]:
+    """The pairs of the selection, by the photos' names. Raises HqmdError where photos are missing."""
+    pairs = []
+    for depth in sorted((selection / SELECTION_DEPTH).glob("*.png")):
+        # The archive's photos are called ..._sync_image_..., in the readme's listing as their depth is.
+        candidates = [selection / "image" / depth.name.replace(f"_sync_{SELECTION_DEPTH}_", "_sync_image_")]
+        candidates.append(selection / "image" / depth.name)
+        photo = next((photo for photo in candidates if photo.is_file()), None)
+        if photo is None:
+            raise HqmdError(f"{candidates[0]}: no such photo for {depth.name}; unpack data_depth_selection.zip again")
+        pairs.append((photo.stem, photo, depth))
+    return pairs

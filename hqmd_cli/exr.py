@@ -1,0 +1,111 @@
+"""OpenEXR, as far as depth maps need it: one part in scanlines, uncompressed or ZIP, one channel of numbers.
+
+Not by OpenCV: the wheels of its version 5 are built without OpenEXR, and those of 4 read it only where an environment
+variable was set before the import. Written after "OpenEXR File Layout", https://openexr.com/en/latest/OpenEXRFileLayout.html.
+"""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.errors import HqmdError
+
+MAGIC = b"\x76\x2f\x31\x01"
+TILED, DEEP, MULTIPART = 0x200, 0x800, 0x1000
+COMPRESSIONS = ("none", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
+ROWS_A_CHUNK = {"none": 1, "ZIPS": 1, "ZIP": 16}  # of those that are read here
+PIXEL_TYPES = ("<u4", "<f2", "<f4")
+DEPTH_CHANNELS = frozenset({"z", "y", "v", "depth"})  # y is grey, v what Blender calls a single value
+
+
+class Channel(NamedTuple):
+    """One of the numbers of a pixel."""
+
+    name: str  # such as "Z", or "ViewLayer.Depth.Z"
+    dtype: np.dtype
+
+
+def read_exr(path: Path) -> NDArray[np.number]:
+    """The only channel, or the only one with a name for depth (see DEPTH_CHANNELS), as (H, W) of the data window.
+
+    Raises HqmdError for what is not read here, and ValueError, struct.error or zlib.error where the file is damaged.
+    """
+    content = path.read_bytes()
+    if content[:4] != MAGIC:
+        raise ValueError("not an OpenEXR file")
+    (flags,) = struct.unpack_from("<I", content, 4)
+    if flags & (TILED | DEEP | MULTIPART):
+        raise HqmdError(f"{path}: a tiled, deep or multi-part EXR; save it as one part in scanlines, or as .npy")
+    header, start = read_header(content)
+    compression = COMPRESSIONS[header["compression"][0]]
+    if compression not in ROWS_A_CHUNK:
+        raise HqmdError(
+            f"{path}: EXR compression {compression} is not read, {', '.join(ROWS_A_CHUNK)} are; save it so, or as .npy"
+        )
+    channels = read_channels(header["channels"])
+    chosen = depth_channel(path, channels)
+    left, top, right, bottom = struct.unpack("<4i", header["dataWindow"])
+    height, width = bottom - top + 1, right - left + 1
+
+    rows = np.dtype([(channel.name, channel.dtype, (width,)) for channel in channels])  # the layout of one scanline
+    values = np.empty((height, width), chosen.dtype)
+    chunk_rows = ROWS_A_CHUNK[compression]
+    for offset in struct.unpack_from(f"<{-(-height // chunk_rows)}Q", content, start):
+        y, size = struct.unpack_from("<ii", content, offset)
+        count = min(chunk_rows, bottom + 1 - y)
+        packed = content[offset + 8 : offset + 8 + size]
+        # A chunk that compression would not have made smaller is stored as it is.
+        plain = packed if size == count * rows.itemsize else unzip(packed)
+        values[y - top : y - top + count] = np.frombuffer(plain, rows, count)[chosen.name]
+    return values
+
+
+def read_header(content: bytes) -> tuple[dict[str, bytes], int]:
+    """Attribute -> its bytes, and where the table of chunks starts."""
+    position, attributes = 8, {}
+    while content[position]:
+        name, kind = (text.decode("latin-1") for text in content[position:].split(b"\0", 2)[:2])
+        position += len(name) + len(kind) + 2
+        (size,) = struct.unpack_from("<i", content, position)
+        attributes[name] = content[position + 4 : position + 4 + size]
+        position += 4 + size
+    return attributes, position + 1
+
+
+def read_channels(chlist: bytes) -> list[Channel]:
+    """The channels in the order in which a scanline holds them."""
+    channels, position = [], 0
+    while chlist[position]:
+        end = chlist.index(b"\0", position)
+        (pixel_type,) = struct.unpack_from("<i", chlist, end + 1)
+        channels.append(Channel(chlist[position:end].decode("latin-1"), np.dtype(PIXEL_TYPES[pixel_type])))
+        position = end + 17  # type, linearity and its padding, sampling in x and y
+    return channels
+
+
+def depth_channel(path: Path, channels: list[Channel]) -> Channel:
+    """The channel to read. Raises HqmdError listing them where none or several could be the depth."""
+    fitting = [c for c in channels if c.name.rpartition(".")[2].lower() in DEPTH_CHANNELS]
+    if len(channels) == 1:
+        return channels[0]
+    if len(fitting) != 1:
+        raise HqmdError(
+            f"{path}: which channel is the depth? There are {', '.join(c.name for c in channels)}; "
+            "save one alone, or call it Z"
+        )
+    return fitting[0]
+
+
+def unzip(packed: bytes) -> bytes:
+    """Undo ZIP: bytes are stored as differences to the one before plus 128, the even ones before the odd ones."""
+    differences = np.frombuffer(zlib.decompress(packed), np.uint8).astype(np.int64)
+    differences[1:] -= 128
+    halves = np.cumsum(differences).astype(np.uint8)
+    plain = np.empty_like(halves)
+    middle = (halves.size + 1) // 2
+    plain[0::2], plain[1::2] = halves[:middle], halves[middle:]
+    return plain.tobytes()
