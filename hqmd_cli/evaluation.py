@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from hqmd_cli.alignment import align, from_disparity
 from hqmd_cli.data.sample import Dataset, Sample, require_depth
+from hqmd_cli.detail import detail_scores
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.figures import Result, Scored, collect
+from hqmd_cli.intrinsics import find_intrinsics
 from hqmd_cli.metrics import EXTRA_PIXEL_METRICS, MAP_METRICS, PIXEL_METRICS
 from hqmd_cli.predictions import Kind, PredictionFolder
 from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.region import DoesNotFit, compared_prediction, compared_truth, require_fit
 from hqmd_cli.suspicions import fault
 
+NYU_FRAME = (480, 640)  # (H, W)
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
 
 
@@ -27,16 +30,18 @@ def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
     return collect(score_each(predict, dataset, protocol), dataset, protocol)
 
 
-def score_each(predict: Predict, dataset: Dataset, protocol: Protocol) -> Iterator[Scored]:
-    """One picture's figures after the other, for callers that show progress."""
+def score_each(predict: Predict, dataset: Dataset, protocol: Protocol, detail: bool = False) -> Iterator[Scored]:
+    """One picture's figures after the other, for callers that show progress; with `detail` as in `score`."""
     require_fit(dataset, protocol)
     for index in range(len(dataset)):
         sample = dataset[index]
         pred_m = predict_mirrored_too(predict, sample) if protocol.flip else predict(sample.image)
-        yield score(pred_m, sample, protocol)
+        yield score(pred_m, sample, protocol, detail=detail)
 
 
-def score_files(predictions: PredictionFolder, dataset: Dataset, protocol: Protocol) -> Iterator[Scored]:
+def score_files(
+    predictions: PredictionFolder, dataset: Dataset, protocol: Protocol, detail: bool = False
+) -> Iterator[Scored]:
     """As score_each, of predictions that lie in files. Raises HqmdError where the protocol cannot judge such ones."""
     require_fit(dataset, protocol)
     if protocol.flip:
@@ -51,7 +56,7 @@ def score_files(predictions: PredictionFolder, dataset: Dataset, protocol: Proto
         )
     for index in range(len(dataset)):
         sample = dataset[index]
-        yield score(predictions(sample), sample, protocol, predictions.kind)
+        yield score(predictions(sample), sample, protocol, predictions.kind, detail)
 
 
 def score_under_each(
@@ -88,8 +93,12 @@ def predict_mirrored_too(
     return (pred_m + mirrored_m[:, ::-1]) / 2
 
 
-def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol, kind: Kind = "depth") -> Scored:
+def score(
+    pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol, kind: Kind = "depth", detail: bool = False
+) -> Scored:
     """All metrics of one prediction, (H, W) metres like the truth; of another kind, what predictions.py says of it.
+
+    detail: those of detail.py, too, which take some 30 ms. Normals need a camera, which only NYU's frames tell.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
@@ -115,6 +124,9 @@ def score(pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol, kind
         )
     of_pixels = {name: metric.compute(pred, truth) for name, metric in (PIXEL_METRICS | EXTRA_PIXEL_METRICS).items()}
     of_maps = {name: metric.compute(pred_m, depth_m, scored) for name, metric in MAP_METRICS.items()}
+    if detail:
+        camera = find_intrinsics(*depth_m.shape) if NYU_FRAME in protocol.frames else None
+        of_maps |= detail_scores(pred_m, depth_m, scored, camera)
     return Scored(sample.name, len(pred), of_pixels | of_maps)
 
 

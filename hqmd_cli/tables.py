@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.figures import Result
 from hqmd_cli.metrics import DIGITS, METRICS
 from hqmd_cli.typeset import Table
@@ -56,6 +57,23 @@ def figures_table(results: Results) -> Table:
     )
     rows = [row for model, result in results.items() for row in rows_of(model, result)]
     return Table(["model", *map(head_of, METRICS)], rows, caption(results), bold)
+
+
+def detail_table(results: Results) -> Table:
+    """A row a metric of detail.py and two columns a model: the figure, the best in bold, and its interval."""
+    head, rows, bold = ["detail"], [], set()
+    for model in results:
+        head += [model, "95 %"]
+    for i, (name, metric) in enumerate(DETAIL_METRICS.items()):
+        row = [f"{name}{'' if metric.unit == '1' else f' [{metric.unit}]'} {metric.arrow}"]
+        badness = [metric.badness(round(result.metrics[name], DIGITS)) for result in results.values()]
+        for j, result in enumerate(results.values()):
+            low, high = result.intervals[name]
+            row += [f"{result.metrics[name]:.{DIGITS}f}", f"{low:.{DIGITS}f} to {high:.{DIGITS}f}"]
+            if len(results) > 1 and badness[j] == min(badness):
+                bold.add((i, 1 + 2 * j))
+        rows.append(row)
+    return Table(head, rows, caption(results), frozenset(bold))
 
 
 def protocols_table(model: str, by_protocol: Results) -> Table:

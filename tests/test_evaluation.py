@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
+from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import evaluate, score, score_each, score_under_each
 from hqmd_cli.figures import Result, Scored
@@ -331,3 +332,25 @@ def test_under_each_protocol_a_photo_is_predicted_once_and_misfits_are_told() ->
         scored = second[protocol.name]
         assert isinstance(scored, Scored)
         assert scored == score(ramp(FRAME), data[1], protocol)
+
+
+def test_detail_is_measured_where_it_is_asked_for(hqmd, trained_run, pairs, tmp_path):
+    """In a table of its own, and in files; normals need NYU's frames, which these are not."""
+    flags = ("--model", trained_run / "best", "--data", pairs, "--split", "val")
+    plain = json.loads(hqmd("evaluate", *flags, "--json").stdout)["metrics"]
+    with_detail = json.loads(hqmd("evaluate", *flags, "--json", "--detail").stdout)["metrics"]
+    assert set(DETAIL_METRICS) <= set(with_detail) and not set(DETAIL_METRICS) & set(plain)
+    assert {name: with_detail[name] for name in plain} == plain
+    assert with_detail["normalMean"] is None and 0 <= with_detail["boundaryF1"] <= 1
+    table = hqmd("evaluate", *flags, "--detail").stdout
+    assert all(name in table for name in ("DBEacc [px]", "edgeF1@1", "normal30"))
+    refused = hqmd("evaluate", *flags, "--detail", "--protocol", "all")
+    assert refused.returncode == 1 and "one protocol" in refused.stderr
+
+
+def test_normals_of_nyus_frames_are_known():
+    depth_m = np.tile(np.linspace(2, 3, 640, dtype=np.float32), (480, 1))
+    sample = Sample("x", np.zeros((480, 640, 3), np.uint8), depth_m, np.ones((480, 640), bool))
+    figures = score(1.1 * depth_m, sample, find_protocol("eigen-filled"), detail=True).figures
+    assert figures["normalMean"] == pytest.approx(0, abs=0.01)  # a wall further off is as steep
+    assert figures["normal11.25"] == 1

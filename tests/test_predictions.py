@@ -548,7 +548,7 @@ def test_swapped_files(order, least: int, kind: str) -> None:
     (complaint,) = complaints(order(preds), kind)
     assert int(complaint.split()[0]) >= least
     assert "fit another picture's truth better than their own, such as that for p" in complaint
-    assert complaint.endswith("in another order than the pictures; name each after its picture")
+    assert complaint.endswith("another order than the pictures, or say nothing of them; name each after its picture")
 
 
 def test_sound_sets() -> None:

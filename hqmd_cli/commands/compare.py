@@ -11,6 +11,7 @@ from hqmd_cli.commands.options import (
     BackendOption,
     DataOption,
     DepthScaleOption,
+    DetailOption,
     DeviceOption,
     FlipOption,
     ProtocolOption,
@@ -41,17 +42,18 @@ def compare(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
+    detail: DetailOption = False,
 ) -> None:
     """Measure several models on the same data: their figures, every pair's difference, and one picture.
 
     \b
     hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
     """
-    from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_table
+    from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_figures, print_table
     from hqmd_cli.comparison import FORMATS, duels_table
     from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
     from hqmd_cli.paired import duels_of
-    from hqmd_cli.tables import figures_table, per_picture_csv
+    from hqmd_cli.tables import per_picture_csv
 
     if len(set(models)) < len(models):
         raise HqmdError("a model is named twice")
@@ -63,9 +65,9 @@ def compare(
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     predictors = load_predictors(models, backend, device, side or (), size, flip)
-    results = judge(predictors, dataset, chosen)
+    results = judge(predictors, dataset, chosen, detail)
     duels = duels_of(results)
-    print_table(figures_table(results))
+    print_figures(results, detail)
     if duels:
         print_table(duels_table(duels, results))
     if output:

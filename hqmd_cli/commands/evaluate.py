@@ -10,6 +10,7 @@ from hqmd_cli.commands.options import (
     BackendOption,
     DataOption,
     DepthScaleOption,
+    DetailOption,
     DeviceOption,
     FlipOption,
     ModelOption,
@@ -47,6 +48,7 @@ def evaluate(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
+    detail: DetailOption = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
     ] = False,
@@ -79,10 +81,11 @@ def evaluate(
         load_predictors,
         open_judged,
         open_under_each,
+        print_figures,
         print_table,
     )
     from hqmd_cli.hub import find_checkpoint
-    from hqmd_cli.tables import as_json, figures_table, one_as_dict, protocols_table
+    from hqmd_cli.tables import as_json, one_as_dict, protocols_table
 
     if record and (side or flip or size != DEFAULT_SIZE or protocol == ALL):
         raise HqmdError(
@@ -97,16 +100,18 @@ def evaluate(
         dataset, chosen = open_judged(data, split, protocol, depth_scale)
         names = [dataset[index].name for index in range(len(dataset))]
         files = PredictionFolder(pred, names, pred_scale, pred_kind, pred_resize)  # type: ignore[arg-type]
-        judged = {pred.name: judge_files(files, dataset, chosen)}
+        judged = {pred.name: judge_files(files, dataset, chosen, detail)}
         if in_json:
             print(as_json(one_as_dict(pred.name, judged[pred.name])), end="")
         else:
-            print_table(figures_table(judged))
+            print_figures(judged, detail)
         return
     if pred_scale is not None or pred_kind != "depth" or pred_resize:
         raise HqmdError("--pred-scale, --pred-kind and --pred-resize are for --pred")
     folder = find_checkpoint(model)
     if protocol == ALL:
+        if detail:
+            raise HqmdError(f"--detail is for one protocol, not for {ALL}")
         datasets, protocols = open_under_each(data, split, depth_scale)
         (predictor,) = load_predictors([model], backend, device, side or (), size, flip).values()
         by_protocol = judge_under_each(model, predictor, datasets, protocols)
@@ -116,10 +121,10 @@ def evaluate(
             print_table(protocols_table(model, by_protocol))
         return
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    results = judge(load_predictors([model], backend, device, side or (), size, flip), dataset, chosen)
+    results = judge(load_predictors([model], backend, device, side or (), size, flip), dataset, chosen, detail)
     if record:
         record_figures(folder, results[model].to_dict())
     if in_json:
         print(as_json(one_as_dict(model, results[model])), end="")
     else:
-        print_table(figures_table(results))
+        print_figures(results, detail)

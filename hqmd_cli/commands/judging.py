@@ -21,7 +21,7 @@ from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
 from hqmd_cli.suspicions import examine
-from hqmd_cli.tables import caption
+from hqmd_cli.tables import caption, detail_table, figures_table
 from hqmd_cli.typeset import Table, for_screen
 
 if TYPE_CHECKING:
@@ -89,20 +89,24 @@ def load_predictors(
     return {name: load_predictor(folder, backend, device, sides, flip, size=size) for name, folder in folders.items()}
 
 
-def judge(predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Protocol) -> dict[str, Result]:
-    """Model -> its figures."""
+def judge(
+    predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Protocol, detail: bool = False
+) -> dict[str, Result]:
+    """Model -> its figures; with those of detail.py where they are asked for."""
     return {
-        name: collect(with_progress(score_each(predict, dataset, protocol), name, len(dataset)), dataset, protocol)
+        name: collect(
+            with_progress(score_each(predict, dataset, protocol, detail), name, len(dataset)), dataset, protocol
+        )
         for name, predict in predictors.items()
     }
 
 
-def judge_files(predictions: PredictionFolder, dataset: "Dataset", protocol: Protocol) -> Result:
+def judge_files(predictions: PredictionFolder, dataset: "Dataset", protocol: Protocol, detail: bool = False) -> Result:
     """The figures of predictions that lie in files, after a look at what they give away about themselves."""
     print(f"predictions: {predictions.description}", file=sys.stderr)
     if complaints := examine(predictions, dataset):
         raise HqmdError("; ".join(complaints))
-    scores = score_files(predictions, dataset, protocol)
+    scores = score_files(predictions, dataset, protocol, detail)
     return collect(with_progress(scores, "predictions", len(dataset)), dataset, protocol)
 
 
@@ -134,6 +138,13 @@ def with_progress(items: Iterable[Item], label: str, total: int) -> Iterable[Ite
 def print_table(table: Table) -> None:
     """The table on stdout."""
     Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(table))
+
+
+def print_figures(results: dict[str, Result], detail: bool) -> None:
+    """The table of figures on stdout, and that of detail where it was measured."""
+    print_table(figures_table(results))
+    if detail:
+        print_table(detail_table(results))
 
 
 def draw_grid(predictors: Mapping[str, Predict], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":

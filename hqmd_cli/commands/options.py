@@ -65,6 +65,10 @@ DataOption = Annotated[
         help="nyu_depth_v2_labeled.mat, a folder of pairs, or a CSV list.  [default: $HQMD_DATA]",
     ),
 ]
+DetailOption = Annotated[
+    bool,
+    typer.Option("--detail", help="Also measure edges, boundaries and normals, in a table of their own."),
+]
 DepthScaleOption = Annotated[
     float | None,
     typer.Option(help="Units of the depth files in one metre (1000: millimetres), where they do not say."),
