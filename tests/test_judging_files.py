@@ -81,3 +81,13 @@ def test_what_claims_no_metres_is_fitted_first(judge, truth, tmp_path, kind, ali
 def test_a_folder_without_the_pictures(judge, tmp_path):
     (tmp_path / "maps").mkdir()
     assert "it is empty" in judge(tmp_path / "maps").stderr
+
+
+def test_what_looks_wrong_is_scored_only_when_asked_and_said(judge, truth, tmp_path):
+    folder = written(tmp_path / "maps", {name: 1000 * z for name, z in truth.items()})
+    assert "--pred-anyway" in judge(folder, "--pred-scale", "1").stderr
+    result = judge(folder, "--pred-scale", "1", "--pred-anyway", "--json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert "scored although the median of prediction / truth is 1000" in figures["data"]
+    assert figures["metrics"]["AbsRel"] == pytest.approx(999, rel=1e-3)

@@ -41,6 +41,9 @@ def evaluate(
         str | None,
         typer.Option(help="bilinear: bring maps of another size to that of the truth.", show_default="refuse"),
     ] = None,
+    pred_anyway: Annotated[
+        bool, typer.Option("--pred-anyway", help="Score what looks wrong, too; the caption says what that was.")
+    ] = False,
     protocol: ProtocolsOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
     backend: BackendOption = "auto",
@@ -100,14 +103,14 @@ def evaluate(
         dataset, chosen = open_judged(data, split, protocol, depth_scale)
         names = [dataset[index].name for index in range(len(dataset))]
         files = PredictionFolder(pred, names, pred_scale, pred_kind, pred_resize)  # type: ignore[arg-type]
-        judged = {pred.name: judge_files(files, dataset, chosen, detail)}
+        judged = {pred.name: judge_files(files, dataset, chosen, detail, pred_anyway)}
         if in_json:
             print(as_json(one_as_dict(pred.name, judged[pred.name])), end="")
         else:
             print_figures(judged, detail)
         return
-    if pred_scale is not None or pred_kind != "depth" or pred_resize:
-        raise HqmdError("--pred-scale, --pred-kind and --pred-resize are for --pred")
+    if pred_scale is not None or pred_kind != "depth" or pred_resize or pred_anyway:
+        raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
     folder = find_checkpoint(model)
     if protocol == ALL:
         if detail:

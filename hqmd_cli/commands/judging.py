@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -101,13 +102,20 @@ def judge(
     }
 
 
-def judge_files(predictions: PredictionFolder, dataset: "Dataset", protocol: Protocol, detail: bool = False) -> Result:
-    """The figures of predictions that lie in files, after a look at what they give away about themselves."""
+def judge_files(
+    predictions: PredictionFolder, dataset: "Dataset", protocol: Protocol, detail: bool = False, anyway: bool = False
+) -> Result:
+    """The figures of predictions that lie in files, after a look at what they give away about themselves.
+
+    Raises HqmdError for what is suspicious; with `anyway` that stands in the caption instead.
+    """
     print(f"predictions: {predictions.description}", file=sys.stderr)
-    if complaints := examine(predictions, dataset):
-        raise HqmdError("; ".join(complaints))
+    complaints = "; ".join(examine(predictions, dataset))
+    if complaints and not anyway:
+        raise HqmdError(f"{complaints}; or, where that is wrong, score them with --pred-anyway")
     scores = score_files(predictions, dataset, protocol, detail)
-    return collect(with_progress(scores, "predictions", len(dataset)), dataset, protocol)
+    result = collect(with_progress(scores, "predictions", len(dataset)), dataset, protocol)
+    return replace(result, data=f"{result.data}, scored although {complaints}") if complaints else result
 
 
 def judge_under_each(
