@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+from predict import make_photo  # beside this file
+
 BARE = """
 import sys, time, numpy as np, onnxruntime
 path, sizes, photos, threads = sys.argv[1], sys.argv[2].split(","), *map(int, sys.argv[3:])
@@ -36,12 +37,9 @@ print(time.perf_counter() - started)
 
 
 def make_folder(folder: Path, photos: int) -> None:
-    """640 x 480, as cameras and NYU have it."""
-    import cv2
-
+    """Links to one photo."""
     folder.mkdir()
-    image = cv2.imread(str(PHOTO))
-    cv2.imwrite(str(folder / ".photo.jpg"), cv2.resize(image[: image.shape[1] * 3 // 4], (640, 480)))
+    make_photo(str(folder / ".photo.jpg"))
     for number in range(photos):
         (folder / f"{number:05d}.jpg").symlink_to(folder / ".photo.jpg")
 

@@ -57,8 +57,9 @@ FITS: dict[Alignment, Callable[[Map, Map, Mask], Map]] = {
 }
 
 
-def align(pred: Map, depth_m: Map, scored: Mask, alignment: Alignment) -> Map:
-    """The prediction after the fit, in float64; as it is where there is none."""
+def align(pred: Map, depth_m: Map, scored: Mask, alignment: Alignment, is_disparity: bool = False) -> Map:
+    """The prediction after the fit, in float64; as it is where there is none. A disparity is fitted as one."""
     if alignment == "none":
         return pred
-    return FITS[alignment](pred.astype(np.float64), depth_m.astype(np.float64), scored)
+    fit = from_disparity if is_disparity else FITS[alignment]
+    return fit(pred.astype(np.float64), depth_m.astype(np.float64), scored)

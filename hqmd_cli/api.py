@@ -27,10 +27,9 @@ def load(
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
     `sides` are the shorter sides, in pixels, at which the network sees photos (none: the model's own); `size` names one
-    of the model's presets instead. The function
-    returned takes a PIL picture, which it turns upright by its EXIF orientation, or (H, W, 3) uint8 RGB that is
-    upright; it gives (H, W) float32 metres along the optical axis, of the upright picture. Both raise HqmdError: for a
-    model or a wish that cannot be had, for a photo of another kind.
+    of the model's presets instead. The function returned takes a PIL picture, which it turns upright by its EXIF
+    orientation, or (H, W, 3) uint8 RGB that is upright; it gives (H, W) float32 metres along the optical axis, of the
+    upright picture. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
     """
     predictor = load_predictor(find_checkpoint(model), backend, device, sides, flip, size=size)
 

@@ -1,12 +1,11 @@
 """Score any callable `image -> depth_m` on a dataset under a protocol."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.alignment import align, from_disparity
+from hqmd_cli.alignment import align
 from hqmd_cli.data.sample import Dataset, Sample, require_depth
 from hqmd_cli.detail import detail_scores
 from hqmd_cli.errors import HqmdError
@@ -14,11 +13,11 @@ from hqmd_cli.figures import Result, Scored, collect
 from hqmd_cli.intrinsics import find_intrinsics
 from hqmd_cli.metrics import EXTRA_PIXEL_METRICS, MAP_METRICS, PIXEL_METRICS
 from hqmd_cli.predictions import Kind, PredictionFolder
+from hqmd_cli.protocol import NYU_FRAME
 from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.region import DoesNotFit, compared_prediction, compared_truth, require_fit
 from hqmd_cli.suspicions import fault
 
-NYU_FRAME = (480, 640)  # (H, W)
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
 
 
@@ -110,8 +109,7 @@ def score(
     depth_m, scored = compared_truth(sample, protocol)
     pred_m = compared_prediction(pred_m, protocol)
     try:
-        fit = from_disparity if kind == "disparity" else partial(align, alignment=protocol.alignment)
-        pred_m = fit(pred_m.astype(np.float64) if kind == "disparity" else pred_m, depth_m, scored)
+        pred_m = align(pred_m, depth_m, scored, protocol.alignment, kind == "disparity")
     except HqmdError as error:
         raise HqmdError(f"{sample.name}: {error}") from error
     if protocol.clip_m:

@@ -23,9 +23,10 @@ def bundled_models() -> dict[str, Path]:
     return {config.parent.name: config.parent for config in sorted(weights.glob(f"*/{CONFIG_FILE}"))} if weights else {}
 
 
-def is_here(name: str) -> bool:
-    """Whether a model can be found without asking the hub."""
-    return (Path(name) / CONFIG_FILE).is_file() or name in bundled_models()
+def find_here(name: str) -> Path | None:
+    """The checkpoint folder for a folder or a bundled name; None where only the hub could have it."""
+    folder = Path(name)
+    return folder if (folder / CONFIG_FILE).is_file() else bundled_models().get(name)
 
 
 def find_checkpoint(name: str) -> Path:
@@ -33,16 +34,14 @@ def find_checkpoint(name: str) -> Path:
 
     Raises HqmdError saying what was tried.
     """
+    if here := find_here(name):
+        return here
     folder = Path(name)
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    if name in (bundled := bundled_models()):
-        return bundled[name]
     if folder.is_dir():
         raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint")
     if match := HUB_NAME.fullmatch(name):
         return download(match["repo"], match["revision"])
-    choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *bundled]
+    choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *bundled_models()]
     raise HqmdError(f"no model {name!r}; there are: {', '.join(choices)}")
 
 

@@ -119,7 +119,7 @@ def test_members_count_by_their_weights(hqmd, trained_run, other, tmp_path):
     assert refused.returncode == 1 and "one for each model" in refused.stderr
 
 
-@pytest.mark.parametrize("views", ["100", "86,100", "100,a", "100,5"])
+@pytest.mark.parametrize("views", ["100", "86,100", "100,a", "100,5", "100,86.5"])
 def test_views_that_are_none(hqmd, trained_run, other, tmp_path, views):
     result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--views", views)
     assert result.returncode != 0 and "view" in result.stderr and not (tmp_path / "both").exists()

@@ -101,8 +101,7 @@ def evaluate(
         if record or side or flip or size != DEFAULT_SIZE or model != DEFAULT_MODEL:
             raise HqmdError("--pred judges files as they are: without --model, --side, --size, --flip and --record")
         dataset, chosen = open_judged(data, split, protocol, depth_scale)
-        names = [dataset[index].name for index in range(len(dataset))]
-        files = PredictionFolder(pred, names, pred_scale, pred_kind, pred_resize)  # type: ignore[arg-type]
+        files = PredictionFolder(pred, dataset.names, pred_scale, pred_kind, pred_resize)  # type: ignore[arg-type]
         judged = {pred.name: judge_files(files, dataset, chosen, detail, pred_anyway)}
         if in_json:
             print(as_json(one_as_dict(pred.name, judged[pred.name])), end="")

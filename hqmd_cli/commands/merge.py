@@ -18,13 +18,20 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"{text!r}: give a number for each model, such as 2,1") from error
 
 
+def parse_percents(text: str) -> tuple[int, ...]:
+    """ "100,86" -> (100, 86)."""
+    if not all(percent.isdecimal() for percent in text.split(",")):
+        raise typer.BadParameter(f"{text!r}: views are whole percentages, one for each model, such as 100,86")
+    return tuple(map(int, text.split(",")))
+
+
 def merge(
     models: Annotated[list[str], typer.Argument(metavar="MODEL MODEL...", help=MODEL_HELP)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
     views: Annotated[
         tuple | None,
         typer.Option(
-            parser=parse_numbers,
+            parser=parse_percents,
             metavar="100,N",
             help="How large each sees the picture, in percent of what the first sees.  [default: as large]",
         ),
@@ -45,5 +52,5 @@ def merge(
 
     if len(models) < 2:
         raise HqmdError("there is nothing to merge with: name two models or more")
-    merge_checkpoints([find_checkpoint(model) for model in models], output, tuple(map(int, views or ())), weights or ())
+    merge_checkpoints([find_checkpoint(model) for model in models], output, views or (), weights or ())
     print(f"{output}: {len(models)} models in one", file=sys.stderr)

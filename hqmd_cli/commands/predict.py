@@ -15,7 +15,7 @@ import typer
 from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption, SizeOption
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
-from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, is_here
+from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, find_here
 
 if TYPE_CHECKING:
     from hqmd_cli.outputs import Job
@@ -97,7 +97,7 @@ def predict(
         return load_predictor(find_checkpoint(model), backend, device, side or (), flip, threads, compiled, size)
 
     # Of one file the model is opened while all else is imported, a tenth of a cold start; not one to be downloaded.
-    early = len(sources) == 1 and os.path.isfile(sources[0]) and is_here(model)
+    early = len(sources) == 1 and os.path.isfile(sources[0]) and find_here(model) is not None
     opening = ThreadPoolExecutor(1).submit(open_model, 0) if early else None
 
     from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan

@@ -8,6 +8,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hqmd_cli.data import WHOLE
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
@@ -18,17 +19,14 @@ from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, read_depth_values, r
 Pair = tuple[str, Path, Path]  # name, photo, depth map
 
 
-class Pairs:
-    """Shared by both readers: pairs of files with one depth unit."""
+class FilePairs:
+    """Photos and their depth in files; a dataset finds them and reads the depth."""
 
-    ground_truth: GroundTruth = "as given"
+    pairs: list[Pair]
 
-    def __init__(self, path: Path, split: str, pairs: list[Pair], depth_scale: float | None) -> None:
-        if not pairs:
-            raise HqmdError(f"{path}: split {split!r} is empty")
-        self.pairs = pairs
-        self.units_per_metre, origin = find_depth_scale([depth for _, _, depth in pairs], depth_scale)
-        self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
+    def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
+        """(H, W) metres, 0 where there is none."""
+        raise NotImplementedError
 
     @property
     def names(self) -> list[str]:
@@ -45,11 +43,28 @@ class Pairs:
 
     def __getitem__(self, index: int) -> Sample:
         name, photo, depth = self.pairs[index]
-        depth_m = read_depth_values(depth).astype(np.float32) / np.float32(self.units_per_metre)
+        depth_m = self.read_depth_m(depth)
         try:
             return sample_from(name, read_image(photo), depth_m)
         except ValueError as error:
             raise HqmdError(f"{photo} and {depth}: {error}") from error
+
+
+class Pairs(FilePairs):
+    """Shared by both readers: pairs of files with one depth unit."""
+
+    ground_truth: GroundTruth = "as given"
+
+    def __init__(self, path: Path, split: str, pairs: list[Pair], depth_scale: float | None) -> None:
+        if not pairs:
+            raise HqmdError(f"{path}: split {split!r} is empty")
+        self.pairs = pairs
+        self.units_per_metre, origin = find_depth_scale([depth for _, _, depth in pairs], depth_scale)
+        self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
+
+    def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
+        """(H, W) metres, 0 where there is none."""
+        return read_depth_values(depth).astype(np.float32) / np.float32(self.units_per_metre)
 
 
 class PairFolder(Pairs):

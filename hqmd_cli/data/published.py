@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.pairs import Pair
-from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
+from hqmd_cli.data.pairs import FilePairs, Pair
+from hqmd_cli.data.sample import GroundTruth
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import read_image
 
 
-class PublishedPairs:
-    """Pairs of a photo and its depth; a dataset finds them and reads the depth."""
+class PublishedPairs(FilePairs):
+    """Pairs of a published dataset."""
 
     title: str  # what its authors call it, for the caption
     layout: str  # how its files lie, in words
@@ -31,31 +30,6 @@ class PublishedPairs:
         self.pairs = pairs
         self.ground_truth: GroundTruth = "raw" if ground_truth == "raw" else "as given"
         self.description = f"{path.resolve().name} ({self.title}), {split}"
-
-    def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
-        """(H, W) metres, 0 where there is none."""
-        raise NotImplementedError
-
-    @property
-    def names(self) -> list[str]:
-        """The samples' names, in order."""
-        return [name for name, _, _ in self.pairs]
-
-    @property
-    def photos(self) -> list[str]:
-        """What tells the photos apart."""
-        return [str(photo.resolve()) for _, photo, _ in self.pairs]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        name, photo, depth = self.pairs[index]
-        depth_m = self.read_depth_m(depth)
-        try:
-            return sample_from(name, read_image(photo), depth_m)
-        except ValueError as error:
-            raise HqmdError(f"{photo} and {depth}: {error}") from error
 
 
 def require_files(path: Path, files: list[Path], title: str, remedy: str) -> None:
