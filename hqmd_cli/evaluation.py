@@ -1,6 +1,6 @@
-"""Score any callable `image -> depth_m` on a dataset under a protocol."""
+"""Score what is judged on a dataset under a protocol."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,13 @@ from hqmd_cli.detail import detail_scores
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.figures import Result, Scored, collect
 from hqmd_cli.intrinsics import find_intrinsics
+from hqmd_cli.judged import Judged, Map, Predict, judged_model, require_judgeable
 from hqmd_cli.metrics import EXTRA_PIXEL_METRICS, MAP_METRICS, PIXEL_METRICS
-from hqmd_cli.predictions import Kind, PredictionFolder
+from hqmd_cli.predictions import Kind
 from hqmd_cli.protocol import NYU_FRAME
-from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
+from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import DoesNotFit, compared_prediction, compared_truth, require_fit
 from hqmd_cli.suspicions import fault
-
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # (H, W, 3) RGB -> (H, W) metres
 
 
 def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
@@ -26,40 +25,26 @@ def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
 
     Raises HqmdError naming the picture when a prediction or its ground truth cannot be scored.
     """
-    return collect(score_each(predict, dataset, protocol), dataset, protocol)
+    return collect(score_each(judged_model(predict), dataset, protocol), dataset, protocol)
 
 
-def score_each(predict: Predict, dataset: Dataset, protocol: Protocol, detail: bool = False) -> Iterator[Scored]:
-    """One picture's figures after the other, for callers that show progress; with `detail` as in `score`."""
+def score_each(judged: Judged, dataset: Dataset, protocol: Protocol, detail: bool = False) -> Iterator[Scored]:
+    """One picture's figures after the other, for callers that show progress; with `detail` as in `score`.
+
+    Raises DoesNotFit where the protocol cannot judge such data or such predictions, HqmdError as `evaluate`.
+    """
     require_fit(dataset, protocol)
+    require_judgeable(judged, protocol)
     for index in range(len(dataset)):
         sample = dataset[index]
-        pred_m = predict_mirrored_too(predict, sample) if protocol.flip else predict(sample.image)
-        yield score(pred_m, sample, protocol, detail=detail)
-
-
-def score_files(
-    predictions: PredictionFolder, dataset: Dataset, protocol: Protocol, detail: bool = False
-) -> Iterator[Scored]:
-    """As score_each, of predictions that lie in files. Raises HqmdError where the protocol cannot judge such ones."""
-    require_fit(dataset, protocol)
-    if protocol.flip:
-        raise HqmdError(
-            f"protocol {protocol.name} averages with the mirrored photo's prediction, which no file holds; use another"
+        pred = judged(sample)
+        yield score(
+            mirrored_too(judged, sample, pred) if protocol.flip else pred, sample, protocol, judged.kind, detail
         )
-    aligned = ALIGNED_BY[protocol.alignment]
-    if predictions.needed_fit and aligned != f"aligned by {predictions.needed_fit}":
-        raise HqmdError(
-            f"predictions of kind {predictions.kind} claim no metres: they need a protocol whose alignment is "
-            f"{predictions.needed_fit}, and protocol {protocol.name} has {aligned}; write one, see --protocol FILE.toml"
-        )
-    for index in range(len(dataset)):
-        sample = dataset[index]
-        yield score(predictions(sample), sample, protocol, predictions.kind, detail)
 
 
 def score_under_each(
-    predict: Predict, datasets: Mapping[str, Dataset], protocols: Iterable[Protocol]
+    judged: Judged, datasets: Mapping[str, Dataset], protocols: Iterable[Protocol]
 ) -> Iterator[dict[str, Scored | DoesNotFit]]:
     """As score_each under several protocols, each photo predicted once: name of the protocol -> figures or the reason.
 
@@ -69,27 +54,27 @@ def score_under_each(
     for index in range(len(next(iter(datasets.values())))):
         samples = {ground_truth: dataset[index] for ground_truth, dataset in datasets.items()}
         any_sample = next(iter(samples.values()))
-        pred_m = predict(any_sample.image)
-        averaged_m = predict_mirrored_too(predict, any_sample, pred_m) if any(p.flip for p in protocols) else pred_m
+        pred = judged(any_sample)
+        flips = judged.predict and any(protocol.flip for protocol in protocols)
+        averaged = mirrored_too(judged, any_sample, pred) if flips else pred
         scores: dict[str, Scored | DoesNotFit] = {}
         for protocol in protocols:
             try:
+                require_judgeable(judged, protocol)
                 sample = samples[protocol.ground_truth]
-                scores[protocol.name] = score(averaged_m if protocol.flip else pred_m, sample, protocol)
+                scores[protocol.name] = score(averaged if protocol.flip else pred, sample, protocol, judged.kind)
             except DoesNotFit as reason:
                 scores[protocol.name] = reason
         yield scores
 
 
-def predict_mirrored_too(
-    predict: Predict, sample: Sample, pred_m: NDArray[np.floating] | None = None
-) -> NDArray[np.floating]:
-    """The mean depth of a photo and of its mirror image, mirrored back; `pred_m` where the former is there already."""
-    pred_m = predict(sample.image) if pred_m is None else pred_m
-    mirrored_m = predict(np.ascontiguousarray(sample.image[:, ::-1]))
-    for each_m in (pred_m, mirrored_m):
-        require_prediction(each_m, sample)
-    return (pred_m + mirrored_m[:, ::-1]) / 2
+def mirrored_too(judged: Judged, sample: Sample, pred: Map) -> Map:
+    """The mean of a photo's map and of that of its mirror image, mirrored back. Only of what has a `predict`."""
+    assert judged.predict
+    mirrored = judged.predict(np.ascontiguousarray(sample.image[:, ::-1]))
+    for each in (pred, mirrored):
+        require_prediction(each, sample, judged.kind)
+    return (pred + mirrored[:, ::-1]) / 2
 
 
 def score(
@@ -102,10 +87,7 @@ def score(
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    if kind == "depth":
-        require_prediction(pred_m, sample)
-    elif complaint := fault(pred_m, kind):
-        raise HqmdError(f"{sample.name}: {complaint}")
+    require_prediction(pred_m, sample, kind)
     depth_m, scored = compared_truth(sample, protocol)
     pred_m = compared_prediction(pred_m, protocol)
     try:
@@ -128,10 +110,11 @@ def score(
     return Scored(sample.name, len(pred), of_pixels | of_maps)
 
 
-def require_prediction(pred_m: NDArray[np.floating], sample: Sample) -> None:
-    """Refuse what is no depth map of the sample's photo."""
-    if pred_m.shape != sample.depth_m.shape:
-        raise HqmdError(f"{sample.name}: prediction is {pred_m.shape}, ground truth {sample.depth_m.shape}")
-    require_depth(pred_m, sample.name)
-    if pred_m.min() == pred_m.max():
-        raise HqmdError(f"{sample.name}: the prediction is {pred_m.min():g} everywhere")
+def require_prediction(pred: Map, sample: Sample, kind: Kind = "depth") -> None:
+    """Refuse what is no map of the sample's photo, or none of its kind."""
+    if pred.shape != sample.depth_m.shape:
+        raise HqmdError(f"{sample.name}: prediction is {pred.shape}, ground truth {sample.depth_m.shape}")
+    if kind == "depth":
+        require_depth(pred, sample.name)
+    if complaint := fault(pred, kind):
+        raise HqmdError(f"{sample.name}: {complaint}")

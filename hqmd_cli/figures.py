@@ -34,6 +34,7 @@ class Result:
     names: list[str]  # pictures, in order
     per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,); NaN where it is not known (edges of sparse truth)
     pixels: NDArray[np.int64]  # (n,) that count
+    remark: str = ""  # what a reader of the figures has to know of what was judged
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -63,6 +64,7 @@ class Result:
             "protocol_hash": self.protocol.digest,
             "recipe": self.recipe,
             "data": self.data,
+            "remark": self.remark,
             "n": len(self.names),
             "aggregation": self.protocol.aggregation,
             "metrics": without_nan(self.metrics),
@@ -80,10 +82,10 @@ def without_nan(figures: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in figures.items()}
 
 
-def collect(scores: Iterable[Scored], dataset: Dataset, protocol: Protocol) -> Result:
+def collect(scores: Iterable[Scored], dataset: Dataset, protocol: Protocol, remark: str = "") -> Result:
     """Gather what evaluation.score_each yields."""
     scores = list(scores)
     per_picture = {metric: np.array([scored.figures[metric] for scored in scores]) for metric in scores[0].figures}
     pixels = np.array([scored.pixels for scored in scores])
     names = [scored.name for scored in scores]
-    return Result(protocol, dataset.description, dataset.ground_truth, names, per_picture, pixels)
+    return Result(protocol, dataset.description, dataset.ground_truth, names, per_picture, pixels, remark)

@@ -19,8 +19,9 @@ Results = Mapping[str, Result]  # model -> figures, all on one dataset under one
 
 
 def caption(results: Results) -> str:
-    """What stands under every table: protocol, recipe, data, number of pictures."""
-    return f"{measured_on(next(iter(results.values())))}; {METHOD}"
+    """What stands under every table: protocol, recipe, data, number of pictures; and what is special about a model."""
+    remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
+    return "; ".join([measured_on(next(iter(results.values()))), METHOD, *remarks])
 
 
 def measured_on(result: Result) -> str:
@@ -80,7 +81,9 @@ def protocols_table(model: str, by_protocol: Results) -> Table:
     """One model's figures, three rows a protocol: nothing in bold, as no protocol is better than another."""
     rows = [row for protocol, result in by_protocol.items() for row in rows_of(protocol, result)]
     notes = [measured_on(result) for result in by_protocol.values()]
+    remark = next(iter(by_protocol.values())).remark
     about = f"{model}; each protocol measures something else: compare within a row only; {METHOD}"
+    about += f"; {remark}" if remark else ""
     return Table(["protocol", *map(head_of, METRICS)], rows, "\n".join([about, *notes]))
 
 
@@ -95,10 +98,10 @@ def as_csv(results: Results) -> str:
     """A row a model with full precision: figures, the ends of their intervals, n, protocol, its hash, recipe, data."""
     metrics = list(next(iter(results.values())).per_picture)
     ends = [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
-    lines: list[list[Any]] = [["model", *metrics, *ends, "n", "protocol", "protocol_hash", "recipe", "data"]]
+    lines: list[list[Any]] = [["model", *metrics, *ends, "n", "protocol", "protocol_hash", "recipe", "data", "remark"]]
     for model, result in results.items():
         ends_of = [end for metric in metrics for end in result.intervals[metric]]
-        about = [len(result.names), *protocol_of(result), result.data]
+        about = [len(result.names), *protocol_of(result), result.data, result.remark]
         lines.append([model, *(result.metrics[metric] for metric in metrics), *ends_of, *about])
     return csv_text(lines)
 

@@ -13,6 +13,7 @@ from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import evaluate, score, score_each, score_under_each
 from hqmd_cli.figures import Result, Scored
+from hqmd_cli.judged import judged_model
 from hqmd_cli.metrics import EXTRA_PIXEL_METRICS, METRICS, PIXEL_METRICS
 from hqmd_cli.protocol import find_protocol
 from hqmd_cli.protocol_recipe import Protocol
@@ -222,7 +223,7 @@ def test_scores_come_one_picture_at_a_time() -> None:
     """For a progress bar: the second photo is not looked at before the first is scored."""
     predict, data = two_pictures()
     seen: list[int] = []
-    scores = score_each(lambda image: (seen.append(int(image[0, 0, 0])), predict(image))[1], data, HQMD)
+    scores = score_each(judged_model(lambda image: (seen.append(int(image[0, 0, 0])), predict(image))[1]), data, HQMD)
     first = next(scores)
     assert (first.name, first.pixels, seen) == ("few", 1, [1])
     assert first.figures["AbsRel"] == 1
@@ -325,7 +326,7 @@ def test_under_each_protocol_a_photo_is_predicted_once_and_misfits_are_told() ->
     far, near = np.full(FRAME, 12.0), np.full(FRAME, 2.0)
     data = Pictures(picture("hall", far, 1), picture("kitchen", near, 2))
     protocols = [find_protocol(name) for name in ("hqmd", "eigen-filled", "hu")]
-    first, second = score_under_each(predict, {"filled": data}, protocols)
+    first, second = score_under_each(judged_model(predict), {"filled": data}, protocols)
     assert calls == [1, 2]
     assert isinstance(first["eigen-filled"], DoesNotFit)
     for protocol in protocols:

@@ -50,7 +50,6 @@ def test_files_have_the_figures_that_a_model_with_their_depth_would_have(judge, 
         (lambda z: np.full_like(z, 2), (), "everywhere"),
         (lambda z: 1 / z, ("--pred-kind", "disparity"), "claim no metres"),
         (lambda z: z, ("--flip",), "as they are"),
-        (lambda z: z, ("--protocol", "all"), "name one of"),
         (lambda z: z, ("--pred-kind", "metres"), "there are: depth, disparity, relative"),
     ],
 )
@@ -89,5 +88,29 @@ def test_what_looks_wrong_is_scored_only_when_asked_and_said(judge, truth, tmp_p
     result = judge(folder, "--pred-scale", "1", "--pred-anyway", "--json")
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
-    assert "scored although the median of prediction / truth is 1000" in figures["data"]
+    assert "scored although the median of prediction / truth is 1000" in figures["remark"]
     assert figures["metrics"]["AbsRel"] == pytest.approx(999, rel=1e-3)
+
+
+def test_a_folder_under_every_protocol(judge, truth, tmp_path):
+    """Protocols that these small pictures do not fit are named, the rest have a row."""
+    folder = written(tmp_path / "maps", {name: 1.1 * z for name, z in truth.items()})
+    result = judge(folder, "--protocol", "all", "--json")
+    shown = {row["protocol"]: row["metrics"]["AbsRel"] for row in json.loads(result.stdout)}
+    assert shown == pytest.approx({"hqmd": 0.1, "fcrn": 0.1}, abs=1e-3)
+    assert "without protocol eigen-filled" in result.stderr
+
+
+def test_a_folder_beside_another(hqmd, pairs, truth, tmp_path):
+    near, far = (
+        written(tmp_path / name, {picture: factor * z for picture, z in truth.items()})
+        for name, factor in (("near", 0.9), ("far", 1.2))
+    )
+    table = tmp_path / "table.json"
+    result = hqmd("compare", "--data", pairs, "--split", "val", "--pred", near, "--pred", far, "-o", table)
+    assert result.returncode == 0, result.stderr
+    pair = next(pair for pair in json.loads(table.read_text())["pairs"] if pair["metric"] == "AbsRel")
+    assert (pair["first"], pair["second"]) == ("near", "far")
+    assert pair["difference"] == pytest.approx(-0.1, abs=1e-4) and pair["won"] == 1
+    assert "named twice" in hqmd("compare", "--data", pairs, "--pred", near, "--pred", near).stderr
+    assert "nothing to compare" in hqmd("compare", "--data", pairs).stderr

@@ -58,6 +58,7 @@ def calibrate(
     from hqmd_cli.checkpoints import read_info, record_figures, record_model
     from hqmd_cli.commands.judging import judge, open_judged, print_table
     from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.judged import judged_model
     from hqmd_cli.predictor import load_predictor
     from hqmd_cli.tables import figures_table
 
@@ -82,7 +83,7 @@ def calibrate(
     predictor = load_predictor(folder, "auto", device)
 
     def judged(settings: "ModelConfig") -> "dict[str, Result]":
-        return judge({model: replace(predictor, config=settings.at_size(size))}, dataset, chosen)
+        return judge({model: judged_model(replace(predictor, config=settings.at_size(size)))}, dataset, chosen)
 
     as_trained = judged(settings.with_view(size, sides, flips, 1.0))[model]
     factor = round(1 / as_trained.metrics["bias"], 4)

@@ -8,12 +8,17 @@ import typer
 from hqmd_cli.commands.options import (
     DEFAULT_PROTOCOL,
     MODEL_HELP,
+    PRED_HELP,
     BackendOption,
     DataOption,
     DepthScaleOption,
     DetailOption,
     DeviceOption,
     FlipOption,
+    PredAnywayOption,
+    PredKindOption,
+    PredResizeOption,
+    PredScaleOption,
     ProtocolOption,
     SideOption,
     SizeOption,
@@ -24,9 +29,14 @@ from hqmd_cli.errors import HqmdError
 
 
 def compare(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP)],
+    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help=MODEL_HELP, show_default=False)] = None,
     data: DataOption = None,
     split: SplitOption = "test",
+    pred: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=f"{PRED_HELP} May repeat.")] = None,
+    pred_scale: PredScaleOption = None,
+    pred_kind: PredKindOption = "depth",
+    pred_resize: PredResizeOption = None,
+    pred_anyway: PredAnywayOption = False,
     protocol: ProtocolOption = DEFAULT_PROTOCOL,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the tables: .md, .csv, .json or .tex.")
@@ -48,15 +58,32 @@ def compare(
 
     \b
     hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
+    hqmd compare hqmd-indoor --pred maps/ --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
-    from hqmd_cli.commands.judging import draw_grid, judge, load_predictors, open_judged, print_figures, print_table
+    from hqmd_cli.commands.judging import (
+        FilesWish,
+        draw_grid,
+        judge,
+        open_files,
+        open_judged,
+        open_models,
+        print_figures,
+        print_table,
+    )
     from hqmd_cli.comparison import FORMATS, duels_table
     from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
     from hqmd_cli.paired import duels_of
     from hqmd_cli.tables import per_picture_csv
 
-    if len(set(models)) < len(models):
-        raise HqmdError("a model is named twice")
+    models, folders = models or [], pred or []
+    names = [*models, *(folder.name for folder in folders)]
+    if not names:
+        raise HqmdError("nothing to compare: name models, or folders of predictions with --pred")
+    if len(set(names)) < len(names):
+        raise HqmdError(f"{max(names, key=names.count)} is named twice; a folder goes by its own name without its path")
+    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
+    if not folders and wish != FilesWish():
+        raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
     if output:
         require_suffix(output, FORMATS)
     if per_picture:
@@ -64,8 +91,9 @@ def compare(
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    predictors = load_predictors(models, backend, device, side or (), size, flip)
-    results = judge(predictors, dataset, chosen, detail)
+    all_judged = open_models(models, backend, device, side or (), size, flip)
+    all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
+    results = judge(all_judged, dataset, chosen, detail)
     duels = duels_of(results)
     print_figures(results, detail)
     if duels:
@@ -76,4 +104,4 @@ def compare(
     if per_picture:
         write_text(per_picture, per_picture_csv(results))
     if picture:
-        write_figure(picture, draw_grid(predictors, results, dataset, picture_rows))
+        write_figure(picture, draw_grid(all_judged, results, dataset, picture_rows))

@@ -1,7 +1,7 @@
 """`hqmd evaluate`: one model's figures on one dataset."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelOption,
+    PredAnywayOption,
+    PredKindOption,
+    PredResizeOption,
+    PredScaleOption,
     ProtocolsOption,
     SideOption,
     SizeOption,
@@ -24,6 +28,10 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import DEFAULT_MODEL
 from hqmd_cli.protocol import ALL
 
+if TYPE_CHECKING:
+    from hqmd_cli.data.sample import Dataset
+    from hqmd_cli.judged import Judged
+
 
 def evaluate(
     data: DataOption = None,
@@ -33,17 +41,10 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Judge files instead: a map a picture, by its name, made by any tool."),
     ] = None,
-    pred_scale: Annotated[
-        float | None, typer.Option(help="Their units in one metre, where they leave it open (1000: millimetres).")
-    ] = None,
-    pred_kind: Annotated[str, typer.Option(help="What they hold: depth, disparity or relative.")] = "depth",
-    pred_resize: Annotated[
-        str | None,
-        typer.Option(help="bilinear: bring maps of another size to that of the truth.", show_default="refuse"),
-    ] = None,
-    pred_anyway: Annotated[
-        bool, typer.Option("--pred-anyway", help="Score what looks wrong, too; the caption says what that was.")
-    ] = False,
+    pred_scale: PredScaleOption = None,
+    pred_kind: PredKindOption = "depth",
+    pred_resize: PredResizeOption = None,
+    pred_anyway: PredAnywayOption = False,
     protocol: ProtocolsOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
     backend: BackendOption = "auto",
@@ -79,10 +80,12 @@ def evaluate(
 
     from hqmd_cli.checkpoints import record_figures
     from hqmd_cli.commands.judging import (
+        FilesWish,
         judge,
         judge_under_each,
-        load_predictors,
+        open_files,
         open_judged,
+        open_models,
         open_under_each,
         print_figures,
         print_table,
@@ -90,43 +93,38 @@ def evaluate(
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.tables import as_json, one_as_dict, protocols_table
 
-    if record and (side or flip or size != DEFAULT_SIZE or protocol == ALL):
+    as_it_is = not (side or flip or size != DEFAULT_SIZE)
+    if record and not (as_it_is and protocol != ALL):
         raise HqmdError(
             "--record is for what the model does by itself, under one protocol: without --side, --size and --flip"
         )
-    if pred:
-        from hqmd_cli.commands.judging import judge_files
-        from hqmd_cli.predictions import PredictionFolder
-
-        if record or side or flip or size != DEFAULT_SIZE or model != DEFAULT_MODEL:
-            raise HqmdError("--pred judges files as they are: without --model, --side, --size, --flip and --record")
-        dataset, chosen = open_judged(data, split, protocol, depth_scale)
-        files = PredictionFolder(pred, dataset.names, pred_scale, pred_kind, pred_resize)  # type: ignore[arg-type]
-        judged = {pred.name: judge_files(files, dataset, chosen, detail, pred_anyway)}
-        if in_json:
-            print(as_json(one_as_dict(pred.name, judged[pred.name])), end="")
-        else:
-            print_figures(judged, detail)
-        return
-    if pred_scale is not None or pred_kind != "depth" or pred_resize or pred_anyway:
+    if pred and (record or not as_it_is or model != DEFAULT_MODEL):
+        raise HqmdError("--pred judges files as they are: without --model, --side, --size, --flip and --record")
+    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
+    if not pred and wish != FilesWish():
         raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
-    folder = find_checkpoint(model)
+    if detail and protocol == ALL:
+        raise HqmdError(f"--detail is for one protocol, not for {ALL}")
+    name = pred.name if pred else model
+
+    def opened(dataset: "Dataset") -> "Judged":
+        if pred:
+            return open_files(pred, dataset, wish)
+        return open_models([model], backend, device, side or (), size, flip)[model]
+
     if protocol == ALL:
-        if detail:
-            raise HqmdError(f"--detail is for one protocol, not for {ALL}")
         datasets, protocols = open_under_each(data, split, depth_scale)
-        (predictor,) = load_predictors([model], backend, device, side or (), size, flip).values()
-        by_protocol = judge_under_each(model, predictor, datasets, protocols)
+        by_protocol = judge_under_each(name, opened(next(iter(datasets.values()))), datasets, protocols)
         if in_json:
-            print(as_json([one_as_dict(model, result) for result in by_protocol.values()]), end="")
+            print(as_json([one_as_dict(name, result) for result in by_protocol.values()]), end="")
         else:
-            print_table(protocols_table(model, by_protocol))
+            print_table(protocols_table(name, by_protocol))
         return
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    results = judge(load_predictors([model], backend, device, side or (), size, flip), dataset, chosen, detail)
+    results = judge({name: opened(dataset)}, dataset, chosen, detail)
     if record:
-        record_figures(folder, results[model].to_dict())
+        record_figures(find_checkpoint(model), results[model].to_dict())
     if in_json:
-        print(as_json(one_as_dict(model, results[model])), end="")
+        print(as_json(one_as_dict(name, results[name])), end="")
     else:
         print_figures(results, detail)

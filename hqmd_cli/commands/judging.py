@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,12 +12,13 @@ from rich.progress import track
 
 from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import Predict, score_each, score_files, score_under_each
+from hqmd_cli.evaluation import score_each, score_under_each
 from hqmd_cli.figures import Result, Scored, collect
 from hqmd_cli.hub import find_checkpoint
+from hqmd_cli.judged import Judged, judged_files, judged_model, require_judgeable
 from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictions import PredictionFolder
-from hqmd_cli.predictor import DepthPredictor, load_predictor
+from hqmd_cli.predictor import load_predictor
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
@@ -82,58 +83,69 @@ def print_left_out(protocol: str, reason: object) -> None:
     print(f"without protocol {protocol}: {reason}", file=sys.stderr)
 
 
-def load_predictors(
+def open_models(
     models: list[str], backend: str, device: str, sides: tuple[int, ...], size: str, flip: bool
-) -> dict[str, DepthPredictor]:
+) -> dict[str, Judged]:
     """Every model by its name; all are found before the first is loaded."""
     folders = {name: find_checkpoint(name) for name in models}
-    return {name: load_predictor(folder, backend, device, sides, flip, size=size) for name, folder in folders.items()}
-
-
-def judge(
-    predictors: Mapping[str, Predict], dataset: "Dataset", protocol: Protocol, detail: bool = False
-) -> dict[str, Result]:
-    """Model -> its figures; with those of detail.py where they are asked for."""
     return {
-        name: collect(
-            with_progress(score_each(predict, dataset, protocol, detail), name, len(dataset)), dataset, protocol
-        )
-        for name, predict in predictors.items()
+        name: judged_model(load_predictor(folder, backend, device, sides, flip, size=size))
+        for name, folder in folders.items()
     }
 
 
-def judge_files(
-    predictions: PredictionFolder, dataset: "Dataset", protocol: Protocol, detail: bool = False, anyway: bool = False
-) -> Result:
-    """The figures of predictions that lie in files, after a look at what they give away about themselves.
+@dataclass(frozen=True)
+class FilesWish:
+    """How the user wants folders of predictions to be read, see PredictionFolder; and scored `anyway`?"""
 
-    Raises HqmdError for what is suspicious; with `anyway` that stands in the caption instead.
+    scale: float | None = None
+    kind: str = "depth"
+    resize: str | None = None
+    anyway: bool = False
+
+
+def open_files(folder: Path, dataset: "Dataset", wish: FilesWish) -> Judged:
+    """A folder of predictions, after a look at what they give away about themselves.
+
+    Raises HqmdError for what is suspicious; where the user wants that scored anyway, it stands in the caption instead.
     """
+    predictions = PredictionFolder(folder, dataset.names, wish.scale, wish.kind, wish.resize)  # type: ignore[arg-type]
     print(f"predictions: {predictions.description}", file=sys.stderr)
     complaints = "; ".join(examine(predictions, dataset))
-    if complaints and not anyway:
-        raise HqmdError(f"{complaints}; or, where that is wrong, score them with --pred-anyway")
-    scores = score_files(predictions, dataset, protocol, detail)
-    result = collect(with_progress(scores, "predictions", len(dataset)), dataset, protocol)
-    return replace(result, data=f"{result.data}, scored although {complaints}") if complaints else result
+    if complaints and not wish.anyway:
+        raise HqmdError(f"{folder}: {complaints}; or, where that is wrong, score them with --pred-anyway")
+    return judged_files(predictions, f"scored although {complaints}" if complaints else "")
+
+
+def judge(
+    all_judged: Mapping[str, Judged], dataset: "Dataset", protocol: Protocol, detail: bool = False
+) -> dict[str, Result]:
+    """Name -> its figures; with those of detail.py where they are asked for."""
+    for judged in all_judged.values():
+        require_judgeable(judged, protocol)  # all, before the first takes its minutes
+    results = {}
+    for name, judged in all_judged.items():
+        scores = with_progress(score_each(judged, dataset, protocol, detail), name, len(dataset))
+        results[name] = collect(scores, dataset, protocol, judged.remark)
+    return results
 
 
 def judge_under_each(
-    model: str, predict: Predict, datasets: "Mapping[str, Dataset]", protocols: list[Protocol]
+    name: str, judged: Judged, datasets: "Mapping[str, Dataset]", protocols: list[Protocol]
 ) -> dict[str, Result]:
-    """Protocol -> a model's figures. One that does not fit some picture is left out, with the reason on stderr."""
+    """Protocol -> figures. One that does not fit what is judged, or some picture, is left out, with why on stderr."""
     total = len(next(iter(datasets.values())))
-    pictures = list(with_progress(score_under_each(predict, datasets, protocols), model, total))
+    pictures = list(with_progress(score_under_each(judged, datasets, protocols), name, total))
     results = {}
     for protocol in protocols:
         scores = [picture[protocol.name] for picture in pictures]
         scored = [score for score in scores if isinstance(score, Scored)]
         if len(scored) == len(scores):
-            results[protocol.name] = collect(scored, datasets[protocol.ground_truth], protocol)
+            results[protocol.name] = collect(scored, datasets[protocol.ground_truth], protocol, judged.remark)
         else:
             print_left_out(protocol.name, next(score for score in scores if not isinstance(score, Scored)))
     if not results:
-        raise HqmdError(f"{model}: no protocol fits all pictures of the data")
+        raise HqmdError(f"{name}: no protocol fits it and all pictures of the data")
     return results
 
 
@@ -155,9 +167,9 @@ def print_figures(results: dict[str, Result], detail: bool) -> None:
         print_table(detail_table(results))
 
 
-def draw_grid(predictors: Mapping[str, Predict], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
+def draw_grid(all_judged: Mapping[str, Judged], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
     """`rows` photos, evenly spaced over the dataset, with truth and every model's depth."""
     chosen = range(0, len(dataset), max(1, len(dataset) // rows))[:rows]
     samples = [dataset[index] for index in chosen]
-    cells = [GridRow(s.name, s.image, [s.depth_m, *(p(s.image) for p in predictors.values())]) for s in samples]
-    return comparison_grid(cells, list(predictors), caption(results))
+    cells = [GridRow(s.name, s.image, [s.depth_m, *(judged(s) for judged in all_judged.values())]) for s in samples]
+    return comparison_grid(cells, list(all_judged), caption(results))

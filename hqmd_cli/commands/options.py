@@ -65,6 +65,18 @@ DataOption = Annotated[
         help="nyu_depth_v2_labeled.mat, a folder of pairs, or a CSV list.  [default: $HQMD_DATA]",
     ),
 ]
+PRED_HELP = "Judge files of a folder, too: a map a picture, by its name, made by any tool."
+PredScaleOption = Annotated[
+    float | None, typer.Option(help="Their units in one metre, where they leave it open (1000: millimetres).")
+]
+PredKindOption = Annotated[str, typer.Option(help="What they hold: depth, disparity or relative.")]
+PredResizeOption = Annotated[
+    str | None,
+    typer.Option(help="bilinear: bring maps of another size to that of the truth.", show_default="refuse"),
+]
+PredAnywayOption = Annotated[
+    bool, typer.Option("--pred-anyway", help="Score what looks wrong, too; the caption says what that was.")
+]
 DetailOption = Annotated[
     bool,
     typer.Option("--detail", help="Also measure edges, boundaries and normals, in a table of their own."),
