@@ -23,8 +23,8 @@ def main() -> None:
 
     from hqmd_cli.checkpoints import read_info
     from hqmd_cli.engines.onnx_engine import OnnxEngine
+    from hqmd_cli.engines.opening import graph_for
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.predictor import graph_for
     from hqmd_cli.transforms import Preprocess
 
     folder = find_checkpoint(args.model)

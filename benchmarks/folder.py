@@ -55,8 +55,8 @@ def main() -> None:
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints import read_info
+    from hqmd_cli.engines.opening import graph_for
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.predictor import graph_for
     from hqmd_cli.transforms import Preprocess
 
     checkpoint = find_checkpoint(args.model)

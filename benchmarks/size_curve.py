@@ -38,9 +38,10 @@ def main() -> None:
     from hqmd_cli.commands.options import parse_sides
     from hqmd_cli.data import open_dataset
     from hqmd_cli.engines.onnx_engine import OnnxEngine
+    from hqmd_cli.engines.opening import graph_for
     from hqmd_cli.evaluation import evaluate
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.predictor import DepthPredictor, graph_for
+    from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.protocol import find_protocol
 
     cv2.setNumThreads(args.threads)

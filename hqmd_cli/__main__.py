@@ -1,5 +1,5 @@
 """`python -m hqmd_cli` is the console script `hqmd`."""
 
-from hqmd_cli.app import main
+from hqmd_cli.app import run
 
-main()
+run()

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
@@ -328,11 +330,28 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
 
 def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
     """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix."""
+    if path.suffix.lower() == ".png":
+        write_aside(path, lambda aside: aside.write_bytes(as_png(rgb)))
+        return
     picture_format = Image.registered_extensions().get(path.suffix.lower())
     if picture_format not in Image.SAVE:  # filled by registered_extensions; some formats are for reading only
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
-    how = FAST_PNG if picture_format == "PNG" else {}
-    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format, **how))
+    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format))
+
+
+def as_png(rgb: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 RGB as the bytes of a PNG.
+
+    By OpenCV, which can be told to filter all rows alike: Pillow tries five filters a row, which takes twice as long
+    for a ninth less, and imports all its formats before it writes one.
+    """
+    flags = {
+        cv2.IMWRITE_PNG_COMPRESSION: 1,
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_RLE,
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_UP,
+    }
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), list(chain(*flags.items())))
+    return encoded.tobytes()
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

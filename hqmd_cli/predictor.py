@@ -1,7 +1,5 @@
 """From a photo to its depth map: what predict, evaluate, compare and validation all call. No torch here."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.checkpoints import load_checkpoint, read_info
+from hqmd_cli.checkpoints import read_info
 from hqmd_cli.config import DEFAULT_SIZE, ModelConfig
 from hqmd_cli.edges import follow_edges
 from hqmd_cli.engines import Engine
+from hqmd_cli.engines.opening import engine_opener
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import ONNX_FILES
 from hqmd_cli.transforms import Preprocess
-
-BACKENDS = ("auto", "onnx", "onnx-int8", "torch")
 
 
 @dataclass(frozen=True)
@@ -93,54 +89,24 @@ def load_predictor(
 ) -> DepthPredictor:
     """Open a checkpoint folder (hub.find_checkpoint gives one for a name).
 
-    backend "auto" is torch where there is a GPU or no graph for ONNX Runtime, which otherwise computes it, with
-    `threads` a photo (0: one a core); in int8 where the checkpoint has that, which its publisher found to be as good.
-    `compiled` is torch.compile's; `size` one of the checkpoint's presets. Raises HqmdError when the wish cannot be had.
+    The engine is that of engines/opening.py, the rest as `predictor_with` says. Raises HqmdError when the wish cannot
+    be had.
     """
-    if backend not in BACKENDS:
-        raise HqmdError(f"no backend {backend!r}; there are: {', '.join(BACKENDS)}")
+    require_one_size(sides, size)
+    return predictor_with(
+        engine_opener(checkpoint, backend, device, threads, compiled)(), checkpoint, sides, flip, size
+    )
+
+
+def predictor_with(
+    engine: Engine, checkpoint: Path, sides: tuple[int, ...] = (), flip: bool = False, size: str = DEFAULT_SIZE
+) -> DepthPredictor:
+    """An engine that is open, with its checkpoint's settings; `size` is one of the checkpoint's presets."""
+    require_one_size(sides, size)
+    return DepthPredictor(engine, read_info(checkpoint).model.at_size(size), sides, flip)
+
+
+def require_one_size(sides: tuple[int, ...], size: str) -> None:
+    """Refuse two answers to one question."""
     if sides and size != DEFAULT_SIZE:
         raise HqmdError("--side and --size both say how large the network sees a photo; give one of them")
-    config = read_info(checkpoint).model.at_size(size)
-    precision = graph_for(checkpoint, backend)
-    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
-    if backend.startswith("onnx") and device not in ("auto", "cpu"):
-        raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
-    if precision and (backend != "auto" or on_cpu):
-        from hqmd_cli.engines.onnx_engine import OnnxEngine
-
-        if compiled:
-            raise HqmdError("--compile is for torch: add --backend torch")
-        return DepthPredictor(OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision), config, sides, flip)
-
-    from hqmd_cli.device import pick_device
-    from hqmd_cli.engines.torch_engine import TorchEngine, with_short_backbones
-
-    chosen = pick_device(device)
-    if precision and chosen.type == "cpu":  # a GPU that torch cannot use
-        return load_predictor(checkpoint, backend, "cpu", sides, flip, threads, compiled, size)
-    network, _ = load_checkpoint(checkpoint, chosen)
-    if chosen.type == "cuda":
-        with_short_backbones(network)
-    return DepthPredictor(TorchEngine(network, chosen, compiled), config, sides, flip)
-
-
-def graph_for(checkpoint: Path, backend: str) -> str | None:
-    """The precision of the checkpoint's graph that a backend would open; None: torch it is.
-
-    Raises HqmdError where the one that is asked for is not there.
-    """
-    wanted = {"auto": ("int8", "fp32"), "onnx": ("fp32",), "onnx-int8": ("int8",), "torch": ()}[backend]
-    found = next((precision for precision in wanted if (checkpoint / ONNX_FILES[precision]).is_file()), None)
-    if found is None and backend.startswith("onnx"):
-        how = "" if backend == "onnx" else " --precision int8"
-        raise HqmdError(
-            f"{checkpoint}: there is no {ONNX_FILES[wanted[0]]}; `hqmd export{how}` makes one, or use --backend torch"
-        )
-    return found
-
-
-def may_have_gpu() -> bool:
-    """Whether asking torch for a GPU is worth importing torch: is there a driver's device, or Apple silicon?"""
-    drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", r"C:\Windows\System32\nvcuda.dll")
-    return sys.platform == "darwin" or any(os.path.exists(driver) for driver in drivers)

@@ -96,7 +96,7 @@ class TrainTransform:
     size: tuple[int, int]
     augmentation: Augmentation = EIGEN
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def __call__(self, sample: Sample, rng: "np.random.Generator") -> dict[str, NDArray[Any]]:
         """-> rgb (3, h, w) float32 0..1, depth_m (1, h, w) float32, valid (1, h, w) bool.
 
         What the turned photo does not cover is black and invalid. Depth is sampled, never blended: a blend of near
@@ -125,7 +125,7 @@ class TrainTransform:
         valid = warp(sample.valid.astype(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
         return {"rgb": self.recolour(to_network(rgb), rng), "depth_m": depth_m[None], "valid": valid[None]}
 
-    def recolour(self, rgb: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    def recolour(self, rgb: NDArray[np.float32], rng: "np.random.Generator") -> NDArray[np.float32]:
         """Change the light, not the scene. (3, h, w) in 0..1 before and after."""
         change = self.augmentation
         gamma, brightness = rng.uniform(*change.gamma), rng.uniform(*change.brightness)
@@ -137,7 +137,7 @@ class TrainTransform:
         return np.clip(rgb * brightness * channels, 0, 1).astype(np.float32)
 
 
-def place(rng: np.random.Generator, photo: int, window: int) -> int:
+def place(rng: "np.random.Generator", photo: int, window: int) -> int:
     """Where the crop begins along one side: anywhere inside the photo, or around it where the photo is smaller."""
     slack = photo - window
     return int(rng.integers(slack + 1)) if slack >= 0 else slack // 2

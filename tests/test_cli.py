@@ -1,8 +1,10 @@
 """The four commands as a user meets them: files, exit codes, one line for an error."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from hqmd_cli.images import read_depth_values
 
+PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 HEAVY = ("torch", "torchvision", "numpy", "cv2", "matplotlib", "timm", "PIL", "rich", "h5py")
 
 
@@ -204,3 +207,14 @@ def test_train_takes_a_recipe_and_flags_go_before_it(hqmd, pairs, tmp_path):
     assert (training["batch_size"], training["lr"]) == (4, 1e-3)
     recipe.write_text("[training]\nepoch = 1\n")
     assert "epoch" in one_line(hqmd("train", *flags, "-o", tmp_path / "other"))
+
+
+def test_a_process_that_ends_early_loses_nothing_of_what_it_says(tmp_path):
+    """Without torch nothing is tidied up at the end; a pipe, which is written in blocks, must have all by then."""
+    photos = [shutil.copy(PHOTO, tmp_path / f"{i}{'x' * 100}.jpg") for i in range(3)]
+    command = [sys.executable, "-m", "hqmd_cli", "predict", *photos, "-o", tmp_path / "out", "-m", "hqmd-indoor-small"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    written = done.stdout.splitlines()
+    assert len(written) == 3 and all(Path(line).is_file() for line in written)
+    assert "3 written" in done.stderr

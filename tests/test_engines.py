@@ -16,7 +16,6 @@ import skimage
 import torch
 from safetensors.torch import load_file, save_file
 
-import hqmd_cli.predictor
 from hqmd_cli import load
 from hqmd_cli.checkpoints import (
     CheckpointInfo,
@@ -27,6 +26,7 @@ from hqmd_cli.checkpoints import (
     save_checkpoint,
 )
 from hqmd_cli.config import ModelConfig, Preset, TrainConfig
+from hqmd_cli.engines import opening
 from hqmd_cli.engines.onnx_engine import OnnxEngine
 from hqmd_cli.engines.torch_engine import TorchEngine
 from hqmd_cli.errors import HqmdError
@@ -237,7 +237,7 @@ def test_int8_shares_the_weights_and_is_preferred(transformer, monkeypatch):
     assert (transformer / "model.int8.onnx").stat().st_size < 500_000
     graph = onnx.load(transformer / "model.int8.onnx", load_external_data=False).graph
     assert {"QuantizeLinear", "MatMulInteger"} <= {node.op_type for node in graph.node}
-    monkeypatch.setattr(hqmd_cli.predictor, "may_have_gpu", lambda: False)
+    monkeypatch.setattr(opening, "may_have_gpu", lambda: False)
     engines = [load_predictor(transformer, backend).engine for backend in ("auto", "onnx-int8", "onnx")]
     assert [engine.precision for engine in engines] == ["int8", "int8", "fp32"]
     picture = next(check_pictures())
@@ -361,7 +361,7 @@ def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
 
 
 def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
-    monkeypatch.setattr(hqmd_cli.predictor, "may_have_gpu", lambda: False)
+    monkeypatch.setattr(opening, "may_have_gpu", lambda: False)
     assert isinstance(load_predictor(published).engine, OnnxEngine)
     assert isinstance(load_predictor(published, "torch").engine, TorchEngine)
     assert isinstance(load_predictor(trained_run / "best").engine, TorchEngine)  # has no model.onnx
@@ -377,7 +377,7 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
 
 
 def test_where_a_driver_is_torch_is_asked(published, monkeypatch):
-    monkeypatch.setattr(hqmd_cli.predictor, "may_have_gpu", lambda: True)
+    monkeypatch.setattr(opening, "may_have_gpu", lambda: True)
     expected = TorchEngine if torch.cuda.is_available() or torch.backends.mps.is_available() else OnnxEngine
     assert isinstance(load_predictor(published).engine, expected)
 

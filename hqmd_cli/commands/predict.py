@@ -14,6 +14,7 @@ import typer
 
 from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption, SizeOption
 from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.engines.opening import engine_opener
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
 from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, find_here
 
@@ -91,14 +92,18 @@ def predict(
     hqmd predict clip.mp4 -o depth.mp4
     """
 
-    def open_model(threads: int) -> "DepthPredictor":
-        from hqmd_cli.predictor import load_predictor
-
-        return load_predictor(find_checkpoint(model), backend, device, side or (), flip, threads, compiled, size)
-
-    # Of one file the model is opened while all else is imported, a tenth of a cold start; not one to be downloaded.
+    # Of one file the model is opened while all else is imported, a fifth of a cold start; not one to be downloaded.
     early = len(sources) == 1 and os.path.isfile(sources[0]) and find_here(model) is not None
-    opening = ThreadPoolExecutor(1).submit(open_model, 0) if early else None
+    opening = None
+    if early:
+        opening = ThreadPoolExecutor(1).submit(engine_opener(find_checkpoint(model), backend, device, 0, compiled))
+
+    def open_model(threads: int) -> "DepthPredictor":
+        from hqmd_cli.predictor import predictor_with
+
+        checkpoint = find_checkpoint(model)
+        engine = opening.result() if opening else engine_opener(checkpoint, backend, device, threads, compiled)()
+        return predictor_with(engine, checkpoint, side or (), flip, size)
 
     from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan
     from hqmd_cli.ranks import Ranks
@@ -118,7 +123,7 @@ def predict(
             raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
         from hqmd_cli.commands.predict_video import answer_video
 
-        answer_video(sources, output, look, opening.result() if opening else open_model(0), overwrite)
+        answer_video(sources, output, look, open_model(0), overwrite)
         return
 
     faults: list[HqmdError] = []
@@ -140,7 +145,7 @@ def predict(
     sidecars = as_json or (skip_existing and manifest is None)
 
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    predictor = opening.result() if opening else open_model(1 if workers > 1 else 0)
+    predictor = open_model(1 if workers > 1 else 0)
     print(f"{model}, {predictor.engine.name}, {predictor.view}", file=sys.stderr)
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = sidecars or manifest is not None

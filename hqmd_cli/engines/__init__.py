@@ -5,10 +5,11 @@ large as the picture, from any thread. It knows nothing of files, photo sizes or
 does.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Engine(Protocol):
@@ -17,4 +18,4 @@ class Engine(Protocol):
     name: str  # what computes, in words, such as "ONNX Runtime on the CPU"
     precision: str  # in what most of it is computed: fp32, bf16 or int8
 
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+    def __call__(self, picture: "NDArray[np.uint8]") -> "NDArray[np.float32]": ...
