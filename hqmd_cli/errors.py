@@ -17,7 +17,7 @@ def complain(error: HqmdError) -> None:
     print("hqmd:", " ".join(str(error).split()), file=sys.stderr)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """An exception in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

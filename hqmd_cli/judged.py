@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Sample
-from hqmd_cli.predictions import NEEDED_FIT, Kind, PredictionFolder
+from hqmd_cli.kinds import NEEDED_FIT, Kind
+from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.region import DoesNotFit
 
@@ -35,9 +36,9 @@ class Judged:
         return self.map_of(sample)
 
 
-def judged_model(predict: Predict, kind: Kind = "depth") -> Judged:
+def judged_model(predict: Predict, kind: Kind = "depth", remark: str = "") -> Judged:
     """Any callable from a photo to its map."""
-    return Judged(lambda sample: predict(sample.image), kind, predict)
+    return Judged(lambda sample: predict(sample.image), kind, predict, remark)
 
 
 def judged_files(predictions: PredictionFolder, remark: str = "") -> Judged:

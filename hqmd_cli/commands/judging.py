@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from hqmd_cli.alignment import align
 from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each, score_under_each
 from hqmd_cli.figures import Result, Scored, collect
-from hqmd_cli.hub import find_checkpoint
 from hqmd_cli.judged import Judged, judged_files, judged_model, require_judgeable
+from hqmd_cli.opening import Wish
+from hqmd_cli.opening import open_models as open_any
 from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictions import PredictionFolder
-from hqmd_cli.predictor import load_predictor
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
@@ -29,7 +30,8 @@ from hqmd_cli.typeset import Table, for_screen
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hqmd_cli.data.sample import Dataset
+    from hqmd_cli.data.sample import Dataset, Sample
+    from hqmd_cli.judged import Map
 
 Item = TypeVar("Item")
 
@@ -83,15 +85,13 @@ def print_left_out(protocol: str, reason: object) -> None:
     print(f"without protocol {protocol}: {reason}", file=sys.stderr)
 
 
-def open_models(
-    models: list[str], backend: str, device: str, sides: tuple[int, ...], size: str, flip: bool
-) -> dict[str, Judged]:
-    """Every model by its name; all are found before the first is loaded."""
-    folders = {name: find_checkpoint(name) for name in models}
-    return {
-        name: judged_model(load_predictor(folder, backend, device, sides, flip, size=size))
-        for name, folder in folders.items()
-    }
+def open_models(models: list[str], wish: Wish) -> dict[str, Judged]:
+    """Every model by its name; what there is to know of a foreign one is said on stderr."""
+    opened = open_any(models, wish)
+    for model in opened.values():
+        if model.remark:
+            print(f"model: {model.in_words}", file=sys.stderr)
+    return {name: judged_model(model, model.kind, model.remark) for name, model in opened.items()}
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,21 @@ def print_figures(results: dict[str, Result], detail: bool) -> None:
 
 
 def draw_grid(all_judged: Mapping[str, Judged], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
-    """`rows` photos, evenly spaced over the dataset, with truth and every model's depth."""
+    """`rows` photos, evenly spaced over the dataset, with truth and every model's depth, fitted where it has to be."""
     chosen = range(0, len(dataset), max(1, len(dataset) // rows))[:rows]
     samples = [dataset[index] for index in chosen]
-    cells = [GridRow(s.name, s.image, [s.depth_m, *(judged(s) for judged in all_judged.values())]) for s in samples]
+    protocol = next(iter(results.values())).protocol
+    cells = [
+        GridRow(s.name, s.image, [s.depth_m, *(in_metres(judged, s, protocol) for judged in all_judged.values())])
+        for s in samples
+    ]
     return comparison_grid(cells, list(all_judged), caption(results))
+
+
+def in_metres(judged: Judged, sample: "Sample", protocol: Protocol) -> "Map":
+    """The map of a sample as it is shown beside the truth: what has no metres gets them by the protocol's fit."""
+    values = judged(sample)
+    if judged.kind == "depth":
+        return values
+    fitted = align(values, sample.depth_m, sample.valid, protocol.alignment, judged.kind == "disparity")
+    return fitted.clip(*protocol.clip_m) if protocol.clip_m else fitted

@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption, SizeOption
+from hqmd_cli.commands.options import (
+    BackendOption,
+    DeviceOption,
+    FlipOption,
+    ModelKindOption,
+    ModelOption,
+    SideOption,
+    SizeOption,
+)
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
-from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, find_here
+from hqmd_cli.hub import DEFAULT_MODEL, find_here
+from hqmd_cli.kinds import IN_WORDS, Kind, range_keys
 
 if TYPE_CHECKING:
+    from hqmd_cli.opening import OpenModel
     from hqmd_cli.outputs import Job
     from hqmd_cli.prediction import Done, PhotoWork
-    from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.ranks import Ranks
 
 T = TypeVar("T")
@@ -50,6 +59,7 @@ def predict(
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
+    model_kind: ModelKindOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
@@ -91,16 +101,17 @@ def predict(
     hqmd predict clip.mp4 -o depth.mp4
     """
 
-    def open_model(threads: int) -> "DepthPredictor":
-        from hqmd_cli.predictor import load_predictor
+    def open_model(threads: int) -> "OpenModel":
+        from hqmd_cli.opening import Wish
+        from hqmd_cli.opening import open_model as open_any
 
-        return load_predictor(find_checkpoint(model), backend, device, side or (), flip, threads, compiled, size)
+        return open_any(model, Wish(backend, device, side or (), size, flip, threads, compiled, model_kind))
 
     # Of one file the model is opened while all else is imported, a tenth of a cold start; not one to be downloaded.
     early = len(sources) == 1 and os.path.isfile(sources[0]) and find_here(model) is not None
     opening = ThreadPoolExecutor(1).submit(open_model, 0) if early else None
 
-    from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan
+    from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan, refuse_metres
     from hqmd_cli.ranks import Ranks
     from hqmd_cli.sources import find_sources, is_video
 
@@ -118,7 +129,11 @@ def predict(
             raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
         from hqmd_cli.commands.predict_video import answer_video
 
-        answer_video(sources, output, look, opening.result() if opening else open_model(0), overwrite)
+        opened = opening.result() if opening else open_model(0)
+        refuse_metres(opened.kind, model, [], look, None)
+        if opened.origin:
+            print(opened.in_words, file=sys.stderr)
+        answer_video(sources, output, look, opened, overwrite)
         return
 
     faults: list[HqmdError] = []
@@ -129,7 +144,7 @@ def predict(
         refuse_existing(all_jobs, as_json)
 
     from hqmd_cli.prediction import PhotoWork, Reading, known_results, open_manifest
-    from hqmd_cli.records import Settings, model_hash
+    from hqmd_cli.records import Settings
 
     ranks = Ranks.from_environment()
     manifest = open_manifest(all_jobs, output, ranks)
@@ -140,16 +155,17 @@ def predict(
     sidecars = as_json or (skip_existing and manifest is None)
 
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    predictor = opening.result() if opening else open_model(1 if workers > 1 else 0)
-    print(f"{model}, {predictor.engine.name}, {predictor.view}", file=sys.stderr)
+    opened = opening.result() if opening else open_model(1 if workers > 1 else 0)
+    refuse_metres(opened.kind, model, all_jobs, look, scale_from)
+    print(opened.in_words, file=sys.stderr)
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = sidecars or manifest is not None
     # Hashing costs a cold start as much as a small network does.
-    digest = model_hash(find_checkpoint(model)) if recorded else ""
-    seen = (predictor.engine.precision, predictor.shown_sides, predictor.flips)
-    settings = Settings(model, digest, *seen, asdict(look), fov, fx, scale_from)
+    digest = opened.digest() if recorded else ""
+    seen = (opened.precision, opened.sides, opened.flips)
+    settings = Settings(opened.name, digest, *seen, asdict(look), fov, fx, scale_from, opened.kind)
     work = PhotoWork(
-        predictor,
+        opened,
         settings,
         look,
         reading,
@@ -184,7 +200,7 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
     """
     from hqmd_cli.pipeline import run_jobs
 
-    tally, interrupted = Tally(), False
+    tally, interrupted = Tally(work.model.kind), False
     for fault in faults:
         tally.count(fault)
     try:
@@ -208,7 +224,7 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
         print("hqmd: interrupted; --skip-existing goes on from here", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
     if tally.written:
-        print(f"depth in metres, {tally.near_m:.2f}..{tally.far_m:.2f}", file=sys.stderr)
+        print(tally.span, file=sys.stderr)
     if tally.failed:
         raise typer.Exit(1)
 
@@ -217,11 +233,12 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
 class Tally:
     """What became of the jobs so far."""
 
+    kind: Kind
     written: int = 0
     skipped: int = 0
     failed: int = 0
-    near_m: float = math.inf
-    far_m: float = 0.0
+    least: float = math.inf  # of all maps
+    greatest: float = -math.inf
     cameras: Counter[str] = field(default_factory=Counter)  # where focal lengths are from, of results that need one
 
     def count(self, outcome: "Done | HqmdError") -> None:
@@ -235,11 +252,19 @@ class Tally:
             return
         self.written += 1
         record = outcome.record
-        self.near_m, self.far_m = min(self.near_m, record["near_m"]), max(self.far_m, record["far_m"])
+        ends = [record[key] for key in range_keys(self.kind)]
+        self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
         for target, _ in outcome.job.targets:
             print(printable(str(target)))
         if any(kind.needs_camera for _, kind in outcome.job.targets):
             self.cameras[record["intrinsics"]["origin"]] += 1
+
+    @property
+    def span(self) -> str:
+        """What lies between the ends of all maps."""
+        if self.kind == "depth":
+            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}"
+        return f"{IN_WORDS[self.kind]}: {self.least:.6g}..{self.greatest:.6g}"
 
     def describe(self) -> None:
         """The sums, on stderr."""
