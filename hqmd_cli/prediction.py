@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
-from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.images import LARGEST_PIXELS, Photo, count_pixels, explain_read_errors, read_photo, write_text
 from hqmd_cli.intrinsics import Intrinsics, find_intrinsics
 from hqmd_cli.opening import OpenModel
@@ -121,7 +121,8 @@ class PhotoWork:
         height, width = photo.rgb.shape[:2]
         said = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
         intrinsics = find_intrinsics(height, width, **said, focal_35mm=photo.focal_35mm)
-        depth_m = self.model(photo.rgb)
+        with explain_model_errors(name):
+            depth_m = self.model(photo.rgb)
         require_depth(depth_m, name, self.model.kind)
         factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
         return DepthResult(photo.rgb, depth_m * np.float32(factor), intrinsics, factor, self.model.kind)

@@ -96,7 +96,7 @@ def compare(
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind))
+    all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)
     all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
     results = judge(all_judged, dataset, chosen, detail)
     duels = duels_of(results)

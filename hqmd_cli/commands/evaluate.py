@@ -117,7 +117,7 @@ def evaluate(
     def opened(dataset: "Dataset") -> "Judged":
         if pred:
             return open_files(pred, dataset, wish)
-        return open_models([model], Wish(backend, device, side or (), size, flip, kind=model_kind))[model]
+        return open_models([model], Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)[model]
 
     if protocol == ALL:
         datasets, protocols = open_under_each(data, split, depth_scale)

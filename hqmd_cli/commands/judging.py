@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,7 +23,7 @@ from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
-from hqmd_cli.suspicions import examine
+from hqmd_cli.suspicions import diagnose, examine
 from hqmd_cli.tables import caption, detail_table, figures_table
 from hqmd_cli.typeset import Table, for_screen
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+LOOKED_AT = 3  # pictures that show what a foreign model gives, before its minutes or hours
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
@@ -85,13 +86,30 @@ def print_left_out(protocol: str, reason: object) -> None:
     print(f"without protocol {protocol}: {reason}", file=sys.stderr)
 
 
-def open_models(models: list[str], wish: Wish) -> dict[str, Judged]:
-    """Every model by its name; what there is to know of a foreign one is said on stderr."""
-    opened = open_any(models, wish)
-    for model in opened.values():
+def open_models(models: list[str], wish: Wish, dataset: "Dataset") -> dict[str, Judged]:
+    """Every model by its name; what there is to know of a foreign one is said on stderr, and in the caption."""
+    all_judged = {}
+    for name, model in open_any(models, wish).items():
+        judged = judged_model(model, model.kind, model.remark)
         if model.remark:
             print(f"model: {model.in_words}", file=sys.stderr)
-    return {name: judged_model(model, model.kind, model.remark) for name, model in opened.items()}
+            if finding := at_first_sight(judged, dataset):
+                print(f"model: {name}: {finding}", file=sys.stderr)
+                judged = replace(judged, remark=f"{model.remark}; {finding}")
+        all_judged[name] = judged
+    return all_judged
+
+
+def at_first_sight(judged: Judged, dataset: "Dataset") -> str:
+    """What the maps of a few pictures, all of them, give away: that they are of another kind or unit; else nothing."""
+    findings = []
+    for index in sorted({place * (len(dataset) - 1) // (LOOKED_AT - 1) for place in range(LOOKED_AT)}):
+        sample = dataset[index]
+        findings.append(diagnose(judged(sample), sample.depth_m, sample.valid, judged.kind))
+    if not all(findings):
+        return ""
+    finding, _, _ = str(findings[0]).partition("; ")  # its remedy is for files
+    return f"{finding}; say with --model-kind what it gives, where that is so"
 
 
 @dataclass(frozen=True)

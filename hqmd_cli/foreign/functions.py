@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from sysconfig import get_paths
 from threading import Lock
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +23,8 @@ from hqmd_cli.foreign.adapter import refuse_wishes, with_mirror
 from hqmd_cli.kinds import Kind, kind_named
 from hqmd_cli.opening import OpenModel, Wish
 from hqmd_cli.records import file_hash
+
+LIBRARIES = ("<", *(get_paths()[name] for name in ("stdlib", "purelib", "platlib")))  # "<frozen importlib>" is one, too
 
 
 def open_model(name: str, wish: Wish) -> OpenModel:
@@ -45,7 +49,7 @@ def open_model(name: str, wish: Wish) -> OpenModel:
     return OpenModel(
         name=name,
         predict=with_mirror(predict) if wish.flip else predict,
-        engine=f"{place_of(module)}",
+        engine="Python",
         precision="",
         digest=lambda: file_hash(*files_of(module)),
         flips=wish.flip,
@@ -109,11 +113,9 @@ class Function:
 
 
 def described(error: BaseException) -> str:
-    """An error of the user's code in one line, with the place where it came up."""
-    trace, place = error.__traceback__, ""
-    while trace:
-        place = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
-        trace = trace.tb_next
+    """An error of the user's code in one line, with the last line of it that is no library's."""
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames[1:] else ""  # the first is ours
     return f"{type(error).__name__}: {first_line(error)}{place}"
 
 
