@@ -17,23 +17,46 @@ NECK: dict[str, Any] = {"neck_hidden_sizes": [8] * 4, "reassemble_factors": [4, 
 Parts = tuple[nn.Module, Any]  # model, image processor
 
 
+def small_depth_anything() -> dict[str, Any]:
+    """Settings that all versions of Depth Anything share."""
+    return {
+        "backbone_config": transformers.Dinov2Config(
+            **DINO, patch_size=4, out_indices=[1, 2], reshape_hidden_states=False
+        ),
+        "patch_size": 4,
+        "reassemble_hidden_size": 24,
+        "reassemble_factors": [2, 1],
+        "neck_hidden_sizes": [8, 8],
+        "fusion_hidden_size": 8,
+        "head_hidden_size": 8,
+    }
+
+
+KEPT_SHAPE: dict[str, Any] = {"size": {"height": 32, "width": 32}, "keep_aspect_ratio": True, "ensure_multiple_of": 4}
+
+
 def depth_anything(**settings: Any) -> Parts:
     """With a DPT processor, as published; `settings` say what its numbers are."""
-    backbone = transformers.Dinov2Config(**DINO, patch_size=4, out_indices=[1, 2], reshape_hidden_states=False)
-    config = transformers.DepthAnythingConfig(
-        backbone_config=backbone,
-        patch_size=4,
-        reassemble_hidden_size=24,
-        reassemble_factors=[2, 1],
-        neck_hidden_sizes=[8, 8],
-        fusion_hidden_size=8,
-        head_hidden_size=8,
-        **settings,
+    config = transformers.DepthAnythingConfig(**small_depth_anything(), **settings)
+    return transformers.DepthAnythingForDepthEstimation(config), transformers.DPTImageProcessor(**KEPT_SHAPE)
+
+
+def prompt_depth_anything() -> Parts:
+    """It could take measured depth beside the photo."""
+    config = transformers.PromptDepthAnythingConfig(**small_depth_anything(), depth_estimation_type="metric")
+    processor = transformers.PromptDepthAnythingImageProcessor(**KEPT_SHAPE)
+    return transformers.PromptDepthAnythingForDepthEstimation(config), processor
+
+
+def tipsv2() -> Parts:
+    """Bins of metres on a vision-and-language backbone; as of transformers 5.24, perhaps earlier."""
+    backbone = transformers.Tipsv2VisionConfig(
+        **VIT | {"num_hidden_layers": 4}, out_indices=[1, 2, 3, 4], reshape_hidden_states=False
     )
-    processor = transformers.DPTImageProcessor(
-        size={"height": 32, "width": 32}, keep_aspect_ratio=True, ensure_multiple_of=4
+    config = transformers.Tipsv2DptConfig(backbone_config=backbone, **NECK, fusion_hidden_size=8, num_depth_bins=8)
+    return transformers.Tipsv2DptForDepthEstimation(config), transformers.Tipsv2DptImageProcessor(
+        size=KEPT_SHAPE["size"]
     )
-    return transformers.DepthAnythingForDepthEstimation(config), processor
 
 
 def zoedepth() -> Parts:
@@ -111,6 +134,7 @@ def depth_pro(use_fov_model: bool = True) -> Parts:
 FAMILIES: dict[str, Callable[[], Parts]] = {
     "depth-anything": lambda: depth_anything(depth_estimation_type="relative"),
     "depth-anything-metric": lambda: depth_anything(depth_estimation_type="metric", max_depth=20),
+    "prompt-depth-anything": prompt_depth_anything,
     "zoedepth": zoedepth,
     "dpt": dpt,
     "dpt-hybrid": dpt_hybrid,
@@ -118,21 +142,32 @@ FAMILIES: dict[str, Callable[[], Parts]] = {
     "depth-pro": depth_pro,
     "depth-pro-without-fov": lambda: depth_pro(use_fov_model=False),
 }
+if hasattr(transformers, "Tipsv2DptConfig"):
+    FAMILIES["tipsv2"] = tipsv2
 
 
 def save_model(family: str, folder: Path, seed: int = 0) -> Path:
     """config.json, model.safetensors and preprocessor_config.json; another `seed` is another revision."""
-    model, processor = FAMILIES[family]()
-    shake(model, seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model, processor = FAMILIES[family]()
+        shake(model)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
 
-def shake(model: nn.Module, seed: int) -> None:
+def shake(model: nn.Module) -> None:
     """Weights by which the depth depends on the photo: as transformers starts them, all pixels come out alike."""
-    noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             spread = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
-            parameter += spread * torch.randn(parameter.shape, generator=noise)
+            parameter += spread * torch.randn(parameter.shape)
+        match model:  # depths above 0, where a ReLU would let none pass, and a field of view that a camera may have
+            case transformers.DepthProForDepthEstimation():
+                model.head.layers[-2].weight *= 1e-4
+                model.head.layers[-2].bias += 0.5
+                if model.fov_model:
+                    model.fov_model.head.layers[-1].bias += 60
+            case transformers.DPTForDepthEstimation():
+                model.head.head[-2].bias += 0.5

@@ -87,12 +87,12 @@ def import_transformers() -> Any:
 def find_source(place: str) -> Source:
     """A folder here comes first, as with hqmd's own models; else the hub's, downloaded once, by its commit."""
     folder = Path(place).expanduser()
-    if (folder / CONFIG_FILE).is_file():
+    if place and (folder / CONFIG_FILE).is_file():
         source = Source(folder, "", f"hf:{place}")
     elif match := HUB_NAME.fullmatch(place):
         folder = snapshot(match["repo"], match["revision"], FILES)
         source = Source(folder, match["repo"], f"hf:{match['repo']}@{folder.name}")
-    elif folder.is_dir():
+    elif place and folder.is_dir():
         raise HqmdError(f"hf:{place}: a folder without {CONFIG_FILE}, so no model of transformers")
     else:
         raise HqmdError(f"hf:{place}: neither a folder here nor org/name[@revision], as models on the hub are called")
@@ -111,12 +111,12 @@ def require_depth_model(source: Source, config: Any) -> None:
     """Refuse models that do something else."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES as depth_models
 
+    if config.model_type in NO_DEPTH:
+        raise HqmdError(f"{source.name}: gives no depth, but {NO_DEPTH[config.model_type]}")
     if config.model_type not in depth_models:
         raise HqmdError(
             f"{source.name}: {config.model_type} is none of transformers' depth models: {', '.join(depth_models)}"
         )
-    if config.model_type in NO_DEPTH:
-        raise HqmdError(f"{source.name}: gives no depth, but {NO_DEPTH[config.model_type]}")
 
 
 def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
@@ -124,6 +124,8 @@ def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
     import torch
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
+    if getattr(config, "use_pretrained_backbone", None):
+        config.use_pretrained_backbone = False  # transformers 5.0 would download another model, to overwrite it
     here_only = {"local_files_only": True, "trust_remote_code": False}
     network, loaded = AutoModelForDepthEstimation.from_pretrained(
         source.folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **here_only
