@@ -17,7 +17,7 @@ Photo = NDArray[np.uint8] | Image.Image
 
 
 @dataclass(frozen=True)
-class PhotoToDepth:
+class LoadedModel:
     """What `load` gives: a function from a photo to its depth."""
 
     model: OpenModel
@@ -43,7 +43,7 @@ def load(
     size: str = DEFAULT_SIZE,
     flip: bool = False,
     kind: str | None = None,
-) -> PhotoToDepth:
+) -> LoadedModel:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
     hf:org/name[@revision] is any depth model of transformers, py:module:function any Python function; `kind` states
@@ -54,4 +54,4 @@ def load(
     orientation, or (H, W, 3) uint8 RGB that is upright; it gives (H, W) float32 metres along the optical axis, of the
     upright picture. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
     """
-    return PhotoToDepth(open_model(model, Wish(backend, device, sides, size, flip, kind=kind)))
+    return LoadedModel(open_model(model, Wish(backend, device, sides, size, flip, kind=kind)))

@@ -1,5 +1,6 @@
 """Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
@@ -61,7 +62,9 @@ def colorize(
         raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
     table = pick(COLORMAPS, colormap, "colormap")
     known = is_known(depth_m, kind)
-    span = far_m - near_m or 1e-6
+    # Not less than a micrometre, or a millionth of what has no metres: rounding is not to be seen as a landscape.
+    least = 1e-6 if kind == "depth" else 1e-6 * max(abs(near_m), abs(far_m)) or 1e-6
+    span = math.copysign(max(abs(far_m - near_m), least), far_m - near_m)
     nearness = 1 - np.clip((np.where(known, depth_m, far_m) - near_m) / span, 0, 1)
     rgb = cv2.applyColorMap(np.round(nearness * 255).astype(np.uint8), table[:, None])
     rgb[~known] = NO_DEPTH_GREY

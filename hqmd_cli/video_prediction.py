@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.kinds import Kind, near_and_far
 from hqmd_cli.video import RGB, Video, VideoFile, open_video, own_thread, write_video
 
@@ -137,9 +137,11 @@ class _Run:
     def work(self, frame: tuple[RGB, float]) -> tuple[RGB, DepthMap, ColourRange, float]:
         """Its depth."""
         rgb, at_s = frame
-        depth_m = self.predict(rgb)
+        frame_name = f"{self.video.name}, frame {self.predicted + 1}"
+        with explain_model_errors(frame_name):
+            depth_m = self.predict(rgb)
         self.predicted += 1
-        require_depth(depth_m, f"{self.video.name}, frame {self.predicted}", self.kind)
+        require_depth(depth_m, frame_name, self.kind)
         if self.colours is None:
             given_m = self.near_m, self.far_m
             self.colours = find_range([depth_m], *given_m, self.video.name, "of the first frame", self.kind)
@@ -226,7 +228,8 @@ def _clip_range(
 
     def depths_m() -> Iterator[DepthMap]:
         for rgb in spread_frames(source, max_frames):
-            depth_m = predict(rgb)
+            with explain_model_errors(str(source)):
+                depth_m = predict(rgb)
             require_depth(depth_m, str(source), kind)
             yield depth_m
 

@@ -393,7 +393,9 @@ def test_what_has_no_metres_needs_a_fit(hqmd, desk, pairs, function, fit):
     flags = ("evaluate", "--data", pairs, "--split", "val", "--model", f"py:{desk}:{function}")
     plain = hqmd(*flags)
     assert plain.returncode == 1 and "claim no metres" in plain.stderr and plain.stdout == ""
-    assert hqmd(*flags, "--protocol", "all").returncode == 1
+    under_all = hqmd(*flags, "--protocol", "all")
+    assert under_all.returncode == 1 and "no protocol fits it; write one" in under_all.stderr
+    assert "without protocol hqmd: predictions of kind" in under_all.stderr
     wrong = hqmd(*flags, "--protocol", f"fitted_{'depth' if fit == 'disparity' else 'disparity'}.toml")
     assert wrong.returncode == 1 and "claim no metres" in wrong.stderr
     figures = judged(hqmd(*flags, "--protocol", f"fitted_{fit}.toml", "--json"))

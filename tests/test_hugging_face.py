@@ -5,6 +5,7 @@ on this machine. What holds of all foreign models is in test_functions.py.
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,24 @@ def test_photos_of_odd_sizes(models, size):
     photo = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
     for family in ("dpt", "depth-pro"):  # those whose processors take any shape
         assert opened(models(family))(photo).shape == size
+
+
+def test_a_processors_settings_of_old(models, tmp_path, rgb):
+    """As published with the first DPTs, before image processors were called so."""
+    copy = shutil.copytree(models("dpt"), tmp_path / "dpt")
+    old = {"feature_extractor_type": "DPTFeatureExtractor", "size": 32, "ensure_multiple_of": 1, "resample": 3}
+    old |= {"do_resize": True, "keep_aspect_ratio": False, "do_normalize": True}
+    (copy / "preprocessor_config.json").write_text(json.dumps(old | {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+    now = json.loads((models("dpt") / "preprocessor_config.json").read_text())
+    assert (now["image_mean"], now["resample"]) == ([0.5] * 3, 3)
+    np.testing.assert_array_equal(opened(copy)(rgb), opened(models("dpt"))(rgb))
+
+
+def test_a_processor_without_a_way_back(models, rgb, monkeypatch):
+    """Bicubically, as DPT's own does it."""
+    expected = opened(models("dpt"))(rgb)
+    monkeypatch.delattr(transformers.DPTImageProcessor, "post_process_depth_estimation")
+    np.testing.assert_allclose(opened(models("dpt"))(rgb), expected, rtol=1e-6)
 
 
 def test_a_photo_that_a_model_cannot_take_is_refused_by_its_name(models):
@@ -278,8 +297,6 @@ def test_a_network_that_is_partly_random_is_refused(tmp_path, part):
 
 
 def test_what_is_no_depth_model(tmp_path, models):
-    import shutil
-
     copy = shutil.copytree(models("glpn"), tmp_path / "other")
     (copy / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(HqmdError, match=r"other: transformers [\d.]+ cannot open it: "):
@@ -442,8 +459,6 @@ def look_up(endpoint, home, *names, **settings):
 
 def test_a_name_is_pinned_to_its_commit(models, tmp_path):
     """Online, from two revisions; then offline from the cache; only what is needed is asked for."""
-    import shutil
-
     first = shutil.copytree(models("depth-anything"), tmp_path / "first")
     for extra in ("pytorch_model.bin", "model.fp16.safetensors", "modeling.py", "README.md"):
         (first / extra).write_text("not for download")

@@ -22,7 +22,7 @@ from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
-from hqmd_cli.region import require_fit
+from hqmd_cli.region import DoesNotFit, require_fit
 from hqmd_cli.suspicions import diagnose, examine
 from hqmd_cli.tables import caption, detail_table, figures_table
 from hqmd_cli.typeset import Table, for_screen
@@ -152,6 +152,9 @@ def judge_under_each(
     name: str, judged: Judged, datasets: "Mapping[str, Dataset]", protocols: list[Protocol]
 ) -> dict[str, Result]:
     """Protocol -> figures. One that does not fit what is judged, or some picture, is left out, with why on stderr."""
+    protocols = judgeable_under(judged, protocols)  # before the model has seen all pictures for nothing
+    if not protocols:
+        raise HqmdError(f"{name}: no protocol fits it; write one, see --protocol FILE.toml")
     total = len(next(iter(datasets.values())))
     pictures = list(with_progress(score_under_each(judged, datasets, protocols), name, total))
     results = {}
@@ -165,6 +168,18 @@ def judge_under_each(
     if not results:
         raise HqmdError(f"{name}: no protocol fits it and all pictures of the data")
     return results
+
+
+def judgeable_under(judged: Judged, protocols: Iterable[Protocol]) -> list[Protocol]:
+    """The protocols that can judge it at all; the others are named with the reason on stderr."""
+    fitting = []
+    for protocol in protocols:
+        try:
+            require_judgeable(judged, protocol)
+            fitting.append(protocol)
+        except DoesNotFit as reason:
+            print_left_out(protocol.name, reason)
+    return fitting
 
 
 def with_progress(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 NO_TRANSFORMERS = "hf: models are computed by transformers, which cannot be imported; pip install 'hqmd[hub]'"
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not model.fp16.safetensors and its like
 FILES = [CONFIG_FILE, "preprocessor_config.json", "processor_config.json", "model.safetensors.index.json", *WEIGHTS]
+LONGEST_ERROR = 300  # characters; some of theirs list hundreds of models
 PROBE_SIDE = 96  # pixels of a photo that only shows whether the network is whole
 
 
@@ -192,7 +194,8 @@ def explained(doing: str) -> Iterator[None]:
     except (HqmdError, MemoryError):
         raise
     except Exception as error:  # no common type
-        raise HqmdError(f"{doing}: {type(error).__name__}: {first_line(error)}") from error
+        said = shorten(first_line(error), LONGEST_ERROR, placeholder=" ...")
+        raise HqmdError(f"{doing}: {type(error).__name__}: {said}") from error
 
 
 @contextmanager
