@@ -1,6 +1,6 @@
 """hqmd from Python: `load(...)` gives a function from a photo to its depth. Importing this imports no torch."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,30 @@ from PIL import Image
 
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint
+from hqmd_cli.hub import DEFAULT_MODEL
 from hqmd_cli.images import photo_of
-from hqmd_cli.predictor import load_predictor
+from hqmd_cli.kinds import Kind
+from hqmd_cli.opening import OpenModel, Wish, open_model
 
 Photo = NDArray[np.uint8] | Image.Image
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """What `load` gives: a function from a photo to its depth."""
+
+    model: OpenModel
+
+    @property
+    def kind(self) -> Kind:
+        """What its numbers are: "depth" (metres), or "disparity" or "relative", which have no metres."""
+        return self.model.kind
+
+    def __call__(self, photo: Photo) -> NDArray[np.float32]:
+        image = photo_of(photo).rgb if isinstance(photo, Image.Image) else np.asarray(photo)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise HqmdError(f"a photo is a PIL picture or (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+        return self.model(image)
 
 
 def load(
@@ -23,20 +42,16 @@ def load(
     sides: tuple[int, ...] = (),
     size: str = DEFAULT_SIZE,
     flip: bool = False,
-) -> Callable[[Photo], NDArray[np.float32]]:
+    kind: str | None = None,
+) -> LoadedModel:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
+
+    hf:org/name[@revision] is any depth model of transformers, py:module:function any Python function; `kind` states
+    what such a model gives where it does not say so itself, and the function returned says it as its `kind`.
 
     `sides` are the shorter sides, in pixels, at which the network sees photos (none: the model's own); `size` names one
     of the model's presets instead. The function returned takes a PIL picture, which it turns upright by its EXIF
     orientation, or (H, W, 3) uint8 RGB that is upright; it gives (H, W) float32 metres along the optical axis, of the
     upright picture. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
     """
-    predictor = load_predictor(find_checkpoint(model), backend, device, sides, flip, size=size)
-
-    def predict(photo: Photo) -> NDArray[np.float32]:
-        image = photo_of(photo).rgb if isinstance(photo, Image.Image) else np.asarray(photo)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise HqmdError(f"a photo is a PIL picture or (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        return predictor(image)
-
-    return predict
+    return LoadedModel(open_model(model, Wish(backend, device, sides, size, flip, kind=kind)))

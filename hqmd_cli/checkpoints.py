@@ -78,7 +78,7 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
 
 def read_info(folder: Path) -> CheckpointInfo:
     """Read config.json. Raises HqmdError naming the file when it is not one of ours."""
-    path = folder / CONFIG_FILE
+    path, values = folder / CONFIG_FILE, None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return CheckpointInfo(
@@ -94,6 +94,8 @@ def read_info(folder: Path) -> CheckpointInfo:
     except HqmdError as error:  # a setting that is unknown or cannot be
         raise HqmdError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(values, dict) and "model_type" in values:
+            raise HqmdError(f"{path}: that of a model of transformers; write hf: before its name") from error
         raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
 
 

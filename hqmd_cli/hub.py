@@ -1,9 +1,11 @@
 """Model names to checkpoint folders: a folder as it is, a bundled one, or one from the Hugging Face hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.foreign import FORMS, scheme_of
 
 DEFAULT_MODEL = "hqmd-indoor"
 # A checkpoint's files; the first is what makes a folder one.
@@ -34,6 +36,11 @@ def find_checkpoint(name: str) -> Path:
 
     Raises HqmdError saying what was tried.
     """
+    if scheme_of(name):
+        raise HqmdError(
+            f"{name}: predict, evaluate and compare take such a model; this asks for a checkpoint of hqmd's own, whose "
+            "files it reads or changes"
+        )
     if here := find_here(name):
         return here
     folder = Path(name)
@@ -41,18 +48,30 @@ def find_checkpoint(name: str) -> Path:
         raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint")
     if match := HUB_NAME.fullmatch(name):
         return download(match["repo"], match["revision"])
-    choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *bundled_models()]
+    choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *FORMS, *bundled_models()]
     raise HqmdError(f"no model {name!r}; there are: {', '.join(choices)}")
 
 
 def download(repo: str, revision: str | None) -> Path:
-    """Fetch a checkpoint's files into the hub's cache; HF_ENDPOINT and HF_HUB_OFFLINE are honoured."""
+    """Fetch a checkpoint's files; see snapshot."""
+    folder = snapshot(repo, revision, HUB_FILES)
+    if not (folder / CONFIG_FILE).is_file():
+        where = f"{repo}@{revision}" if revision else repo
+        raise HqmdError(f"{where}: the model on the hub has no {CONFIG_FILE}, so it is no hqmd checkpoint")
+    return folder
+
+
+def snapshot(repo: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Fetch such files, or patterns of them, into the hub's cache; HF_ENDPOINT and HF_HUB_OFFLINE are honoured.
+
+    The folder returned is called by the commit that the revision (None: the newest) stands for.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     where = f"{repo}@{revision}" if revision else repo
     try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
     except RevisionNotFoundError as error:
         raise HqmdError(f"{where}: the Hugging Face hub has no such revision") from error
     except RepositoryNotFoundError as error:
@@ -61,6 +80,3 @@ def download(repo: str, revision: str | None) -> Path:
         raise HqmdError(f"{where}: no such folder here, and the Hugging Face hub cannot be reached") from error
     except Exception as error:  # the hub's client passes on its HTTP library's own types
         raise HqmdError(f"{where}: download from the Hugging Face hub failed: {error}") from error
-    if not (folder / CONFIG_FILE).is_file():
-        raise HqmdError(f"{where}: the model on the hub has no {CONFIG_FILE}, so it is no hqmd checkpoint")
-    return folder

@@ -311,11 +311,17 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
         raise HqmdError(
             f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
         )
-    note = PngImagePlugin.PngInfo()
-    note.add_text(UNIT_TAG, str(MILLIMETRES_PER_METRE))
-    note.add_text("Description", "depth in millimetres, 0 = none")
+    note = png_text(**{UNIT_TAG: str(MILLIMETRES_PER_METRE), "Description": "depth in millimetres, 0 = none"})
     picture = Image.fromarray(millimetres.astype(np.uint16))
     write_aside(path, lambda aside: picture.save(aside, format="PNG", pnginfo=note, **FAST_PNG))
+
+
+def png_text(**chunks: str) -> PngImagePlugin.PngInfo:
+    """Text chunks for a PNG."""
+    info = PngImagePlugin.PngInfo()
+    for name, text in chunks.items():
+        info.add_text(name, text)
+    return info
 
 
 def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
@@ -328,15 +334,20 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
     write_aside(path, save)
 
 
-def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
-    """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix."""
-    if path.suffix.lower() == ".png":
+def write_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> None:
+    """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix; PNG and JPEG also say what `note` says."""
+    if path.suffix.lower() == ".png" and not note:
         write_aside(path, lambda aside: aside.write_bytes(as_png(rgb)))
         return
     picture_format = Image.registered_extensions().get(path.suffix.lower())
     if picture_format not in Image.SAVE:  # filled by registered_extensions; some formats are for reading only
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
-    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format))
+    how = FAST_PNG if picture_format == "PNG" else {}
+    if note and picture_format == "PNG":
+        how = how | {"pnginfo": png_text(Description=note)}
+    if note and picture_format == "JPEG":
+        how = how | {"comment": note}
+    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format, **how))
 
 
 def as_png(rgb: NDArray[np.uint8]) -> bytes:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Sample
-from hqmd_cli.predictions import NEEDED_FIT, Kind, PredictionFolder
+from hqmd_cli.errors import explain_model_errors
+from hqmd_cli.kinds import NEEDED_FIT, Kind
+from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.region import DoesNotFit
 
@@ -35,9 +37,14 @@ class Judged:
         return self.map_of(sample)
 
 
-def judged_model(predict: Predict, kind: Kind = "depth") -> Judged:
+def judged_model(predict: Predict, kind: Kind = "depth", remark: str = "") -> Judged:
     """Any callable from a photo to its map."""
-    return Judged(lambda sample: predict(sample.image), kind, predict)
+
+    def map_of(sample: Sample) -> Map:
+        with explain_model_errors(sample.name):
+            return predict(sample.image)
+
+    return Judged(map_of, kind, predict, remark)
 
 
 def judged_files(predictions: PredictionFolder, remark: str = "") -> Judged:

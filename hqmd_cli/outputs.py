@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
 from hqmd_cli.images import write_depth_mm, write_depth_npy, write_image
+from hqmd_cli.kinds import IN_WORDS, Kind, near_and_far
 from hqmd_cli.pictures import COLORMAPS, DEFAULT_COLORMAP, colorize, outside_share, side_by_side, with_legend
 from hqmd_cli.registry import pick
 from hqmd_cli.result import DepthResult
@@ -44,26 +45,35 @@ class Look:
 
 
 def painted(
-    image: NDArray[np.uint8], depth_m: NDArray[np.floating], near_m: float, far_m: float, look: Look
+    image: NDArray[np.uint8],
+    depth_m: NDArray[np.floating],
+    near_m: float,
+    far_m: float,
+    look: Look,
+    kind: Kind = "depth",
 ) -> NDArray[np.uint8]:
     """The depth of `image` (H, W, 3) in colours from near_m to far_m, with what else `look` asks for, as uint8 RGB."""
-    picture = colorize(depth_m, near_m, far_m, look.colormap)
+    picture = colorize(depth_m, near_m, far_m, look.colormap, kind)
     if look.side_by_side:
         picture = side_by_side(image, picture)
-    return with_legend(picture, near_m, far_m, look.colormap) if look.legend else picture
+    return with_legend(picture, near_m, far_m, look.colormap, kind) if look.legend else picture
 
 
 def write_color(path: Path, result: DepthResult, look: Look) -> str:
     """The colourised map; where `look` leaves the range open, it is that of the photo's own depth."""
-    nearest_m, farthest_m = float(result.depth_m.min()), float(result.depth_m.max())
+    kind = result.kind
+    nearest_m, farthest_m = near_and_far(float(result.depth_m.min()), float(result.depth_m.max()), kind)
     near_m = nearest_m if look.near_m is None else look.near_m
     far_m = farthest_m if look.far_m is None else look.far_m
-    if near_m > far_m:
+    if kind == "depth" and near_m > far_m:
         raise HqmdError(
             f"{path}: no colours from {near_m:g} to {far_m:g} m, for depth is {nearest_m:.2f} to {farthest_m:.2f} m; "
             "give both --vmin and --vmax"
         )
-    write_image(path, painted(result.image, result.depth_m, near_m, far_m, look))
+    note = "" if kind == "depth" else f"colours of {IN_WORDS[kind]}"
+    write_image(path, painted(result.image, result.depth_m, near_m, far_m, look, kind), note)
+    if kind != "depth":
+        return f"{note}: near {near_m:.6g}, far {far_m:.6g}"
     outside = outside_share(result.depth_m, near_m, far_m)
     beyond = f"; {outside:.1%} of the pixels lie beyond, shown in the colours of the ends" if outside else ""
     return f"colours from {near_m:.2f} to {far_m:.2f} m{beyond}"
@@ -79,6 +89,12 @@ def plain(write: Callable[[Path, NDArray[np.float32]], None]) -> Callable[[Path,
     return write_depth
 
 
+def write_tiff(path: Path, result: DepthResult, look: Look) -> str:
+    """The map with what its numbers are."""
+    write_depth_tiff(path, result.depth_m, result.kind)
+    return ""
+
+
 def of_surface(write: Callable[[Path, DepthResult, float], str]) -> Callable[[Path, DepthResult, Look], str]:
     """A writer that needs to know what a depth jump is as one of outputs."""
     return lambda path, result, look: write(path, result, look.edge_rtol)
@@ -90,22 +106,28 @@ class Output:
 
     suffix: str
     write: Callable[[Path, DepthResult, Look], str]  # returns what there is to say about this file; may be empty
-    note: str  # for the summary: what its numbers mean
+    note: str  # for the summary: what its numbers mean; {unit} stands for what those of the map are
     needs_camera: bool = False  # whether its numbers depend on the focal length
+    needs_metres: bool = False  # whether it would claim them
     check: Callable[[], None] = lambda: None  # before anything is computed: HqmdError where it cannot be written
+
+    def note_of(self, kind: Kind) -> str:
+        """`note` of a map of this kind."""
+        return self.note.format(unit=IN_WORDS[kind])
 
 
 DEFAULT_FORMAT = "color"
 OUTPUTS = {
     "color": Output(".png", write_color, "colours from near to far"),
-    "mm": Output(".mm.png", plain(write_depth_mm), "16-bit PNG in millimetres"),
-    "npy": Output(".npy", plain(write_depth_npy), "float32 metres"),
-    "tiff": Output(".tiff", plain(write_depth_tiff), "float32 metres"),
+    "mm": Output(".mm.png", plain(write_depth_mm), "16-bit PNG in millimetres", needs_metres=True),
+    "npy": Output(".npy", plain(write_depth_npy), "float32 {unit}"),
+    "tiff": Output(".tiff", write_tiff, "float32 {unit}"),
     "ply": Output(
         ".ply",
         of_surface(write_ply),
         "points in metres: x right, y up, the camera at 0",
         needs_camera=True,
+        needs_metres=True,
         check=require_trimesh,
     ),
     "glb": Output(
@@ -113,6 +135,7 @@ OUTPUTS = {
         of_surface(write_glb),
         "mesh in metres: x right, y up, the camera at 0",
         needs_camera=True,
+        needs_metres=True,
         check=require_trimesh,
     ),
     "normals": Output(
@@ -120,6 +143,7 @@ OUTPUTS = {
         of_surface(write_normals),
         "normals: red right, green up, blue to the camera",
         needs_camera=True,
+        needs_metres=True,  # up to a factor, but no shift
     ),
 }
 OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
@@ -163,6 +187,22 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
         jobs.append(Job(source, [*files, *below]))
     refuse_collisions(jobs)
     return jobs
+
+
+def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], look: Look, scale_from: str | None) -> None:
+    """Refuse what claims metres of a model that gives none. Raises HqmdError naming the file or the option."""
+    if kind == "depth":
+        return
+    targets = (target for job in jobs for target in job.targets)
+    asked = [f"{printable(str(path))} ({wanted.note})" for path, wanted in targets if wanted.needs_metres]
+    given = {"--vmin": look.near_m, "--vmax": look.far_m, "--scale-from": scale_from}
+    asked += [flag for flag, value in given.items() if value is not None]
+    if asked:
+        free = ", ".join(name for name, output in OUTPUTS.items() if not output.needs_metres)
+        raise HqmdError(
+            f"{asked[0]}: needs metres, and {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax and "
+            "--scale-from, or take a model of metres"
+        )
 
 
 def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[tuple[Path, Output]], list[Path]]:

@@ -1,5 +1,6 @@
 """Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.kinds import Kind
 from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
@@ -43,29 +45,41 @@ NO_DEPTH_GREY = 128
 
 
 def colorize(
-    depth_m: NDArray[np.floating], near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP
+    depth_m: NDArray[np.floating],
+    near_m: float,
+    far_m: float,
+    colormap: str = DEFAULT_COLORMAP,
+    kind: Kind = "depth",
 ) -> NDArray[np.uint8]:
     """(H, W) metres -> (H, W, 3) uint8 RGB, near bright and far dark; grey where there is no positive depth.
 
     Depth outside near_m..far_m gets the colour of that end; outside_share says how much there is. A range of one depth
-    (near_m = far_m, a map of one pixel) is fine. Raises HqmdError for a range that ends before it begins, or a name
+    (near_m = far_m, a map of one pixel) is fine. Of another kind, map and range are in its own numbers: a disparity's
+    near is its larger end, and gets the same colour. Raises HqmdError for a range that ends before it begins, or a name
     that is no colormap.
     """
-    if not near_m <= far_m:
+    if not (far_m <= near_m if kind == "disparity" else near_m <= far_m):
         raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
     table = pick(COLORMAPS, colormap, "colormap")
-    span = max(far_m - near_m, 1e-6)
-    known = np.isfinite(depth_m) & (depth_m > 0)
+    known = is_known(depth_m, kind)
+    # Not less than a micrometre, or a millionth of what has no metres: rounding is not to be seen as a landscape.
+    least = 1e-6 if kind == "depth" else 1e-6 * max(abs(near_m), abs(far_m)) or 1e-6
+    span = math.copysign(max(abs(far_m - near_m), least), far_m - near_m)
     nearness = 1 - np.clip((np.where(known, depth_m, far_m) - near_m) / span, 0, 1)
     rgb = cv2.applyColorMap(np.round(nearness * 255).astype(np.uint8), table[:, None])
     rgb[~known] = NO_DEPTH_GREY
     return rgb  # type: ignore[return-value]
 
 
-def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> float:
+def is_known(depth_m: NDArray[np.floating], kind: Kind) -> NDArray[np.bool_]:
+    """Which pixels of any map tell something."""
+    return np.isfinite(depth_m) & (depth_m > 0) if kind == "depth" else np.isfinite(depth_m)
+
+
+def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, kind: Kind = "depth") -> float:
     """The share of the pixels, 0..1, that colorize shows in the colour of an end though they lie beyond it."""
-    known = np.isfinite(depth_m) & (depth_m > 0)
-    return float(np.mean(known & ((depth_m < near_m) | (depth_m > far_m))))
+    least, greatest = sorted((near_m, far_m))
+    return float(np.mean(is_known(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
 
 
 def side_by_side(image: RGB, picture: RGB) -> RGB:
@@ -73,26 +87,37 @@ def side_by_side(image: RGB, picture: RGB) -> RGB:
     return np.hstack([image, picture])
 
 
-def with_legend(picture: RGB, near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP) -> RGB:
+def with_legend(
+    picture: RGB, near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP, kind: Kind = "depth"
+) -> RGB:
     """The picture, and right of it a bar of its colours with near and far in metres at their ends.
 
-    The bar is as high as the picture, or as two lines of text; a lower picture is laid on white. How much wider the
-    result is depends on the picture's height only, so that the frames of a video stay alike.
+    Of another kind the ends are numbers without a unit, and the kind stands between them. The bar is as high as the
+    picture, or as its lines of text; a lower picture is laid on white. How much wider the result is depends on the
+    picture's height only, so that the frames of a video stay alike.
     """
     height, width = picture.shape[:2]
     size = max(11, round(height / 24))  # of the text, pixels
     font = ImageFont.load_default(size)
     bar = slice(width + size // 2, width + size // 2 + size)
-    text_left, full_height = bar.stop + size // 3, max(height, 3 * size)
+    lines = 3 if kind == "depth" else 4
+    text_left, full_height = bar.stop + size // 3, max(height, lines * size)
     canvas = np.full((full_height, text_left + 5 * size, 3), 255, np.uint8)
     canvas[:height, :width] = picture
     shades = np.linspace(255, 0, full_height).round().astype(np.uint8)
     canvas[:, bar] = pick(COLORMAPS, colormap, "colormap")[shades][:, None]
     drawn = Image.fromarray(canvas)
     pen = ImageDraw.Draw(drawn)
-    for depth_m, edge, anchor in ((near_m, size // 4, "lt"), (far_m, full_height - size // 4, "lb")):
-        pen.text((text_left, edge), f"{depth_m:.{2 if depth_m < 100 else 0}f} m", "black", font, anchor=anchor)
+    for value, edge, anchor in ((near_m, size // 4, "lt"), (far_m, full_height - size // 4, "lb")):
+        pen.text((text_left, edge), in_numbers(value, kind), "black", font, anchor=anchor)
+    if kind != "depth":
+        pen.text((text_left, full_height // 2), kind, "black", font, anchor="lm")
     return np.array(drawn)
+
+
+def in_numbers(value: float, kind: Kind) -> str:
+    """An end of the colours for a reader: metres to the centimetre where that means something, others to 3 digits."""
+    return f"{value:.{2 if value < 100 else 0}f} m" if kind == "depth" else f"{value:.3g}"
 
 
 def normals_to_rgb(normals: NDArray[np.floating]) -> RGB:

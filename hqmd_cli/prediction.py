@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
-from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.images import LARGEST_PIXELS, Photo, count_pixels, explain_read_errors, read_photo, write_text
 from hqmd_cli.intrinsics import Intrinsics, find_intrinsics
+from hqmd_cli.opening import OpenModel
 from hqmd_cli.outputs import Job, Look
 from hqmd_cli.pipeline import Room
-from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.ranks import Ranks
 from hqmd_cli.records import Manifest, Settings, file_hash, is_recorded, read_record, record_of, still_answers
 from hqmd_cli.result import DepthResult
@@ -66,7 +66,7 @@ class Done:
 class PhotoWork:
     """Called with a job, from any thread. Raises HqmdError naming the photo or file at fault."""
 
-    predictor: DepthPredictor
+    model: OpenModel
     settings: Settings
     look: Look
     reading: Reading | None
@@ -83,7 +83,7 @@ class PhotoWork:
     def do(self, job: Job) -> Done:
         """As __call__, but the system's errors come as they are."""
         path, place = job.source.path, str(job.source.place)
-        notes = {target: kind.note for target, kind in job.targets}
+        notes = {target: kind.note_of(self.model.kind) for target, kind in job.targets}
         content = None if path else sys.stdin.buffer.read()
         # Taken before the photo is read: of one that is exchanged meanwhile the record must not speak.
         digest = file_hash(path) if self.recorded and path and path.is_file() else None
@@ -121,10 +121,11 @@ class PhotoWork:
         height, width = photo.rgb.shape[:2]
         said = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
         intrinsics = find_intrinsics(height, width, **said, focal_35mm=photo.focal_35mm)
-        depth_m = self.predictor(photo.rgb)
-        require_depth(depth_m, name)
+        with explain_model_errors(name):
+            depth_m = self.model(photo.rgb)
+        require_depth(depth_m, name, self.model.kind)
         factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
-        return DepthResult(photo.rgb, depth_m * np.float32(factor), intrinsics, factor)
+        return DepthResult(photo.rgb, depth_m * np.float32(factor), intrinsics, factor, self.model.kind)
 
 
 def sidecar_of(job: Job) -> Path:

@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,21 +21,15 @@ from hqmd_cli.data.sample import Sample
 from hqmd_cli.data.units import find_depth_scale
 from hqmd_cli.depth_files import DEPTH_READERS, is_colour, read_depth_file, read_picture
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.kinds import KINDS, NEEDED_FIT, Kind
 
-Kind = Literal["depth", "disparity", "relative"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Resize = Literal["bilinear"]
 
-# What a kind's numbers mean, and the only fit to the truth that gives them metres (None: they have them).
+# What the numbers of files mean, for a caption.
 MEANINGS: dict[Kind, str] = {
     "depth": "depth",
     "disparity": "disparity as stored, larger is nearer, no metres",
     "relative": "relative depth as stored, larger is farther, no metres",
-}
-NEEDED_FIT: dict[Kind, str | None] = {
-    "depth": None,
-    "disparity": "scale and shift in disparity",
-    "relative": "scale and shift in depth",
 }
 # What tools put behind a picture's name, as in room.mm.png or room_depth.npy.
 MARKER = re.compile(r"[._-](mm|depth|pred|prediction|disp|disparity|raw)$", re.IGNORECASE)

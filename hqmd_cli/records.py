@@ -17,9 +17,11 @@ from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import CONFIG_FILE, ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import explain_write_errors, write_text
+from hqmd_cli.kinds import UNITS, Kind, near_and_far, range_keys
 from hqmd_cli.result import DepthResult
 
 MANIFEST_FILE = "manifest.jsonl"
+HASHED_BYTES = 2**20  # in hand at once
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Settings:
     fov_deg: float | None  # of the camera, as the user gave it
     fx: float | None  # the same, pixels
     scale_from: str | None  # a measured distance, as the user gave it
+    kind: Kind = "depth"  # what the model gives
     hqmd_version: str = __version__
 
 
@@ -42,7 +45,9 @@ def file_hash(*paths: Path) -> str:
     """SHA-256 of files, one after the other. Sizes and times would not do: two BMPs out of one archive share both."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while part := file.read(HASHED_BYTES):  # weights may be gigabytes
+                digest.update(part)
     return digest.hexdigest()
 
 
@@ -63,12 +68,14 @@ def record_of(
 ) -> dict[str, Any]:
     """A record as plain data; `notes` say what the numbers of each file mean, `remarks` what is special about it."""
     height, width = result.depth_m.shape
+    near_key, far_key = range_keys(result.kind)
+    near, far = near_and_far(float(result.depth_m.min()), float(result.depth_m.max()), result.kind)
     return {
         "photo": source,
         "size": [height, width],
-        "unit": "metre",
-        "near_m": float(result.depth_m.min()),
-        "far_m": float(result.depth_m.max()),
+        "unit": UNITS[result.kind],
+        near_key: near,
+        far_key: far,
         "scale_factor": result.scale_factor,
         "intrinsics": asdict(result.intrinsics),
         "outputs": {target.name: note for target, note in notes.items()},

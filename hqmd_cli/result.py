@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.intrinsics import Intrinsics
+from hqmd_cli.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class DepthResult:
     """One photo's depth, at the photo's own size."""
 
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
-    depth_m: NDArray[np.float32]  # (H, W) metres along the optical axis
+    depth_m: NDArray[np.float32]  # (H, W) metres along the optical axis; of another kind, what kinds.py says
     intrinsics: Intrinsics  # of the camera, for (H, W)
     scale_factor: float = 1.0  # by which the network's depth was multiplied, where the user measured one distance
+    kind: Kind = "depth"

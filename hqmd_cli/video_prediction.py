@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import require_depth
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, explain_model_errors
+from hqmd_cli.kinds import Kind, near_and_far
 from hqmd_cli.video import RGB, Video, VideoFile, open_video, own_thread, write_video
 
 RANGE_FRAMES = 16  # of a clip, evenly spaced, in the pass that finds its colour range
@@ -72,6 +73,7 @@ def predict_video(
     far_m: float | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
     max_frames: int | None = None,
+    kind: Kind = "depth",
 ) -> VideoReport:
     """Write the depth of a video file or a camera to an .mp4, in one colour range from the first frame to the last.
 
@@ -80,6 +82,8 @@ def predict_video(
     greatest of their 99th: lone wild pixels do not decide it, and what is near in one of the frames only still counts.
     A camera's frames are shown until the next one is ready, so that the file plays in real time however long the
     network takes.
+
+    A map of another kind than metres has its range in its own numbers, which is always found.
 
     progress is told the frames done and, where the source says, their number. Memory does not grow with the length.
     Ctrl-C keeps what is done as a playable file, and goes on upward as VideoInterrupted with the report; as plain
@@ -90,11 +94,11 @@ def predict_video(
     with open_video(source) as video:
         if isinstance(source, Path) and os.path.exists(target) and source.samefile(target):
             raise HqmdError(f"{target}: would overwrite the video itself; choose another -o")
-        run = _Run(video, predict, paint, progress, near_m, far_m, max_frames)
+        run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind)
         # The target is opened before the first pass: that it cannot be written is better known at once.
         with _interrupted_with(run), write_video(target, math.nan if video.fps is None else video.fps) as run.file:
             if isinstance(source, Path):
-                run.colours = _clip_range(source, predict, near_m, far_m, max_frames)
+                run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
             overlap(run.read, run.work, run.write)
         return run.report()
 
@@ -110,6 +114,7 @@ class _Run:
     near_m: float | None  # as given
     far_m: float | None
     max_frames: int | None
+    kind: Kind
     file: VideoFile | None = None
     colours: ColourRange | None = None
     started_s: float = math.nan
@@ -132,11 +137,14 @@ class _Run:
     def work(self, frame: tuple[RGB, float]) -> tuple[RGB, DepthMap, ColourRange, float]:
         """Its depth."""
         rgb, at_s = frame
-        depth_m = self.predict(rgb)
+        frame_name = f"{self.video.name}, frame {self.predicted + 1}"
+        with explain_model_errors(frame_name):
+            depth_m = self.predict(rgb)
         self.predicted += 1
-        require_depth(depth_m, f"{self.video.name}, frame {self.predicted}")
+        require_depth(depth_m, frame_name, self.kind)
         if self.colours is None:
-            self.colours = find_range([depth_m], self.near_m, self.far_m, self.video.name, "of the first frame")
+            given_m = self.near_m, self.far_m
+            self.colours = find_range([depth_m], *given_m, self.video.name, "of the first frame", self.kind)
         counts = [count for count in (self.video.frames, self.max_frames) if count is not None]
         self.progress(self.predicted, max(min(counts), self.predicted) if counts else None)  # headers may be short
         return rgb, depth_m, self.colours, at_s
@@ -148,7 +156,8 @@ class _Run:
         self.file.write(self.paint(rgb, depth_m, colours.near_m, colours.far_m), at_s if self.video.live else None)
         self.written += 1
         self.pixels += depth_m.size
-        self.outside += int(np.count_nonzero((depth_m < colours.near_m) | (depth_m > colours.far_m)))
+        least, greatest = sorted((colours.near_m, colours.far_m))
+        self.outside += int(np.count_nonzero((depth_m < least) | (depth_m > greatest)))
 
     def report(self) -> VideoReport:
         """What was done; at least one frame."""
@@ -212,22 +221,28 @@ def _require_range(near_m: float | None, far_m: float | None) -> None:
 
 
 def _clip_range(
-    source: Path, predict: Predict, near_m: float | None, far_m: float | None, max_frames: int | None
+    source: Path, predict: Predict, near_m: float | None, far_m: float | None, max_frames: int | None, kind: Kind
 ) -> ColourRange:
     if near_m is not None and far_m is not None:
         return ColourRange(near_m, far_m, "given")
 
     def depths_m() -> Iterator[DepthMap]:
         for rgb in spread_frames(source, max_frames):
-            depth_m = predict(rgb)
-            require_depth(depth_m, str(source))
+            with explain_model_errors(str(source)):
+                depth_m = predict(rgb)
+            require_depth(depth_m, str(source), kind)
             yield depth_m
 
-    return find_range(depths_m(), near_m, far_m, str(source), "of {frames} spread over the clip")
+    return find_range(depths_m(), near_m, far_m, str(source), "of {frames} spread over the clip", kind)
 
 
 def find_range(
-    depths_m: Iterable[DepthMap], near_m: float | None, far_m: float | None, name: str, of_which: str
+    depths_m: Iterable[DepthMap],
+    near_m: float | None,
+    far_m: float | None,
+    name: str,
+    of_which: str,
+    kind: Kind = "depth",
 ) -> ColourRange:
     """What is None of near_m and far_m: the least 1st and the greatest 99th percentile of at least one map.
 
@@ -243,7 +258,7 @@ def find_range(
     elif far_m is not None:
         colours = ColourRange(least_m, far_m, f"near the 1st percentile {found}, far given")
     else:
-        return ColourRange(least_m, greatest_m, f"1st and 99th percentile {found}")
+        return ColourRange(*near_and_far(least_m, greatest_m, kind), f"1st and 99th percentile {found}")
     if colours.near_m >= colours.far_m:
         raise HqmdError(
             f"{name}: nothing between {colours.near_m:.2f} m and {colours.far_m:.2f} m ({colours.origin}); "

@@ -19,6 +19,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry import mesh_of, normals, on_jumps, unproject
 from hqmd_cli.images import write_aside, write_image
 from hqmd_cli.intrinsics import Intrinsics
+from hqmd_cli.kinds import IN_WORDS, Kind
 from hqmd_cli.pictures import normals_to_rgb
 from hqmd_cli.result import DepthResult
 
@@ -28,10 +29,11 @@ MOST_POINTS = 4_000_000  # of a cloud or mesh; of 100 million, which no viewer o
 TO_GLTF_AXES = np.array([1, -1, -1], np.float32)  # from the camera's: y down, z forward
 
 
-def write_depth_tiff(path: Path, depth_m: NDArray[np.floating]) -> None:
-    """(H, W) metres as a TIFF of float32, uncompressed; the unit is in its ImageDescription."""
+def write_depth_tiff(path: Path, depth_m: NDArray[np.floating], kind: Kind = "depth") -> None:
+    """(H, W) metres as a TIFF of float32, uncompressed; the unit, or its lack, is in its ImageDescription."""
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[TiffImagePlugin.IMAGEDESCRIPTION] = "depth in metres along the optical axis"
+    what = "depth in metres along the optical axis" if kind == "depth" else IN_WORDS[kind]
+    tags[TiffImagePlugin.IMAGEDESCRIPTION] = what
     picture = Image.fromarray(depth_m.astype(np.float32))
     write_aside(path, lambda aside: picture.save(aside, format="TIFF", tiffinfo=tags))
 

@@ -95,6 +95,17 @@ def test_what_is_clipped_is_counted() -> None:
 # --- beside the map
 
 
+def test_disparities_have_their_near_end_above():
+    rgb = colorize(np.array([[1e-9, 2e-9, 3e-9, 5e-9, np.nan, 0, -1]]), 3e-9, 1e-9, kind="disparity")[0]
+    depths = colorize(np.array([[3.0, 2, 1]]), 1, 3)[0]
+    np.testing.assert_array_equal(rgb[:3], depths)
+    np.testing.assert_array_equal(rgb[3:], [depths[2], [NO_DEPTH_GREY] * 3, depths[0], depths[0]])
+    assert outside_share(np.array([[0.5, 1, 2, 3, 4, -5, 0, np.nan]]), 3, 1, "disparity") == 4 / 8
+    assert colorize(np.zeros((2, 2)), 0, 0, kind="disparity").tolist() == [[depths[2].tolist()] * 2] * 2
+    with pytest.raises(HqmdError, match="near must be less than far"):
+        colorize(np.ones((2, 2)), 1, 2, kind="disparity")
+
+
 def test_side_by_side() -> None:
     image, picture = np.full((4, 6, 3), 1, np.uint8), np.full((4, 6, 3), 2, np.uint8)
     both = side_by_side(image, picture)

@@ -398,7 +398,8 @@ def test_load_imports_no_torch(photo):
     code = (
         "import sys; from PIL import Image; from hqmd_cli import load\n"
         f"load({str(find_checkpoint(DEFAULT_MODEL))!r})(Image.open({str(photo)!r}))\n"
-        "print([m for m in ('torch', 'timm', 'torchvision') if m in sys.modules])"
+        "heavy = ('torch', 'timm', 'torchvision', 'transformers', 'hqmd_cli.foreign.adapter')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 

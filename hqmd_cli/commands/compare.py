@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.commands.options import (
+    ANY_MODEL_HELP,
     DEFAULT_PROTOCOL,
-    MODEL_HELP,
     PRED_HELP,
     BackendOption,
     DataOption,
@@ -15,6 +15,7 @@ from hqmd_cli.commands.options import (
     DetailOption,
     DeviceOption,
     FlipOption,
+    ModelKindOption,
     PredAnywayOption,
     PredKindOption,
     PredResizeOption,
@@ -29,7 +30,10 @@ from hqmd_cli.errors import HqmdError
 
 
 def compare(
-    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help=MODEL_HELP, show_default=False)] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL...", help=ANY_MODEL_HELP, show_default=False)
+    ] = None,
+    model_kind: ModelKindOption = None,
     data: DataOption = None,
     split: SplitOption = "test",
     pred: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=f"{PRED_HELP} May repeat.")] = None,
@@ -72,6 +76,7 @@ def compare(
     )
     from hqmd_cli.comparison import FORMATS, duels_table
     from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
+    from hqmd_cli.opening import Wish
     from hqmd_cli.paired import duels_of
     from hqmd_cli.tables import per_picture_csv
 
@@ -91,7 +96,7 @@ def compare(
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    all_judged = open_models(models, backend, device, side or (), size, flip)
+    all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)
     all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
     results = judge(all_judged, dataset, chosen, detail)
     duels = duels_of(results)

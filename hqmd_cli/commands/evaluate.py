@@ -13,6 +13,7 @@ from hqmd_cli.commands.options import (
     DetailOption,
     DeviceOption,
     FlipOption,
+    ModelKindOption,
     ModelOption,
     PredAnywayOption,
     PredKindOption,
@@ -37,6 +38,7 @@ def evaluate(
     data: DataOption = None,
     split: SplitOption = "test",
     model: ModelOption = DEFAULT_MODEL,
+    model_kind: ModelKindOption = None,
     pred: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Judge files instead: a map a picture, by its name, made by any tool."),
@@ -91,6 +93,7 @@ def evaluate(
         print_table,
     )
     from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.opening import Wish
     from hqmd_cli.tables import as_json, one_as_dict, protocols_table
 
     as_it_is = not (side or flip or size != DEFAULT_SIZE)
@@ -98,8 +101,12 @@ def evaluate(
         raise HqmdError(
             "--record is for what the model does by itself, under one protocol: without --side, --size and --flip"
         )
-    if pred and (record or not as_it_is or model != DEFAULT_MODEL):
-        raise HqmdError("--pred judges files as they are: without --model, --side, --size, --flip and --record")
+    if record and not pred:
+        find_checkpoint(model)  # a foreign model has no card of ours
+    if pred and (record or not as_it_is or model != DEFAULT_MODEL or model_kind):
+        raise HqmdError(
+            "--pred judges files as they are: without --model, --model-kind, --side, --size, --flip and --record"
+        )
     wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
     if not pred and wish != FilesWish():
         raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
@@ -110,7 +117,7 @@ def evaluate(
     def opened(dataset: "Dataset") -> "Judged":
         if pred:
             return open_files(pred, dataset, wish)
-        return open_models([model], backend, device, side or (), size, flip)[model]
+        return open_models([model], Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)[model]
 
     if protocol == ALL:
         datasets, protocols = open_under_each(data, split, depth_scale)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,29 +10,32 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from hqmd_cli.alignment import align
 from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each, score_under_each
 from hqmd_cli.figures import Result, Scored, collect
-from hqmd_cli.hub import find_checkpoint
 from hqmd_cli.judged import Judged, judged_files, judged_model, require_judgeable
+from hqmd_cli.opening import Wish
+from hqmd_cli.opening import open_models as open_any
 from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictions import PredictionFolder
-from hqmd_cli.predictor import load_predictor
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
-from hqmd_cli.region import require_fit
-from hqmd_cli.suspicions import examine
+from hqmd_cli.region import DoesNotFit, require_fit
+from hqmd_cli.suspicions import diagnose, examine
 from hqmd_cli.tables import caption, detail_table, figures_table
 from hqmd_cli.typeset import Table, for_screen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hqmd_cli.data.sample import Dataset
+    from hqmd_cli.data.sample import Dataset, Sample
+    from hqmd_cli.judged import Map
 
 Item = TypeVar("Item")
 
+LOOKED_AT = 3  # pictures that show what a foreign model gives, before its minutes or hours
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
@@ -83,15 +86,30 @@ def print_left_out(protocol: str, reason: object) -> None:
     print(f"without protocol {protocol}: {reason}", file=sys.stderr)
 
 
-def open_models(
-    models: list[str], backend: str, device: str, sides: tuple[int, ...], size: str, flip: bool
-) -> dict[str, Judged]:
-    """Every model by its name; all are found before the first is loaded."""
-    folders = {name: find_checkpoint(name) for name in models}
-    return {
-        name: judged_model(load_predictor(folder, backend, device, sides, flip, size=size))
-        for name, folder in folders.items()
-    }
+def open_models(models: list[str], wish: Wish, dataset: "Dataset") -> dict[str, Judged]:
+    """Every model by its name; what there is to know of a foreign one is said on stderr, and in the caption."""
+    all_judged = {}
+    for name, model in open_any(models, wish).items():
+        judged = judged_model(model, model.kind, model.remark)
+        if model.remark:
+            print(f"model: {model.in_words}", file=sys.stderr)
+            if finding := at_first_sight(judged, dataset):
+                print(f"model: {name}: {finding}", file=sys.stderr)
+                judged = replace(judged, remark=f"{model.remark}; {finding}")
+        all_judged[name] = judged
+    return all_judged
+
+
+def at_first_sight(judged: Judged, dataset: "Dataset") -> str:
+    """What the maps of a few pictures, all of them, give away: that they are of another kind or unit; else nothing."""
+    findings = []
+    for index in sorted({place * (len(dataset) - 1) // (LOOKED_AT - 1) for place in range(LOOKED_AT)}):
+        sample = dataset[index]
+        findings.append(diagnose(judged(sample), sample.depth_m, sample.valid, judged.kind))
+    if not all(findings):
+        return ""
+    finding, _, _ = str(findings[0]).partition("; ")  # its remedy is for files
+    return f"{finding}; say with --model-kind what it gives, where that is so"
 
 
 @dataclass(frozen=True)
@@ -134,6 +152,9 @@ def judge_under_each(
     name: str, judged: Judged, datasets: "Mapping[str, Dataset]", protocols: list[Protocol]
 ) -> dict[str, Result]:
     """Protocol -> figures. One that does not fit what is judged, or some picture, is left out, with why on stderr."""
+    protocols = judgeable_under(judged, protocols)  # before the model has seen all pictures for nothing
+    if not protocols:
+        raise HqmdError(f"{name}: no protocol fits it; write one, see --protocol FILE.toml")
     total = len(next(iter(datasets.values())))
     pictures = list(with_progress(score_under_each(judged, datasets, protocols), name, total))
     results = {}
@@ -147,6 +168,18 @@ def judge_under_each(
     if not results:
         raise HqmdError(f"{name}: no protocol fits it and all pictures of the data")
     return results
+
+
+def judgeable_under(judged: Judged, protocols: Iterable[Protocol]) -> list[Protocol]:
+    """The protocols that can judge it at all; the others are named with the reason on stderr."""
+    fitting = []
+    for protocol in protocols:
+        try:
+            require_judgeable(judged, protocol)
+            fitting.append(protocol)
+        except DoesNotFit as reason:
+            print_left_out(protocol.name, reason)
+    return fitting
 
 
 def with_progress(items: Iterable[Item], label: str, total: int) -> Iterable[Item]:
@@ -168,8 +201,21 @@ def print_figures(results: dict[str, Result], detail: bool) -> None:
 
 
 def draw_grid(all_judged: Mapping[str, Judged], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
-    """`rows` photos, evenly spaced over the dataset, with truth and every model's depth."""
+    """`rows` photos, evenly spaced over the dataset, with truth and every model's depth, fitted where it has to be."""
     chosen = range(0, len(dataset), max(1, len(dataset) // rows))[:rows]
     samples = [dataset[index] for index in chosen]
-    cells = [GridRow(s.name, s.image, [s.depth_m, *(judged(s) for judged in all_judged.values())]) for s in samples]
+    protocol = next(iter(results.values())).protocol
+    cells = [
+        GridRow(s.name, s.image, [s.depth_m, *(in_metres(judged, s, protocol) for judged in all_judged.values())])
+        for s in samples
+    ]
     return comparison_grid(cells, list(all_judged), caption(results))
+
+
+def in_metres(judged: Judged, sample: "Sample", protocol: Protocol) -> "Map":
+    """The map of a sample as it is shown beside the truth: what has no metres gets them by the protocol's fit."""
+    values = judged(sample)
+    if judged.kind == "depth":
+        return values
+    fitted = align(values, sample.depth_m, sample.valid, protocol.alignment, judged.kind == "disparity")
+    return fitted.clip(*protocol.clip_m) if protocol.clip_m else fitted

@@ -17,7 +17,15 @@ PROTOCOL_HELP = f"What exactly is measured, printed under the table: {', '.join(
 
 MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP, show_default=DEFAULT_MODEL)]
+ANY_MODEL_HELP = (
+    f"{MODEL_HELP[:-1]}; hf:org/name[@revision]: a depth model of transformers; py:module:function: a Python function."
+)
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help=ANY_MODEL_HELP, show_default=DEFAULT_MODEL)]
+ModelKindOption = Annotated[
+    str | None,
+    typer.Option(help="What an hf: or py: model gives, where it does not say: depth (metres), disparity or relative."),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 BackendOption = Annotated[
     str,

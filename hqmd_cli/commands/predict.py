@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hqmd_cli.commands.options import BackendOption, DeviceOption, FlipOption, ModelOption, SideOption, SizeOption
+from hqmd_cli.commands.options import (
+    BackendOption,
+    DeviceOption,
+    FlipOption,
+    ModelKindOption,
+    ModelOption,
+    SideOption,
+    SizeOption,
+)
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.engines.opening import engine_opener
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
 from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, find_here
+from hqmd_cli.kinds import IN_WORDS, Kind, range_keys
 
 if TYPE_CHECKING:
+    from hqmd_cli.opening import OpenModel
     from hqmd_cli.outputs import Job
     from hqmd_cli.prediction import Done, PhotoWork
-    from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.ranks import Ranks
 
 T = TypeVar("T")
@@ -51,6 +60,7 @@ def predict(
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
+    model_kind: ModelKindOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
@@ -98,14 +108,14 @@ def predict(
     if early:
         opening = ThreadPoolExecutor(1).submit(engine_opener(find_checkpoint(model), backend, device, 0, compiled))
 
-    def open_model(threads: int) -> "DepthPredictor":
-        from hqmd_cli.predictor import predictor_with
+    def open_model(threads: int) -> "OpenModel":
+        from hqmd_cli.opening import Wish
+        from hqmd_cli.opening import open_model as open_any
 
-        checkpoint = find_checkpoint(model)
-        engine = opening.result() if opening else engine_opener(checkpoint, backend, device, threads, compiled)()
-        return predictor_with(engine, checkpoint, side or (), flip, size)
+        wish = Wish(backend, device, side or (), size, flip, threads, compiled, model_kind)
+        return open_any(model, wish, opening.result() if opening else None)
 
-    from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan
+    from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan, refuse_metres
     from hqmd_cli.ranks import Ranks
     from hqmd_cli.sources import find_sources, is_video
 
@@ -123,7 +133,11 @@ def predict(
             raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
         from hqmd_cli.commands.predict_video import answer_video
 
-        answer_video(sources, output, look, open_model(0), overwrite)
+        opened = open_model(0)
+        refuse_metres(opened.kind, model, [], look, None)
+        if opened.origin:
+            print(opened.in_words, file=sys.stderr)
+        answer_video(sources, output, look, opened, overwrite)
         return
 
     faults: list[HqmdError] = []
@@ -134,7 +148,7 @@ def predict(
         refuse_existing(all_jobs, as_json)
 
     from hqmd_cli.prediction import PhotoWork, Reading, known_results, open_manifest
-    from hqmd_cli.records import Settings, model_hash
+    from hqmd_cli.records import Settings
 
     ranks = Ranks.from_environment()
     manifest = open_manifest(all_jobs, output, ranks)
@@ -145,16 +159,17 @@ def predict(
     sidecars = as_json or (skip_existing and manifest is None)
 
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    predictor = open_model(1 if workers > 1 else 0)
-    print(f"{model}, {predictor.engine.name}, {predictor.view}", file=sys.stderr)
+    opened = open_model(1 if workers > 1 else 0)
+    refuse_metres(opened.kind, model, all_jobs, look, scale_from)
+    print(opened.in_words, file=sys.stderr)
     reading = Reading.parse(scale_from) if scale_from else None
     recorded = sidecars or manifest is not None
     # Hashing costs a cold start as much as a small network does.
-    digest = model_hash(find_checkpoint(model)) if recorded else ""
-    seen = (predictor.engine.precision, predictor.shown_sides, predictor.flips)
-    settings = Settings(model, digest, *seen, asdict(look), fov, fx, scale_from)
+    digest = opened.digest() if recorded else ""
+    seen = (opened.precision, opened.sides, opened.flips)
+    settings = Settings(opened.name, digest, *seen, asdict(look), fov, fx, scale_from, opened.kind)
     work = PhotoWork(
-        predictor,
+        opened,
         settings,
         look,
         reading,
@@ -189,7 +204,7 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
     """
     from hqmd_cli.pipeline import run_jobs
 
-    tally, interrupted = Tally(), False
+    tally, interrupted = Tally(work.model.kind), False
     for fault in faults:
         tally.count(fault)
     try:
@@ -213,7 +228,7 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
         print("hqmd: interrupted; --skip-existing goes on from here", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
     if tally.written:
-        print(f"depth in metres, {tally.near_m:.2f}..{tally.far_m:.2f}", file=sys.stderr)
+        print(tally.span, file=sys.stderr)
     if tally.failed:
         raise typer.Exit(1)
 
@@ -222,11 +237,12 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
 class Tally:
     """What became of the jobs so far."""
 
+    kind: Kind
     written: int = 0
     skipped: int = 0
     failed: int = 0
-    near_m: float = math.inf
-    far_m: float = 0.0
+    least: float = math.inf  # of all maps
+    greatest: float = -math.inf
     cameras: Counter[str] = field(default_factory=Counter)  # where focal lengths are from, of results that need one
 
     def count(self, outcome: "Done | HqmdError") -> None:
@@ -240,11 +256,19 @@ class Tally:
             return
         self.written += 1
         record = outcome.record
-        self.near_m, self.far_m = min(self.near_m, record["near_m"]), max(self.far_m, record["far_m"])
+        ends = [record[key] for key in range_keys(self.kind)]
+        self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
         for target, _ in outcome.job.targets:
             print(printable(str(target)))
         if any(kind.needs_camera for _, kind in outcome.job.targets):
             self.cameras[record["intrinsics"]["origin"]] += 1
+
+    @property
+    def span(self) -> str:
+        """What lies between the ends of all maps."""
+        if self.kind == "depth":
+            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}"
+        return f"{IN_WORDS[self.kind]}: {self.least:.6g}..{self.greatest:.6g}"
 
     def describe(self) -> None:
         """The sums, on stderr."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError, printable
+from hqmd_cli.kinds import IN_WORDS, Kind
+from hqmd_cli.opening import OpenModel
 from hqmd_cli.outputs import Look, painted
-from hqmd_cli.predictor import DepthPredictor
+from hqmd_cli.pictures import in_numbers
 from hqmd_cli.video_prediction import VideoInterrupted, VideoReport, predict_video
 
 if TYPE_CHECKING:
@@ -32,9 +34,7 @@ def source_of(sources: Sequence[str]) -> Path | int:
     return int(number)
 
 
-def answer_video(
-    sources: Sequence[str], output: Sequence[Path], look: Look, predictor: DepthPredictor, overwrite: bool
-) -> None:
+def answer_video(sources: Sequence[str], output: Sequence[Path], look: Look, model: OpenModel, overwrite: bool) -> None:
     """Predict, and say what became of it. Exit code 1 where the source was damaged, 130 after Ctrl-C."""
     source = source_of(sources)
     if len(output) > 1 or output[0].suffix.lower() != ".mp4":
@@ -48,11 +48,12 @@ def answer_video(
             report = predict_video(
                 source,
                 target,
-                predictor,
-                lambda image, depth_m, near_m, far_m: painted(image, depth_m, near_m, far_m, look),
+                model,
+                lambda image, depth_m, near_m, far_m: painted(image, depth_m, near_m, far_m, look, model.kind),
                 look.near_m,
                 look.far_m,
                 progress,
+                kind=model.kind,
             )
     except VideoInterrupted as interrupt:
         report, stopped = interrupt.report, True
@@ -60,7 +61,7 @@ def answer_video(
         print("hqmd: interrupted before the first frame was written", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     print(printable(str(target)))
-    describe(report)
+    describe(report, model.kind)
     if stopped:
         print("hqmd: interrupted; what was done is in the file", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
@@ -69,13 +70,14 @@ def answer_video(
         raise typer.Exit(1)
 
 
-def describe(report: VideoReport) -> None:
+def describe(report: VideoReport, kind: Kind) -> None:
     """What the file shows, on stderr."""
     print(f"{report.frames} frames, {report.fps:g} a second", file=sys.stderr)
+    ends = f"from {report.near_m:.2f} to {report.far_m:.2f} metres"
+    if kind != "depth":
+        ends = f"of {IN_WORDS[kind]}: near {in_numbers(report.near_m, kind)}, far {in_numbers(report.far_m, kind)}"
     print(
-        f"colours from {report.near_m:.2f} to {report.far_m:.2f} metres ({report.range_origin}); "
-        f"{report.outside_share:.1%} of the pixels lie outside",
-        file=sys.stderr,
+        f"colours {ends} ({report.range_origin}); {report.outside_share:.1%} of the pixels lie outside", file=sys.stderr
     )
     for note in report.notes:
         print(note, file=sys.stderr)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.kinds import Kind
 
 GroundTruth = Literal["filled", "raw", "as given"]
 
@@ -51,9 +52,12 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
     return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid)
 
 
-def require_depth(depth_m: NDArray[np.floating], name: str) -> None:
-    """Refuse a map that is no depth: NaN, infinite, zero or negative somewhere. (H, W) metres."""
+def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth") -> None:
+    """Refuse a map that is no depth: NaN, infinite, zero or negative somewhere. (H, W) metres.
+
+    What has no metres may be zero or negative: far away, or as its zero happens to lie.
+    """
     if not np.isfinite(depth_m).all():
         raise HqmdError(f"{name}: the prediction has {np.count_nonzero(~np.isfinite(depth_m))} NaN or infinite pixels")
-    if depth_m.min() <= 0:
+    if kind == "depth" and depth_m.min() <= 0:
         raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")
