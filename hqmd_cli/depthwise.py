@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.uncertainty import percentile_interval, resampled_sums
+from hqmd_cli.uncertainty import RESAMPLES, percentile_interval, resampled_sums
 
 Depths = NDArray[np.floating]
 Sums = NDArray[np.float64]
@@ -42,18 +42,19 @@ class Curve:
 def curve_of(by_depth: Sums) -> Curve:
     """(n, BINS, 3) sums of n pictures -> the bins from the nearest to the farthest that FEWEST_PICTURES have.
 
-    Of fewer pictures than that, the bins that all have. A bin between them that has no pixel is NaN.
+    Of fewer pictures than that, the bins that all have. Bins between them that fewer have are NaN.
     """
     pictures = np.count_nonzero(by_depth[:, :, 0], axis=0)
-    enough = np.flatnonzero(pictures >= min(FEWEST_PICTURES, len(by_depth)))
-    shown = slice(enough[0], enough[-1] + 1) if enough.size else slice(0, 0)
-    sums, every_pixel = by_depth[:, shown], by_depth[:, :, 0].sum()
-    pixels = sums[:, :, 0].sum(axis=0)
-    draws = resampled_sums(sums.reshape(len(sums), -1)).reshape(-1, len(pixels), 3)
+    enough = pictures >= min(FEWEST_PICTURES, len(by_depth))
+    places = np.flatnonzero(enough)
+    shown = slice(places[0], places[-1] + 1) if places.size else slice(0, 0)
+    pixels = by_depth[:, :, 0].sum(axis=0).astype(np.int64)
+    sums = by_depth[:, shown]
+    draws = resampled_sums(sums.reshape(len(sums), sums[0].size)).reshape(RESAMPLES, *sums[0].shape)
     abs_rel, signed = (with_interval(sums.sum(axis=0), draws, column) for column in (1, 2))
+    abs_rel[~enough[shown]] = signed[~enough[shown]] = np.nan
     edges_m = EDGES_M[shown.start : shown.stop + 1]
-    left_out = int(every_pixel - pixels.sum())
-    return Curve(edges_m, pixels.astype(np.int64), pictures[shown], abs_rel, signed, left_out)
+    return Curve(edges_m, pixels[shown], pictures[shown], abs_rel, signed, int(pixels[~enough].sum()))
 
 
 def with_interval(sums: Sums, draws: Sums, column: int) -> Sums:
