@@ -6,12 +6,15 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scenes import CROPPED, JUDGED, NAMES, REPORT, WHOLE, Scenes, report_of
 
 import hqmd_cli
+from hqmd_cli.data import open_dataset
+from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each
 from hqmd_cli.figures import collect
@@ -214,26 +217,41 @@ def test_what_is_not_shown_is_listed_and_said() -> None:
 # ---- the commands
 
 
-def test_commands_write_the_page(hqmd, trained_run, pairs, tmp_path) -> None:
-    arguments = ["--data", pairs, "--split", "all", "--report", tmp_path / "out"]
-    models = [trained_run / "best", trained_run / "last"]
-    result = hqmd("compare", *models, *arguments, "--detail", "--report-pictures", 3)
+@pytest.fixture
+def folders(pairs: Path, tmp_path: Path) -> list[Path]:
+    """Two folders of predictions for the six pairs: too near and too far."""
+    data = open_dataset(pairs, "all")
+    for name, factor in (("near", 0.9), ("far", 1.2)):
+        (tmp_path / name).mkdir()
+        for sample in (data[i] for i in range(len(data))):
+            np.save(tmp_path / name / f"{sample.name}.npy", factor * sample.depth_m)
+    return [tmp_path / "near", tmp_path / "far"]
+
+
+def test_commands_write_the_page(hqmd, pairs, folders, tmp_path) -> None:
+    out = tmp_path / "out" / "report.html"
+    near, far = folders
+    common = ["--data", pairs, "--split", "all", "--report", out.parent]
+    result = hqmd("compare", "--pred", near, "--pred", far, *common, "--detail", "--report-pictures", 3)
     assert result.returncode == 0, result.stderr
-    assert "report.html" in result.stderr.splitlines()[-1]
-    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert all(str(model) in html for model in models) and f"--report {tmp_path / 'out'}" in html
+    assert f"report: {out}, " in result.stderr.splitlines()[-1]
+    html = out.read_text(encoding="utf-8")
+    assert f"hqmd compare --pred {near} --pred {far} --data {pairs}" in html
     assert "Edges, boundaries and normals" in html and "Pairs of models" in html
     assert [len(Page(html).all(tag)) for tag in ("article", "template")] == [3, 0]
-    alone = hqmd("evaluate", "--model", models[0], *arguments, "--json")
-    assert json.loads(alone.stdout)["n"] == 6
-    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert len(Page(html).tables["figures"][1]) == 1 + len(DETAIL_METRICS)
+
+    alone = hqmd("evaluate", "--pred", near, *common, "--json")
+    html = out.read_text(encoding="utf-8")
+    figures = json.loads(alone.stdout)["metrics"]
+    assert [row[1] for row in Page(html).tables["figures"][0][1:]] == [f"{figures[name]:.4f}" for name in METRICS]
     assert "Pairs of models" not in html and len(Page(html).all("article")) == 6
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+    assert [path.name for path in out.parent.iterdir()] == ["report.html"]
 
 
-def test_a_report_that_cannot_be_is_refused_at_once(hqmd, trained_run, pairs, tmp_path) -> None:
+def test_a_report_that_cannot_be_is_refused_at_once(hqmd, pairs, folders, tmp_path) -> None:
     (tmp_path / "file").write_text("mine")
-    arguments = ["evaluate", "--model", trained_run / "best", "--data", pairs, "--split", "val"]
+    arguments = ["evaluate", "--pred", folders[0], "--data", pairs, "--split", "val"]
     assert "--report takes a folder" in hqmd(*arguments, "--report", tmp_path / "file").stderr
     refused = hqmd(*arguments, "--report", tmp_path / "out", "--protocol", "all")
     assert "--report is for one protocol" in refused.stderr

@@ -135,6 +135,7 @@ function openPicture(anchor) {
   dialog.querySelector(".after").disabled = !neighbour(anchor, 1);
   startWipe(picture);
   if (!dialog.open) dialog.showModal();
+  if (!dialog.contains(document.activeElement)) dialog.querySelector(".close").focus(); // a button that got disabled
   dialog.scrollTop = 0;
 }
 
@@ -145,7 +146,9 @@ function neighbour(anchor, step) {
 
 function go(step) {
   const next = neighbour(anchorInAddress(), step);
-  if (next !== undefined) location.replace("#" + encodeURIComponent(next));
+  if (next === undefined) return;
+  history.replaceState(null, "", "#" + encodeURIComponent(next)); // no step to the row, which would take the focus away
+  openPicture(next);
 }
 
 dialog.querySelector(".before").addEventListener("click", () => go(-1));
@@ -159,8 +162,8 @@ dialog.addEventListener("close", () => {
   history.replaceState(null, "", "#");
   row?.querySelector("a")?.focus({ preventScroll: true });
 });
-dialog.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, select")) return; // where arrows have a meaning already
+addEventListener("keydown", (event) => {
+  if (!dialog.open || event.target.matches("input, select")) return; // where arrows have a meaning already
   if (event.key === "ArrowLeft") go(-1);
   if (event.key === "ArrowRight") go(1);
 });
