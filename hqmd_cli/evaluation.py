@@ -1,12 +1,14 @@
 """Score what is judged on a dataset under a protocol."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.alignment import align
 from hqmd_cli.data.sample import Dataset, Sample, require_depth
+from hqmd_cli.depthwise import sums_by_depth
 from hqmd_cli.detail import detail_scores
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.figures import Result, Scored, collect
@@ -28,8 +30,10 @@ def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
     return collect(score_each(judged_model(predict), dataset, protocol), dataset, protocol)
 
 
-def score_each(judged: Judged, dataset: Dataset, protocol: Protocol, detail: bool = False) -> Iterator[Scored]:
-    """One picture's figures after the other, for callers that show progress; with `detail` as in `score`.
+def score_each(
+    judged: Judged, dataset: Dataset, protocol: Protocol, detail: bool = False, by_depth: bool = False
+) -> Iterator[Scored]:
+    """One picture's figures after the other, for callers that show progress; `detail` and `by_depth` as in `score`.
 
     Raises DoesNotFit where the protocol cannot judge such data or such predictions, HqmdError as `evaluate`.
     """
@@ -37,10 +41,7 @@ def score_each(judged: Judged, dataset: Dataset, protocol: Protocol, detail: boo
     require_judgeable(judged, protocol)
     for index in range(len(dataset)):
         sample = dataset[index]
-        pred = judged(sample)
-        yield score(
-            mirrored_too(judged, sample, pred) if protocol.flip else pred, sample, protocol, judged.kind, detail
-        )
+        yield score(predicted(judged, sample, protocol), sample, protocol, judged.kind, detail, by_depth)
 
 
 def score_under_each(
@@ -68,6 +69,12 @@ def score_under_each(
         yield scores
 
 
+def predicted(judged: Judged, sample: Sample, protocol: Protocol) -> Map:
+    """The map that a protocol asks for: of the photo, or averaged with that of its mirror image."""
+    pred = judged(sample)
+    return mirrored_too(judged, sample, pred) if protocol.flip else pred
+
+
 def mirrored_too(judged: Judged, sample: Sample, pred: Map) -> Map:
     """The mean of a photo's map and of that of its mirror image, mirrored back. Only of what has a `predict`."""
     assert judged.predict
@@ -77,25 +84,43 @@ def mirrored_too(judged: Judged, sample: Sample, pred: Map) -> Map:
     return (pred + mirrored[:, ::-1]) / 2
 
 
+class Compared(NamedTuple):
+    """A picture as a protocol compares it, all (H, W) of the size at which it does."""
+
+    pred_m: Map  # metres, aligned and clipped as the protocol says
+    depth_m: NDArray[np.float32]  # metres, 0 where there is none
+    scored: NDArray[np.bool_]  # the pixels that count
+
+
+def as_scored(pred: Map, sample: Sample, protocol: Protocol, kind: Kind = "depth") -> Compared:
+    """A prediction as it is scored, whatever the metric. Raises HqmdError as `score`."""
+    require_prediction(pred, sample, kind)
+    depth_m, scored = compared_truth(sample, protocol)
+    pred = compared_prediction(pred, protocol)
+    try:
+        pred_m = align(pred, depth_m, scored, protocol.alignment, kind == "disparity")
+    except HqmdError as error:
+        raise HqmdError(f"{sample.name}: {error}") from error
+    return Compared(pred_m.clip(*protocol.clip_m) if protocol.clip_m else pred_m, depth_m, scored)
+
+
 def score(
-    pred_m: NDArray[np.floating], sample: Sample, protocol: Protocol, kind: Kind = "depth", detail: bool = False
+    pred_m: NDArray[np.floating],
+    sample: Sample,
+    protocol: Protocol,
+    kind: Kind = "depth",
+    detail: bool = False,
+    by_depth: bool = False,
 ) -> Scored:
     """All metrics of one prediction, (H, W) metres like the truth; of another kind, what predictions.py says of it.
 
     detail: those of detail.py, too, which take some 30 ms. Normals need a camera, which only NYU's frames tell.
+    by_depth: the sums of depthwise.py, too.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    require_prediction(pred_m, sample, kind)
-    depth_m, scored = compared_truth(sample, protocol)
-    pred_m = compared_prediction(pred_m, protocol)
-    try:
-        pred_m = align(pred_m, depth_m, scored, protocol.alignment, kind == "disparity")
-    except HqmdError as error:
-        raise HqmdError(f"{sample.name}: {error}") from error
-    if protocol.clip_m:
-        pred_m = pred_m.clip(*protocol.clip_m)
+    pred_m, depth_m, scored = as_scored(pred_m, sample, protocol, kind)
     pred, truth = pred_m[scored].astype(np.float64), depth_m[scored].astype(np.float64)
     if not (np.isfinite(pred).all() and pred.min() > 0):
         raise HqmdError(
@@ -107,7 +132,8 @@ def score(
     if detail:
         camera = find_intrinsics(*depth_m.shape) if NYU_FRAME in protocol.frames else None
         of_maps |= detail_scores(pred_m, depth_m, scored, camera)
-    return Scored(sample.name, len(pred), of_pixels | of_maps)
+    sums = sums_by_depth(pred, truth) if by_depth else None
+    return Scored(sample.name, len(pred), of_pixels | of_maps, sums)
 
 
 def require_prediction(pred: Map, sample: Sample, kind: Kind = "depth") -> None:

@@ -22,6 +22,7 @@ class Scored:
     name: str
     pixels: int  # that count
     figures: dict[str, float]  # metric -> value; NaN: not known
+    by_depth: NDArray[np.float64] | None = None  # depthwise.sums_by_depth, where it was asked for
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Result:
     per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,); NaN where it is not known (edges of sparse truth)
     pixels: NDArray[np.int64]  # (n,) that count
     remark: str = ""  # what a reader of the figures has to know of what was judged
+    by_depth: NDArray[np.float64] | None = None  # (n, BINS, 3), depthwise.sums_by_depth, where it was asked for
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -88,4 +90,6 @@ def collect(scores: Iterable[Scored], dataset: Dataset, protocol: Protocol, rema
     per_picture = {metric: np.array([scored.figures[metric] for scored in scores]) for metric in scores[0].figures}
     pixels = np.array([scored.pixels for scored in scores])
     names = [scored.name for scored in scores]
-    return Result(protocol, dataset.description, dataset.ground_truth, names, per_picture, pixels, remark)
+    sums = [scored.by_depth for scored in scores if scored.by_depth is not None]
+    by_depth = np.stack(sums) if sums else None
+    return Result(protocol, dataset.description, dataset.ground_truth, names, per_picture, pixels, remark, by_depth)

@@ -5,7 +5,7 @@ import os
 import stat
 import warnings
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -380,6 +380,16 @@ def require_suffix(path: Path, suffixes: Collection[str]) -> None:
 def write_text(path: Path, text: str) -> None:
     """A text file."""
     write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """A text file that need not be in memory as a whole; bytes of file names that are no text come as escapes."""
+
+    def save(aside: Path) -> None:
+        with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(pieces)
+
+    write_aside(path, save)
 
 
 def write_aside(path: Path, save: Callable[[Path], object]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.figures import Result
-from hqmd_cli.metrics import DIGITS, METRICS
+from hqmd_cli.metrics import DIGITS, METRICS, Metric
 from hqmd_cli.typeset import Table
 from hqmd_cli.uncertainty import METHOD
 
@@ -31,16 +31,16 @@ def measured_on(result: Result) -> str:
 
 def head_of(metric: str) -> str:
     """A metric with its unit and which way is good."""
-    unit = METRICS[metric].unit
-    return f"{metric}{'' if unit == '1' else f' [{unit}]'} {METRICS[metric].arrow}"
+    about = (METRICS | DETAIL_METRICS)[metric]
+    return f"{metric}{'' if about.unit == '1' else f' [{about.unit}]'} {about.arrow}"
 
 
-def best_models(results: Results) -> dict[str, set[str]]:
+def best_models(results: Results, metrics: Mapping[str, Metric] = METRICS) -> dict[str, set[str]]:
     """Which models are best in each metric, as printed; nobody where there is no choice."""
     if len(results) < 2:
-        return {metric: set() for metric in METRICS}
+        return {metric: set() for metric in metrics}
     best = {}
-    for name, metric in METRICS.items():
+    for name, metric in metrics.items():
         badness = {model: metric.badness(round(result.metrics[name], DIGITS)) for model, result in results.items()}
         lowest = min((value for value in badness.values() if not math.isnan(value)), default=math.nan)
         best[name] = {model for model, value in badness.items() if value == lowest}
@@ -63,15 +63,15 @@ def figures_table(results: Results) -> Table:
 def detail_table(results: Results) -> Table:
     """A row a metric of detail.py and two columns a model: the figure, the best in bold, and its interval."""
     head, rows, bold = ["detail"], [], set()
+    best = best_models(results, DETAIL_METRICS)
     for model in results:
         head += [model, "95 %"]
-    for i, (name, metric) in enumerate(DETAIL_METRICS.items()):
-        row = [f"{name}{'' if metric.unit == '1' else f' [{metric.unit}]'} {metric.arrow}"]
-        badness = [metric.badness(round(result.metrics[name], DIGITS)) for result in results.values()]
-        for j, result in enumerate(results.values()):
+    for i, name in enumerate(DETAIL_METRICS):
+        row = [head_of(name)]
+        for j, (model, result) in enumerate(results.items()):
             low, high = result.intervals[name]
             row += [f"{result.metrics[name]:.{DIGITS}f}", f"{low:.{DIGITS}f} to {high:.{DIGITS}f}"]
-            if len(results) > 1 and badness[j] == min(badness):
+            if model in best[name]:
                 bold.add((i, 1 + 2 * j))
         rows.append(row)
     return Table(head, rows, caption(results), frozenset(bold))

@@ -8,6 +8,7 @@ import typer
 from hqmd_cli.commands.options import (
     ANY_MODEL_HELP,
     DEFAULT_PROTOCOL,
+    DEFAULT_REPORT_PICTURES,
     PRED_HELP,
     BackendOption,
     DataOption,
@@ -21,6 +22,8 @@ from hqmd_cli.commands.options import (
     PredResizeOption,
     PredScaleOption,
     ProtocolOption,
+    ReportOption,
+    ReportPicturesOption,
     SideOption,
     SizeOption,
     SplitOption,
@@ -57,6 +60,8 @@ def compare(
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
     detail: DetailOption = False,
+    report: ReportOption = None,
+    report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
 ) -> None:
     """Measure several models on the same data: their figures, every pair's difference, and one picture.
 
@@ -73,6 +78,8 @@ def compare(
         open_models,
         print_figures,
         print_table,
+        require_report_folder,
+        write_report,
     )
     from hqmd_cli.comparison import FORMATS, duels_table
     from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
@@ -95,10 +102,12 @@ def compare(
         require_suffix(per_picture, [".csv"])
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
+    if report:
+        require_report_folder(report)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)
     all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
-    results = judge(all_judged, dataset, chosen, detail)
+    results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
     duels = duels_of(results)
     print_figures(results, detail)
     if duels:
@@ -110,3 +119,5 @@ def compare(
         write_text(per_picture, per_picture_csv(results))
     if picture:
         write_figure(picture, draw_grid(all_judged, results, dataset, picture_rows))
+    if report:
+        write_report(report, all_judged, results, duels, dataset, report_pictures)

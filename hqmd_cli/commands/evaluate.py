@@ -7,6 +7,7 @@ import typer
 
 from hqmd_cli.commands.options import (
     DEFAULT_PROTOCOL,
+    DEFAULT_REPORT_PICTURES,
     BackendOption,
     DataOption,
     DepthScaleOption,
@@ -20,6 +21,8 @@ from hqmd_cli.commands.options import (
     PredResizeOption,
     PredScaleOption,
     ProtocolsOption,
+    ReportOption,
+    ReportPicturesOption,
     SideOption,
     SizeOption,
     SplitOption,
@@ -55,6 +58,8 @@ def evaluate(
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
     detail: DetailOption = False,
+    report: ReportOption = None,
+    report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
     ] = False,
@@ -91,6 +96,8 @@ def evaluate(
         open_under_each,
         print_figures,
         print_table,
+        require_report_folder,
+        write_report,
     )
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.opening import Wish
@@ -110,8 +117,10 @@ def evaluate(
     wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
     if not pred and wish != FilesWish():
         raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
-    if detail and protocol == ALL:
-        raise HqmdError(f"--detail is for one protocol, not for {ALL}")
+    if (detail or report) and protocol == ALL:
+        raise HqmdError(f"--{'detail' if detail else 'report'} is for one protocol, not for {ALL}")
+    if report:
+        require_report_folder(report)
     name = pred.name if pred else model
 
     def opened(dataset: "Dataset") -> "Judged":
@@ -128,10 +137,13 @@ def evaluate(
             print_table(protocols_table(name, by_protocol))
         return
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    results = judge({name: opened(dataset)}, dataset, chosen, detail)
+    all_judged = {name: opened(dataset)}
+    results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
     if record:
         record_figures(find_checkpoint(model), results[model].to_dict())
     if in_json:
         print(as_json(one_as_dict(name, results[name])), end="")
     else:
         print_figures(results, detail)
+    if report:
+        write_report(report, all_judged, results, [], dataset, report_pictures)

@@ -1,5 +1,6 @@
 """What evaluate and compare share: models and data by name, scored with a progress bar."""
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +16,11 @@ from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each, score_under_each
 from hqmd_cli.figures import Result, Scored, collect
+from hqmd_cli.images import write_pieces
 from hqmd_cli.judged import Judged, judged_files, judged_model, require_judgeable
 from hqmd_cli.opening import Wish
 from hqmd_cli.opening import open_models as open_any
+from hqmd_cli.paired import Duel
 from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 LOOKED_AT = 3  # pictures that show what a foreign model gives, before its minutes or hours
+REPORT = "report.html"
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
@@ -136,14 +140,18 @@ def open_files(folder: Path, dataset: "Dataset", wish: FilesWish) -> Judged:
 
 
 def judge(
-    all_judged: Mapping[str, Judged], dataset: "Dataset", protocol: Protocol, detail: bool = False
+    all_judged: Mapping[str, Judged],
+    dataset: "Dataset",
+    protocol: Protocol,
+    detail: bool = False,
+    by_depth: bool = False,
 ) -> dict[str, Result]:
-    """Name -> its figures; with those of detail.py where they are asked for."""
+    """Name -> its figures; with those of detail.py and depthwise.py where they are asked for."""
     for judged in all_judged.values():
         require_judgeable(judged, protocol)  # all, before the first takes its minutes
     results = {}
     for name, judged in all_judged.items():
-        scores = with_progress(score_each(judged, dataset, protocol, detail), name, len(dataset))
+        scores = with_progress(score_each(judged, dataset, protocol, detail, by_depth), name, len(dataset))
         results[name] = collect(scores, dataset, protocol, judged.remark)
     return results
 
@@ -198,6 +206,28 @@ def print_figures(results: dict[str, Result], detail: bool) -> None:
     print_table(figures_table(results))
     if detail:
         print_table(detail_table(results))
+
+
+def require_report_folder(folder: Path) -> None:
+    """Refuse a place where no folder can be, before the minutes that scoring takes."""
+    if folder.exists() and not folder.is_dir():
+        raise HqmdError(f"{folder}: a file; --report takes a folder, and writes {REPORT} into it")
+
+
+def write_report(
+    folder: Path,
+    all_judged: Mapping[str, Judged],
+    results: dict[str, Result],
+    duels: list[Duel],
+    dataset: "Dataset",
+    most_pictures: int,
+) -> None:
+    """The page in `folder`; the chosen pictures are predicted once more."""
+    from hqmd_cli.report.page import Report, page
+
+    path, command = folder / REPORT, shlex.join(["hqmd", *sys.argv[1:]])
+    write_pieces(path, page(Report(results, dataset, all_judged, duels, command, most_pictures), with_progress))
+    print(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
 def draw_grid(all_judged: Mapping[str, Judged], results: dict[str, Result], dataset: "Dataset", rows: int) -> "Figure":
