@@ -1,10 +1,11 @@
 """What `hqmd compare` shows and writes: the models' figures, and what their pairs say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from math import comb
 from pathlib import Path
 
+from hqmd_cli.literature import Published, literature_csv, literature_dicts, literature_table
 from hqmd_cli.metrics import DIGITS
 from hqmd_cli.paired import Duel
 from hqmd_cli.tables import (
@@ -14,7 +15,9 @@ from hqmd_cli.tables import (
     as_json,
     caption,
     csv_text,
+    detail_table,
     figures_table,
+    has_detail,
     head_of,
     one_as_dict,
     protocol_of,
@@ -22,7 +25,7 @@ from hqmd_cli.tables import (
 from hqmd_cli.typeset import Table, as_latex, as_markdown
 
 
-def duels_table(duels: list[Duel], results: Results) -> Table:
+def duels_table(duels: Sequence[Duel], results: Results) -> Table:
     """A row a metric and pair."""
     heads = ["metric", "model", "against", "difference", *ENDS, "won", "lost", "n", "p", "p (Holm)"]
     rows = [
@@ -50,7 +53,7 @@ def explanation(n_models: int) -> str:
     )
 
 
-def duels_csv(duels: list[Duel], results: Results) -> str:
+def duels_csv(duels: Sequence[Duel], results: Results) -> str:
     """A row a metric and pair with full precision, protocol, its hash, recipe and data."""
     result = next(iter(results.values()))
     about = [*protocol_of(result), result.data]
@@ -59,33 +62,55 @@ def duels_csv(duels: list[Duel], results: Results) -> str:
     return csv_text([[*heads, "protocol", "protocol_hash", "recipe", "data"], *rows])
 
 
-def in_two_tables(typeset: Callable[[Table], str]) -> Callable[[Path, Results, list[Duel]], dict[Path, str]]:
-    """One file with a table of figures and, of several models, one of pairs."""
+Files = Callable[[Path, Results, Sequence[Duel], Sequence[Published]], dict[Path, str]]
 
-    def files(path: Path, results: Results, duels: list[Duel]) -> dict[Path, str]:
-        tables = [figures_table(results), *([duels_table(duels, results)] if duels else [])]
+
+def in_tables(typeset: Callable[[Table], str]) -> Files:
+    """One file with all tables: figures, detail, pairs of several models, published figures."""
+
+    def files(
+        path: Path, results: Results, duels: Sequence[Duel], published: Sequence[Published] = ()
+    ) -> dict[Path, str]:
+        tables = [figures_table(results)]
+        if has_detail(results):
+            tables.append(detail_table(results))
+        if duels:
+            tables.append(duels_table(duels, results))
+        if published:
+            tables.append(literature_table(published, next(iter(results.values()))))
         return {path: "\n".join(map(typeset, tables))}
 
     return files
 
 
-def as_csv_files(path: Path, results: Results, duels: list[Duel]) -> dict[Path, str]:
-    """A CSV file holds one table, so the pairs stand in another, NAME.pairs.csv."""
-    pairs = {path.with_suffix(f".pairs{path.suffix}"): duels_csv(duels, results)} if duels else {}
-    return {path: as_csv(results)} | pairs
+def as_csv_files(
+    path: Path, results: Results, duels: Sequence[Duel], published: Sequence[Published] = ()
+) -> dict[Path, str]:
+    """A CSV file holds one table, so the others stand in NAME.pairs.csv and NAME.published.csv."""
+    files = {path: as_csv(results)}
+    if duels:
+        files[path.with_suffix(f".pairs{path.suffix}")] = duels_csv(duels, results)
+    if published:
+        files[path.with_suffix(f".published{path.suffix}")] = literature_csv(published)
+    return files
 
 
-def as_json_file(path: Path, results: Results, duels: list[Duel]) -> dict[Path, str]:
-    """Models, pairs, and how to read the latter."""
-    models = [one_as_dict(model, result) for model, result in results.items()]
-    pairs = {"pairs": [asdict(duel) for duel in duels], "pairs_by": explanation(len(results))} if duels else {}
-    return {path: as_json({"models": models} | pairs)}
+def as_json_file(
+    path: Path, results: Results, duels: Sequence[Duel], published: Sequence[Published] = ()
+) -> dict[Path, str]:
+    """Models, pairs, and how to read the latter; published figures apart."""
+    plain: dict[str, object] = {"models": [one_as_dict(model, result) for model, result in results.items()]}
+    if duels:
+        plain |= {"pairs": [asdict(duel) for duel in duels], "pairs_by": explanation(len(results))}
+    if published:
+        plain |= {"published": literature_dicts(published)}
+    return {path: as_json(plain)}
 
 
 # Suffix -> what to write where.
-FORMATS: dict[str, Callable[[Path, Results, list[Duel]], dict[Path, str]]] = {
-    ".md": in_two_tables(as_markdown),
-    ".tex": in_two_tables(as_latex),
+FORMATS: dict[str, Files] = {
+    ".md": in_tables(as_markdown),
+    ".tex": in_tables(as_latex),
     ".csv": as_csv_files,
     ".json": as_json_file,
 }

@@ -19,6 +19,7 @@ from hqmd_cli.predictions import Kind
 from hqmd_cli.protocol import NYU_FRAME
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import DoesNotFit, compared_prediction, compared_truth, require_fit
+from hqmd_cli.score_log import ScoreLog
 from hqmd_cli.suspicions import fault
 
 
@@ -31,17 +32,28 @@ def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
 
 
 def score_each(
-    judged: Judged, dataset: Dataset, protocol: Protocol, detail: bool = False, by_depth: bool = False
+    judged: Judged,
+    dataset: Dataset,
+    protocol: Protocol,
+    detail: bool = False,
+    by_depth: bool = False,
+    log: ScoreLog | None = None,
 ) -> Iterator[Scored]:
     """One picture's figures after the other, for callers that show progress; `detail` and `by_depth` as in `score`.
 
+    `log` knows those of a run that was stopped, and is told the others.
     Raises DoesNotFit where the protocol cannot judge such data or such predictions, HqmdError as `evaluate`.
     """
     require_fit(dataset, protocol)
     require_judgeable(judged, protocol)
     for index in range(len(dataset)):
         sample = dataset[index]
-        yield score(predicted(judged, sample, protocol), sample, protocol, judged.kind, detail, by_depth)
+        scored = log.known(sample) if log else None
+        if scored is None:
+            scored = score(predicted(judged, sample, protocol), sample, protocol, judged.kind, detail, by_depth)
+            if log:
+                log.add(sample, scored)
+        yield scored
 
 
 def score_under_each(

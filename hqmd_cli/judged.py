@@ -14,6 +14,7 @@ from hqmd_cli.errors import explain_model_errors
 from hqmd_cli.kinds import NEEDED_FIT, Kind
 from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
+from hqmd_cli.records import file_hash
 from hqmd_cli.region import DoesNotFit
 
 Map = NDArray[np.floating]
@@ -32,24 +33,29 @@ class Judged:
     kind: Kind = "depth"
     predict: Predict | None = None
     remark: str = ""
+    identity: Callable[[], str] = str  # of all that decides the maps, in some words and hashes; empty: not known
 
     def __call__(self, sample: Sample) -> Map:
         return self.map_of(sample)
 
 
-def judged_model(predict: Predict, kind: Kind = "depth", remark: str = "") -> Judged:
+def judged_model(predict: Predict, kind: Kind = "depth", remark: str = "", identity: Callable[[], str] = str) -> Judged:
     """Any callable from a photo to its map."""
 
     def map_of(sample: Sample) -> Map:
         with explain_model_errors(sample.name):
             return predict(sample.image)
 
-    return Judged(map_of, kind, predict, remark)
+    return Judged(map_of, kind, predict, remark, identity)
 
 
 def judged_files(predictions: PredictionFolder, remark: str = "") -> Judged:
     """A folder of maps."""
-    return Judged(predictions, predictions.kind, None, remark)
+
+    def identity() -> str:
+        return f"{predictions.description}, {file_hash(*predictions.files.values())}"
+
+    return Judged(predictions, predictions.kind, None, remark, identity)
 
 
 def require_judgeable(judged: Judged, protocol: Protocol) -> None:

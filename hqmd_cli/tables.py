@@ -108,12 +108,23 @@ def as_csv(results: Results) -> str:
 
 def per_picture_csv(results: Results) -> str:
     """A row a picture and model with full precision: how many pixels count, all metrics, protocol, its hash, recipe."""
+    heads, rows = per_picture_rows(results)
+    return csv_text([heads, *rows])
+
+
+def per_picture_rows(results: Results) -> tuple[list[str], list[list[Any]]]:
+    """Names of the columns, and the rows: texts, a whole number, and figures, NaN where one is not known."""
     metrics = list(next(iter(results.values())).per_picture)
-    lines: list[list[Any]] = [["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe"]]
+    rows: list[list[Any]] = []
     for model, result in results.items():
         values = zip(result.names, result.pixels, *(result.per_picture[metric] for metric in metrics), strict=True)
-        lines += [[name, model, pixels, *figures, *protocol_of(result)] for name, pixels, *figures in values]
-    return csv_text(lines)
+        rows += [[name, model, pixels, *figures, *protocol_of(result)] for name, pixels, *figures in values]
+    return ["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe"], rows
+
+
+def has_detail(results: Results) -> bool:
+    """Whether detail.py's metrics were measured."""
+    return all(set(DETAIL_METRICS) <= set(result.per_picture) for result in results.values())
 
 
 def protocol_of(result: Result) -> list[str]:

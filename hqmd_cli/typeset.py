@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table as ScreenTable
 
-TEX_ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$"}
+TEX_ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$", "λ": r"$\lambda$", "µ": r"$\mu$"}
 TEX_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
@@ -76,5 +76,6 @@ def marked(table: Table, rows: list[list[str]], bold: str) -> list[list[str]]:
 
 
 def tex(text: str) -> str:
-    """Plain text for LaTeX."""
-    return "".join((TEX_SPECIAL | TEX_ARROWS).get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+    """Plain text for LaTeX. A bracket at the start of a row would be an argument of the line break before it."""
+    escaped = "".join((TEX_SPECIAL | TEX_ARROWS).get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+    return f"{{[}}{escaped[1:]}" if escaped.startswith("[") else escaped

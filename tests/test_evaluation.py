@@ -338,14 +338,14 @@ def test_under_each_protocol_a_photo_is_predicted_once_and_misfits_are_told() ->
 def test_detail_is_measured_where_it_is_asked_for(hqmd, trained_run, pairs, tmp_path):
     """In a table of its own, and in files; normals need NYU's frames, which these are not."""
     flags = ("--model", trained_run / "best", "--data", pairs, "--split", "val")
-    plain = json.loads(hqmd("evaluate", *flags, "--json").stdout)["metrics"]
-    with_detail = json.loads(hqmd("evaluate", *flags, "--json", "--detail").stdout)["metrics"]
+    plain = json.loads(hqmd("evaluate", *flags, "--json", "--no-detail").stdout)["metrics"]
+    with_detail = json.loads(hqmd("evaluate", *flags, "--json").stdout)["metrics"]
     assert set(DETAIL_METRICS) <= set(with_detail) and not set(DETAIL_METRICS) & set(plain)
     assert {name: with_detail[name] for name in plain} == plain
     assert with_detail["normalMean"] is None and 0 <= with_detail["boundaryF1"] <= 1
-    table = hqmd("evaluate", *flags, "--detail").stdout
+    table = hqmd("evaluate", *flags).stdout
     assert all(name in table for name in ("DBEacc [px]", "edgeF1@1", "normal30"))
-    refused = hqmd("evaluate", *flags, "--detail", "--protocol", "all")
+    refused = hqmd("evaluate", *flags, "--report", tmp_path, "--protocol", "all")
     assert refused.returncode == 1 and "one protocol" in refused.stderr
 
 

@@ -211,3 +211,16 @@ def test_grid_of_a_photo_without_any_depth() -> None:
     row = GridRow("blind", np.zeros((24, 32, 3), np.uint8), [np.zeros((24, 32)), np.full((24, 32), 2.0)])
     comparison_grid([row, GridRow("a", row.image, [np.full((24, 32), 3.0)] * 2)], ["ours"], "")
     comparison_grid([row], ["ours"], "")
+
+
+def test_the_grid_as_pdf_has_a_picture_a_cell_and_its_words_as_text(tmp_path):
+    """Rows and columns of the paper's figure 2, on one page; what is written there can be searched for and copied."""
+    from pypdf import PdfReader
+
+    depth_m = np.linspace(1, 4, 48 * 64, dtype=np.float32).reshape(48, 64)
+    rows = [GridRow(name, np.full((48, 64, 3), i * 90, np.uint8), [depth_m + i] * 3) for i, name in enumerate("ab")]
+    write_figure(tmp_path / "grid.pdf", comparison_grid(rows, ["mine", "other"], "protocol hqmd: recipe"))
+    (page,) = PdfReader(tmp_path / "grid.pdf").pages
+    text = page.extract_text()
+    assert all(word in text for word in ("photo", "ground truth", "mine", "other", "metres", "protocol hqmd"))
+    assert len(page.images) >= 2 * 4  # and the bar

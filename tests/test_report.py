@@ -232,7 +232,7 @@ def test_commands_write_the_page(hqmd, pairs, folders, tmp_path) -> None:
     out = tmp_path / "out" / "report.html"
     near, far = folders
     common = ["--data", pairs, "--split", "all", "--report", out.parent]
-    result = hqmd("compare", "--pred", near, "--pred", far, *common, "--detail", "--report-pictures", 3)
+    result = hqmd("compare", "--pred", near, "--pred", far, *common, "--report-pictures", 3)
     assert result.returncode == 0, result.stderr
     assert f"report: {out}, " in result.stderr.splitlines()[-1]
     html = out.read_text(encoding="utf-8")

@@ -3,17 +3,22 @@
 import csv
 import io
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 from rich.console import Console
 
 from hqmd_cli import tables
 from hqmd_cli.comparison import FORMATS, duels_table
 from hqmd_cli.figures import Result
+from hqmd_cli.literature import published_rows
 from hqmd_cli.metrics import METRICS
 from hqmd_cli.paired import PAIRED, duels_of
+from hqmd_cli.parquet import write_parquet
 from hqmd_cli.protocol import PROTOCOLS
 from hqmd_cli.typeset import Table, as_latex, as_markdown, for_screen
 
@@ -142,7 +147,7 @@ def test_what_looks_like_markup_is_text_in_every_format() -> None:
     assert as_markdown(ODD).splitlines() == [
         *("| name [x] | a\\|b |", "| :--- | ---: |", "| [bold]1_2% | **3** |", "", "90% of", "", "{it}")
     ]
-    assert r"[bold]1\_2\% & \textbf{3} \\" in as_latex(ODD)
+    assert r"{[}bold]1\_2\% & \textbf{3} \\" in as_latex(ODD)
 
 
 def test_latex_escapes_names_and_balances() -> None:
@@ -151,3 +156,59 @@ def test_latex_escapes_names_and_balances() -> None:
     assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end") == 2
     columns = 1 + len(METRICS)
     assert all(line.count("&") == columns - 1 for line in text.splitlines() if line.endswith(r"\\"))
+
+
+HOSTILE = ["[a]", r"a_b & 50 % #1 {x} ~^\ $", "λ + µ", "-0", '"q"', "<b>|</b>"]
+DOCUMENT = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def hostile_tex() -> str:
+    """All tables of models with hostile names, as one document."""
+    results = {name: result(RMSE=0.5 + i / 100) for i, name in enumerate(HOSTILE)}
+    files = FORMATS[".tex"](Path("t.tex"), results, duels_of(results), published_rows())
+    return DOCUMENT % next(iter(files.values()))
+
+
+def test_latex_is_read_by_a_parser() -> None:
+    """Every table is a table with a tabular in it, and nothing is left over that a parser would stumble upon."""
+    walker = LatexWalker(hostile_tex(), tolerant_parsing=False)
+    nodes, _, _ = walker.get_latex_nodes()
+    document = next(node for node in nodes if isinstance(node, LatexEnvironmentNode))
+    found = [node for node in document.nodelist if isinstance(node, LatexEnvironmentNode)]
+    assert [node.environmentname for node in found] == ["table"] * 3
+    for table in found:
+        inner = [node for node in table.nodelist if isinstance(node, LatexEnvironmentNode)]
+        assert [node.environmentname for node in inner] == ["tabular"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path: Path) -> None:
+    (tmp_path / "t.tex").write_text(hostile_tex(), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0 and (tmp_path / "t.pdf").is_file(), done.stdout[-2000:]
+
+
+def test_per_picture_in_parquet_says_what_the_csv_says(tmp_path: Path) -> None:
+    from pyarrow.parquet import read_table
+
+    unknown = result()
+    unknown.per_picture["edgeF1"][1] = np.nan
+    results = {"mine": unknown, "other": result(RMSE=0.7)}
+    write_parquet(tmp_path / "p.parquet", results)
+    table = read_table(tmp_path / "p.parquet")
+    rows = csv_rows(tables.per_picture_csv(results))
+    assert table.column_names == list(rows[0]) and table.num_rows == len(rows) == 6
+    for row, expected in zip(table.to_pylist(), rows, strict=True):
+        assert row["picture"] == expected["picture"] and row["pixels"] == int(expected["pixels"])
+        assert row["RMSE"] == float(expected["RMSE"])  # to the last digit
+        assert row["edgeF1"] == (None if expected["edgeF1"] == "nan" else float(expected["edgeF1"]))
+    assert table["edgeF1"].null_count == 1
+    assert "hash b020299c" in table.schema.metadata[b"hqmd"].decode()

@@ -17,16 +17,19 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    PerPictureOption,
     PredAnywayOption,
     PredKindOption,
     PredResizeOption,
     PredScaleOption,
     ProtocolOption,
+    PublishedOption,
     ReportOption,
     ReportPicturesOption,
     SideOption,
     SizeOption,
     SplitOption,
+    Table1Option,
 )
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
@@ -48,9 +51,9 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the tables: .md, .csv, .json or .tex.")
     ] = None,
-    per_picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Write every metric of every picture and model.")
-    ] = None,
+    per_picture: PerPictureOption = None,
+    published: PublishedOption = False,
+    table1: Table1Option = False,
     picture: Annotated[Path | None, typer.Option(help="Write a picture: photo, truth and each model.")] = None,
     picture_rows: Annotated[int, typer.Option(min=1, help="Photos in the picture, evenly spaced over the split.")] = 4,
     depth_scale: DepthScaleOption = None,
@@ -59,7 +62,7 @@ def compare(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
-    detail: DetailOption = False,
+    detail: DetailOption = True,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
 ) -> None:
@@ -78,14 +81,17 @@ def compare(
         open_models,
         print_figures,
         print_table,
+        require_per_picture,
         require_report_folder,
+        rows_beside,
+        write_per_picture,
         write_report,
     )
     from hqmd_cli.comparison import FORMATS, duels_table
     from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
+    from hqmd_cli.literature import literature_table
     from hqmd_cli.opening import Wish
     from hqmd_cli.paired import duels_of
-    from hqmd_cli.tables import per_picture_csv
 
     models, folders = models or [], pred or []
     names = [*models, *(folder.name for folder in folders)]
@@ -99,24 +105,27 @@ def compare(
     if output:
         require_suffix(output, FORMATS)
     if per_picture:
-        require_suffix(per_picture, [".csv"])
+        require_per_picture(per_picture)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
     if report:
         require_report_folder(report)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
+    beside = rows_beside(dataset, published, table1)
     all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)
     all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
     results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
     duels = duels_of(results)
-    print_figures(results, detail)
+    print_figures(results)
     if duels:
         print_table(duels_table(duels, results))
+    if beside:
+        print_table(literature_table(beside, results[names[0]]))
     if output:
-        for path, text in FORMATS[output.suffix.lower()](output, results, duels).items():
+        for path, text in FORMATS[output.suffix.lower()](output, results, duels, beside).items():
             write_text(path, text)
     if per_picture:
-        write_text(per_picture, per_picture_csv(results))
+        write_per_picture(per_picture, results)
     if picture:
         write_figure(picture, draw_grid(all_judged, results, dataset, picture_rows))
     if report:

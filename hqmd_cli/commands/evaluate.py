@@ -16,16 +16,19 @@ from hqmd_cli.commands.options import (
     FlipOption,
     ModelKindOption,
     ModelOption,
+    PerPictureOption,
     PredAnywayOption,
     PredKindOption,
     PredResizeOption,
     PredScaleOption,
     ProtocolsOption,
+    PublishedOption,
     ReportOption,
     ReportPicturesOption,
     SideOption,
     SizeOption,
     SplitOption,
+    Table1Option,
 )
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
@@ -57,7 +60,14 @@ def evaluate(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
-    detail: DetailOption = False,
+    detail: DetailOption = True,
+    per_picture: PerPictureOption = None,
+    published: PublishedOption = False,
+    table1: Table1Option = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep every picture's figures there, and go on from them after a stop."),
+    ] = None,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
     record: Annotated[
@@ -96,10 +106,14 @@ def evaluate(
         open_under_each,
         print_figures,
         print_table,
+        require_per_picture,
         require_report_folder,
+        rows_beside,
+        write_per_picture,
         write_report,
     )
     from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.literature import literature_dicts, literature_table
     from hqmd_cli.opening import Wish
     from hqmd_cli.tables import as_json, one_as_dict, protocols_table
 
@@ -117,8 +131,11 @@ def evaluate(
     wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
     if not pred and wish != FilesWish():
         raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
-    if (detail or report) and protocol == ALL:
-        raise HqmdError(f"--{'detail' if detail else 'report'} is for one protocol, not for {ALL}")
+    for flag, given in {"report": report, "per-picture": per_picture, "resume": resume}.items():
+        if given and protocol == ALL:
+            raise HqmdError(f"--{flag} is for one protocol, not for {ALL}")
+    if per_picture:
+        require_per_picture(per_picture)
     if report:
         require_report_folder(report)
     name = pred.name if pred else model
@@ -137,13 +154,19 @@ def evaluate(
             print_table(protocols_table(name, by_protocol))
         return
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
+    beside = rows_beside(dataset, published, table1)
     all_judged = {name: opened(dataset)}
-    results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
+    results = judge(all_judged, dataset, chosen, detail, bool(report), resume)
     if record:
         record_figures(find_checkpoint(model), results[model].to_dict())
     if in_json:
-        print(as_json(one_as_dict(name, results[name])), end="")
+        plain = one_as_dict(name, results[name])
+        print(as_json(plain | {"published": literature_dicts(beside)} if beside else plain), end="")
     else:
-        print_figures(results, detail)
+        print_figures(results)
+        if beside:
+            print_table(literature_table(beside, results[name]))
+    if per_picture:
+        write_per_picture(per_picture, results)
     if report:
         write_report(report, all_judged, results, [], dataset, report_pictures)

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,23 +12,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from hqmd_cli import __version__
 from hqmd_cli.alignment import align
 from hqmd_cli.data import default_data, open_dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each, score_under_each
 from hqmd_cli.figures import Result, Scored, collect
-from hqmd_cli.images import write_pieces
+from hqmd_cli.images import require_suffix, write_pieces, write_text
 from hqmd_cli.judged import Judged, judged_files, judged_model, require_judgeable
+from hqmd_cli.literature import Published, published_rows, require_nyu
 from hqmd_cli.opening import Wish
 from hqmd_cli.opening import open_models as open_any
 from hqmd_cli.paired import Duel
+from hqmd_cli.parquet import PARQUET, require_pyarrow, write_parquet
 from hqmd_cli.pictures import GridRow, comparison_grid
 from hqmd_cli.predictions import PredictionFolder
 from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import DoesNotFit, require_fit
+from hqmd_cli.score_log import ScoreLog
 from hqmd_cli.suspicions import diagnose, examine
-from hqmd_cli.tables import caption, detail_table, figures_table
+from hqmd_cli.tables import caption, detail_table, figures_table, has_detail, per_picture_csv
 from hqmd_cli.typeset import Table, for_screen
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 
     from hqmd_cli.data.sample import Dataset, Sample
     from hqmd_cli.judged import Map
+    from hqmd_cli.opening import OpenModel
 
 Item = TypeVar("Item")
 
@@ -94,7 +100,7 @@ def open_models(models: list[str], wish: Wish, dataset: "Dataset") -> dict[str, 
     """Every model by its name; what there is to know of a foreign one is said on stderr, and in the caption."""
     all_judged = {}
     for name, model in open_any(models, wish).items():
-        judged = judged_model(model, model.kind, model.remark)
+        judged = judged_model(model, model.kind, model.remark, partial(identity_of, model))
         if model.remark:
             print(f"model: {model.in_words}", file=sys.stderr)
             if finding := at_first_sight(judged, dataset):
@@ -102,6 +108,11 @@ def open_models(models: list[str], wish: Wish, dataset: "Dataset") -> dict[str, 
                 judged = replace(judged, remark=f"{model.remark}; {finding}")
         all_judged[name] = judged
     return all_judged
+
+
+def identity_of(model: "OpenModel") -> str:
+    """Whatever decides its maps."""
+    return f"{model.in_words}, {model.precision}, {model.digest()}"
 
 
 def at_first_sight(judged: Judged, dataset: "Dataset") -> str:
@@ -145,15 +156,35 @@ def judge(
     protocol: Protocol,
     detail: bool = False,
     by_depth: bool = False,
+    resume: Path | None = None,
 ) -> dict[str, Result]:
-    """Name -> its figures; with those of detail.py and depthwise.py where they are asked for."""
+    """Name -> its figures; with those of detail.py and depthwise.py where they are asked for.
+
+    `resume`, of one only, is the file that keeps what is scored: ScoreLog.
+    """
     for judged in all_judged.values():
         require_judgeable(judged, protocol)  # all, before the first takes its minutes
     results = {}
     for name, judged in all_judged.items():
-        scores = with_progress(score_each(judged, dataset, protocol, detail, by_depth), name, len(dataset))
+        log = ScoreLog(resume, question_of(judged, dataset, protocol, detail, by_depth)) if resume else None
+        if log and log.rows:
+            print(f"{resume}: {len(log.rows)} of {len(dataset)} pictures are scored already", file=sys.stderr)
+        scores = with_progress(score_each(judged, dataset, protocol, detail, by_depth, log), name, len(dataset))
         results[name] = collect(scores, dataset, protocol, judged.remark)
     return results
+
+
+def question_of(
+    judged: Judged, dataset: "Dataset", protocol: Protocol, detail: bool, by_depth: bool
+) -> dict[str, object]:
+    """All that decides a picture's figures but the picture."""
+    return {
+        "hqmd version": __version__,
+        "model or predictions": judged.identity(),
+        "protocol": f"{protocol.name} {protocol.digest}",
+        "data": f"{dataset.description}, {dataset.ground_truth}",
+        "set of metrics": f"detail {detail}, by depth {by_depth}",
+    }
 
 
 def judge_under_each(
@@ -201,11 +232,34 @@ def print_table(table: Table) -> None:
     Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(table))
 
 
-def print_figures(results: dict[str, Result], detail: bool) -> None:
+def print_figures(results: dict[str, Result]) -> None:
     """The table of figures on stdout, and that of detail where it was measured."""
     print_table(figures_table(results))
-    if detail:
+    if has_detail(results):
         print_table(detail_table(results))
+
+
+def rows_beside(dataset: "Dataset", published: bool, table1: bool) -> list[Published]:
+    """The published rows that the user wants to see; none by default. Raises HqmdError for other data than NYU's."""
+    if not (published or table1):
+        return []
+    require_nyu(dataset)
+    return published_rows(only_table_1=table1)
+
+
+def require_per_picture(path: Path) -> None:
+    """Refuse a file that cannot be written, before the minutes that scoring takes."""
+    require_suffix(path, [".csv", PARQUET])
+    if path.suffix.lower() == PARQUET:
+        require_pyarrow()
+
+
+def write_per_picture(path: Path, results: dict[str, Result]) -> None:
+    """Every metric of every picture, as CSV or Parquet."""
+    if path.suffix.lower() == PARQUET:
+        write_parquet(path, results)
+    else:
+        write_text(path, per_picture_csv(results))
 
 
 def require_report_folder(folder: Path) -> None:

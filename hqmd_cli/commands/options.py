@@ -88,8 +88,16 @@ PredAnywayOption = Annotated[
 ]
 DetailOption = Annotated[
     bool,
-    typer.Option("--detail", help="Also measure edges, boundaries and normals, in a table of their own."),
+    typer.Option("--detail/--no-detail", help="Measure edges, boundaries and normals, too: some 30 ms a picture."),
 ]
+PerPictureOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write every metric of every picture and model: .csv or .parquet."),
+]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="Set published figures of NYU beside, each with its protocol and source.")
+]
+Table1Option = Annotated[bool, typer.Option("--table1", help="The same, of the paper's Table 1 only.")]
 ReportOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Write DIR/report.html: figures, error over depth and pictures in one page."),
