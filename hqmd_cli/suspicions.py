@@ -36,6 +36,13 @@ FACTORS = {
 FACTOR_TOLERANCE = 1.3  # a metric model is seldom further off than this over a set
 HONEST_RATIO = 4.0  # chosen, not measured: an indoor model on streets may be further off, and is then told of a unit
 
+# Logarithms of metres: measured on NYU's val, ln of three models' maps has a gap of -.01 to .10 and a spread of .68 to
+# .93; the maps themselves 1.5 to 2.0 and 2.0 to 2.6, and those of the good two divided by 2 to 3 a spread above 1.
+LOG_GAP = 0.4  # a depth that is half the truth everywhere has .5 at 1 m, and more elsewhere
+LOG_SPREAD = 0.95
+LOG_RATIO = 0.75  # ln z / z is .37 at most
+SAME, SAME_SHARE = 0.001, 0.99  # millimetres are rounded to half of one
+
 THUMBNAIL = (24, 32)  # (H, W): enough to tell one picture's depth from another's
 # When a prediction counts as another picture's: how well it fits that one, by rank correlation, and by how much better
 # than each of the two fits its own. Tried on the depth of 721 pictures of NYU under simulated faults (no real model's):
@@ -43,6 +50,10 @@ THUMBNAIL = (24, 32)  # (H, W): enough to tell one picture's depth from another'
 # are told. Maps that know nothing of their picture, the mean with noise of its own, do raise one: 8 to 49.
 SWAP_FIT, SWAP_MARGIN = 0.7, 0.3
 FEWEST_SWAPPED = 2
+# Two predictions count as exchanged when their rank correlations with the truths would rise by so much together, in a
+# set of so many whose median is as high. Measured on NYU's val (74 pictures, hqmd's own two models): the most that any
+# two honest ones would gain is .04 and .34; of two exchanged ones among 74 .86 and .79 are found. A model of two epochs, whose median is .50, would gain .60: hence SET_FIT.
+EXCHANGE_GAIN, SET_FIT, FEWEST_TO_EXCHANGE = 0.4, 0.7, 5
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,12 @@ class Evidence:
 
     ranks: dict[str, float]  # reading -> rank correlation of the map so read with the truth
     ratio: float  # median of prediction / truth
+    log_gap: float  # median of prediction - ln truth: 1 or more of an honest depth (z - ln z), 0 of its logarithm
+    log_spread: float  # how that varies, over how ln prediction - ln truth does: below 1 of logarithms
+    same: float  # share of the pixels where it is the truth to SAME
+
+
+NUMBERS = ("ratio", "log_gap", "log_spread", "same")  # of Evidence
 
 
 def fault(pred: NDArray[np.floating], kind: Kind = "depth") -> str | None:
@@ -86,7 +103,11 @@ def diagnose(
     if (broken := fault(pred, kind)) is not None:
         return broken
     evidence = measure(pred, depth_m, valid, kind)
-    return explain_reading(evidence.ranks, kind) or explain_unit(evidence.ratio, kind, units_per_metre)
+    return (
+        explain_reading(evidence.ranks, kind)
+        or explain_logarithms(evidence, kind)
+        or explain_unit(evidence.ratio, kind, units_per_metre)
+    )
 
 
 def measure(
@@ -98,11 +119,18 @@ def measure(
     truth = depth_m.ravel()[places]
     views = {"as stored": pred, "mirrored": pred[:, ::-1], "upside down": pred[::-1]}
     if places.size < FEWEST_PIXELS:
-        return Evidence(dict.fromkeys([*views, "inverted"], np.nan), np.nan)
+        return Evidence(dict.fromkeys([*views, "inverted"], np.nan), np.nan, np.nan, np.nan, np.nan)
     sign = -1 if kind == "disparity" else 1  # what grows with distance has a positive rank correlation
     ranks = {view: sign * spearman(values.ravel()[places], truth) for view, values in views.items()}
     ranks["inverted"] = -ranks["as stored"]
-    return Evidence(ranks, float(np.median(pred.ravel()[places] / truth)))
+    values = pred.ravel()[places]
+    return Evidence(
+        ranks,
+        float(np.median(values / truth)),
+        float(np.median(values - np.log(truth))),
+        spread_as_logarithm(values, np.log(truth)),
+        float(np.mean(np.abs(values / truth - 1) <= SAME)),
+    )
 
 
 def explain_reading(ranks: dict[str, float], kind: Kind) -> str | None:
@@ -122,6 +150,34 @@ def explain_reading(ranks: dict[str, float], kind: Kind) -> str | None:
             f"{flipped}; turn them back before they are written"
         )
     return None
+
+
+def spread_as_logarithm(values: NDArray[np.floating], log_truth: NDArray[np.floating]) -> float:
+    """(T,) values and ln metres -> the spread of v - ln t over that of ln v - ln t; NaN where the latter is unknown."""
+    if values.min() <= 0 or not (of_depths := float(np.std(np.log(values) - log_truth))):
+        return np.nan
+    return float(np.std(values - log_truth)) / of_depths
+
+
+def explain_logarithms(evidence: Evidence, kind: Kind) -> str | None:
+    """Whether depths are the logarithms of some; None where they are not."""
+    looks_so = abs(evidence.log_gap) <= LOG_GAP and evidence.ratio <= LOG_RATIO and evidence.log_spread <= LOG_SPREAD
+    if kind != "depth" or not looks_so:
+        return None
+    return (
+        f"the median of prediction - ln(truth) is {evidence.log_gap:.2f}, that of prediction / truth "
+        f"{evidence.ratio:.2f}: these look like logarithms of metres; write exp of them"
+    )
+
+
+def explain_sameness(same: float) -> str | None:
+    """Whether the predictions are the truth itself; None where they are not."""
+    if np.isnan(same) or same < SAME_SHARE:
+        return None
+    return (
+        f"{same:.1%} of the pixels are the truth to {SAME:.1%}: these maps are the truth itself, whose score says "
+        "nothing of a model"
+    )
 
 
 def explain_unit(ratio: float, kind: Kind, units_per_metre: float) -> str | None:
@@ -166,12 +222,24 @@ class Examination:
         if not told:
             return []
         # Medians: a few odd pictures neither raise an alarm over a sound set nor hide one over a faulty one.
-        ranks = {reading: float(np.median([item.ranks[reading] for item in told])) for reading in told[0].ranks}
-        ratio = float(np.median([item.ratio for item in told]))
-        if (misread := explain_reading(ranks, self.kind)) is not None:
+        typical = typical_of(told)
+        misread = explain_reading(typical.ranks, self.kind) or explain_logarithms(typical, self.kind)
+        if misread is not None:
             return [misread]  # such maps fit no truth, so their order cannot be told
-        found = [explain_unit(ratio, self.kind, self.units_per_metre), explain_swaps(self.names, self.thumbnails)]
+        found = [
+            explain_sameness(typical.same),
+            explain_unit(typical.ratio, self.kind, self.units_per_metre),
+            explain_swaps(self.names, self.thumbnails),
+        ]
         return [complaint for complaint in found if complaint is not None]
+
+
+def typical_of(evidence: list[Evidence]) -> Evidence:
+    """The median of each of their numbers."""
+    return Evidence(
+        {reading: float(np.median([item.ranks[reading] for item in evidence])) for reading in evidence[0].ranks},
+        **{name: float(np.median([getattr(item, name) for item in evidence])) for name in NUMBERS},
+    )
 
 
 def examine(predictions: PredictionFolder, dataset: Dataset, indices: Iterable[int] | None = None) -> list[str]:
@@ -226,26 +294,45 @@ def shrink(values: NDArray[np.generic]) -> NDArray[np.float32]:
 def explain_swaps(names: list[str], thumbnails: Thumbnails) -> str | None:
     """Which predictions belong to other pictures, in words; None where each fits its own as well as can be told.
 
-    Counted are pairs of a prediction and another picture's truth that fit one another best of all, and clearly better
-    than either fits its own. So maps that are all alike raise no alarm: they cannot all be a truth's best. Those that
-    vary without regard to the picture can, see SWAP_FIT, and the sentence allows for that.
+    Two signs: a prediction and another picture's truth that fit one another best of all, and clearly better than either
+    fits its own (maps that are all alike raise no alarm by that: they cannot all be a truth's best); and two
+    predictions that would fit much better if exchanged, in a set whose others fit well. Maps that vary without regard
+    to the picture can show the first, see SWAP_FIT, and the sentence allows for that. Not found: exchanges within one
+    room, whose pictures are alike, and those in a set of poor maps, of which nothing can be told.
     """
     fits = thumbnails.correlations()
+    pairs = sorted({*best_of_others(fits), *exchanged(fits)}, key=lambda pair: np.diag(fits)[pair[0]] - fits[pair])
+    if len({i for i, _ in pairs}) < FEWEST_SWAPPED:
+        return None
+    i, j = pairs[0]
+    return (
+        f"{len({i for i, _ in pairs})} of {len(names)} predictions fit another picture's truth better than their own, "
+        f"such as that for {names[i]}, which fits {names[j]} (rank correlation {fits[i, j]:.2f}, its own "
+        f"{fits[i, i]:.2f}): the files are in another order than the pictures, or say nothing of them; name each after "
+        "its picture"
+    )
+
+
+def best_of_others(fits: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """(N, N) fits -> pairs of a prediction and another's truth that are each other's best, and clearly so."""
     own = np.diag(fits)
     best_truth, best_pred = fits.argmax(1), fits.argmax(0)
-    swapped = [
-        (i, j)
+    return [
+        (i, int(j))
         for i, j in enumerate(best_truth)
         if i != j and best_pred[j] == i and fits[i, j] >= max(SWAP_FIT, own[i] + SWAP_MARGIN, own[j] + SWAP_MARGIN)
     ]
-    if len(swapped) < FEWEST_SWAPPED:
-        return None
-    i, j = max(swapped, key=lambda pair: fits[pair] - own[pair[0]])
-    return (
-        f"{len(swapped)} of {len(names)} predictions fit another picture's truth better than their own, such as that "
-        f"for {names[i]}, which fits {names[j]} (rank correlation {fits[i, j]:.2f}, its own {own[i]:.2f}): the files "
-        "are in another order than the pictures, or say nothing of them; name each after its picture"
-    )
+
+
+def exchanged(fits: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """(N, N) fits -> pairs (i, j) and (j, i) of predictions that fit much better when exchanged, see EXCHANGE_GAIN."""
+    own = np.diag(fits)
+    if len(own) < FEWEST_TO_EXCHANGE or np.median(own) < SET_FIT:
+        return []
+    better = fits - own[:, None]
+    fit_then = (np.minimum(better, better.T) > 0) & (np.minimum(fits, fits.T) >= CLEAR_RANK)
+    gain = np.where(fit_then, better + better.T, 0)
+    return [(int(i), int(j)) for i, j in np.argwhere(gain >= EXCHANGE_GAIN)]
 
 
 def spearman(values: NDArray[np.floating], others: NDArray[np.floating]) -> float:

@@ -577,7 +577,7 @@ def test_suspicious_set(change, kind: str, complaint: str) -> None:
 
 
 def test_a_few_odd_maps_do_not_speak_for_a_set() -> None:
-    assert complaints([1 / room if number < 3 else room for number, room in enumerate(ROOMS)]) == []
+    assert complaints([1 / room if number < 3 else 1.05 * room for number, room in enumerate(ROOMS)]) == []
 
 
 def test_truth_too_sparse_to_tell() -> None:
