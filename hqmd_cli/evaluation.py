@@ -143,7 +143,8 @@ def score(
     of_maps = {name: metric.compute(pred_m, depth_m, scored) for name, metric in MAP_METRICS.items()}
     if detail:
         camera = find_intrinsics(*depth_m.shape) if NYU_FRAME in protocol.frames else None
-        of_maps |= detail_scores(pred_m, depth_m, scored, camera)
+        drawn = sample.edges if sample.edges is None or sample.edges.shape == depth_m.shape else None
+        of_maps |= detail_scores(pred_m, depth_m, scored, camera, drawn)
     sums = sums_by_depth(pred, truth) if by_depth else None
     return Scored(sample.name, len(pred), of_pixels | of_maps, sums)
 

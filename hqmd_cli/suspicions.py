@@ -52,7 +52,8 @@ SWAP_FIT, SWAP_MARGIN = 0.7, 0.3
 FEWEST_SWAPPED = 2
 # Two predictions count as exchanged when their rank correlations with the truths would rise by so much together, in a
 # set of so many whose median is as high. Measured on NYU's val (74 pictures, hqmd's own two models): the most that any
-# two honest ones would gain is .04 and .34; of two exchanged ones among 74 .86 and .79 are found. A model of two epochs, whose median is .50, would gain .60: hence SET_FIT.
+# two honest ones would gain is .04 and .34; of two exchanged ones among 74, .86 and .79 are found. A model of two
+# epochs, whose median is .50, would gain .60: hence SET_FIT.
 EXCHANGE_GAIN, SET_FIT, FEWEST_TO_EXCHANGE = 0.4, 0.7, 5
 
 

@@ -1,5 +1,6 @@
 """KITTI, iBims-1 and DIODE in small, in the layouts in which they are published."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from hqmd_cli.data.ibims import Ibims
 from hqmd_cli.data.kitti import KittiDepth
 from hqmd_cli.data.pairs import PairFolder
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation import score
+from hqmd_cli.protocol import find_protocol
 
 SIZE = (12, 16)
 DEPTH_M = np.linspace(2, 40, 12 * 16, dtype=np.float32).reshape(SIZE)
@@ -183,6 +186,28 @@ def test_ibims(ibims: Path) -> None:
     np.testing.assert_array_equal(sample.valid, expected)
     np.testing.assert_allclose(sample.depth_m[expected], DEPTH_M[expected], atol=50 / 65535)
     assert "ibims1_core_raw (iBims-1), test" in dataset.description
+
+
+def test_ibims_edges_as_people_drew_them(ibims: Path) -> None:
+    """By them the depth boundary errors are measured, not by those that Canny finds in the truth."""
+    assert "without edges/" in open_dataset(ibims, "test").description
+    (ibims / "edges").mkdir()
+    drawn = np.zeros(SIZE, bool)
+    drawn[:, 7] = True
+    for name in ("corridor_01", "livingroom_02"):
+        Image.fromarray(drawn).save(ibims / "edges" / f"{name}.png", bits=1)
+    dataset = open_dataset(ibims, "test")
+    assert "edges as drawn" in dataset.description
+    sample = dataset[0]
+    np.testing.assert_array_equal(sample.edges, drawn)
+    step = np.where(np.arange(SIZE[1]) < 10, 1.0, 3.0) * np.ones((SIZE[0], 1))  # an edge three pixels from the drawn
+    by_drawn = score(step, sample, find_protocol("hqmd"), detail=True).figures["DBEacc"]
+    assert 2 <= by_drawn <= 3
+    drawn_elsewhere = replace(sample, edges=np.roll(drawn, -3, axis=1))
+    assert score(step, drawn_elsewhere, find_protocol("hqmd"), detail=True).figures["DBEacc"] == by_drawn + 3
+    (ibims / "edges" / "corridor_01.png").unlink()
+    with pytest.raises(HqmdError, match="iBims-1 lacks 1 of 2 files"):
+        open_dataset(ibims, "test")
 
 
 @pytest.mark.parametrize("place", [".", ".."])

@@ -20,6 +20,7 @@ class Sample:
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
     depth_m: NDArray[np.float32]  # (H, W) metres; 0 where there is none
     valid: NDArray[np.bool_]  # (H, W) where depth_m can be trusted
+    edges: NDArray[np.bool_] | None = None  # (H, W) where people have drawn depth edges; None: nobody has
 
 
 class Dataset(Protocol):
