@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from predict import make_photo  # beside this file
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against")
     parser.add_argument("--size", default="default", help="as that of hqmd predict")
+    parser.add_argument("--side", type=int, help="the same")
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints import read_info
@@ -61,6 +63,8 @@ def main() -> None:
 
     checkpoint = find_checkpoint(args.model)
     config = read_info(checkpoint).model.at_size(args.size)
+    if args.side:
+        config = replace(config, predict_sides=(args.side,))
     graph = checkpoint / ONNX_FILES[graph_for(checkpoint, "auto") or "fp32"]
     sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in config.shown_sides]
     sizes *= 2 if config.predict_flip else 1
@@ -78,7 +82,7 @@ def main() -> None:
         for turn in range(args.rounds):
             out = f"{place}/out{turn}"
             ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
-            ours += ["--size", args.size]
+            ours += ["--side", str(args.side)] if args.side else ["--size", args.size]
             took.setdefault("hqmd predict", []).append(seconds(ours))
             bare = [sys.executable, "-c", BARE, str(graph)]
             bare += [",".join(f"{height}x{width}" for height, width in sizes), str(args.photos), str(args.threads)]

@@ -61,20 +61,16 @@ def figures_table(results: Results) -> Table:
 
 
 def detail_table(results: Results) -> Table:
-    """A row a metric of detail.py and two columns a model: the figure, the best in bold, and its interval."""
-    head, rows, bold = ["detail"], [], set()
+    """Three rows a metric of detail.py, a column a model: the figures, the best in bold, and both ends of intervals."""
     best = best_models(results, DETAIL_METRICS)
-    for model in results:
-        head += [model, "95 %"]
-    for i, name in enumerate(DETAIL_METRICS):
-        row = [head_of(name)]
-        for j, (model, result) in enumerate(results.items()):
-            low, high = result.intervals[name]
-            row += [f"{result.metrics[name]:.{DIGITS}f}", f"{low:.{DIGITS}f} to {high:.{DIGITS}f}"]
-            if model in best[name]:
-                bold.add((i, 1 + 2 * j))
-        rows.append(row)
-    return Table(head, rows, caption(results), frozenset(bold))
+    rows: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
+    for name in DETAIL_METRICS:
+        bold |= {(len(rows), 1 + j) for j, model in enumerate(results) if model in best[name]}
+        rows.append([head_of(name), *(f"{result.metrics[name]:.{DIGITS}f}" for result in results.values())])
+        for i, end in enumerate(ENDS):
+            rows.append([end, *(f"{result.intervals[name][i]:.{DIGITS}f}" for result in results.values())])
+    return Table(["detail", *results], rows, caption(results), frozenset(bold))
 
 
 def protocols_table(model: str, by_protocol: Results) -> Table:

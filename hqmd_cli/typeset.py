@@ -31,7 +31,8 @@ def for_screen(table: Table) -> "ScreenTable":
         if column < table.words:
             screen.add_column(escape(head), overflow="fold")
         else:
-            screen.add_column(escape(head), justify="right", no_wrap=True)
+            widest = max((len(row[column]) for row in table.rows), default=0)
+            screen.add_column(escape(head), justify="right", overflow="fold", min_width=widest)  # heads may break
     for row in marked(table, [[escape(cell) for cell in row] for row in table.rows], "[bold]{}[/bold]"):
         screen.add_row(*row)
     return screen

@@ -25,8 +25,8 @@ from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.report import chart as drawing
 from hqmd_cli.report.choice import ORDERED_BY, anchors, choose
 from hqmd_cli.report.pictures import Picture, draw_each, error_limit_m, gradients
-from hqmd_cli.report.rows import UNKNOWN, figure, figures_of_pictures, has_detail, known_metrics, pairs_by_metric, rows
-from hqmd_cli.tables import Results
+from hqmd_cli.report.rows import UNKNOWN, figure, figures_of_pictures, known_metrics, pairs_by_metric, rows
+from hqmd_cli.tables import Results, has_detail
 from hqmd_cli.uncertainty import METHOD
 
 FOLDER = Path(__file__).parent

@@ -8,7 +8,7 @@ from typing import Any
 from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.metrics import DIGITS, METRICS, Metric
 from hqmd_cli.paired import Duel
-from hqmd_cli.tables import Results, best_models, head_of
+from hqmd_cli.tables import Results, best_models, has_detail, head_of
 
 UNKNOWN = "\N{EN DASH}"
 
@@ -44,11 +44,6 @@ class Span:
 def figure(value: float, sign: str = "") -> str:
     """A number as in every table of hqmd."""
     return UNKNOWN if math.isnan(value) else f"{value:{sign}.{DIGITS}f}"
-
-
-def has_detail(results: Results) -> bool:
-    """Whether the metrics of detail.py were measured."""
-    return all(metric in result.per_picture for result in results.values() for metric in DETAIL_METRICS)
 
 
 def known_metrics(results: Results) -> dict[str, Metric]:
