@@ -15,6 +15,7 @@ from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score
 from hqmd_cli.explain import ALL_METRICS, explain
+from hqmd_cli.judged import judged_model
 from hqmd_cli.protocol import ALL, EIGEN_CROP, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import ALIGNED_BY, Protocol
 from hqmd_cli.region import DoesNotFit, compared_prediction, compared_truth, crop_of
@@ -382,7 +383,7 @@ def test_all_leaves_out_what_does_not_fit_and_says_why(tmp_path: Path, capsys: p
     assert [protocol.name for protocol in protocols] == ["hqmd", "eigen-filled", "hu", "fcrn", "densedepth"]
     said = capsys.readouterr().err
     assert "without protocol eigen-raw: " in said and "without protocol kitti-eigen: " in said
-    results = judge_under_each("mine", lambda image: sloping(image) * 1.1, datasets, protocols)
+    results = judge_under_each("mine", judged_model(lambda image: sloping(image) * 1.1), datasets, protocols)
     for name, result in results.items():
         flipped = PROTOCOLS[name].flip  # which this prediction, the same whatever it sees, does not survive
         assert result.metrics["AbsRel"] == pytest.approx(0.1, abs=0.05 if flipped else 2e-3)
@@ -391,7 +392,7 @@ def test_all_leaves_out_what_does_not_fit_and_says_why(tmp_path: Path, capsys: p
 
 def test_all_leaves_out_what_a_later_picture_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     datasets, protocols = open_under_each(write_frames(tmp_path / "pairs", NYU, (480, 600)), "all", 1.0)
-    results = judge_under_each("mine", sloping, datasets, protocols)
+    results = judge_under_each("mine", judged_model(sloping), datasets, protocols)
     assert list(results) == ["hqmd", "fcrn"]
     assert "without protocol hu: 1: protocol hu is for frames of (480, 640), this one is (480, 600)" in (
         capsys.readouterr().err
