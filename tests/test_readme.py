@@ -13,6 +13,7 @@ import pytest
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import nyu
 from hqmd_cli.hub import DEFAULT_MODEL, bundled_models
+from hqmd_cli.images import read_depth_values
 from hqmd_cli.protocol import PROTOCOLS
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,11 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     }.items():
         (desk / name).symlink_to(target)
     shutil.copytree(trained_run, desk / "runs" / "mine")  # some lines change a model
+    maps = desk / "maps"
+    maps.mkdir()
+    for name in (pairs / "val.txt").read_text().split():
+        depth_m = read_depth_values(next((pairs / "depth").glob(f"{name}.*"))) / 1000 * 1.1
+        np.save(maps / f"{name}.npy", depth_m.astype(np.float32))
     (desk / "my_model.py").write_text("def predict(image):\n    return 1 + image.mean(axis=2) / 100\n")
     monkeypatch.syspath_prepend(desk)  # which takes back what hqmd adds
     filled = {"train": [3, 4, 5], "val": [44, 45], "test": [1, 2]}  # conftest.FILLED_SLOTS
