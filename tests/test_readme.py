@@ -75,7 +75,7 @@ def test_lines_run(line, desk, hqmd):
         save_model("depth-anything-metric" if "Metric" in theirs[1] else "depth-anything", desk / theirs[1])
     result = hqmd(*shlex.split(line)[1:])
     assert result.returncode == 0, result.stderr
-    written = re.findall(r"(?:-o|--picture) (\S+)", line)
+    written = re.findall(r"(?:-o|--picture|--report) (\S+)", line)
     assert all((desk / name).exists() for name in written)
 
 

@@ -18,6 +18,8 @@ from hqmd_cli.detail import DETAIL_METRICS
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each
 from hqmd_cli.figures import collect
+from hqmd_cli.images import write_pieces
+from hqmd_cli.judged import Judged
 from hqmd_cli.metrics import METRICS
 from hqmd_cli.report.choice import anchors, choose
 from hqmd_cli.report.page import page
@@ -79,6 +81,15 @@ def test_names_are_never_markup() -> None:
     assert [row[0] for row in PAGE.tables["every"][0][1:]] == NAMES
     assert PAGE.tables["every"][0][0] == ["picture", *map(head_of, METRICS)]
     assert json.loads(PAGE.scripts[0])["models"] == list(JUDGED)
+
+
+def test_a_name_that_is_no_text_comes_as_an_escape(tmp_path: Path) -> None:
+    """A file name of other bytes than UTF-8, as Python hands it over."""
+    odd = report_of({"m\udcfe": Judged(lambda sample: 1.1 * sample.depth_m)}, names=["plain", "odd\udcff"])
+    write_pieces(tmp_path / "page.html", page(odd))
+    written = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert [row[0] for row in written.tables["every"][0]] == ["picture", "plain", r"odd\udcff"]
+    assert {"href": "#odd%5Cudcff"} in written.all("a")
 
 
 def test_the_page_loads_nothing() -> None:
@@ -208,8 +219,8 @@ def test_the_worst_the_median_and_the_best_are_shown(n: int, most: int) -> None:
 def test_what_is_not_shown_is_listed_and_said() -> None:
     few = Page(html := "".join(page(replace(REPORT, most_pictures=3))))
     assert len(few.all("article")) == 3 and len(few.tables["every"][0]) == 1 + len(NAMES)
-    assert "the 1 worst, the 1 round the median and the 1 best of 8 pictures" in html
-    assert "The other 5 are listed" in html and f"--report-pictures {len(NAMES)}" in html
+    assert f"the 1 worst, the 1 round the median and the 1 best of {len(NAMES)} pictures" in html
+    assert f"The other {len(NAMES) - 3} are listed" in html and f"--report-pictures {len(NAMES)}" in html
     assert sum("shown" in row.get("class", "") for row in few.all("tr")) == 3
     assert "are listed with their figures only" not in HTML and len(PAGE.all("article")) == len(NAMES)
 

@@ -13,7 +13,7 @@ from hqmd_cli.protocol import ALL, FILE_SUFFIX, PROTOCOLS
 # For training, whose run must find its protocol again on --resume: only those that come with hqmd.
 ProtocolName = StrEnum("ProtocolName", {name: name for name in PROTOCOLS})  # type: ignore[misc]
 DEFAULT_PROTOCOL = "hqmd"
-DEFAULT_REPORT_PICTURES = 100  # some 7 MB with two models and pictures of 640 x 480
+DEFAULT_REPORT_PICTURES = 100  # 7 to 10 MB with two models and pictures of 640 x 480
 PROTOCOL_HELP = f"What exactly is measured, printed under the table: {', '.join(PROTOCOLS)}, or a file of one's own."
 
 MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hugging Face hub."

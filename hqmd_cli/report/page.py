@@ -170,6 +170,7 @@ def facts(report: Report) -> dict[str, str]:
 def as_scored_in_words(protocol: Protocol) -> str:
     """What was done to the maps before they were scored, and before they are shown."""
     parts = ["averaged with the mirrored photo's"] if protocol.flip else []
+    parts += ["averaged over areas at {1} x {0}".format(*protocol.compared_at)] if protocol.compared_at else []
     parts += [ALIGNED_BY[protocol.alignment]] if protocol.alignment != "none" else []
     parts += ["clipped to {:g}..{:g} m".format(*protocol.clip_m)] if protocol.clip_m else []
     return ", ".join(parts)
