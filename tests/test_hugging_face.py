@@ -23,6 +23,7 @@ from hqmd_cli import load
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.foreign import hugging_face
 from hqmd_cli.foreign.meanings import meaning_of
+from hqmd_cli.hub import bundled_models
 from hqmd_cli.records import file_hash
 
 if find_spec("transformers") is None:
@@ -327,7 +328,7 @@ def test_heights_of_trees_are_no_depth(tmp_path, models):
 
 def test_a_checkpoint_of_ours_is_none_of_theirs_nor_the_other_way(hqmd, models, photo):
     with pytest.raises(HqmdError, match="cannot open it: ValueError"):
-        load(f"hf:{Path(hqmd_cli.__file__).parents[1] / 'weights' / 'hqmd-indoor-small'}")
+        load(f"hf:{bundled_models()['hqmd-indoor-small']}")
     result = hqmd("predict", photo, "-o", "d.png", "--model", models("glpn"))
     assert result.returncode == 1 and "hf:" in result.stderr and "Traceback" not in result.stderr
 

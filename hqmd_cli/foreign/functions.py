@@ -24,7 +24,8 @@ from hqmd_cli.kinds import Kind, kind_named
 from hqmd_cli.opening import OpenModel, Wish
 from hqmd_cli.records import file_hash
 
-LIBRARIES = ("<", *(get_paths()[name] for name in ("stdlib", "purelib", "platlib")))  # "<frozen importlib>" is one, too
+OURS = str(Path(__file__).parents[1])  # in a checkout, beside the libraries
+LIBRARIES = ("<", OURS, *(get_paths()[name] for name in ("stdlib", "purelib", "platlib")))  # "<frozen importlib>", too
 
 
 def open_model(name: str, wish: Wish) -> OpenModel:
@@ -115,7 +116,7 @@ class Function:
 def described(error: BaseException) -> str:
     """An error of the user's code in one line, with the last line of it that is no library's."""
     frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames[1:] else ""  # the first is ours
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {first_line(error)}{place}"
 
 
