@@ -100,6 +100,7 @@ def test_a_published_folder_agrees_with_torch(published):
     agree(load_checkpoint(published, CPU)[0], published / "model.onnx")
 
 
+@pytest.mark.slow
 def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
     network = lively(dataclasses.replace(PLAIN, calibration=0.9))
     before = {name: type(module) for name, module in network.named_modules()}
@@ -112,6 +113,7 @@ def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
     assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()  # torch notes stack traces
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypatch):
     monkeypatch.setitem(LIMITS, "fp32", Limits(-1, -1))
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "kept")
@@ -119,6 +121,7 @@ def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_agrees_with_torch(tmp_path):
     """Its patches and the positions it has learnt are fitted to a picture of any size, in the graph too."""
     network = lively(ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp"))
@@ -157,6 +160,7 @@ def test_an_export_that_differs_is_refused(published):
             verify(published / "model.onnx", lambda picture, wrong=wrong: right(picture) + np.float32(wrong), limits)
 
 
+@pytest.mark.slow
 def test_a_refused_export_leaves_what_was_there(published, tmp_path, monkeypatch):
     copy = shutil.copytree(published, tmp_path / "copy")
     before = {path.name: path.read_bytes() for path in copy.iterdir()}

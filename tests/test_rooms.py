@@ -208,6 +208,7 @@ def test_a_room_without_a_good_view_leaves_no_pair_and_is_not_tried_again(
     assert list(contents(tmp_path)) == ["made/00000.txt"]
 
 
+@pytest.mark.slow
 def test_rooms_are_pairs_that_train_takes_and_the_same_ones_after_a_stop(
     furniture: Path, textures: Path, tmp_path: Path
 ) -> None:

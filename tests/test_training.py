@@ -181,6 +181,7 @@ def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
     assert all(torch.equal(one[name], more[name]) for name in one)  # batch norm statistics, too
 
 
+@pytest.mark.slow
 def test_the_backbones_first_layers_learn_least():
     """Three rates: the head's, the share of the backbone's last layers, and of that the share of its first."""
     shares = replace(TRAIN, lr=1.0, backbone_lr_factor=0.5, first_layer_lr_factor=0.1)
