@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.engines import Engine
-from hqmd_cli.engines.opening import engine_opener
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.foreign import FOREIGN, scheme_of
 from hqmd_cli.hub import find_checkpoint
@@ -75,17 +75,17 @@ def open_models(names: Sequence[str], wish: Wish) -> dict[str, OpenModel]:
 
     Raises HqmdError for a model or a wish that cannot be had, and where none of them is of the kind that is wished.
     """
-    for name in names:
-        if not scheme_of(name):
-            find_checkpoint(name)
-    opened = {name: open_one(name, wish) for name in names}
+    folders = {name: None if scheme_of(name) else find_checkpoint(name) for name in names}
+    opened = {
+        name: open_ours(name, folder, wish) if folder else open_theirs(name, wish) for name, folder in folders.items()
+    }
     require_wished_kind(opened, wish)
     return opened
 
 
 def open_model(name: str, wish: Wish, engine: Engine | None = None) -> OpenModel:
     """One model; as open_models. `engine` is that of a checkpoint of ours that is open already."""
-    model = open_one(name, wish, engine)
+    model = open_theirs(name, wish) if scheme_of(name) else open_ours(name, find_checkpoint(name), wish, engine)
     require_wished_kind({name: model}, wish)
     return model
 
@@ -99,19 +99,23 @@ def require_wished_kind(opened: dict[str, OpenModel], wish: Wish) -> None:
         )
 
 
-def open_one(name: str, wish: Wish, engine: Engine | None = None) -> OpenModel:
-    """A foreign model by its scheme, or a checkpoint of ours."""
-    if scheme := scheme_of(name):
-        model: OpenModel = resolve(FOREIGN, scheme, "scheme")(name, wish)
-        return model
+def open_theirs(name: str, wish: Wish) -> OpenModel:
+    """A foreign model, by its scheme."""
+    model: OpenModel = resolve(FOREIGN, name.partition(":")[0], "scheme")(name, wish)
+    return model
 
-    from hqmd_cli.predictor import predictor_with, require_one_size
+
+def open_ours(name: str, folder: Path, wish: Wish, engine: Engine | None = None) -> OpenModel:
+    """A checkpoint of ours."""
+    from hqmd_cli.predictor import load_predictor, predictor_with
     from hqmd_cli.records import model_hash
 
-    folder = find_checkpoint(name)
-    require_one_size(wish.sides, wish.size)
-    engine = engine or engine_opener(folder, wish.backend, wish.device, wish.threads, wish.compiled)()
-    predictor = predictor_with(engine, folder, wish.sides, wish.flip, wish.size)
+    if engine:
+        predictor = predictor_with(engine, folder, wish.sides, wish.flip, wish.size)
+    else:
+        predictor = load_predictor(
+            folder, wish.backend, wish.device, wish.sides, wish.flip, wish.threads, wish.compiled, wish.size
+        )
     return OpenModel(
         name,
         predictor,

@@ -15,7 +15,7 @@ import numpy as np
 
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.figures import Scored
+from hqmd_cli.figures import Scored, without_nan
 from hqmd_cli.images import explain_write_errors
 from hqmd_cli.records import forget_torn_line
 
@@ -69,7 +69,7 @@ class ScoreLog:
                 "name": scored.name,
                 "checksum": checksum(sample),
                 "pixels": scored.pixels,
-                "figures": {name: None if math.isnan(value) else value for name, value in scored.figures.items()},
+                "figures": without_nan(scored.figures),
                 "by_depth": None if scored.by_depth is None else scored.by_depth.tolist(),
             }
         )

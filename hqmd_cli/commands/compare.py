@@ -81,8 +81,7 @@ def compare(
         open_models,
         print_figures,
         print_table,
-        require_per_picture,
-        require_report_folder,
+        require_outputs,
         rows_beside,
         write_per_picture,
         write_report,
@@ -99,17 +98,12 @@ def compare(
         raise HqmdError("nothing to compare: name models, or folders of predictions with --pred")
     if len(set(names)) < len(names):
         raise HqmdError(f"{max(names, key=names.count)} is named twice; a folder goes by its own name without its path")
-    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
-    if not folders and wish != FilesWish():
-        raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
+    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway).of(folders)
     if output:
         require_suffix(output, FORMATS)
-    if per_picture:
-        require_per_picture(per_picture)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
-    if report:
-        require_report_folder(report)
+    require_outputs(per_picture, report)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     beside = rows_beside(dataset, published, table1)
     all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)

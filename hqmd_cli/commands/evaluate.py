@@ -106,8 +106,7 @@ def evaluate(
         open_under_each,
         print_figures,
         print_table,
-        require_per_picture,
-        require_report_folder,
+        require_outputs,
         rows_beside,
         write_per_picture,
         write_report,
@@ -122,22 +121,16 @@ def evaluate(
         raise HqmdError(
             "--record is for what the model does by itself, under one protocol: without --side, --size and --flip"
         )
-    if record and not pred:
-        find_checkpoint(model)  # a foreign model has no card of ours
     if pred and (record or not as_it_is or model != DEFAULT_MODEL or model_kind):
         raise HqmdError(
             "--pred judges files as they are: without --model, --model-kind, --side, --size, --flip and --record"
         )
-    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway)
-    if not pred and wish != FilesWish():
-        raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
+    folder = find_checkpoint(model) if record else None  # a foreign model has no card of ours
+    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway).of(pred)
     for flag, given in {"report": report, "per-picture": per_picture, "resume": resume}.items():
         if given and protocol == ALL:
             raise HqmdError(f"--{flag} is for one protocol, not for {ALL}")
-    if per_picture:
-        require_per_picture(per_picture)
-    if report:
-        require_report_folder(report)
+    require_outputs(per_picture, report)
     name = pred.name if pred else model
 
     def opened(dataset: "Dataset") -> "Judged":
@@ -157,8 +150,8 @@ def evaluate(
     beside = rows_beside(dataset, published, table1)
     all_judged = {name: opened(dataset)}
     results = judge(all_judged, dataset, chosen, detail, bool(report), resume)
-    if record:
-        record_figures(find_checkpoint(model), results[model].to_dict())
+    if folder:
+        record_figures(folder, results[model].to_dict())
     if in_json:
         plain = one_as_dict(name, results[name])
         print(as_json(plain | {"published": literature_dicts(beside)} if beside else plain), end="")

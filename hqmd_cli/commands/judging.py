@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -136,6 +136,12 @@ class FilesWish:
     resize: str | None = None
     anyway: bool = False
 
+    def of(self, folders: object) -> Self:
+        """The wish itself. Raises HqmdError where there is no folder that it could be about."""
+        if not folders and self != FilesWish():
+            raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
+        return self
+
 
 def open_files(folder: Path, dataset: "Dataset", wish: FilesWish) -> Judged:
     """A folder of predictions, after a look at what they give away about themselves.
@@ -247,11 +253,14 @@ def rows_beside(dataset: "Dataset", published: bool, table1: bool) -> list[Publi
     return published_rows(only_table_1=table1)
 
 
-def require_per_picture(path: Path) -> None:
-    """Refuse a file that cannot be written, before the minutes that scoring takes."""
-    require_suffix(path, [".csv", PARQUET])
-    if path.suffix.lower() == PARQUET:
-        require_pyarrow()
+def require_outputs(per_picture: Path | None, report: Path | None) -> None:
+    """Refuse a file, or a report's folder, that cannot be written, before the minutes that scoring takes."""
+    if per_picture:
+        require_suffix(per_picture, [".csv", PARQUET])
+        if per_picture.suffix.lower() == PARQUET:
+            require_pyarrow()
+    if report and report.exists() and not report.is_dir():
+        raise HqmdError(f"{report}: a file; --report takes a folder, and writes {REPORT} into it")
 
 
 def write_per_picture(path: Path, results: dict[str, Result]) -> None:
@@ -260,12 +269,6 @@ def write_per_picture(path: Path, results: dict[str, Result]) -> None:
         write_parquet(path, results)
     else:
         write_text(path, per_picture_csv(results))
-
-
-def require_report_folder(folder: Path) -> None:
-    """Refuse a place where no folder can be, before the minutes that scoring takes."""
-    if folder.exists() and not folder.is_dir():
-        raise HqmdError(f"{folder}: a file; --report takes a folder, and writes {REPORT} into it")
 
 
 def write_report(

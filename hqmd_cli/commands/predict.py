@@ -24,7 +24,7 @@ from hqmd_cli.commands.options import (
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.engines.opening import engine_opener
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
-from hqmd_cli.hub import DEFAULT_MODEL, find_checkpoint, find_here
+from hqmd_cli.hub import DEFAULT_MODEL, find_here
 from hqmd_cli.kinds import IN_WORDS, Kind, range_keys
 
 if TYPE_CHECKING:
@@ -103,10 +103,8 @@ def predict(
     """
 
     # Of one file the model is opened while all else is imported, a fifth of a cold start; not one to be downloaded.
-    early = len(sources) == 1 and os.path.isfile(sources[0]) and find_here(model) is not None
-    opening = None
-    if early:
-        opening = ThreadPoolExecutor(1).submit(engine_opener(find_checkpoint(model), backend, device, 0, compiled))
+    here = find_here(model) if len(sources) == 1 and os.path.isfile(sources[0]) else None
+    opening = ThreadPoolExecutor(1).submit(engine_opener(here, backend, device, 0, compiled)) if here else None
 
     def open_model(threads: int) -> "OpenModel":
         from hqmd_cli.opening import Wish
