@@ -16,6 +16,7 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.exr import read_exr
 
 NPZ_NAMES = ("depth", "pred")  # arrays of an .npz that holds several
+NPY_MAGIC = b"\x93NUMPY"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 
@@ -27,6 +28,8 @@ def read_depth_file(path: Path) -> NDArray[np.number]:
     cannot be read or is no single map of real numbers.
     """
     try:
+        if path.stat().st_size == 0:
+            raise ValueError("the file is empty")
         values = DEPTH_READERS[path.suffix.lower()](path)
     except HqmdError:
         raise
@@ -58,6 +61,17 @@ def read_picture(path: Path) -> NDArray[np.number]:
 def is_colour(picture: Image.Image) -> bool:
     """Whether it has several numbers a pixel, or, with a palette, one that means nothing by itself."""
     return len(picture.getbands()) > 1 or picture.mode == "P"
+
+
+def read_npy(path: Path) -> NDArray[np.number]:
+    """The array of an .npy. Never unpickles, which could run anything."""
+    with path.open("rb") as file:
+        start = file.read(len(NPY_MAGIC))
+    if start != NPY_MAGIC:  # or numpy would take it for a pickle, and say so of any text
+        raise ValueError(
+            "it does not begin as numpy.save has it" + (", but as .npz does" if start[:2] == b"PK" else "")
+        )
+    return np.load(path, allow_pickle=False)
 
 
 def read_npz(path: Path) -> NDArray[np.number]:
@@ -94,7 +108,7 @@ def read_pfm(path: Path) -> NDArray[np.number]:
 
 DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
     ".png": read_picture,
-    ".npy": lambda path: np.load(path, allow_pickle=False),
+    ".npy": read_npy,
     ".npz": read_npz,
     ".tif": read_picture,
     ".tiff": read_picture,
