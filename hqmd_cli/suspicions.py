@@ -20,8 +20,8 @@ from hqmd_cli.ranking import spearman
 LOOKED_AT_PIXELS = 5000  # of a map, evenly spaced: ranks of more would say the same
 FEWEST_PIXELS = 30  # with truth; a rank correlation of fewer is chance
 CLEAR_RANK = 0.5  # rank correlation from which a reading of a map is taken for more than chance
-MOST = 0.75  # share of a set's maps that must fit better when turned: else it is chance, as with other pictures' maps
 CLEAR_MARGIN = 0.25  # and how much better than the map as it is another reading must fit
+MOST = 0.75  # share of a set's maps that must fit better when turned: else it is chance, as with other pictures' maps
 
 # How many times too large or small depth is when its unit was mistaken.
 FACTORS = {
@@ -118,8 +118,7 @@ def measure(
     ranks = {view: sign * spearman(values.ravel()[places], truth) for view, values in views.items()}
     ranks["inverted"] = -ranks["as stored"]
     values, log_truth = pred.ravel()[places], np.log(truth)
-    positive = values.min() > 0
-    log_ratio = np.log(values) - log_truth if positive else np.full_like(log_truth, np.nan)
+    log_ratio = np.log(values) - log_truth if values.min() > 0 else np.full_like(log_truth, np.nan)
     return Evidence(
         ranks,
         ratio=float(np.median(values / truth)),
@@ -229,7 +228,7 @@ class Examination:
         self.thumbnails.add(-pred if self.kind == "disparity" else pred, depth_m, valid)
         self.ranges.append((float(pred.min()), float(pred.max())))
         self.true_ranges.append((float(depth_m.min(initial=np.inf, where=valid)), float(depth_m.max())))
-        self.fingerprints.append((hash(pred.tobytes()), hash(depth_m.tobytes())))
+        self.fingerprints.append((hash(pred.tobytes()), hash(self.thumbnails.truths[-1].tobytes())))
 
     def complaints(self) -> list[str]:
         """What is suspicious about the set as a whole, a sentence each; empty where nothing is."""
