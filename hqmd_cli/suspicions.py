@@ -4,23 +4,25 @@ Scoring such predictions gives plausible numbers that mean nothing, so they are 
 proves little, a whole set does: `fault` and `diagnose` speak of one map, `Examination` of a set.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.belonging import Thumbnails, explain_copies, explain_order
-from hqmd_cli.data.sample import Dataset
+from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.mishaps import Range, explain_levels, explain_odd_units, explain_range, explain_rays, spread_along_rays
 from hqmd_cli.predictions import Kind, PredictionFolder
 from hqmd_cli.ranking import spearman
 
+EARLY = 10  # pictures after which a set that is wrong shows it
 LOOKED_AT_PIXELS = 5000  # of a map, evenly spaced: ranks of more would say the same
 FEWEST_PIXELS = 30  # with truth; a rank correlation of fewer is chance
 CLEAR_RANK = 0.5  # rank correlation from which a reading of a map is taken for more than chance
-CLEAR_MARGIN = 0.25  # and how much better than the map as it is another reading must fit
+CLEAR_MARGIN = 0.25  # and how much better than the maps as they are another reading must fit
+FEW_MARGIN, FEW = 0.35, 10  # the same of fewer maps, where chance may turn one of a poor network
 MOST = 0.75  # share of a set's maps that must fit better when turned: else it is chance, as with other pictures' maps
 
 # How many times too large or small depth is when its unit was mistaken.
@@ -139,8 +141,9 @@ def turned(pred: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
     return ways
 
 
-def explain_reading(ranks: dict[str, float], kind: Kind) -> str | None:
-    """Which other reading of the maps fits clearly better, with the remedy; None where none does."""
+def explain_reading(ranks: dict[str, float], kind: Kind, count: int = 1) -> str | None:
+    """Which other reading fits clearly better, by the ranks of a map, or medians of `count`; None where none does."""
+    margin = CLEAR_MARGIN if count >= FEW else FEW_MARGIN
     stored, inverted = ranks["as stored"], ranks["inverted"]
     flipped, flipped_rank = max(
         ((reading, rank) for reading, rank in ranks.items() if reading not in ("as stored", "inverted")),
@@ -148,7 +151,7 @@ def explain_reading(ranks: dict[str, float], kind: Kind) -> str | None:
         default=("", -np.inf),
     )
     best = max(inverted, flipped_rank)
-    if best >= CLEAR_RANK and best >= stored + CLEAR_MARGIN:
+    if best >= CLEAR_RANK and best >= stored + margin:
         if inverted == best:
             looks, remedy = ("depths", "depth or relative") if kind == "disparity" else ("disparities", "disparity")
             # In the numbers' own terms: the sign under which a disparity is expected to fit is taken back.
@@ -237,7 +240,7 @@ class Examination:
             return []
         # Medians: a few odd pictures neither raise an alarm over a sound set nor hide one over a faulty one.
         typical = typical_of(told)
-        misread = explain_reading(typical.ranks, self.kind) or explain_logarithms(typical, self.kind)
+        misread = explain_reading(typical.ranks, self.kind, len(told)) or explain_logarithms(typical, self.kind)
         if misread is not None:
             return [misread]  # such maps fit no truth, so their order cannot be told
         found = [*self.about_metres(typical)] if self.kind == "depth" else []
@@ -274,13 +277,37 @@ def typical_of(evidence: list[Evidence]) -> Evidence:
     )
 
 
-def examine(predictions: PredictionFolder, dataset: Dataset, indices: Iterable[int] | None = None) -> list[str]:
-    """Examine all pictures of a dataset, or those of `indices`, before they are scored; see Examination.
+class Watched:
+    """A folder of predictions that is examined while it is read for scoring: reading it all takes as long as the look.
 
-    Raises HqmdError naming the picture for a file that is unreadable, of another size, or no prediction at all.
+    `watched(sample)` is as of PredictionFolder, and raises HqmdError naming the picture for a map that is none.
+    `on_early` is called once, after the first EARLY pictures, where these are suspicious.
     """
-    examination = Examination(predictions.kind, predictions.units_per_metre)
-    for index in range(len(dataset)) if indices is None else indices:
-        sample = dataset[index]
-        examination.add(sample.name, predictions(sample), sample.depth_m, sample.valid)
-    return examination.complaints()
+
+    def __init__(
+        self, predictions: PredictionFolder, dataset: Dataset, on_early: Callable[[], object] = lambda: None
+    ) -> None:
+        self.predictions, self.dataset, self.on_early = predictions, dataset, on_early
+        self.examination = Examination(predictions.kind, predictions.units_per_metre)
+        self.seen: set[str] = set()
+
+    def __call__(self, sample: Sample) -> NDArray[np.float32]:
+        pred = self.look(sample)
+        if len(self.seen) == EARLY and self.examination.complaints():
+            self.on_early()
+        return pred
+
+    def look(self, sample: Sample) -> NDArray[np.float32]:
+        """The map, examined when it is seen for the first time."""
+        pred = self.predictions(sample)
+        if sample.name not in self.seen:
+            self.seen.add(sample.name)
+            self.examination.add(sample.name, pred, sample.depth_m, sample.valid)
+        return pred
+
+    def complaints(self) -> list[str]:
+        """What is suspicious about the whole set, a sentence each; pictures that were not asked for are read now."""
+        for index, name in enumerate(self.dataset.names):
+            if name not in self.seen:
+                self.look(self.dataset[index])
+        return self.examination.complaints()

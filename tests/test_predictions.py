@@ -1,7 +1,9 @@
 """Predictions made elsewhere: found by name, read in every format, and what they give away about themselves."""
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -9,13 +11,13 @@ from conftest import TRAIN_NAMES, VAL_NAMES, scene
 from PIL import Image
 
 from hqmd_cli.data import open_dataset
-from hqmd_cli.data.sample import Sample
+from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.depth_files import DEPTH_READERS, read_depth_file
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import write_depth_mm
 from hqmd_cli.predictions import KINDS, PredictionFolder, find_predictions
 from hqmd_cli.ranking import ranks_of, spearman
-from hqmd_cli.suspicions import Examination, diagnose, examine, fault
+from hqmd_cli.suspicions import Examination, Watched, diagnose, fault
 
 NAMES = TRAIN_NAMES + VAL_NAMES
 SIZE = (48, 64)
@@ -678,20 +680,60 @@ def test_truth_too_sparse_to_tell() -> None:
     assert examination.complaints() == []
 
 
-def test_examine_reads_the_pairs(folder: Path, pairs: Path) -> None:
+def test_a_folder_is_examined_while_it_is_read(folder: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not asked for is read at the end, and nothing twice."""
     dataset = open_dataset(pairs, "all")
-    predictions = PredictionFolder(folder, dataset.names)
-    assert examine(predictions, dataset) == []
+    read = []
+    plainly = PredictionFolder.read
+    monkeypatch.setattr(PredictionFolder, "read", lambda self, name: read.append(name) or plainly(self, name))
+    watched = Watched(PredictionFolder(folder, dataset.names), dataset)
+    np.testing.assert_array_equal(watched(dataset[2]), guess(dataset.names[2]))
+    assert watched.complaints() == [] == watched.complaints()
+    assert sorted(read) == dataset.names
     rewrite(folder, lambda depth_m: 2 + 1 / depth_m)  # plausible as metres
-    (complaint,) = examine(PredictionFolder(folder, dataset.names), dataset, range(0, 6, 2))
+    (complaint,) = Watched(PredictionFolder(folder, dataset.names), dataset).complaints()
     assert "pass --pred-kind disparity" in complaint
 
 
-def test_examine_names_the_picture_that_is_none(folder: Path, pairs: Path) -> None:
+@pytest.mark.parametrize(("factor", "told_at"), [(1000, [9]), (1.1, [])])
+def test_a_set_that_is_wrong_is_told_early(factor: float, told_at: list[int]) -> None:
+    """After ten pictures, so that the others need not be scored; a sound one is never."""
+    index, told = 0, []
+    watched = Watched(cast(PredictionFolder, RoomsTimes(factor)), cast(Dataset, RoomData()), lambda: told.append(index))
+    for index in range(len(ROOMS)):
+        watched(RoomData()[index])
+    assert told == told_at
+
+
+@dataclass
+class RoomsTimes:
+    """Predictions."""
+
+    factor: float
+    kind = "depth"
+    units_per_metre = 1.0
+
+    def __call__(self, sample: Sample) -> np.ndarray:
+        return self.factor * sample.depth_m
+
+
+class RoomData:
+    """Their truth."""
+
+    names: ClassVar = [str(number) for number in range(len(ROOMS))]
+
+    def __len__(self) -> int:
+        return len(ROOMS)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(str(index), np.zeros((*SIZE, 3), np.uint8), ROOMS[index], ALL_VALID)
+
+
+def test_the_picture_whose_map_is_none_is_named(folder: Path, pairs: Path) -> None:
     dataset = open_dataset(pairs, "all")
     np.save(folder / "a3.npy", speckled(guess("a3")))
     with pytest.raises(HqmdError, match=r"^a3: 0\.4% of the pixels are NaN"):
-        examine(PredictionFolder(folder, dataset.names), dataset)
+        Watched(PredictionFolder(folder, dataset.names), dataset).complaints()
 
 
 def test_fault_of_each_kind() -> None:
