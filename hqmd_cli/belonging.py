@@ -34,7 +34,7 @@ UNRELATED_Z = 3.0  # standard errors by which a set must fit its own truths bett
 SURE_Z = 4.0  # and by which it must, before single pairs are judged by how well the rest fits
 SHIFTED_Z = 6.0  # and by which it must fit those so many places further on; of n places, 3 come by chance
 EXCHANGE_ODDS = 3.0  # ln of the odds, beyond the number of pairs that there are
-FIT_THEN = 0.2  # times the typical fit that both must have when exchanged: bad maps are not therefore others'
+FIT_THEN = 0.5  # times the typical fit that one of both must have when exchanged: bad maps are not therefore others'
 LEAST_SPREAD = 0.02  # of correlations over pairs; less is rounding
 
 Fits = NDArray[np.float32]  # (N, N): how prediction i fits truth j
@@ -186,7 +186,7 @@ def exchanged(fits: Fits) -> list[tuple[int, int]]:
     weight = 2 * float(np.median(own)) / (1 + max(1.0, robust_spread(own)) ** 2)
     gain = evidence + evidence.T - own[:, None] - own  # of a prediction with itself: 0
     likely = weight * gain > EXCHANGE_ODDS + np.log(n * (n - 1) / 2)
-    fit_then = np.minimum(fits, fits.T) >= FIT_THEN * np.median(np.diag(fits))
+    fit_then = np.maximum(fits, fits.T) >= FIT_THEN * np.median(np.diag(fits))
     return [(int(i), int(j)) for i, j in np.argwhere(likely & fit_then)]
 
 
