@@ -16,7 +16,7 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.exr import read_exr
 
 NPZ_NAMES = ("depth", "pred")  # arrays of an .npz that holds several
-NPY_MAGIC = b"\x93NUMPY"
+NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 
@@ -38,7 +38,7 @@ def read_depth_file(path: Path) -> NDArray[np.number]:
             f"{path}: cannot be read as a depth map: {first_line(error)}; write it anew, or leave it out"
         ) from error
     values = np.squeeze(values)
-    if values.ndim != 2 or values.dtype.kind not in "uif":
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "uif":
         raise HqmdError(
             f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}; "
             "write one map of (height, width) a file"
@@ -65,17 +65,20 @@ def is_colour(picture: Image.Image) -> bool:
 
 def read_npy(path: Path) -> NDArray[np.number]:
     """The array of an .npy. Never unpickles, which could run anything."""
-    with path.open("rb") as file:
-        start = file.read(len(NPY_MAGIC))
-    if start != NPY_MAGIC:  # or numpy would take it for a pickle, and say so of any text
-        raise ValueError(
-            "it does not begin as numpy.save has it" + (", but as .npz does" if start[:2] == b"PK" else "")
-        )
+    require_start(path, NPY_START, "numpy.save")
     return np.load(path, allow_pickle=False)
+
+
+def require_start(path: Path, start: bytes, writer: str) -> None:
+    """Raise ValueError for a file that begins otherwise: numpy would take it for a pickle, and say so of any text."""
+    with path.open("rb") as file:
+        if file.read(len(start)) != start:
+            raise ValueError(f"it does not begin as {writer} has it, whatever its name says")
 
 
 def read_npz(path: Path) -> NDArray[np.number]:
     """The only array of an .npz, or the only one with a name for a prediction."""
+    require_start(path, ZIP_START, "numpy.savez")
     with np.load(path, allow_pickle=False) as arrays:
         names = list(arrays)
         chosen = names if len(names) == 1 else [name for name in names if name in NPZ_NAMES]

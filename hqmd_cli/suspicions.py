@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from hqmd_cli.belonging import Thumbnails, explain_copies, explain_order
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.mishaps import Range, explain_levels, explain_odd_units, explain_range, explain_rays, spread_along_rays
+from hqmd_cli.mishaps import (
+    Range,
+    explain_levels,
+    explain_odd_units,
+    explain_range,
+    explain_rays,
+    spread_along_rays,
+)
 from hqmd_cli.predictions import Kind, PredictionFolder
 from hqmd_cli.ranking import spearman
 
@@ -181,13 +188,14 @@ def explain_logarithms(evidence: Evidence, kind: Kind) -> str | None:
     )
 
 
-def explain_sameness(same: float) -> str | None:
-    """Whether the predictions are the truth itself; None where they are not."""
-    if np.isnan(same) or same < SAME_SHARE:
+def explain_sameness(names: list[str], shares: list[float]) -> str | None:
+    """Which predictions are the truth itself: of a model not even one is. `shares` are of pixels that are the SAME."""
+    same = [name for name, share in zip(names, shares, strict=True) if share >= SAME_SHARE]  # NaN is not
+    if not same:
         return None
     return (
-        f"{same:.1%} of the pixels are the truth to {SAME:.1%}: these maps are the truth itself, whose score says "
-        "nothing of a model"
+        f"{len(same)} of {len(names)} predictions, such as that for {same[0]}, are the truth to {SAME:.1%} nearly "
+        "everywhere: these maps are the truth itself, whose score says nothing of a model"
     )
 
 
@@ -230,7 +238,7 @@ class Examination:
         self.evidence.append(measure(pred, depth_m, valid, self.kind))
         self.thumbnails.add(-pred if self.kind == "disparity" else pred, depth_m, valid)
         self.ranges.append((float(pred.min()), float(pred.max())))
-        self.true_ranges.append((float(depth_m.min(initial=np.inf, where=valid)), float(depth_m.max())))
+        self.true_ranges.append((float(depth_m[valid].min()), float(depth_m[valid].max())) if valid.any() else (0, 0))
         self.fingerprints.append((hash(pred.tobytes()), hash(self.thumbnails.truths[-1].tobytes())))
 
     def complaints(self) -> list[str]:
@@ -243,16 +251,17 @@ class Examination:
         misread = explain_reading(typical.ranks, self.kind, len(told)) or explain_logarithms(typical, self.kind)
         if misread is not None:
             return [misread]  # such maps fit no truth, so their order cannot be told
-        found = [*self.about_metres(typical)] if self.kind == "depth" else []
-        found += [explain_copies(self.names, self.fingerprints) or explain_order(self.names, self.thumbnails)]
+        copied = explain_copies(self.names, self.fingerprints)
+        found = [*self.about_metres(typical, bool(copied))] if self.kind == "depth" else []
+        found += [copied or explain_order(self.names, self.thumbnails)]
         return [complaint for complaint in found if complaint is not None]
 
-    def about_metres(self, typical: Evidence) -> list[str | None]:
+    def about_metres(self, typical: Evidence, copied: bool) -> list[str | None]:
         """What only depth in metres can be wrong in."""
+        stretched = None if copied else explain_range(self.ranges, self.true_ranges)  # copies have one range, too
         return [
-            explain_sameness(typical.same),
-            explain_range(self.ranges, self.true_ranges)
-            or explain_unit(typical.ratio, self.kind, self.units_per_metre),
+            explain_sameness(self.names, [item.same for item in self.evidence]),
+            stretched or explain_unit(typical.ratio, self.kind, self.units_per_metre),
             explain_levels(typical.levels, typical.true_levels),
             explain_odd_units(self.names, [item.ratio for item in self.evidence]),
             explain_rays([item.along_rays for item in self.evidence]),

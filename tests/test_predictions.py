@@ -612,6 +612,8 @@ def test_one_map_under_several_names() -> None:
     preds[5] = preds[7] = preds[3]
     (complaint,) = complaints(preds)
     assert complaint.startswith("3 of 24 predictions are the same map as another's, such as those for p3 and p5:")
+    (complaint,) = complaints([1.1 * ROOMS[0]] * 24)  # which is not told of as of stretched maps, too
+    assert complaint.startswith("24 of 24 predictions are the same map")
     assert complaints([1.1 * ROOMS[0]] * 3, truths=[ROOMS[0]] * 3) == []  # of one picture that is there three times
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +172,7 @@ WRONG = {
     "centimetres": Wrong(each(lambda z: 100 * z), "the depth unit is unclear"),
     "centimetres as metres": Wrong(each(lambda z: 100 * z), "these look like centimetres", METRES),
     "metres as millimetres": Wrong(each(lambda z: z), "--pred-scale 1", ("--pred-scale", "1000")),
+    "each map divided by its maximum": Wrong(png8(lambda z: 255 * z / z.max()), "8-bit depth has no unit of its own"),
     "8 bits of 10 m": Wrong(png8(lambda z: 25.5 * z), "8-bit depth has no unit of its own"),
     "whole metres in 8 bits": Wrong(png8(np.round), "a map has only", METRES),
     "one file in millimetres": Wrong(one_in_millimetres, "1 of 12 predictions have another unit than the rest", METRES),
@@ -206,9 +208,16 @@ WRONG = {
     ),
     "a file cut off": Wrong(first(truncated), "cannot be read as a depth map"),
     "text called .npy": Wrong(first(lambda path: path.write_text("1 2 3")), "it does not begin as numpy.save has it"),
+    "text called .npz": Wrong(
+        lambda folder, maps: [(folder / f"{name}.npz").write_text("1 2 3") for name in maps],
+        "it does not begin as numpy.savez has it",
+    ),
+    "an .npy without pixels": Wrong(first(lambda p: np.save(p, np.zeros((0, 4)))), "this is (0, 4) float64", METRES),
     "a pickle called .npy": Wrong(first(lambda p: p.write_bytes(pickle.dumps(Bomb()))), "it does not begin as"),
     "a pickle in an .npy": Wrong(first(objects), "cannot be read as a depth map: Object arrays cannot be loaded"),
-    "an .npz called .npy": Wrong(first(lambda p: np.savez(p.open("wb"), np.ones(SIZE))), "but as .npz does"),
+    "an .npz called .npy": Wrong(
+        first(lambda p: np.savez(p.open("wb"), np.ones(SIZE))), "it does not begin as numpy.save has it"
+    ),
     "an .npz of several arrays": Wrong(
         lambda folder, maps: [np.savez(folder / f"{name}.npz", mean=z, spread=z / 9) for name, z in maps.items()],
         "which array is the depth? There are mean, spread",
@@ -222,6 +231,10 @@ WRONG = {
     "the truth itself": Wrong(
         lambda folder, maps: npy(folder, {name: room(int(name[4:]))[1] for name in maps}),
         "these maps are the truth itself",
+    ),
+    "the truth itself, for a single picture": Wrong(
+        lambda folder, maps: npy(folder, maps | {"room02": room(2)[1]}),
+        "1 of 12 predictions, such as that for room02, are the truth to 0.1%",
     ),
     "the photos": Wrong(
         lambda folder, maps: [Image.fromarray(room(i)[0]).save(folder / f"room{i:02}.png") for i in range(ROOMS)],
@@ -266,3 +279,24 @@ def test_honest_maps_raise_no_alarm(hqmd, rooms, maps, tmp_path):
     result = judge(hqmd, rooms, folder)
     assert result.returncode == 0, result.stderr
     assert "hqmd:" not in result.stderr and "AbsRel" in result.stdout
+
+
+def test_truth_without_a_pixel(hqmd, rooms, maps, tmp_path):
+    data, folder = tmp_path / "data", tmp_path / "maps"
+    shutil.copytree(rooms, data)
+    Image.fromarray(np.zeros(SIZE, np.uint16)).save(data / "depth" / "room02.png")
+    folder.mkdir()
+    npy(folder, maps)
+    result = judge(hqmd, data, folder)
+    assert result.returncode == 1 and not result.stdout
+    assert "room02: no valid ground truth under protocol hqmd; is this the right file and split?" in result.stderr
+
+
+def test_files_that_are_not_used_are_said(hqmd, rooms, maps, tmp_path):
+    """More files than pictures are nothing wrong: a folder may hold all splits."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    npy(folder, maps | {"attic": maps["room00"]})
+    result = judge(hqmd, rooms, folder)
+    assert result.returncode == 0
+    assert "metres), 1 other files there not used, such as attic.npy" in result.stderr
