@@ -16,6 +16,7 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.exr import read_exr
 
 NPZ_NAMES = ("depth", "pred")  # arrays of an .npz that holds several
+NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 
@@ -27,6 +28,8 @@ def read_depth_file(path: Path) -> NDArray[np.number]:
     cannot be read or is no single map of real numbers.
     """
     try:
+        if path.stat().st_size == 0:
+            raise ValueError("the file is empty")
         values = DEPTH_READERS[path.suffix.lower()](path)
     except HqmdError:
         raise
@@ -35,7 +38,7 @@ def read_depth_file(path: Path) -> NDArray[np.number]:
             f"{path}: cannot be read as a depth map: {first_line(error)}; write it anew, or leave it out"
         ) from error
     values = np.squeeze(values)
-    if values.ndim != 2 or values.dtype.kind not in "uif":
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "uif":
         raise HqmdError(
             f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}; "
             "write one map of (height, width) a file"
@@ -60,8 +63,22 @@ def is_colour(picture: Image.Image) -> bool:
     return len(picture.getbands()) > 1 or picture.mode == "P"
 
 
+def read_npy(path: Path) -> NDArray[np.number]:
+    """The array of an .npy. Never unpickles, which could run anything."""
+    require_start(path, NPY_START, "numpy.save")
+    return np.load(path, allow_pickle=False)
+
+
+def require_start(path: Path, start: bytes, writer: str) -> None:
+    """Raise ValueError for a file that begins otherwise: numpy would take it for a pickle, and say so of any text."""
+    with path.open("rb") as file:
+        if file.read(len(start)) != start:
+            raise ValueError(f"it does not begin as {writer} has it, whatever its name says")
+
+
 def read_npz(path: Path) -> NDArray[np.number]:
     """The only array of an .npz, or the only one with a name for a prediction."""
+    require_start(path, ZIP_START, "numpy.savez")
     with np.load(path, allow_pickle=False) as arrays:
         names = list(arrays)
         chosen = names if len(names) == 1 else [name for name in names if name in NPZ_NAMES]
@@ -94,7 +111,7 @@ def read_pfm(path: Path) -> NDArray[np.number]:
 
 DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
     ".png": read_picture,
-    ".npy": lambda path: np.load(path, allow_pickle=False),
+    ".npy": read_npy,
     ".npz": read_npz,
     ".tif": read_picture,
     ".tiff": read_picture,

@@ -25,14 +25,15 @@ Predict = Callable[[NDArray[np.uint8]], Map]  # (H, W, 3) RGB -> (H, W): metres,
 class Judged:
     """`judged(sample)` is the map for a sample: metres of kind "depth", otherwise as predictions.py says.
 
-    `predict` is the model itself, where there is one: only that can be shown the mirrored photo, too. `remark` is what
-    a reader of the figures has to know of it.
+    `predict` is the model itself, where there is one: only that can be shown the mirrored photo, too. `remark()` is
+    what a reader of the figures has to know of it, asked when all maps were seen; it raises HqmdError where they are
+    not to be scored.
     """
 
     map_of: Callable[[Sample], Map]
     kind: Kind = "depth"
     predict: Predict | None = None
-    remark: str = ""
+    remark: Callable[[], str] = str
     identity: Callable[[], str] = str  # of all that decides the maps, in some words and hashes; empty: not known
 
     def __call__(self, sample: Sample) -> Map:
@@ -46,16 +47,18 @@ def judged_model(predict: Predict, kind: Kind = "depth", remark: str = "", ident
         with explain_model_errors(sample.name):
             return predict(sample.image)
 
-    return Judged(map_of, kind, predict, remark, identity)
+    return Judged(map_of, kind, predict, lambda: remark, identity)
 
 
-def judged_files(predictions: PredictionFolder, remark: str = "") -> Judged:
-    """A folder of maps."""
+def judged_files(
+    predictions: PredictionFolder, read: Callable[[Sample], Map] | None = None, remark: Callable[[], str] = str
+) -> Judged:
+    """A folder of maps, read by itself or by somebody who looks at them on the way."""
 
     def identity() -> str:
         return f"{predictions.description}, {file_hash(*predictions.files.values())}"
 
-    return Judged(predictions, predictions.kind, None, remark, identity)
+    return Judged(read or predictions, predictions.kind, None, remark, identity)
 
 
 def require_judgeable(judged: Judged, protocol: Protocol) -> None:

@@ -71,6 +71,8 @@ class PredictionFolder:
             self.units_per_metre, origin = find_depth_scale(files, scale, read_depth_file, "--pred-scale", NOT_METRES)
             meaning = f"depth / {self.units_per_metre:g} ({origin})"
         self.description = f"{folder.name}, {meaning}{', resized bilinearly' if resize else ''}"  # for a caption
+        if unused := unused_files(folder, names):
+            self.description += f", {len(unused)} other files there not used, such as {unused[0]}"
 
     @property
     def needed_fit(self) -> str | None:
@@ -83,7 +85,8 @@ class PredictionFolder:
         NaN, zero and negative values stay: suspicions.fault explains them. Raises HqmdError when the file cannot be
         read.
         """
-        values = read_depth_file(self.files[name]).astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            values = read_depth_file(self.files[name]).astype(np.float32)
         return values / np.float32(self.units_per_metre)
 
     def __call__(self, sample: Sample) -> NDArray[np.float32]:
@@ -92,11 +95,13 @@ class PredictionFolder:
         if values.shape == sample.depth_m.shape:
             return values
         (height, width), (true_height, true_width) = values.shape, sample.depth_m.shape
+        sizes = (
+            f"{self.files[sample.name]}: the prediction is {width} x {height}, the truth {true_width} x {true_height}"
+        )
+        if (width - height) * (true_width - true_height) < 0:
+            raise HqmdError(f"{sizes}: it lies on its side; turn it, or swap its axes, before it is written")
         if self.resize is None:
-            raise HqmdError(
-                f"{self.files[sample.name]}: the prediction is {width} x {height}, the truth {true_width} x "
-                f"{true_height}; write it at that size, or pass --pred-resize bilinear"
-            )
+            raise HqmdError(f"{sizes}; write it at that size, or pass --pred-resize bilinear")
         # Pixel centres at half-integers, as in torch with align_corners=False.
         return cv2.resize(values, (true_width, true_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
@@ -133,6 +138,13 @@ def find_predictions(folder: Path, names: Sequence[str]) -> dict[str, Path]:
             "or judge a --split that has all"
         )
     return {name: folder / only_one(folder, name, found[name]) for name in names}
+
+
+def unused_files(folder: Path, names: Sequence[str]) -> list[PurePosixPath]:
+    """The depth maps below `folder` that are no picture's."""
+    depth_files, _ = files_below(folder)
+    used = {file for files in match(depth_files, names).values() for file in files}
+    return [file for file in depth_files if file not in used]
 
 
 def files_below(folder: Path) -> tuple[list[PurePosixPath], set[str]]:

@@ -84,8 +84,8 @@ class ScoreLog:
 
 
 def checksum(sample: Sample) -> int:
-    """CRC-32 of photo, depth and mask."""
+    """CRC-32 of photo, depth, mask and, where there are some, drawn edges."""
     value = 0
-    for array in (sample.image, sample.depth_m, sample.valid):
-        value = zlib.crc32(array.tobytes(), value)
+    for array in (sample.image, sample.depth_m, sample.valid, sample.edges):
+        value = zlib.crc32(b"" if array is None else array.tobytes(), value)
     return value

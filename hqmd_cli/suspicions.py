@@ -4,21 +4,33 @@ Scoring such predictions gives plausible numbers that mean nothing, so they are 
 proves little, a whole set does: `fault` and `diagnose` speak of one map, `Examination` of a set.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset
+from hqmd_cli.belonging import Thumbnails, explain_copies, explain_order
+from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.mishaps import (
+    Range,
+    explain_levels,
+    explain_odd_units,
+    explain_range,
+    explain_rays,
+    spread_along_rays,
+)
 from hqmd_cli.predictions import Kind, PredictionFolder
+from hqmd_cli.ranking import spearman
 
+EARLY = 10  # pictures after which a set that is wrong shows it
 LOOKED_AT_PIXELS = 5000  # of a map, evenly spaced: ranks of more would say the same
 FEWEST_PIXELS = 30  # with truth; a rank correlation of fewer is chance
 CLEAR_RANK = 0.5  # rank correlation from which a reading of a map is taken for more than chance
-CLEAR_MARGIN = 0.25  # and how much better than the map as it is another reading must fit
+CLEAR_MARGIN = 0.25  # and how much better than the maps as they are another reading must fit
+FEW_MARGIN, FEW = 0.35, 10  # the same of fewer maps, where chance may turn one of a poor network
+MOST = 0.75  # share of a set's maps that must fit better when turned: else it is chance, as with other pictures' maps
 
 # How many times too large or small depth is when its unit was mistaken.
 FACTORS = {
@@ -43,19 +55,6 @@ LOG_SPREAD = 0.95
 LOG_RATIO = 0.75  # ln z / z is .37 at most
 SAME, SAME_SHARE = 0.001, 0.99  # millimetres are rounded to half of one
 
-THUMBNAIL = (24, 32)  # (H, W): enough to tell one picture's depth from another's
-# When a prediction counts as another picture's: how well it fits that one, by rank correlation, and by how much better
-# than each of the two fits its own. Tried on the depth of 721 pictures of NYU under simulated faults (no real model's):
-# maps with smooth noise, down to a median of .36 with their own truth, raise no alarm; shifted by one, 43 to 512
-# are told. Maps that know nothing of their picture, the mean with noise of its own, do raise one: 8 to 49.
-SWAP_FIT, SWAP_MARGIN = 0.7, 0.3
-FEWEST_SWAPPED = 2
-# Two predictions count as exchanged when their rank correlations with the truths would rise by so much together, in a
-# set of so many whose median is as high. Measured on NYU's val (74 pictures, hqmd's own two models): the most that any
-# two honest ones would gain is .04 and .34; of two exchanged ones among 74, .86 and .79 are found. A model of two
-# epochs, whose median is .50, would gain .60: hence SET_FIT.
-EXCHANGE_GAIN, SET_FIT, FEWEST_TO_EXCHANGE = 0.4, 0.7, 5
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -66,9 +65,12 @@ class Evidence:
     log_gap: float  # median of prediction - ln truth: 1 or more of an honest depth (z - ln z), 0 of its logarithm
     log_spread: float  # how that varies, over how ln prediction - ln truth does: below 1 of logarithms
     same: float  # share of the pixels where it is the truth to SAME
+    along_rays: float  # see mishaps.spread_along_rays
+    levels: float  # how many different values
+    true_levels: float  # and of the truth
 
 
-NUMBERS = ("ratio", "log_gap", "log_spread", "same")  # of Evidence
+UNKNOWN = dict.fromkeys((f.name for f in fields(Evidence) if f.name != "ranks"), np.nan)
 
 
 def fault(pred: NDArray[np.floating], kind: Kind = "depth") -> str | None:
@@ -118,29 +120,45 @@ def measure(
     places = np.flatnonzero(valid)
     places = places[:: max(1, places.size // LOOKED_AT_PIXELS)]
     truth = depth_m.ravel()[places]
-    views = {"as stored": pred, "mirrored": pred[:, ::-1], "upside down": pred[::-1]}
+    views = {"as stored": pred, **turned(pred)}
     if places.size < FEWEST_PIXELS:
-        return Evidence(dict.fromkeys([*views, "inverted"], np.nan), np.nan, np.nan, np.nan, np.nan)
+        return Evidence(dict.fromkeys([*views, "inverted"], np.nan), **UNKNOWN)
     sign = -1 if kind == "disparity" else 1  # what grows with distance has a positive rank correlation
     ranks = {view: sign * spearman(values.ravel()[places], truth) for view, values in views.items()}
     ranks["inverted"] = -ranks["as stored"]
-    values = pred.ravel()[places]
+    values, log_truth = pred.ravel()[places], np.log(truth)
+    log_ratio = np.log(values) - log_truth if values.min() > 0 else np.full_like(log_truth, np.nan)
     return Evidence(
         ranks,
-        float(np.median(values / truth)),
-        float(np.median(values - np.log(truth))),
-        spread_as_logarithm(values, np.log(truth)),
-        float(np.mean(np.abs(values / truth - 1) <= SAME)),
+        ratio=float(np.median(values / truth)),
+        log_gap=float(np.median(values - log_truth)),
+        log_spread=spread_as_logarithm(values - log_truth, log_ratio),
+        same=float(np.mean(np.abs(values / truth - 1) <= SAME)),
+        along_rays=spread_along_rays(log_ratio, places, pred.shape),
+        levels=len(np.unique(values)),
+        true_levels=len(np.unique(truth)),
     )
 
 
-def explain_reading(ranks: dict[str, float], kind: Kind) -> str | None:
-    """Which other reading of the maps fits clearly better, with the remedy; None where none does."""
+def turned(pred: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
+    """A map as it would have to be where somebody has turned it: how -> (H, W)."""
+    ways = {"mirrored": pred[:, ::-1], "upside down": pred[::-1], "turned by 180 degrees": pred[::-1, ::-1]}
+    if pred.shape[0] == pred.shape[1]:  # of others, the size tells
+        ways |= {"turned to the left": np.rot90(pred, -1), "turned to the right": np.rot90(pred)}
+    return ways
+
+
+def explain_reading(ranks: dict[str, float], kind: Kind, count: int = 1) -> str | None:
+    """Which other reading fits clearly better, by the ranks of a map, or medians of `count`; None where none does."""
+    margin = CLEAR_MARGIN if count >= FEW else FEW_MARGIN
     stored, inverted = ranks["as stored"], ranks["inverted"]
-    flipped = max(("mirrored", "upside down"), key=ranks.__getitem__)
-    flipped_rank = ranks[flipped]
+    flipped, flipped_rank = max(
+        ((reading, rank) for reading, rank in ranks.items() if reading not in ("as stored", "inverted")),
+        key=lambda item: item[1],
+        default=("", -np.inf),
+    )
     best = max(inverted, flipped_rank)
-    if best >= CLEAR_RANK and best >= stored + CLEAR_MARGIN:
+    if best >= CLEAR_RANK and best >= stored + margin:
         if inverted == best:
             looks, remedy = ("depths", "depth or relative") if kind == "disparity" else ("disparities", "disparity")
             # In the numbers' own terms: the sign under which a disparity is expected to fit is taken back.
@@ -153,11 +171,10 @@ def explain_reading(ranks: dict[str, float], kind: Kind) -> str | None:
     return None
 
 
-def spread_as_logarithm(values: NDArray[np.floating], log_truth: NDArray[np.floating]) -> float:
-    """(T,) values and ln metres -> the spread of v - ln t over that of ln v - ln t; NaN where the latter is unknown."""
-    if values.min() <= 0 or not (of_depths := float(np.std(np.log(values) - log_truth))):
-        return np.nan
-    return float(np.std(values - log_truth)) / of_depths
+def spread_as_logarithm(gap: NDArray[np.floating], log_ratio: NDArray[np.floating]) -> float:
+    """(T,) v - ln t and ln v - ln t of values v and metres t -> the spread of the former over that of the latter."""
+    of_depths = float(np.std(log_ratio))
+    return float(np.std(gap)) / of_depths if of_depths else np.nan  # NaN, too, where a value has no logarithm
 
 
 def explain_logarithms(evidence: Evidence, kind: Kind) -> str | None:
@@ -171,13 +188,14 @@ def explain_logarithms(evidence: Evidence, kind: Kind) -> str | None:
     )
 
 
-def explain_sameness(same: float) -> str | None:
-    """Whether the predictions are the truth itself; None where they are not."""
-    if np.isnan(same) or same < SAME_SHARE:
+def explain_sameness(names: list[str], shares: list[float]) -> str | None:
+    """Which predictions are the truth itself: of a model not even one is. `shares` are of pixels that are the SAME."""
+    same = [name for name, share in zip(names, shares, strict=True) if share >= SAME_SHARE]  # NaN is not
+    if not same:
         return None
     return (
-        f"{same:.1%} of the pixels are the truth to {SAME:.1%}: these maps are the truth itself, whose score says "
-        "nothing of a model"
+        f"{len(same)} of {len(names)} predictions, such as that for {same[0]}, are the truth to {SAME:.1%} nearly "
+        "everywhere: these maps are the truth itself, whose score says nothing of a model"
     )
 
 
@@ -198,7 +216,7 @@ def explain_unit(ratio: float, kind: Kind, units_per_metre: float) -> str | None
 class Examination:
     """A set of predictions beside their truths, looked at one after the other; `complaints` speaks of the set.
 
-    Memory: 6 KB a picture.
+    Memory: 18 KB a picture.
     """
 
     def __init__(self, kind: Kind = "depth", units_per_metre: float = 1.0) -> None:
@@ -206,6 +224,9 @@ class Examination:
         self.names: list[str] = []
         self.evidence: list[Evidence] = []
         self.thumbnails = Thumbnails()
+        self.ranges: list[Range] = []
+        self.true_ranges: list[Range] = []
+        self.fingerprints: list[tuple[int, int]] = []  # of each map and its truth
 
     def add(
         self, name: str, pred: NDArray[np.floating], depth_m: NDArray[np.floating], valid: NDArray[np.bool_]
@@ -216,6 +237,9 @@ class Examination:
         self.names.append(name)
         self.evidence.append(measure(pred, depth_m, valid, self.kind))
         self.thumbnails.add(-pred if self.kind == "disparity" else pred, depth_m, valid)
+        self.ranges.append((float(pred.min()), float(pred.max())))
+        self.true_ranges.append((float(depth_m[valid].min()), float(depth_m[valid].max())) if valid.any() else (0, 0))
+        self.fingerprints.append((hash(pred.tobytes()), hash(self.thumbnails.truths[-1].tobytes())))
 
     def complaints(self) -> list[str]:
         """What is suspicious about the set as a whole, a sentence each; empty where nothing is."""
@@ -224,127 +248,75 @@ class Examination:
             return []
         # Medians: a few odd pictures neither raise an alarm over a sound set nor hide one over a faulty one.
         typical = typical_of(told)
-        misread = explain_reading(typical.ranks, self.kind) or explain_logarithms(typical, self.kind)
+        misread = explain_reading(typical.ranks, self.kind, len(told)) or explain_logarithms(typical, self.kind)
         if misread is not None:
             return [misread]  # such maps fit no truth, so their order cannot be told
-        found = [
-            explain_sameness(typical.same),
-            explain_unit(typical.ratio, self.kind, self.units_per_metre),
-            explain_swaps(self.names, self.thumbnails),
-        ]
+        copied = explain_copies(self.names, self.fingerprints)
+        found = [*self.about_metres(typical, bool(copied))] if self.kind == "depth" else []
+        found += [copied or explain_order(self.names, self.thumbnails)]
         return [complaint for complaint in found if complaint is not None]
+
+    def about_metres(self, typical: Evidence, copied: bool) -> list[str | None]:
+        """What only depth in metres can be wrong in."""
+        stretched = None if copied else explain_range(self.ranges, self.true_ranges)  # copies have one range, too
+        return [
+            explain_sameness(self.names, [item.same for item in self.evidence]),
+            stretched or explain_unit(typical.ratio, self.kind, self.units_per_metre),
+            explain_levels(typical.levels, typical.true_levels),
+            explain_odd_units(self.names, [item.ratio for item in self.evidence]),
+            explain_rays([item.along_rays for item in self.evidence]),
+        ]
 
 
 def typical_of(evidence: list[Evidence]) -> Evidence:
-    """The median of each of their numbers."""
+    """The median of each of their numbers; of a turned reading only where MOST of the maps fit better so."""
+    ranks = {
+        reading: np.array([item.ranks[reading] for item in evidence])
+        for reading in evidence[0].ranks
+        if all(reading in item.ranks for item in evidence)  # square maps have more
+    }
+    better = {reading: float(np.mean(values > ranks["as stored"])) for reading, values in ranks.items()}
     return Evidence(
-        {reading: float(np.median([item.ranks[reading] for item in evidence])) for reading in evidence[0].ranks},
-        **{name: float(np.median([getattr(item, name) for item in evidence])) for name in NUMBERS},
+        {
+            reading: float(np.median(values))
+            for reading, values in ranks.items()
+            if reading in ("as stored", "inverted") or better[reading] >= MOST
+        },
+        **{name: float(np.median([getattr(item, name) for item in evidence])) for name in UNKNOWN},
     )
 
 
-def examine(predictions: PredictionFolder, dataset: Dataset, indices: Iterable[int] | None = None) -> list[str]:
-    """Examine all pictures of a dataset, or those of `indices`, before they are scored; see Examination.
+class Watched:
+    """A folder of predictions that is examined while it is read for scoring: reading it all takes as long as the look.
 
-    Raises HqmdError naming the picture for a file that is unreadable, of another size, or no prediction at all.
+    `watched(sample)` is as of PredictionFolder, and raises HqmdError naming the picture for a map that is none.
+    `on_early` is called once, after the first EARLY pictures, where these are suspicious.
     """
-    examination = Examination(predictions.kind, predictions.units_per_metre)
-    for index in range(len(dataset)) if indices is None else indices:
-        sample = dataset[index]
-        examination.add(sample.name, predictions(sample), sample.depth_m, sample.valid)
-    return examination.complaints()
 
+    def __init__(
+        self, predictions: PredictionFolder, dataset: Dataset, on_early: Callable[[], object] = lambda: None
+    ) -> None:
+        self.predictions, self.dataset, self.on_early = predictions, dataset, on_early
+        self.examination = Examination(predictions.kind, predictions.units_per_metre)
+        self.seen: set[str] = set()
 
-@dataclass
-class Thumbnails:
-    """Small ranked copies of predictions and truths, to compare every one with every other."""
+    def __call__(self, sample: Sample) -> NDArray[np.float32]:
+        pred = self.look(sample)
+        if len(self.seen) == EARLY and self.examination.complaints():
+            self.on_early()
+        return pred
 
-    preds: list[NDArray[np.float32]] = field(default_factory=list)  # (P,) ranks in 0..1
-    truths: list[NDArray[np.float32]] = field(default_factory=list)  # (P,) ranks in 0..1, 0 where unknown
-    known: list[NDArray[np.float32]] = field(default_factory=list)  # (P,) 1 where the truth is known
+    def look(self, sample: Sample) -> NDArray[np.float32]:
+        """The map, examined when it is seen for the first time."""
+        pred = self.predictions(sample)
+        if sample.name not in self.seen:
+            self.seen.add(sample.name)
+            self.examination.add(sample.name, pred, sample.depth_m, sample.valid)
+        return pred
 
-    def add(self, pred: NDArray[np.floating], depth_m: NDArray[np.floating], valid: NDArray[np.bool_]) -> None:
-        """Shrink one picture by averaging, the truth over its valid pixels, and rank it."""
-        share = shrink(valid)
-        known = share > 0
-        depth = shrink(np.where(valid, depth_m, 0))
-        truth = np.zeros_like(share)
-        truth[known] = ranks_of(depth[known] / share[known])
-        self.preds.append(ranks_of(shrink(pred)))
-        self.truths.append(truth)
-        self.known.append(known.astype(np.float32))
-
-    def correlations(self) -> NDArray[np.float32]:
-        """(N, N): how prediction i fits truth j where that is known; 0 where there is too little to tell."""
-        preds, truths, known = np.stack(self.preds), np.stack(self.truths), np.stack(self.known)
-        count = np.maximum(known.sum(1), 1)
-        sums, squares = preds @ known.T, (preds**2) @ known.T
-        truth_sums, truth_squares = truths.sum(1), (truths**2).sum(1)
-        covariance = preds @ truths.T - sums * truth_sums / count
-        spread = (squares - sums**2 / count) * (truth_squares - truth_sums**2 / count)
-        told = (spread > 1e-6) & (count >= FEWEST_PIXELS)
-        return np.where(told, covariance / np.sqrt(np.where(told, spread, 1)), 0)
-
-
-def shrink(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    """(H, W) averaged down to THUMBNAIL, flat."""
-    small = cv2.resize(values.astype(np.float32), THUMBNAIL[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).ravel()
-
-
-def explain_swaps(names: list[str], thumbnails: Thumbnails) -> str | None:
-    """Which predictions belong to other pictures, in words; None where each fits its own as well as can be told.
-
-    Two signs: a prediction and another picture's truth that fit one another best of all, and clearly better than either
-    fits its own (maps that are all alike raise no alarm by that: they cannot all be a truth's best); and two
-    predictions that would fit much better if exchanged, in a set whose others fit well. Maps that vary without regard
-    to the picture can show the first, see SWAP_FIT, and the sentence allows for that. Not found: exchanges within one
-    room, whose pictures are alike, and those in a set of poor maps, of which nothing can be told.
-    """
-    fits = thumbnails.correlations()
-    pairs = sorted({*best_of_others(fits), *exchanged(fits)}, key=lambda pair: np.diag(fits)[pair[0]] - fits[pair])
-    if len({i for i, _ in pairs}) < FEWEST_SWAPPED:
-        return None
-    i, j = pairs[0]
-    return (
-        f"{len({i for i, _ in pairs})} of {len(names)} predictions fit another picture's truth better than their own, "
-        f"such as that for {names[i]}, which fits {names[j]} (rank correlation {fits[i, j]:.2f}, its own "
-        f"{fits[i, i]:.2f}): the files are in another order than the pictures, or say nothing of them; name each after "
-        "its picture"
-    )
-
-
-def best_of_others(fits: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """(N, N) fits -> pairs of a prediction and another's truth that are each other's best, and clearly so."""
-    own = np.diag(fits)
-    best_truth, best_pred = fits.argmax(1), fits.argmax(0)
-    return [
-        (i, int(j))
-        for i, j in enumerate(best_truth)
-        if i != j and best_pred[j] == i and fits[i, j] >= max(SWAP_FIT, own[i] + SWAP_MARGIN, own[j] + SWAP_MARGIN)
-    ]
-
-
-def exchanged(fits: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """(N, N) fits -> pairs (i, j) and (j, i) of predictions that fit much better when exchanged, see EXCHANGE_GAIN."""
-    own = np.diag(fits)
-    if len(own) < FEWEST_TO_EXCHANGE or np.median(own) < SET_FIT:
-        return []
-    better = fits - own[:, None]
-    fit_then = (np.minimum(better, better.T) > 0) & (np.minimum(fits, fits.T) >= CLEAR_RANK)
-    gain = np.where(fit_then, better + better.T, 0)
-    return [(int(i), int(j)) for i, j in np.argwhere(gain >= EXCHANGE_GAIN)]
-
-
-def spearman(values: NDArray[np.floating], others: NDArray[np.floating]) -> float:
-    """Rank correlation of two (N,) arrays, ties at their mean rank; 0 where one is constant."""
-    a, b = (ranks_of(array) - 0.5 for array in (values, others))
-    spread = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / spread if spread > 0 else 0.0
-
-
-def ranks_of(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Ranks of (N,) values scaled into 0..1 with mean 1/2, ties at their mean rank."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return ((last - counts / 2)[places] / values.size).astype(np.float32)
+    def complaints(self) -> list[str]:
+        """What is suspicious about the whole set, a sentence each; pictures that were not asked for are read now."""
+        for index, name in enumerate(self.dataset.names):
+            if name not in self.seen:
+                self.look(self.dataset[index])
+        return self.examination.complaints()

@@ -1,7 +1,9 @@
 """Predictions made elsewhere: found by name, read in every format, and what they give away about themselves."""
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -9,12 +11,13 @@ from conftest import TRAIN_NAMES, VAL_NAMES, scene
 from PIL import Image
 
 from hqmd_cli.data import open_dataset
-from hqmd_cli.data.sample import Sample
+from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.depth_files import DEPTH_READERS, read_depth_file
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import write_depth_mm
 from hqmd_cli.predictions import KINDS, PredictionFolder, find_predictions
-from hqmd_cli.suspicions import Examination, diagnose, examine, fault, ranks_of, spearman
+from hqmd_cli.ranking import ranks_of, spearman
+from hqmd_cli.suspicions import Examination, Watched, diagnose, fault
 
 NAMES = TRAIN_NAMES + VAL_NAMES
 SIZE = (48, 64)
@@ -500,6 +503,14 @@ def test_turned_map(turn, word: str, kind: str) -> None:
     assert f"but 1.00 when {word}: the maps are {word}; turn them back before they are written" in found
 
 
+def test_turned_by_more_than_a_mirror() -> None:
+    truth = slanting(ROOMS[0])
+    assert "the maps are turned by 180 degrees" in str(diagnose(truth[::-1, ::-1], truth, ALL_VALID))
+    square, valid = truth[:, :48], ALL_VALID[:, :48]
+    assert "the maps are turned to the left" in str(diagnose(np.rot90(square), square, valid))
+    assert "the maps are turned to the right" in str(diagnose(np.rot90(square, -1), square, valid))
+
+
 def test_already_scaled_maps_name_the_scale_to_state() -> None:
     found = diagnose(guess("a1") / 1000, TRUE_M["a1"], ALL_VALID, units_per_metre=1000)
     assert found is not None and found.endswith("metres divided by 1000 once too often; pass --pred-scale 1")
@@ -541,24 +552,107 @@ def two_swapped(preds: list[np.ndarray]) -> list[np.ndarray]:
     return swapped
 
 
+def in_turn(preds: list[np.ndarray]) -> list[np.ndarray]:
+    """Three of them, each for the next."""
+    return [preds[1], preds[2], preds[0], *preds[3:]]
+
+
 @pytest.mark.parametrize("kind", ["depth", "disparity"])
-@pytest.mark.parametrize(("order", "least"), [(shifted, 10), (two_swapped, 2), (lambda p: p[::-1], 10)])
-def test_swapped_files(order, least: int, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (shifted, "another picture, 1 further on in the list, such as that for p0, which fits p1:"),
+        (lambda p: [*p[-3:], *p[:-3]], "another picture, 3 before in the list, such as that for p0, which fits p21:"),
+        (two_swapped, "2 of 24 predictions fit another picture's truth better than their own"),
+        (in_turn, "3 of 24 predictions fit another picture's truth better than their own, such as that for p"),
+        (lambda p: p[::-1], "24 of 24 predictions fit another picture's truth better"),
+    ],
+)
+def test_swapped_files(order, said: str, kind: str) -> None:
     preds = [1 / room if kind == "disparity" else room * 1.1 for room in ROOMS]
     (complaint,) = complaints(order(preds), kind)
-    assert int(complaint.split()[0]) >= least
-    assert "fit another picture's truth better than their own, such as that for p" in complaint
-    assert complaint.endswith("another order than the pictures, or say nothing of them; name each after its picture")
+    assert said in complaint
+    assert complaint.endswith("the files are in another order than the pictures; name each after its picture")
 
 
 def test_sound_sets() -> None:
-    """Good ones, and poor ones: alike whatever the picture, or no more than noise."""
+    """Good ones, and poor ones: those that are alike whatever the picture."""
     rng = np.random.default_rng(0)
     mean = np.mean(ROOMS, axis=0)
+    noises = rng.normal(0, 0.01, (len(ROOMS), *SIZE))
     assert complaints([room * 1.1 for room in ROOMS]) == []
-    assert complaints([mean + rng.normal(0, 0.01, SIZE) for _ in ROOMS]) == []
-    assert complaints([mean + 0.2 * room for room in ROOMS]) == []
-    assert complaints([rng.uniform(1, 4, SIZE) for _ in ROOMS]) == []
+    assert complaints([mean + noise for noise in noises]) == []
+    assert complaints([mean + 0.2 * room + noise for room, noise in zip(ROOMS, noises, strict=True)]) == []
+
+
+@pytest.mark.parametrize("kind", ["depth", "relative"])
+def test_maps_of_other_rooms(kind: str) -> None:
+    """Each fits the floor that all rooms have, none fits its own room better than others."""
+    (complaint,) = complaints([1.1 * room for room in random_rooms(48)[24:]], kind)
+    assert "fit the truth of their own picture no better than that of others" in complaint
+    assert "these are other pictures' files, or say nothing of what their photo shows" in complaint
+
+
+def test_a_poor_set_is_told_only_when_all_of_it_is_shifted() -> None:
+    """Maps that are mostly the mean room. Which two of them were exchanged nobody could tell."""
+    mean = np.mean(ROOMS, axis=0)
+    poor = [mean + 0.3 * room for room in ROOMS]
+    assert not any("another picture" in complaint for complaint in complaints(poor))
+    assert any("another picture, 1 further on" in complaint for complaint in complaints(shifted(poor)))
+
+
+def test_few_pictures_say_little() -> None:
+    """Two exchanged ones are told from two on, unrelated ones only where there are several."""
+    assert len(complaints([1.1 * ROOMS[1], 1.1 * ROOMS[0]], truths=ROOMS[:2])) == 1
+    assert complaints([1.1 * room for room in ROOMS[4:8]], truths=ROOMS[:4]) == []
+
+
+def test_one_map_under_several_names() -> None:
+    preds = [1.1 * room for room in ROOMS]
+    preds[5] = preds[7] = preds[3]
+    (complaint,) = complaints(preds)
+    assert complaint.startswith("3 of 24 predictions are the same map as another's, such as those for p3 and p5:")
+    (complaint,) = complaints([1.1 * ROOMS[0]] * 24)  # which is not told of as of stretched maps, too
+    assert complaint.startswith("24 of 24 predictions are the same map")
+    assert complaints([1.1 * ROOMS[0]] * 3, truths=[ROOMS[0]] * 3) == []  # of one picture that is there three times
+
+
+def test_stretched_maps() -> None:
+    """Each over one range, as for looking at; not where the truths have one range, too."""
+    stretched = [1 + 5 * (room - room.min()) / np.ptp(room) for room in ROOMS]
+    found = complaints(stretched)
+    assert any("each map runs from exactly 1 to exactly 6: they were stretched one by one" in line for line in found)
+    assert complaints(stretched, "relative") == []
+    assert complaints([1.1 * room for room in stretched], truths=stretched) == []
+
+
+def test_rounded_maps() -> None:
+    (complaint,) = complaints([np.round(1.1 * room) for room in ROOMS])
+    assert complaint.startswith("a map has only 5 different depths, the truth 5")
+    assert complaints([np.round(25.5 * room) / 25.5 for room in ROOMS]) == []
+
+
+def test_one_map_in_another_unit() -> None:
+    preds = [1.1 * room * (1000 if number == 9 else 1) for number, room in enumerate(ROOMS)]
+    (complaint,) = complaints(preds)
+    assert complaint.startswith(
+        "1 of 24 predictions have another unit than the rest, such as that for p9, whose median"
+    )
+
+
+def test_distances_in_place_of_depth() -> None:
+    """Known only of frames of NYU's size, whose camera is known."""
+    rows, columns = np.mgrid[:480, :640]
+    rays = np.sqrt(1 + ((columns - 319.5) ** 2 + (rows - 239.5) ** 2) / 518.86**2)
+    rooms = [np.repeat(np.repeat(room, 10, 0), 10, 1) for room in ROOMS]
+    noises = np.exp(np.random.default_rng(0).normal(0, 0.1, (len(rooms), 480, 640)))
+    examined = {"depth": Examination(), "distance": Examination()}
+    for number, (room, noise) in enumerate(zip(rooms, noises, strict=True)):
+        for name, pred in (("depth", room * noise), ("distance", room * noise * rays)):
+            examined[name].add(f"p{number}", pred, room, np.ones(room.shape, bool))
+    assert examined["depth"].complaints() == []
+    (complaint,) = examined["distance"].complaints()
+    assert "these look like distances from the camera, not depth along its axis" in complaint
 
 
 @pytest.mark.parametrize(
@@ -588,20 +682,60 @@ def test_truth_too_sparse_to_tell() -> None:
     assert examination.complaints() == []
 
 
-def test_examine_reads_the_pairs(folder: Path, pairs: Path) -> None:
+def test_a_folder_is_examined_while_it_is_read(folder: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not asked for is read at the end, and nothing twice."""
     dataset = open_dataset(pairs, "all")
-    predictions = PredictionFolder(folder, dataset.names)
-    assert examine(predictions, dataset) == []
+    read = []
+    plainly = PredictionFolder.read
+    monkeypatch.setattr(PredictionFolder, "read", lambda self, name: read.append(name) or plainly(self, name))
+    watched = Watched(PredictionFolder(folder, dataset.names), dataset)
+    np.testing.assert_array_equal(watched(dataset[2]), guess(dataset.names[2]))
+    assert watched.complaints() == [] == watched.complaints()
+    assert sorted(read) == dataset.names
     rewrite(folder, lambda depth_m: 2 + 1 / depth_m)  # plausible as metres
-    (complaint,) = examine(PredictionFolder(folder, dataset.names), dataset, range(0, 6, 2))
+    (complaint,) = Watched(PredictionFolder(folder, dataset.names), dataset).complaints()
     assert "pass --pred-kind disparity" in complaint
 
 
-def test_examine_names_the_picture_that_is_none(folder: Path, pairs: Path) -> None:
+@pytest.mark.parametrize(("factor", "told_at"), [(1000, [9]), (1.1, [])])
+def test_a_set_that_is_wrong_is_told_early(factor: float, told_at: list[int]) -> None:
+    """After ten pictures, so that the others need not be scored; a sound one is never."""
+    index, told = 0, []
+    watched = Watched(cast(PredictionFolder, RoomsTimes(factor)), cast(Dataset, RoomData()), lambda: told.append(index))
+    for index in range(len(ROOMS)):
+        watched(RoomData()[index])
+    assert told == told_at
+
+
+@dataclass
+class RoomsTimes:
+    """Predictions."""
+
+    factor: float
+    kind = "depth"
+    units_per_metre = 1.0
+
+    def __call__(self, sample: Sample) -> np.ndarray:
+        return self.factor * sample.depth_m
+
+
+class RoomData:
+    """Their truth."""
+
+    names: ClassVar = [str(number) for number in range(len(ROOMS))]
+
+    def __len__(self) -> int:
+        return len(ROOMS)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(str(index), np.zeros((*SIZE, 3), np.uint8), ROOMS[index], ALL_VALID)
+
+
+def test_the_picture_whose_map_is_none_is_named(folder: Path, pairs: Path) -> None:
     dataset = open_dataset(pairs, "all")
     np.save(folder / "a3.npy", speckled(guess("a3")))
     with pytest.raises(HqmdError, match=r"^a3: 0\.4% of the pixels are NaN"):
-        examine(PredictionFolder(folder, dataset.names), dataset)
+        Watched(PredictionFolder(folder, dataset.names), dataset).complaints()
 
 
 def test_fault_of_each_kind() -> None:

@@ -1,16 +1,18 @@
 """`hqmd evaluate --resume`: a run that was stopped goes on with the figures that it had, and with no others."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hqmd_cli.data import open_dataset
+from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import score_each
 from hqmd_cli.judged import judged_model
 from hqmd_cli.protocol import find_protocol
-from hqmd_cli.score_log import ScoreLog
+from hqmd_cli.score_log import ScoreLog, checksum
 
 HQMD = find_protocol("hqmd")
 QUESTION = {"protocol": HQMD.digest, "data": "val"}
@@ -100,3 +102,9 @@ def test_the_file_is_plain_json_lines(data, path):
     question, *rows = map(json.loads, path.read_text().splitlines())
     assert question == QUESTION
     assert rows[0]["figures"]["normalMean"] is None  # no NaN, which is no JSON
+
+
+def test_drawn_edges_are_part_of_a_pictures_checksum():
+    plain = Sample("a", np.zeros((2, 3, 3), np.uint8), np.ones((2, 3), np.float32), np.ones((2, 3), bool))
+    drawn = [replace(plain, edges=np.full((2, 3), value)) for value in (False, True)]
+    assert len({checksum(sample) for sample in (plain, *drawn)}) == 3

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +121,28 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def objects(path: Path) -> None:
+    """An array of Python objects, which is a pickle inside."""
+    np.save(path, np.array([[Bomb()]]), allow_pickle=True)
+
+
+def of_other_rooms(folder: Path, maps: Maps) -> None:
+    npy(folder, {name: honest(room(ROOMS + i)[1], i) for i, name in enumerate(maps)})
+
+
+def one_for_all(folder: Path, maps: Maps) -> None:
+    npy(folder, dict.fromkeys(maps, maps["room04"]))
+
+
+def one_in_millimetres(folder: Path, maps: Maps) -> None:
+    npy(folder, maps | {"room07": 1000 * maps["room07"]})
+
+
+def grey_photos(folder: Path, maps: Maps) -> None:
+    for name in maps:
+        Image.fromarray(room(int(name[4:]))[0]).convert("L").save(folder / f"{name}.png")
+
+
 def twin(folder: Path, maps: Maps) -> None:
     npy(folder, maps)
     np.save(folder / "room03_depth.npy", maps["room03"])
@@ -149,15 +172,29 @@ WRONG = {
     "centimetres": Wrong(each(lambda z: 100 * z), "the depth unit is unclear"),
     "centimetres as metres": Wrong(each(lambda z: 100 * z), "these look like centimetres", METRES),
     "metres as millimetres": Wrong(each(lambda z: z), "--pred-scale 1", ("--pred-scale", "1000")),
+    "each map divided by its maximum": Wrong(png8(lambda z: 255 * z / z.max()), "8-bit depth has no unit of its own"),
     "8 bits of 10 m": Wrong(png8(lambda z: 25.5 * z), "8-bit depth has no unit of its own"),
+    "whole metres in 8 bits": Wrong(png8(np.round), "a map has only", METRES),
+    "one file in millimetres": Wrong(one_in_millimetres, "1 of 12 predictions have another unit than the rest", METRES),
+    "each map stretched": Wrong(
+        each(lambda z: 1 + 5 * (z - z.min()) / np.ptp(z)), "each map runs from exactly 1 to exactly 6"
+    ),
     "each map stretched over 8 bits": Wrong(
         png8(lambda z: 255 * (z - z.min()) / (z.max() - z.min())), "0 or less", ("--pred-scale", "25.5")
     ),
     "mirrored": Wrong(each(lambda z: z[:, ::-1]), "the maps are mirrored"),
     "upside down": Wrong(each(lambda z: z[::-1]), "the maps are upside down"),
+    "turned by 180 degrees": Wrong(each(lambda z: z[::-1, ::-1]), "the maps are turned by 180 degrees"),
+    "rotated by a quarter, resized": Wrong(
+        each(lambda z: np.rot90(z)), "it lies on its side", ("--pred-resize", "bilinear")
+    ),
     "rotated by a quarter": Wrong(each(lambda z: np.rot90(z)), "the prediction is 96 x 128, the truth 128 x 96"),
     "two files swapped": Wrong(renamed(lambda n: [n[1], n[0], *n[2:]]), "in another order than the pictures"),
-    "all shifted by one": Wrong(renamed(lambda n: [*n[1:], n[0]]), "in another order than the pictures"),
+    "three files in turn": Wrong(renamed(lambda n: [n[1], n[2], n[0], *n[3:]]), "3 of 12 predictions fit another"),
+    "all shifted by one": Wrong(renamed(lambda n: [*n[1:], n[0]]), "another picture, 1 before in the list"),
+    "all in reverse": Wrong(renamed(lambda n: n[::-1]), "in another order than the pictures"),
+    "maps of other rooms": Wrong(of_other_rooms, "these are other pictures' files"),
+    "one map for all": Wrong(one_for_all, "12 of 12 predictions are the same map as another's"),
     "half the size": Wrong(each(lambda z: z[::2, ::2]), "--pred-resize bilinear"),
     "a file missing": Wrong(first(lambda path: path.unlink()), "room00"),
     "two files for a picture": Wrong(twin, "room03"),
@@ -166,11 +203,24 @@ WRONG = {
     "a hole of 0": Wrong(one_pixel(0), "room05: 0.0% of the depths are 0 or less"),
     "a negative depth": Wrong(one_pixel(-1), "0 or less"),
     "the same everywhere": Wrong(each(lambda z: np.full_like(z, 2.5)), "the prediction is 2.5 everywhere"),
-    "an empty file": Wrong(first(lambda path: path.write_bytes(b"")), "cannot be read as a depth map"),
+    "an empty file": Wrong(
+        first(lambda path: path.write_bytes(b"")), "cannot be read as a depth map: the file is empty"
+    ),
     "a file cut off": Wrong(first(truncated), "cannot be read as a depth map"),
-    "text called .npy": Wrong(first(lambda path: path.write_text("1 2 3")), "cannot be read as a depth map"),
-    "a pickle called .npy": Wrong(
-        first(lambda p: p.write_bytes(pickle.dumps(Bomb()))), "cannot be read as a depth map"
+    "text called .npy": Wrong(first(lambda path: path.write_text("1 2 3")), "it does not begin as numpy.save has it"),
+    "text called .npz": Wrong(
+        lambda folder, maps: [(folder / f"{name}.npz").write_text("1 2 3") for name in maps],
+        "it does not begin as numpy.savez has it",
+    ),
+    "an .npy without pixels": Wrong(first(lambda p: np.save(p, np.zeros((0, 4)))), "this is (0, 4) float64", METRES),
+    "a pickle called .npy": Wrong(first(lambda p: p.write_bytes(pickle.dumps(Bomb()))), "it does not begin as"),
+    "a pickle in an .npy": Wrong(first(objects), "cannot be read as a depth map: Object arrays cannot be loaded"),
+    "an .npz called .npy": Wrong(
+        first(lambda p: np.savez(p.open("wb"), np.ones(SIZE))), "it does not begin as numpy.save has it"
+    ),
+    "an .npz of several arrays": Wrong(
+        lambda folder, maps: [np.savez(folder / f"{name}.npz", mean=z, spread=z / 9) for name, z in maps.items()],
+        "which array is the depth? There are mean, spread",
     ),
     "several maps in a file": Wrong(each(twelve_of), "one number a pixel"),
     "a colour picture": Wrong(coloured, "a colour picture"),
@@ -182,10 +232,15 @@ WRONG = {
         lambda folder, maps: npy(folder, {name: room(int(name[4:]))[1] for name in maps}),
         "these maps are the truth itself",
     ),
+    "the truth itself, for a single picture": Wrong(
+        lambda folder, maps: npy(folder, maps | {"room02": room(2)[1]}),
+        "1 of 12 predictions, such as that for room02, are the truth to 0.1%",
+    ),
     "the photos": Wrong(
         lambda folder, maps: [Image.fromarray(room(i)[0]).save(folder / f"room{i:02}.png") for i in range(ROOMS)],
         "a colour picture",
     ),
+    "the photos in grey, far is dark": Wrong(grey_photos, "these look like disparities", ("--pred-scale", "40")),
     "no folder": Wrong(lambda folder, maps: folder.rmdir(), "no such folder"),
     "an empty folder": Wrong(lambda folder, maps: None, "it is empty"),
     "other kinds of file": Wrong(lambda folder, maps: (folder / "a.txt").write_text(""), ".txt"),
@@ -224,3 +279,24 @@ def test_honest_maps_raise_no_alarm(hqmd, rooms, maps, tmp_path):
     result = judge(hqmd, rooms, folder)
     assert result.returncode == 0, result.stderr
     assert "hqmd:" not in result.stderr and "AbsRel" in result.stdout
+
+
+def test_truth_without_a_pixel(hqmd, rooms, maps, tmp_path):
+    data, folder = tmp_path / "data", tmp_path / "maps"
+    shutil.copytree(rooms, data)
+    Image.fromarray(np.zeros(SIZE, np.uint16)).save(data / "depth" / "room02.png")
+    folder.mkdir()
+    npy(folder, maps)
+    result = judge(hqmd, data, folder)
+    assert result.returncode == 1 and not result.stdout
+    assert "room02: no valid ground truth under protocol hqmd; is this the right file and split?" in result.stderr
+
+
+def test_files_that_are_not_used_are_said(hqmd, rooms, maps, tmp_path):
+    """More files than pictures are nothing wrong: a folder may hold all splits."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    npy(folder, maps | {"attic": maps["room00"]})
+    result = judge(hqmd, rooms, folder)
+    assert result.returncode == 0
+    assert "metres), 1 other files there not used, such as attic.npy" in result.stderr

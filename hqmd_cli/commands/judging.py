@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from hqmd_cli.protocol import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import DoesNotFit, require_fit
 from hqmd_cli.score_log import ScoreLog
-from hqmd_cli.suspicions import diagnose, examine
+from hqmd_cli.suspicions import Watched, diagnose
 from hqmd_cli.tables import caption, detail_table, figures_table, has_detail, per_picture_csv
 from hqmd_cli.typeset import Table, for_screen
 
@@ -105,7 +106,7 @@ def open_models(models: list[str], wish: Wish, dataset: "Dataset") -> dict[str, 
             print(f"model: {model.in_words}", file=sys.stderr)
             if finding := at_first_sight(judged, dataset):
                 print(f"model: {name}: {finding}", file=sys.stderr)
-                judged = replace(judged, remark=f"{model.remark}; {finding}")
+                judged = replace(judged, remark=partial(str, f"{model.remark}; {finding}"))
         all_judged[name] = judged
     return all_judged
 
@@ -144,16 +145,31 @@ class FilesWish:
 
 
 def open_files(folder: Path, dataset: "Dataset", wish: FilesWish) -> Judged:
-    """A folder of predictions, after a look at what they give away about themselves.
+    """A folder of predictions, whose maps are examined as they are scored.
 
-    Raises HqmdError for what is suspicious; where the user wants that scored anyway, it stands in the caption instead.
+    Its remark raises HqmdError for what is suspicious; where the user wants that scored anyway, it is the remark.
     """
     predictions = PredictionFolder(folder, dataset.names, wish.scale, wish.kind, wish.resize)  # type: ignore[arg-type]
     print(f"predictions: {predictions.description}", file=sys.stderr)
-    complaints = "; ".join(examine(predictions, dataset))
-    if complaints and not wish.anyway:
-        raise HqmdError(f"{folder}: {complaints}; or, where that is wrong, score them with --pred-anyway")
-    return judged_files(predictions, f"scored although {complaints}" if complaints else "")
+
+    def remark() -> str:
+        complaints = "; ".join(watched.complaints())
+        if complaints and not wish.anyway:
+            raise HqmdError(f"{folder}: {complaints}; or, where that is wrong, score them with --pred-anyway")
+        return f"scored although {complaints}" if complaints else ""
+
+    watched = Watched(predictions, dataset, on_early=str if wish.anyway else remark)
+    return judged_files(predictions, watched, remark)
+
+
+@contextmanager
+def told_of_all(judged: Judged) -> Iterator[None]:
+    """Where one map cannot be scored, what is wrong with all of them is the better reason."""
+    try:
+        yield
+    except HqmdError:
+        judged.remark()
+        raise
 
 
 def judge(
@@ -171,13 +187,16 @@ def judge(
     for judged in all_judged.values():
         require_judgeable(judged, protocol)  # all, before the first takes its minutes
     results = {}
-    for name, judged in all_judged.items():
+    # Files first: what is wrong with them is told before models take their minutes.
+    for name, judged in sorted(all_judged.items(), key=lambda item: item[1].predict is not None):
         log = ScoreLog(resume, question_of(judged, dataset, protocol, detail, by_depth)) if resume else None
         if log and log.rows:
             print(f"{resume}: {len(log.rows)} of {len(dataset)} pictures are scored already", file=sys.stderr)
         scores = with_progress(score_each(judged, dataset, protocol, detail, by_depth, log), name, len(dataset))
-        results[name] = collect(scores, dataset, protocol, judged.remark)
-    return results
+        with told_of_all(judged):
+            scored = list(scores)
+        results[name] = collect(scored, dataset, protocol, judged.remark())
+    return {name: results[name] for name in all_judged}
 
 
 def question_of(
@@ -201,13 +220,14 @@ def judge_under_each(
     if not protocols:
         raise HqmdError(f"{name}: no protocol fits it; write one, see --protocol FILE.toml")
     total = len(next(iter(datasets.values())))
-    pictures = list(with_progress(score_under_each(judged, datasets, protocols), name, total))
-    results = {}
+    with told_of_all(judged):
+        pictures = list(with_progress(score_under_each(judged, datasets, protocols), name, total))
+    results, remark = {}, judged.remark()
     for protocol in protocols:
         scores = [picture[protocol.name] for picture in pictures]
         scored = [score for score in scores if isinstance(score, Scored)]
         if len(scored) == len(scores):
-            results[protocol.name] = collect(scored, datasets[protocol.ground_truth], protocol, judged.remark)
+            results[protocol.name] = collect(scored, datasets[protocol.ground_truth], protocol, remark)
         else:
             print_left_out(protocol.name, next(score for score in scores if not isinstance(score, Scored)))
     if not results:

@@ -13,7 +13,13 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import depth_unit_tag, read_depth_values
 
 # Units of a file that are one metre, and who writes so.
-CONVENTIONS = {1.0: "metres", 1000.0: "millimetres", 256.0: "KITTI's 1/256 m", 5000.0: "TUM's 1/5000 m"}
+CONVENTIONS = {
+    1.0: "metres",
+    1000.0: "millimetres",
+    100.0: "centimetres",
+    256.0: "KITTI's 1/256 m",
+    5000.0: "TUM's 1/5000 m",
+}
 FOUND = (1.0, 1000.0)  # the others are rare, and their rooms are close-ups or courtyards in millimetres: to be stated
 PLAUSIBLE_MEDIAN_M = (1.0, 6.0)  # a scene a camera stands in
 PLAUSIBLE_FAR_M = 12.0  # beyond the reach of the indoor sensors; street data has to be stated
