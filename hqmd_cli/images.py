@@ -280,6 +280,18 @@ def read_depth_values(path: Path) -> NDArray[np.number]:
     return values
 
 
+def depth_bits(path: Path) -> int | None:
+    """Bits of a whole-number depth picture's pixel, 8 or 16, by its header; None of fractions, arrays and damage."""
+    if path.suffix.lower() == ".npy":
+        return None
+    try:
+        with Image.open(path) as picture:
+            mode = picture.mode
+    except Exception:  # read_depth_values will say what is wrong
+        return None
+    return 8 if mode == "L" else 16 if mode.startswith("I") else None
+
+
 def depth_unit_tag(path: Path) -> float | None:
     """Units per metre as write_depth_mm wrote them into a PNG; None where the file does not say."""
     if path.suffix.lower() != ".png":

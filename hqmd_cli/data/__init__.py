@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 DATASETS = {
     ".mat": "hqmd_cli.data.nyu:NyuMat",
-    ".csv": "hqmd_cli.data.pairs:PairList",
+    ".csv": "hqmd_cli.data.lists:PairList",
+    ".tsv": "hqmd_cli.data.lists:PairList",
+    ".txt": "hqmd_cli.data.lists:PairList",
     "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
     "iBims-1/": "hqmd_cli.data.ibims:Ibims",
     "DIODE/": "hqmd_cli.data.diode:Diode",
