@@ -377,6 +377,12 @@ def as_png(rgb: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
+def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
+    """(H, W, 3) uint8 RGB as a JPEG: what training reads from then on, so that the loss is to be chosen."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    write_aside(path, lambda aside: aside.write_bytes(encoded.tobytes()))
+
+
 def write_figure(path: Path, figure: "Figure") -> None:
     """A matplotlib figure in the format of the path's suffix (.png, .pdf, .svg)."""
     require_suffix(path, FIGURE_SUFFIXES)

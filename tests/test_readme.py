@@ -9,9 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from kinect_room import write_scene
 
 from hqmd_cli.config import ModelConfig, TrainConfig
-from hqmd_cli.data import nyu
+from hqmd_cli.data import nyu, nyu_raw
 from hqmd_cli.hub import DEFAULT_MODEL, bundled_models
 from hqmd_cli.protocol import PROTOCOLS
 
@@ -47,6 +48,9 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     shutil.copytree(trained_run, desk / "runs" / "mine")  # some lines change a model
     (desk / "my_model.py").write_text("def predict(image):\n    return 1 + image.mean(axis=2) / 100\n")
     monkeypatch.syspath_prepend(desk)  # which takes back what hqmd adds
+    write_scene(desk / "nyu_raw" / "kitchen_0004", count=2)
+    monkeypatch.setattr(nyu_raw, "scenes_of", lambda path: ["kitchen_0004"] * 45 + ["elsewhere_0001"] * 1404)
+    monkeypatch.setattr(nyu_raw, "official_splits", lambda: {"train": [3], "val": [], "test": []})
     filled = {"train": [3, 4, 5], "val": [44, 45], "test": [1, 2]}  # conftest.FILLED_SLOTS
     monkeypatch.setattr(nyu, "official_splits", lambda: filled)
     monkeypatch.chdir(desk)

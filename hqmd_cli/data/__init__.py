@@ -23,6 +23,7 @@ DATASETS = {
     "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
     "iBims-1/": "hqmd_cli.data.ibims:Ibims",
     "DIODE/": "hqmd_cli.data.diode:Diode",
+    "NYU's raw recordings/": "hqmd_cli.data.nyu_raw:NyuRaw",
     "pairs/": "hqmd_cli.data.pairs:PairFolder",
 }
 

@@ -55,6 +55,22 @@ def consecutive_runs(frames: list[int]) -> list[list[int]]:
     return runs
 
 
+def scenes_of(path: Path) -> list[str]:
+    """The scene of each of the 1449 frames, such as kitchen_0004, as the labelled file has them.
+
+    Raises HqmdError when it is not that file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            references = file["scenes"][()].ravel()  # MATLAB's cell array of texts: each is an array of its own
+            scenes = ["".join(map(chr, file[reference][()].ravel())) for reference in references]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HqmdError(f"{path}: not the labelled file, or damaged: its scenes cannot be read ({error})") from error
+    if len(scenes) != FRAMES:
+        raise HqmdError(f"{path}: {len(scenes)} scenes, the official file has {FRAMES}")
+    return scenes
+
+
 class NyuMat:
     """One split of the labelled file. Safe with several workers: each process opens the file for itself."""
 
