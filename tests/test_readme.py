@@ -1,5 +1,6 @@
 """The README's shell lines are run, and what it says of the code holds."""
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -9,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from file_server import FileServer
 from kinect_room import write_scene
 
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import nyu, nyu_raw
+from hqmd_cli.download import RemoteFile
 from hqmd_cli.hub import DEFAULT_MODEL, bundled_models
 from hqmd_cli.protocol import PROTOCOLS
 
@@ -54,7 +57,13 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     filled = {"train": [3, 4, 5], "val": [44, 45], "test": [1, 2]}  # conftest.FILLED_SLOTS
     monkeypatch.setattr(nyu, "official_splits", lambda: filled)
     monkeypatch.chdir(desk)
-    return desk
+    monkeypatch.setenv("HQMD_HOME", str(desk / "home"))
+    monkeypatch.setenv("HQMD_DATA", str(desk / "nyu_depth_v2_labeled.mat"))
+    labelled = nyu_mat.read_bytes()
+    with FileServer(labelled) as server:
+        file = RemoteFile(server.url, len(labelled), hashlib.sha256(labelled).hexdigest(), (0, b"MATLAB 7.3"))
+        monkeypatch.setattr(nyu, "LABELLED", file)
+        yield desk
 
 
 def test_every_shell_line_is_a_known_one():

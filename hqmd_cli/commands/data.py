@@ -14,6 +14,48 @@ NAMED = 10  # frames that are left out are named one by one up to so many, and a
 LEFT_OUT = "left-out.log"  # .txt would be a split
 
 
+@app.command()
+def nyu(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to.  [default: where hqmd finds it by itself]"),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="A mirror.  [default: NYU's own server]")] = None,
+) -> None:
+    """Download NYU Depth V2's labelled file, 3.0 GB; a download that broke off goes on where it was.
+
+    Size and SHA-256 are compared to those that others have measured of the file; NYU publishes none.
+
+    \b
+    hqmd data nyu
+    hqmd data nyu -o data/
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from hqmd_cli.data import NYU_FILE, cached_nyu
+    from hqmd_cli.data.nyu import LABELLED
+    from hqmd_cli.download import fetch
+
+    file = replace(LABELLED, url=url or LABELLED.url)
+    if not file.url.startswith(("https://", "http://")):
+        raise HqmdError(f"{file.url}: not an address that begins with https:// or http://")
+    path = output or cached_nyu()
+    path = path / NYU_FILE if path.is_dir() else path
+    console = Console(stderr=True)
+    columns = (TextColumn(NYU_FILE), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("download", total=file.size)
+            done = fetch(file, path, lambda there: bar.update(task, completed=there))
+    except KeyboardInterrupt:
+        print("hqmd: interrupted; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    print(f"{path}: {done}, {file.size} bytes, sha256 {file.sha256}", file=sys.stderr)
+
+
 @app.command("nyu-raw")
 def nyu_raw(
     raw: Annotated[
