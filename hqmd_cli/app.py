@@ -6,7 +6,7 @@ from io import TextIOWrapper
 
 import typer
 
-from hqmd_cli.commands import calibrate, compare, data, evaluate, export, merge, predict, train
+from hqmd_cli.commands import calibrate, check, compare, data, evaluate, export, merge, predict, train
 from hqmd_cli.errors import HqmdError, complain
 
 # Without Rich's help pages: they would cost more time than everything else that --help does.
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(predict.predict)
 app.command()(train.train)
+app.command()(check.check)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)

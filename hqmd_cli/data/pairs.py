@@ -94,6 +94,13 @@ class PairFolder(Pairs):
         """Every NAME.txt is one."""
         return [*(file.stem for file in sorted(path.glob("*.txt"))), WHOLE]
 
+    @staticmethod
+    def strays(path: Path) -> list[str]:
+        """What is there without its partner, in words."""
+        photos, depths = ({file.stem for file in files_in(path / part)} for part in ("rgb", "depth"))
+        both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
+        return [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
+
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
         photos, depths = (
@@ -124,6 +131,11 @@ def refuse_raw(path: Path, ground_truth: str) -> None:
         raise HqmdError(
             f"{path}: a protocol on raw depth needs the official .mat, which holds it beside the filled one"
         )
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Its files that are not hidden; none where there is no such folder."""
+    return [file for file in folder.iterdir() if not file.name.startswith(".")] if folder.is_dir() else []
 
 
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
