@@ -104,6 +104,7 @@ def split_as_dict(split: Split) -> dict[str, Any]:
     sizes = Counter(f"{look.size[1]}x{look.size[0]}" for look in split.looks.values())
     return {
         "description": split.dataset.description,
+        "units_per_metre": getattr(split.dataset, "units_per_metre", None),
         "frames": len(split),
         "unreadable": len(split.faults),
         "unreadable_examples": split.faults[:NAMED],

@@ -32,6 +32,7 @@ CLIPPED = 0.05  # of the depths are the very farthest one
 # Depths are counted in steps of 0.7 %, from a millimetre to a kilometre.
 LEAST_M, MOST_M, BINS = 1e-3, 1e3, 2000
 COUNTED = 40_000  # pixels a frame, evenly, go into the histogram
+NOTHING_COUNTED = np.zeros(0, np.int64)  # not a part of a frame's own counts, which would keep all of them
 HEADERS, SAMPLES, SUSPECTS = 2000, 8, 32  # that quick_look reads of a dataset
 
 
@@ -43,7 +44,7 @@ class Finding:
     is_error: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What one frame leaves."""
 
@@ -75,7 +76,7 @@ class Split:
     def add(self, place: int, look: Look) -> None:
         """Take in a frame; its histogram joins that of the others."""
         self.counts += look.counts
-        self.looks[place] = replace(look, counts=look.counts[:0])
+        self.looks[place] = replace(look, counts=NOTHING_COUNTED)
 
 
 def open_splits(

@@ -1,11 +1,11 @@
 """Photos that are the same, or nearly: a model that has learned from one is not to be judged on the other.
 
 A photo's fingerprint is a grey picture of 12 x 9 pixels, without its slow changes of brightness and of unit length; two
-are as alike as their scalar product, 1 for the same picture. Measured on NYU's 795 training pictures, whose rooms are
-seen up to a dozen times: of the 315,615 pairs no two are more alike than 0.77. The same pictures changed are found
-(ALIKE) after JPEG at quality 20, at half size, brighter or darker by a third, with a gamma of 1.4 and with noise of 10
-(all of them), turned by 2 degrees (99.9 %), without a rim of 10 pixels (95 %), without a twentieth on one side (92 %);
-not when cropped to Eigen's region (6 %) or mirrored.
+are as alike as their scalar product, 1 for the same picture. Measured on NYU's 795 training pictures, whose rooms
+repeat: of the 315,615 pairs no two are more alike than 0.77. The same pictures changed are found (ALIKE) after JPEG at
+quality 20, at half size, brighter or darker by a third, with a gamma of 1.4 and with noise of 10 (all of them), turned
+by 2 degrees (99.9 %), without a rim of 10 pixels (95 %), without a twentieth on one side (92 %); not when cropped to
+Eigen's region (6 %) or mirrored.
 """
 
 import hashlib

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.data.sample import Sample
+from hqmd_cli.errors import printable
 from hqmd_cli.pictures import RGB, colorize
 from hqmd_cli.transforms import shrink
 
@@ -33,7 +34,7 @@ def row_of(sample: Sample) -> RGB:
     canvas = np.full((TEXT_HEIGHT + both.shape[0], both.shape[1], 3), 255, np.uint8)
     canvas[TEXT_HEIGHT:] = both
     drawn = Image.fromarray(canvas)
-    text = f"{sample.name}: {near_m:.2f} to {far_m:.2f} m" if far_m else f"{sample.name}: no depth"
+    text = printable(sample.name) + (f": {near_m:.2f} to {far_m:.2f} m" if far_m else ": no depth")
     ImageDraw.Draw(drawn).text((4, 2), text, "black", ImageFont.load_default(TEXT_HEIGHT - 5))
     return np.array(drawn)
 

@@ -204,7 +204,10 @@ def test_the_command_puts_it_where_it_is_found(hqmd, server: FileServer, tmp_pat
     assert "is there already" in hqmd("data", "nyu").stderr
 
 
-@pytest.mark.parametrize(("output", "place"), [("", "nyu_depth_v2_labeled.mat"), ("mine.mat", "mine.mat")])
+@pytest.mark.parametrize(
+    ("output", "place"),
+    [("", "nyu_depth_v2_labeled.mat"), ("new", "new/nyu_depth_v2_labeled.mat"), ("mine.mat", "mine.mat")],
+)
 def test_the_command_puts_it_where_it_is_told(
     hqmd, server: FileServer, tmp_path: Path, output: str, place: str
 ) -> None:

@@ -191,6 +191,7 @@ def test_pairs_of_recordings(hqmd, raw: Path, labels: Path, tmp_path: Path) -> N
     result = hqmd("data", "nyu-raw", raw, "-o", pairs, "--scenes", labels, "--workers", 1)
     assert result.returncode == 0, result.stderr
     assert "7 frames of 3 scenes, 1 left out: rooms of test pictures" in result.stderr
+    assert "fewer than the 120000 wanted" in result.stderr
     assert "7 pairs (4 train, 3 val)" in result.stderr
     train, val = data.open_training_data(pairs)
     assert "depth / 1000 (written in the files)" in train.description

@@ -43,7 +43,7 @@ def nyu(
     if not file.url.startswith(("https://", "http://")):
         raise HqmdError(f"{file.url}: not an address that begins with https:// or http://")
     path = output or cached_nyu()
-    path = path / NYU_FILE if path.is_dir() else path
+    path = path if path.suffix.lower() == ".mat" else path / NYU_FILE  # by another suffix it would not be read
     console = Console(stderr=True)
     columns = (TextColumn(NYU_FILE), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     try:
@@ -64,7 +64,7 @@ def nyu_raw(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PAIRS", help="The folder of pairs.")],
     frames: Annotated[int, typer.Option(min=1, help="How many, evenly over all recordings.")] = 120_000,
     fill: Annotated[
-        bool, typer.Option("--fill", help="Fill holes of the depth along the photo (Levin et al.): a second a frame.")
+        bool, typer.Option("--fill", help="Fill holes of the depth along the photo (Levin et al.); ten times slower.")
     ] = False,
     scenes: Annotated[
         str | None,
@@ -87,12 +87,13 @@ def nyu_raw(
     from rich.console import Console
     from rich.progress import track
 
-    from hqmd_cli.images import write_text
+    from hqmd_cli.images import write_pieces
     from hqmd_cli.preparation import make_pairs, plan_pairs, write_splits
 
     plan = plan_pairs(raw, frames, fill, scenes)
     reasons = "".join(f", {number} left out: {why}" for why, number in plan.left_out().items())
-    print(f"{raw}: {plan.available} frames of {len(plan.scenes)} scenes{reasons}", file=sys.stderr)
+    few = f", fewer than the {frames} wanted" if plan.available < frames else ""
+    print(f"{raw}: {plan.available} frames of {len(plan.scenes)} scenes{reasons}{few}", file=sys.stderr)
     console = Console(stderr=True)
     outcomes = make_pairs(plan, raw, output, workers or os.cpu_count() or 1)
     shown = track(
@@ -110,7 +111,7 @@ def nyu_raw(
         raise typer.Exit(INTERRUPTED) from None
     (output / LEFT_OUT).unlink(missing_ok=True)
     if faults:
-        write_text(output / LEFT_OUT, "".join(f"{fault}\n" for fault in faults.values()))
+        write_pieces(output / LEFT_OUT, (f"{fault}\n" for fault in faults.values()))
     if not (splits := write_splits(plan, output, faults)):
         raise HqmdError(f"{raw}: none of the {len(plan.frames)} frames could be used; {output / LEFT_OUT} says why")
     pairs = f"{sum(splits.values())} pairs ({', '.join(f'{number} {split}' for split, number in splits.items())})"

@@ -97,7 +97,8 @@ class PairFolder(Pairs):
     @staticmethod
     def strays(path: Path) -> list[str]:
         """What is there without its partner, in words."""
-        photos, depths = ({file.stem for file in files_in(path / part)} for part in ("rgb", "depth"))
+        suffixes = {"rgb": PHOTO_SUFFIXES, "depth": DEPTH_SUFFIXES}
+        photos, depths = ({file.stem for file in files_in(path / part, known)} for part, known in suffixes.items())
         both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
         return [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
 
@@ -133,9 +134,9 @@ def refuse_raw(path: Path, ground_truth: str) -> None:
         )
 
 
-def files_in(folder: Path) -> list[Path]:
-    """Its files that are not hidden; none where there is no such folder."""
-    return [file for file in folder.iterdir() if not file.name.startswith(".")] if folder.is_dir() else []
+def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Its files with one of `suffixes`, sorted; none where there is no such folder."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes) if folder.is_dir() else []
 
 
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
@@ -143,9 +144,8 @@ def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     if not folder.is_dir():
         raise HqmdError(f"{folder}: no such folder; a folder of pairs has {PairFolder.layout}")
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in suffixes:
-            if file.stem in found:
-                raise HqmdError(f"{file} and {found[file.stem].name} have one name; keep one of them")
-            found[file.stem] = file
+    for file in files_in(folder, suffixes):
+        if file.stem in found:
+            raise HqmdError(f"{file} and {found[file.stem].name} have one name; keep one of them")
+        found[file.stem] = file
     return found
