@@ -159,6 +159,8 @@ def test_scenes_of_the_labelled_file(tmp_path: Path) -> None:
 def test_scenes_of_something_else(tmp_path: Path, nyu_mat: Path) -> None:
     with pytest.raises(HqmdError, match="scenes cannot be read"):
         scenes_of(nyu_mat)  # the small one of the tests has no such field
+    with pytest.raises(HqmdError, match=r"none\.mat: no such file$"):
+        scenes_of(tmp_path / "none.mat")
     (tmp_path / "text.mat").write_text("no")
     with pytest.raises(HqmdError, match=r"text\.mat: not the labelled file"):
         scenes_of(tmp_path / "text.mat")

@@ -72,6 +72,8 @@ def scenes_of(path: Path) -> list[str]:
 
     Raises HqmdError when it is not that file.
     """
+    if not path.is_file():
+        raise HqmdError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
             references = file["scenes"][()].ravel()  # MATLAB's cell array of texts: each is an array of its own

@@ -19,6 +19,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import read_image
 from hqmd_cli.kinect import HEIGHT, LARGEST_RAW, WIDTH
 
+FRAMES = "SCENE/d-TIME-TICKS.pgm and r-TIME-TICKS.ppm"
 FRAME_NAME = re.compile(r"([dr])-(\d+\.\d+)-\d+\.(pgm|ppm)")
 PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s")
 PART_OF_ROOM = re.compile(r"(?<=\d)[a-z]$")  # basement_0001a and basement_0001b are recordings of one room
@@ -48,7 +49,7 @@ class Frame(NamedTuple):
 class NyuRaw:
     """Says how a folder of recordings becomes one that is read."""
 
-    layout = "SCENE/d-TIME-TICKS.pgm and r-TIME-TICKS.ppm, to be prepared by `hqmd data nyu-raw`"
+    layout = f"{FRAMES}, to be prepared by `hqmd data nyu-raw`"
     split_help = ""
 
     @staticmethod
@@ -75,7 +76,7 @@ def find_scenes(path: Path) -> dict[str, Path]:
             raise HqmdError(f"{folder} and {scenes[scene]}: two scenes of one name; keep one of them")
         scenes[scene] = folder
     if not scenes:
-        raise HqmdError(f"{path}: no recordings here; unpack NYU's raw archives so that there is {NyuRaw.layout}")
+        raise HqmdError(f"{path}: no recordings here; unpack NYU's raw archives so that there are {FRAMES}")
     return dict(sorted(scenes.items()))
 
 
