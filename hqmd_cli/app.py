@@ -6,7 +6,7 @@ from io import TextIOWrapper
 
 import typer
 
-from hqmd_cli.commands import calibrate, compare, evaluate, export, merge, predict, train
+from hqmd_cli.commands import calibrate, check, compare, data, evaluate, export, merge, predict, train
 from hqmd_cli.errors import HqmdError, complain
 
 # Without Rich's help pages: they would cost more time than everything else that --help does.
@@ -18,11 +18,13 @@ app = typer.Typer(
 )
 app.command()(predict.predict)
 app.command()(train.train)
+app.command()(check.check)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(merge.merge)
 app.command()(export.export)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

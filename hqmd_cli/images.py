@@ -47,6 +47,8 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+LYING = frozenset({5, 6, 7, 8})  # of these, the ones that exchange height and width
+LAST_BYTES = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 # Runs of equal bytes only: depth is smooth, so that a search for more takes four times as long and saves an eighth.
 FAST_PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
@@ -115,6 +117,29 @@ def count_pixels(file: Path | BytesIO) -> int:
             return picture.width * picture.height
     except Exception:  # damaged files make Pillow raise all sorts
         return 0
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a photo as it is meant to be seen, by its header. Raises HqmdError as read_photo does."""
+    with explain_picture_errors(str(path)):
+        require_file(path, str(path))
+        try:
+            with open_picture(path) as picture:
+                lies = picture.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+                return picture.size if lies else picture.size[::-1]
+        except UnidentifiedImageError as error:
+            raise HqmdError(f"{path}: {explain_unidentified(path)}") from error
+
+
+def ends_well(path: Path) -> bool:
+    """Whether a JPEG or PNG ends as its format does; true of others. False of files cut off, and of some whole ones."""
+    last = LAST_BYTES.get(path.suffix.lower(), b"")
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(last), os.SEEK_END)
+            return file.read() == last
+    except OSError:
+        return False
 
 
 def photo_of(picture: Image.Image) -> Photo:
@@ -280,6 +305,29 @@ def read_depth_values(path: Path) -> NDArray[np.number]:
     return values
 
 
+def depth_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a depth map by its header. Raises HqmdError naming the file when it cannot be read."""
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+        with Image.open(path) as picture:
+            return picture.size[::-1]
+    except Exception as error:  # damaged files make numpy and Pillow raise all sorts
+        raise HqmdError(f"{path}: cannot be read as a depth map: {first_line(error)}") from error
+
+
+def depth_bits(path: Path) -> int | None:
+    """Bits of a whole-number depth picture's pixel, 8 or 16, by its header; None of fractions, arrays and damage."""
+    if path.suffix.lower() == ".npy":
+        return None
+    try:
+        with Image.open(path) as picture:
+            mode = picture.mode
+    except Exception:  # read_depth_values will say what is wrong
+        return None
+    return 8 if mode == "L" else 16 if mode.startswith("I") else None
+
+
 def depth_unit_tag(path: Path) -> float | None:
     """Units per metre as write_depth_mm wrote them into a PNG; None where the file does not say."""
     if path.suffix.lower() != ".png":
@@ -363,6 +411,12 @@ def as_png(rgb: NDArray[np.uint8]) -> bytes:
     }
     _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), list(chain(*flags.items())))
     return encoded.tobytes()
+
+
+def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
+    """(H, W, 3) uint8 RGB as a JPEG: what training reads from then on, so that the loss is to be chosen."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    write_aside(path, lambda aside: aside.write_bytes(encoded.tobytes()))
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

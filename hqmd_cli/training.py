@@ -8,7 +8,7 @@ was stopped and resumed sees the very batches of the unbroken one.
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from hqmd_cli.checkpoints import CheckpointInfo, load_weights, read_info, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
-from hqmd_cli.data.sample import Dataset
+from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Sample
 from hqmd_cli.distillation import Teacher
 from hqmd_cli.engines.torch_engine import TorchEngine
 from hqmd_cli.errors import HqmdError
@@ -56,6 +55,13 @@ class StepReport:
 
 
 @dataclass(frozen=True)
+class BrokenPicture:
+    """When a picture that cannot be read is met for the first time; another one took its place."""
+
+    fault: str
+
+
+@dataclass(frozen=True)
 class EpochReport:
     """After each epoch's validation."""
 
@@ -66,7 +72,7 @@ class EpochReport:
     is_best: bool
 
 
-class TrainSet(torch.utils.data.Dataset[dict[str, NDArray[np.generic]]]):
+class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
     """A dataset's samples and as many of `extra`, another draw each epoch, augmented for one epoch, in one order."""
 
     def __init__(
@@ -74,16 +80,39 @@ class TrainSet(torch.utils.data.Dataset[dict[str, NDArray[np.generic]]]):
     ) -> None:
         self.data, self.extra, self.transform, self.seed, self.epoch = data, extra, transform, seed, epoch
         rng = np.random.default_rng((seed, epoch))
-        self.order = rng.permutation(examples_an_epoch(data, extra))[skip:]
+        self.order = rng.permutation(examples_an_epoch(data, extra))
         self.drawn = rng.permutation(len(extra) if extra else 0)
+        self.skip = skip
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.order) - self.skip
 
-    def __getitem__(self, position: int) -> dict[str, NDArray[np.generic]]:
-        index, own = int(self.order[position]), len(self.data)
-        sample = self.data[index] if index < own or not self.extra else self.extra[int(self.drawn[index - own])]
-        return self.transform(sample, np.random.default_rng((self.seed, self.epoch, index)))
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """An example; for a picture that cannot be read the next one in the order, and `faults` says why."""
+        faults: list[str] = []
+        while True:
+            index = int(self.order[(self.skip + position + len(faults)) % len(self.order)])
+            try:
+                example = self.transform(self.sample(index), np.random.default_rng((self.seed, self.epoch, index)))
+                return {**example, "faults": "\n".join(faults)}  # a text, for those of a batch become a list
+            except HqmdError as error:
+                faults.append(" ".join(str(error).split()))
+                require_few(faults, self.data, self.extra)
+
+    def sample(self, index: int) -> Sample:
+        """Of the data itself or, from its end on, of those drawn from the extra data."""
+        own = len(self.data)
+        return self.data[index] if index < own or not self.extra else self.extra[int(self.drawn[index - own])]
+
+
+def require_few(faults: Collection[str], data: Dataset, extra: Dataset | None) -> None:
+    """Raise HqmdError for more broken pictures than a run may leave out."""
+    total = len(data) + (len(extra) if extra else 0)
+    if len(faults) > TOLERATED_FAULTS * total:
+        raise HqmdError(
+            f"{len(faults)} of {total} training pictures cannot be read, more than {TOLERATED_FAULTS:.0%}, such as "
+            f"{next(iter(faults))}; `hqmd check` finds all"
+        )
 
 
 def examples_an_epoch(data: Dataset, extra: Dataset | None) -> int:
@@ -211,16 +240,16 @@ def fit(
     device: torch.device | None = None,
     workers: int = 0,
     resume: bool = False,
-) -> Iterator[StepReport | EpochReport]:
-    """Train, and yield a report after each step and each epoch.
+) -> Iterator[StepReport | EpochReport | BrokenPicture]:
+    """Train, and yield a report after each step and each epoch, and on each picture that cannot be read.
 
     `extra_data` is other data that is to make up half of each epoch, such as synthetic pictures beside photos.
     `start` is a checkpoint folder whose weights are the first ones, instead of a pretrained backbone's; `teacher` one
     whose depth is learned from, too.
 
     Writes `best/` and `last/` (checkpoints), `history.jsonl` (a row an epoch) and `state.pt` (for `resume`) into
-    `run_dir`. Raises HqmdError when the data is too small for one batch, a loss is not finite, or the run cannot
-    be resumed.
+    `run_dir`. Raises HqmdError when the data is too small for one batch, more than 1 % of it cannot be read, a loss is
+    not finite, or the run cannot be resumed.
     """
     if model.also:
         raise HqmdError("networks that are averaged are trained apart, and joined by `hqmd merge`")
@@ -264,10 +293,14 @@ def fit(
         run.restore(run_dir)
 
     saved_at = time.monotonic()
+    faults: dict[str, None] = {}  # of pictures that cannot be read, each once, in the order in which they were met
     while run.step < run.total_steps:
         epoch, done = divmod(run.step, steps_per_epoch)
         ended = time.perf_counter()
         for batch in unwrapped(batches(train_data, extra_data, model, train, epoch, done, workers)):
+            for fault in new_faults(batch, faults):
+                yield BrokenPicture(fault)
+            require_few(faults, train_data, extra_data)
             loss = train_step(run, batch, loss_of, device, teach)
             began, ended = ended, time.perf_counter()
             yield StepReport(run.step, run.total_steps, loss, train.batch_size / (ended - began))
@@ -299,7 +332,14 @@ def called(checkpoint: Path) -> str:
     return f"{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST) else folder.name
 
 
-def unwrapped(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+def new_faults(batch: dict[str, Any], known: dict[str, None]) -> list[str]:
+    """What was wrong with pictures that this batch does without, as far as it is not known yet; then it is."""
+    new = [fault for text in batch["faults"] for fault in text.splitlines() if fault not in known]
+    known.update(dict.fromkeys(new))
+    return list(dict.fromkeys(new))
+
+
+def unwrapped(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The batches; an HqmdError that a worker process put at the end of its traceback comes as it was raised."""
     try:
         yield from batches
@@ -315,15 +355,15 @@ def batches(
     epoch: int,
     done: int,
     workers: int,
-) -> DataLoader[dict[str, Tensor]]:
+) -> DataLoader[dict[str, Any]]:
     """The batches of one epoch that are left after `done` steps."""
     transform = TrainTransform(model.size, pick(AUGMENTATIONS, train.augmentation, "augmentation"))
     examples = TrainSet(data, extra, transform, train.seed, epoch, skip=done * train.batch_size)
-    return DataLoader(examples, train.batch_size, drop_last=True, num_workers=workers)  # type: ignore[arg-type]
+    return DataLoader(examples, train.batch_size, drop_last=True, num_workers=workers)
 
 
 def train_step(
-    run: Run, batch: dict[str, Tensor], loss_of: Any, device: torch.device, teach: Teacher | None = None
+    run: Run, batch: dict[str, Any], loss_of: Any, device: torch.device, teach: Teacher | None = None
 ) -> float:
     """One optimiser step; the loss before it. Raises HqmdError when the loss is not finite."""
     torch.manual_seed(run.config.seed + run.step)  # what drop path draws, so that a resumed run draws the same

@@ -1,6 +1,5 @@
-"""The readers: the official NYU file, a folder of pairs, a CSV list; and the unit of a depth file."""
+"""The readers: the official NYU file, a folder of pairs; and the unit of a depth file. Lists: test_lists.py."""
 
-import csv
 import os
 import pickle
 from pathlib import Path
@@ -430,85 +429,6 @@ def test_description_says_the_unit_and_how_it_is_known(pairs: Path, scale: float
     assert dataset.description == f"pairs, val, {said}"
     stored = np.asarray(Image.open(pairs / "depth" / "b1.png"))
     np.testing.assert_allclose(dataset[0].depth_m, stored / (scale or 1000), rtol=1e-6)
-
-
-# ---- CSV list ----
-
-
-def write_list(path: Path, *rows: tuple[str, ...]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
-    return path
-
-
-@pytest.fixture
-def listed(pairs: Path) -> Path:
-    """A list that lies in another folder than the files, with a column `split`."""
-    (pairs / "lists").mkdir()
-    rows = [(f"../rgb/{name}.jpg", f"../depth/{name}.png", split) for name, split in (("a1", "train"), ("b2", "val"))]
-    return write_list(pairs / "lists" / "list.csv", ("image", "depth", "split"), *rows)
-
-
-def test_list_with_splits(listed: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)  # paths are relative to the list, not to where one stands
-    assert [data.open_dataset(listed, split)[0].name for split in ("train", "val")] == ["a1", "b2"]
-    whole = data.open_dataset(listed, "all")
-    assert [whole[i].name for i in range(len(whole))] == ["a1", "b2"]
-    assert whole[0].depth_m.shape == (48, 64) and "millimetres" in whole.description
-
-
-def test_list_without_splits(pairs: Path) -> None:
-    absolute = str(pairs / "depth" / "a1.png")
-    path = write_list(pairs / "list.csv", ("depth", "image"), (absolute, "rgb/a1.jpg"))
-    assert data.open_dataset(path, "all")[0].name == "a1"
-    with pytest.raises(HqmdError, match="no split 'val', there are: all; give the list a column `split`"):
-        data.open_dataset(path, "val")
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [("photo", "depth"), ("rgb/a1.jpg", "depth/a1.png")],
-        [("rgb/a1.jpg", "depth/a1.png")],  # no header
-        [("image", "depth")],  # nothing but a header
-        [("image", "depth"), ("rgb/a1.jpg", "depth/a1.png"), ("rgb/a2.jpg",)],
-        [],
-    ],
-)
-def test_list_without_columns(pairs: Path, rows: list[tuple[str, ...]]) -> None:
-    path = write_list(pairs / "list.csv", *rows)
-    with pytest.raises(HqmdError, match=r"list\.csv: needs a header line `image,depth`"):
-        data.open_dataset(path, "all")
-
-
-def test_list_with_a_row_without_split(pairs: Path) -> None:
-    """A row of two cells under a header of three belongs to no split, and must not break the others."""
-    rows = [("rgb/a1.jpg", "depth/a1.png", "val"), ("rgb/a2.jpg", "depth/a2.png"), ("rgb/a3.jpg", "depth/a3.png", "")]
-    path = write_list(pairs / "list.csv", ("image", "depth", "split"), *rows)
-    assert len(data.open_dataset(path, "val")) == 1
-    assert len(data.open_dataset(path, "all")) == 3
-    with pytest.raises(HqmdError, match="no split 'test', there are: val, all;"):
-        data.open_dataset(path, "test")
-
-
-def test_list_saved_by_excel(pairs: Path) -> None:
-    """Its "CSV UTF-8" begins with a byte order mark, which is no part of the first column's name."""
-    path = pairs / "list.csv"
-    path.write_text("image,depth\nrgb/a1.jpg,depth/a1.png\n", encoding="utf-8-sig")
-    assert len(data.open_dataset(path, "all")) == 1
-
-
-def test_list_of_missing_files(pairs: Path) -> None:
-    rows = [("rgb/a1.jpg", "depth/a1.png"), ("rgb/x.jpg", "depth/a2.png"), ("rgb/a2.jpg", "depth/y.png")]
-    path = write_list(pairs / "list.csv", ("image", "depth"), *rows)
-    with pytest.raises(HqmdError, match=r"list\.csv: 2 listed files do not exist, such as .*rgb/x\.jpg"):
-        data.open_dataset(path, "all")
-
-
-def test_list_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "list.csv").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(HqmdError, match=r"list\.csv: not a readable CSV list"):
-        data.open_dataset(tmp_path / "list.csv", "all")
 
 
 # ---- training data ----

@@ -1,5 +1,6 @@
 """The README's shell lines are run, and what it says of the code holds."""
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -9,9 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from file_server import FileServer
+from kinect_room import write_scene
 
 from hqmd_cli.config import ModelConfig, TrainConfig
-from hqmd_cli.data import nyu
+from hqmd_cli.data import nyu, nyu_raw
+from hqmd_cli.download import RemoteFile
 from hqmd_cli.hub import DEFAULT_MODEL, bundled_models
 from hqmd_cli.images import read_depth_values
 from hqmd_cli.protocol import PROTOCOLS
@@ -53,10 +57,19 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
         np.save(maps / f"{name}.npy", depth_m.astype(np.float32))
     (desk / "my_model.py").write_text("def predict(image):\n    return 1 + image.mean(axis=2) / 100\n")
     monkeypatch.syspath_prepend(desk)  # which takes back what hqmd adds
+    write_scene(desk / "nyu_raw" / "kitchen_0004", count=2)
+    monkeypatch.setattr(nyu_raw, "scenes_of", lambda path: ["kitchen_0004"] * 45 + ["elsewhere_0001"] * 1404)
+    monkeypatch.setattr(nyu_raw, "official_splits", lambda: {"train": [3], "val": [], "test": []})
     filled = {"train": [3, 4, 5], "val": [44, 45], "test": [1, 2]}  # conftest.FILLED_SLOTS
     monkeypatch.setattr(nyu, "official_splits", lambda: filled)
     monkeypatch.chdir(desk)
-    return desk
+    monkeypatch.setenv("HQMD_HOME", str(desk / "home"))
+    monkeypatch.setenv("HQMD_DATA", str(desk / "nyu_depth_v2_labeled.mat"))
+    labelled = nyu_mat.read_bytes()
+    with FileServer(labelled) as server:
+        file = RemoteFile(server.url, len(labelled), hashlib.sha256(labelled).hexdigest(), (0, b"MATLAB 7.3"))
+        monkeypatch.setattr(nyu, "LABELLED", file)
+        yield desk
 
 
 def test_every_shell_line_is_a_known_one():

@@ -71,7 +71,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         "-d",
-        help="nyu_depth_v2_labeled.mat, a folder of pairs, or a CSV list.  [default: $HQMD_DATA]",
+        help="nyu_depth_v2_labeled.mat, a folder, or a list (.csv, .tsv, .txt).  [default: $HQMD_DATA]",
     ),
 ]
 PRED_HELP = "Judge files of a folder, too: a map a picture, by its name, made by any tool."

@@ -1,5 +1,6 @@
 """`hqmd train`: a checkpoint from photos with depth."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -82,6 +83,7 @@ def train(
     hqmd train --data nyu_depth_v2_labeled.mat -o runs/paper
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
+    from hqmd_cli.checking import require_usable
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
     from hqmd_cli.device import pick_device
@@ -97,13 +99,16 @@ def train(
     train_config = override(train_config, schedule | rest)
     judged_on = find_protocol(train_config.protocol).ground_truth
     seen, held_out = open_training_data(data or default_data(), val_data, judged_on, depth_scale)
+    extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
+    for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
+        print(f"data: {warning}", file=sys.stderr)
     reports = fit(
         model_config,
         train_config,
         seen,
         held_out,
         run_dir,
-        extra_data=open_extra_data(extra_data, held_out, depth_scale) if extra_data else None,
+        extra_data=extra,
         backbone_weights=backbone_weights,
         guide_weights=guide_weights,
         start=find_checkpoint(start) if start else None,

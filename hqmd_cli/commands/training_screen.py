@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hqmd_cli.metrics import DIGITS
-from hqmd_cli.training import BEST, EpochReport, StepReport
+from hqmd_cli.training import BEST, BrokenPicture, EpochReport, StepReport
 
 if TYPE_CHECKING:
     from hqmd_cli.data.sample import Dataset
@@ -19,7 +19,10 @@ SHOWN = ("RMSE", "AbsRel", "delta1")
 
 
 def show(
-    reports: Iterable[StepReport | EpochReport], train_data: "Dataset", val_data: "Dataset", run_dir: Path
+    reports: Iterable[StepReport | EpochReport | BrokenPicture],
+    train_data: "Dataset",
+    val_data: "Dataset",
+    run_dir: Path,
 ) -> None:
     """Follow a run to its end."""
     screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -27,12 +30,16 @@ def show(
         f"train on {train_data.description} ({len(train_data)}), validate on {val_data.description} ({len(val_data)})"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    last_line = time.monotonic()
+    last_line, broken = time.monotonic(), 0
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
         for report in reports:
             if isinstance(report, EpochReport):
                 screen.print(epoch_line(report))
+                continue
+            if isinstance(report, BrokenPicture):
+                broken += 1
+                screen.print(f"left out ({broken} so far): {report.fault}")
                 continue
             text = (
                 f"step {report.step}/{report.total_steps}, loss {report.loss:.3f}, "

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 DATASETS = {
     ".mat": "hqmd_cli.data.nyu:NyuMat",
-    ".csv": "hqmd_cli.data.pairs:PairList",
+    ".csv": "hqmd_cli.data.lists:PairList",
+    ".tsv": "hqmd_cli.data.lists:PairList",
+    ".txt": "hqmd_cli.data.lists:PairList",
     "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
     "iBims-1/": "hqmd_cli.data.ibims:Ibims",
     "DIODE/": "hqmd_cli.data.diode:Diode",
+    "NYU's raw recordings/": "hqmd_cli.data.nyu_raw:NyuRaw",
     "pairs/": "hqmd_cli.data.pairs:PairFolder",
 }
 
@@ -116,10 +119,14 @@ def default_data() -> Path:
         if not Path(stated).exists():
             raise HqmdError(f"HQMD_DATA={stated}: no such file or folder")
         return Path(stated)
-    home = Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd"))
-    if (cached := home / NYU_FILE).is_file():
+    if (cached := cached_nyu()).is_file():
         return cached
     raise HqmdError(
-        f"no data: pass --data FILE.mat|FOLDER|LIST.csv or set HQMD_DATA; NYU Depth V2 (2.8 GB) is at {NYU_URL}, and "
-        f"is found by itself as {cached}"
+        f"no data: pass --data FILE.mat|FOLDER|LIST.csv or set HQMD_DATA; NYU Depth V2 (3.0 GB) is at {NYU_URL}; "
+        f"`hqmd data nyu` gets it, and it is found by itself as {cached}"
     )
+
+
+def cached_nyu() -> Path:
+    """Where NYU's labelled file is found by itself."""
+    return Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd")) / NYU_FILE

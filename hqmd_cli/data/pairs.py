@@ -1,10 +1,8 @@
-"""Photos and depth maps as files: a folder of pairs, or a CSV list.
+"""Photos and depth maps as files, and a folder of such pairs; lists of them are in lists.py.
 
 DIR/rgb/NAME.jpg + DIR/depth/NAME.png, and optionally DIR/train.txt, val.txt, test.txt: names, one a line
-LIST.csv with a header `image,depth` and optionally `split`; paths relative to the list
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,10 @@ from hqmd_cli.data import WHOLE
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
 from hqmd_cli.data.units import find_depth_scale
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, read_depth_values, read_image
+from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, depth_bits, read_depth_values, read_image
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
+COARSE_BITS = 8  # a pixel of a depth map: whatever the unit, only 255 depths
 
 
 class FilePairs:
@@ -51,16 +50,28 @@ class FilePairs:
 
 
 class Pairs(FilePairs):
-    """Shared by both readers: pairs of files with one depth unit."""
+    """Shared by the readers of folders and lists: pairs of files with one depth unit."""
 
     ground_truth: GroundTruth = "as given"
 
-    def __init__(self, path: Path, split: str, pairs: list[Pair], depth_scale: float | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        split: str,
+        pairs: list[Pair],
+        depth_scale: float | None,
+        known: tuple[float, str] | None = None,
+    ) -> None:
+        """`known`: units per metre of a published dataset, and how that is known."""
         if not pairs:
             raise HqmdError(f"{path}: split {split!r} is empty")
         self.pairs = pairs
-        self.units_per_metre, origin = find_depth_scale([depth for _, _, depth in pairs], depth_scale)
+        depths = [depth for _, _, depth in pairs]
+        by_itself = known is None or depth_scale is not None
+        self.units_per_metre, origin = find_depth_scale(depths, depth_scale) if by_itself else known  # type: ignore[misc]
         self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
+        if depth_bits(depths[0]) == COARSE_BITS:
+            self.description += f", 8 bits in steps of {1000 / self.units_per_metre:.0f} mm"
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """(H, W) metres, 0 where there is none."""
@@ -83,6 +94,14 @@ class PairFolder(Pairs):
         """Every NAME.txt is one."""
         return [*(file.stem for file in sorted(path.glob("*.txt"))), WHOLE]
 
+    @staticmethod
+    def strays(path: Path) -> list[str]:
+        """What is there without its partner, in words."""
+        suffixes = {"rgb": PHOTO_SUFFIXES, "depth": DEPTH_SUFFIXES}
+        photos, depths = ({file.stem for file in files_in(path / part, known)} for part, known in suffixes.items())
+        both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
+        return [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
+
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
         photos, depths = (
@@ -98,38 +117,6 @@ class PairFolder(Pairs):
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
 
 
-class PairList(Pairs):
-    """One split of a CSV list."""
-
-    split_help = "give the list a column `split`"
-
-    @staticmethod
-    def splits(path: Path) -> list[str]:
-        """What stands in the column `split`, if there is one."""
-        return [*sorted({row["split"] for row in read_list(path) if row.get("split")} - {WHOLE}), WHOLE]
-
-    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
-        refuse_raw(path, ground_truth)
-        rows = read_list(path)
-        pairs = [
-            (name, path.parent / row["image"], path.parent / row["depth"])
-            for name, row in zip(names_of([row["image"] for row in rows]), rows, strict=True)
-            if split in (WHOLE, row.get("split"))
-        ]
-        if missing := [file for _, *files in pairs for file in files if not file.is_file()]:
-            raise HqmdError(f"{path}: {len(missing)} listed files do not exist, such as {missing[0]}")
-        super().__init__(path, split, pairs, depth_scale)
-
-
-def names_of(images: list[str]) -> list[str]:
-    """The photos of a list without suffix, and without their folders unless two have one name."""
-    paths = [Path(image).with_suffix("") for image in images]
-    stems = [path.name for path in paths]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [path.relative_to(path.anchor).as_posix() for path in paths]
-
-
 def read_names(path: Path) -> list[str]:
     """The names of a split file, one a line. Raises HqmdError when it is no text."""
     try:
@@ -137,18 +124,6 @@ def read_names(path: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise HqmdError(f"{path}: not a readable list of names: {error}") from error
     return [name for line in lines if (name := line.strip())]
-
-
-def read_list(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV list. Raises HqmdError when it has not the columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise HqmdError(f"{path}: not a readable CSV list: {error}") from error
-    if not rows or any(None in (row.get("image"), row.get("depth")) for row in rows):
-        raise HqmdError(f"{path}: needs a header line `image,depth` (optionally `,split`) and a row a pair")
-    return rows
 
 
 def refuse_raw(path: Path, ground_truth: str) -> None:
@@ -159,14 +134,18 @@ def refuse_raw(path: Path, ground_truth: str) -> None:
         )
 
 
+def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Its files with one of `suffixes`, sorted; none where there is no such folder."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes) if folder.is_dir() else []
+
+
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     """Files with one of `suffixes` below `folder`, by name without suffix. Raises HqmdError for twins."""
     if not folder.is_dir():
         raise HqmdError(f"{folder}: no such folder; a folder of pairs has {PairFolder.layout}")
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in suffixes:
-            if file.stem in found:
-                raise HqmdError(f"{file} and {found[file.stem].name} have one name; keep one of them")
-            found[file.stem] = file
+    for file in files_in(folder, suffixes):
+        if file.stem in found:
+            raise HqmdError(f"{file} and {found[file.stem].name} have one name; keep one of them")
+        found[file.stem] = file
     return found

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import write_aside, write_depth_mm, write_text
+from hqmd_cli.images import write_depth_mm, write_jpeg, write_text
 from hqmd_cli.rooms.camera import FARTHEST_M
 from hqmd_cli.rooms.catalog import Furniture, fingerprints, prepare_catalogue, read_catalogue
 from hqmd_cli.rooms.furnishing import furnish, require_stock
@@ -158,8 +158,7 @@ def claim(output: Path, origin: dict[str, object]) -> None:
 def write_pair(output: Path, name: str, photo: Picture, depth_m: Floats) -> None:
     """rgb/NAME.jpg and depth/NAME.png; depth beyond FARTHEST_M counts as none, as NYU's camera has it."""
     write_depth_mm(output / "depth" / f"{name}.png", np.where(depth_m <= FARTHEST_M, depth_m, 0))
-    _, jpeg = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    write_aside(output / "rgb" / f"{name}.jpg", lambda aside: aside.write_bytes(jpeg.tobytes()))
+    write_jpeg(output / "rgb" / f"{name}.jpg", photo, JPEG_QUALITY)
 
 
 def write_splits(output: Path, made: list[list[str]]) -> None:

@@ -1,0 +1,67 @@
+"""A look at whether depth lies where the photo is: its edges drawn over the photo. Arrays in, arrays out."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from hqmd_cli.data.sample import Sample
+from hqmd_cli.errors import printable
+from hqmd_cli.pictures import RGB, colorize
+from hqmd_cli.transforms import shrink
+
+PANEL_HEIGHT = 300  # pixels
+JUMP = 1.05  # from a pixel to its neighbour: an edge of depth
+EDGE_COLOUR = (255, 0, 90)
+TEXT_HEIGHT = 18
+
+
+def overlays(samples: Sequence[Sample]) -> RGB:
+    """A row a sample: the photo under the edges of its depth, dark where there is none, and the depth in colours."""
+    rows = [row_of(sample) for sample in samples]
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    return np.vstack(padded)
+
+
+def row_of(sample: Sample) -> RGB:
+    """One row, its name and range of depth above it."""
+    near_m, far_m = span_m(sample)
+    colours = colorize(sample.depth_m, near_m, far_m)
+    both = np.hstack([to_panel_height(picture) for picture in (with_edges(sample), colours)])
+    canvas = np.full((TEXT_HEIGHT + both.shape[0], both.shape[1], 3), 255, np.uint8)
+    canvas[TEXT_HEIGHT:] = both
+    drawn = Image.fromarray(canvas)
+    text = printable(sample.name) + (f": {near_m:.2f} to {far_m:.2f} m" if far_m else ": no depth")
+    ImageDraw.Draw(drawn).text((4, 2), text, "black", ImageFont.load_default(TEXT_HEIGHT - 5))
+    return np.array(drawn)
+
+
+def span_m(sample: Sample) -> tuple[float, float]:
+    """From the nearest hundredth of the depths to the farthest; 0 and 0 where there is none."""
+    depths = sample.depth_m[sample.valid]
+    return (float(np.percentile(depths, 1)), float(np.percentile(depths, 99))) if depths.size else (0.0, 0.0)
+
+
+def with_edges(sample: Sample) -> RGB:
+    """(H, W, 3): the photo, dark where there is no depth, and coloured on both sides of its jumps."""
+    shown = sample.image.copy()
+    shown[~sample.valid] //= 3
+    shown[depth_edges(sample.depth_m, sample.valid)] = EDGE_COLOUR
+    return shown
+
+
+def depth_edges(depth_m: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W), both sides of a jump between two of 8 neighbours that have depth; a hole's rim is none."""
+    block = np.ones((3, 3), np.uint8)
+    far = cv2.dilate(np.where(valid, depth_m, 0), block)
+    near = cv2.erode(np.where(valid, depth_m, np.float32(np.inf)), block)
+    return valid & (far / np.float32(JUMP) > near)
+
+
+def to_panel_height(picture: RGB) -> RGB:
+    """The picture as high as all others."""
+    height, width = picture.shape[:2]
+    return shrink(picture, (PANEL_HEIGHT, max(1, round(width * PANEL_HEIGHT / height))))
