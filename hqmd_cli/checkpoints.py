@@ -221,8 +221,7 @@ def model_card(name: str, info: CheckpointInfo) -> str:
     """README.md of a checkpoint: what it is, what it was made from, what it reached and by which protocol."""
     training, members, calibrated = info.training, info.model.members, info.model.calibration != 1
     networks = [
-        f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}, trained at "
-        f"{member.size[0]} x {member.size[1]}"
+        f"{parts_of(member)}, trained at {member.size[0]} x {member.size[1]}"
         f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
         for member in members
     ]
@@ -255,6 +254,13 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         *figures_table(info.figures),
     ]
     return "\n".join(lines)
+
+
+def parts_of(member: ModelConfig) -> str:
+    """A network in words."""
+    if member.system == ModelConfig.system:
+        return f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}"
+    return f"{member.system} (`hqmd models` says whose)"
 
 
 def in_pixels(sides: Sequence[int], flip: bool) -> str:

@@ -107,6 +107,7 @@ class ModelConfig(Config):
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
+    system: str = "hqmd"  # a key of models.SYSTEMS; what others leave of the above unused, their files say
     also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
     weight: float = 1.0  # of this network among those that are averaged
     view_percent: int = 100  # of a further network: how large it sees the picture, measured by what the first one sees
@@ -185,9 +186,12 @@ class TrainConfig(Config):
     batch_size: int = 8  # 4.1
     epochs: int = 20  # 4.1
     max_steps: int | None = None  # stop earlier; None: after the epochs
-    optimizer: str = "adam"  # the paper leaves it unsaid; Adam is what its lr of 1e-4 is usual for
+    optimizer: str = "adam"  # or "adamw", "sgd"; the paper leaves it unsaid; Adam is what its lr of 1e-4 is usual for
     lr: float = 1e-4  # 4.1
-    schedule: str = "step"  # "step": lr x lr_decay each lr_decay_steps (4.1); "cosine": down to 0 at the last step
+    momentum: float = 0.9  # of sgd
+    # "step": lr x lr_decay each lr_decay_steps (4.1); "cosine" and "poly": down to 0 at the last step
+    schedule: str = "step"
+    poly_power: float = 0.9  # of "poly": lr x (1 - step / total) ^ poly_power
     lr_decay: float = 0.9  # 4.1
     lr_decay_steps: int = 10_000  # 4.1
     warmup_steps: int = 0  # linear from 0
@@ -203,8 +207,13 @@ class TrainConfig(Config):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.require(self.optimizer in ("adam", "adamw"), f"optimizer must be adam or adamw, not {self.optimizer!r}")
-        self.require(self.schedule in ("step", "cosine"), f"schedule must be step or cosine, not {self.schedule!r}")
+        for name, value, known in (
+            ("optimizer", self.optimizer, ("adam", "adamw", "sgd")),
+            ("schedule", self.schedule, ("step", "cosine", "poly")),
+        ):
+            self.require(value in known, f"{name} must be one of {', '.join(known)}, not {value!r}")
+        self.require(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
+        self.require(self.poly_power > 0, f"poly_power must be positive, not {self.poly_power}")
         self.require(self.lr > 0, f"lr must be positive, not {self.lr}")
         self.require(
             min(self.batch_size, self.epochs, self.lr_decay_steps) >= 1,

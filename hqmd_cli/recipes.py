@@ -1,4 +1,4 @@
-"""Recipes: a run's settings in a TOML file, over the paper's defaults.
+"""Recipes: a run's settings in a TOML file, over those of the paper that its network comes from.
 
 [model]
 backbone = "tf_efficientnet_lite2"
@@ -7,28 +7,46 @@ epochs = 40
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.models import SYSTEMS
+from hqmd_cli.registry import resolve
+
+PAPER = "paper"
 
 
-def read_recipe(path: Path | None) -> tuple[ModelConfig, TrainConfig]:
-    """The settings of a recipe; the paper's without one. Raises HqmdError naming the file."""
-    if path is None:
-        return ModelConfig(), TrainConfig()
+def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelConfig, TrainConfig]:
+    """The settings of a recipe, a file's name or "paper"; the paper's without one. Raises HqmdError naming the file.
+
+    `system` is a key of models.SYSTEMS, the recipe's own without one.
+    """
+    if recipe in (None, PAPER):
+        return from_paper(system or ModelConfig.system, {})
+    path = Path(recipe)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise HqmdError(f"{path}: not a readable recipe: {error}") from error
     if unknown := sorted(values.keys() - {"model", "training"}):
         raise HqmdError(f"{path}: unknown section {', '.join(unknown)}; there are [model] and [training]")
     try:
-        return ModelConfig.from_dict(values.get("model", {})), TrainConfig.from_dict(values.get("training", {}))
+        return from_paper(system or values.get("model", {}).get("system", ModelConfig.system), values)
     except (HqmdError, TypeError) as error:
         raise HqmdError(f"{path}: {error}") from error
+
+
+def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:
+    """A system's settings by its authors, and `values` over them. Raises HqmdError for what cannot be."""
+    paper = resolve(SYSTEMS, system, "model").paper
+    return (
+        ModelConfig.from_dict({**paper.model, **values.get("model", {}), "system": system}),
+        TrainConfig.from_dict({**paper.training, **values.get("training", {})}),
+    )
 
 
 C = TypeVar("C", ModelConfig, TrainConfig)

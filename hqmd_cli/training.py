@@ -30,7 +30,8 @@ from hqmd_cli.evaluation import evaluate
 from hqmd_cli.figures import Result
 from hqmd_cli.images import explain_write_errors, write_aside
 from hqmd_cli.losses import build_loss
-from hqmd_cli.models.network import DepthNetwork
+from hqmd_cli.models import build_system
+from hqmd_cli.models.system import DepthModel
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
 from hqmd_cli.region import require_fit
@@ -137,12 +138,14 @@ class Run:
         torch.manual_seed(train.seed)  # the new layers' first weights
         self.config, self.total_steps = train, total_steps
         self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
-        self.network = DepthNetwork(model, backbone_weights, guide_weights)
+        self.network = build_system(model, backbone_weights, guide_weights)
         if start:
             load_weights(self.network, start)
             self.network.rescale(read_info(start).model.depth_factor(min(model.size)))
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if train.freeze_backbone:
+            if self.network.backbone is None:
+                raise HqmdError(f"{model.system} has no backbone that could be frozen")
             self.network.backbone.net.requires_grad_(False)
         # Buffers, too: batch norm statistics of the latest weights do not fit averaged ones.
         average = moving_average(train.ema_decay)
@@ -156,7 +159,7 @@ class Run:
         self.losses: list[float] = []  # of this epoch's steps
 
     @property
-    def judged(self) -> DepthNetwork:
+    def judged(self) -> DepthModel:
         """The weights that are validated and kept: the moving average where there is one."""
         return self.ema.module if self.ema else self.network  # type: ignore[return-value]
 
@@ -203,9 +206,9 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     return average
 
 
-def build_optimizer(network: DepthNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; the pretrained parameters learn at their share of the rate."""
-    pretrained = list(network.backbone.net.parameters())
+def build_optimizer(network: DepthModel, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD; the pretrained parameters learn at their share of the rate."""
+    pretrained = list(network.backbone.net.parameters()) if network.backbone else []
     head = [p for p in network.parameters() if p not in set(pretrained) and p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": head, "lr": config.lr}]
     for part in range(LAYER_GROUPS):  # equal numbers of tensors, in the order of the layers
@@ -213,6 +216,8 @@ def build_optimizer(network: DepthNetwork, config: TrainConfig) -> torch.optim.O
         if learning := [p for p in tensors if p.requires_grad]:
             share = config.first_layer_lr_factor ** (1 - part / (LAYER_GROUPS - 1))
             groups.append({"params": learning, "lr": config.lr * config.backbone_lr_factor * share})
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
 
@@ -222,6 +227,8 @@ def lr_factor(step: int, total_steps: int, config: TrainConfig) -> float:
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "step":
         return warmup * config.lr_decay ** (step // config.lr_decay_steps)  # 4.1
+    if config.schedule == "poly":
+        return warmup * max(0.0, 1 - step / total_steps) ** config.poly_power
     return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total_steps)))
 
 
@@ -285,7 +292,8 @@ def fit(
     teach = Teacher.load(teacher, model, device, train.precision == "bf16") if teacher else None
     pretrained = ("none", "none") if resume or start else (backbone_weights, guide_weights)
     run = Run(model, train, *pretrained, start, device, int(total_steps), about)
-    if train.batch_size == 1 and max(model.size) <= run.network.backbone.high_stride:
+    backbone = run.network.backbone
+    if backbone and train.batch_size == 1 and max(model.size) <= backbone.high_stride:
         raise HqmdError(
             "a batch of 1 whose deepest map is 1 x 1 leaves batch norm nothing to average: raise --size or --batch-size"
         )
@@ -368,16 +376,16 @@ def train_step(
     """One optimiser step; the loss before it. Raises HqmdError when the loss is not finite."""
     torch.manual_seed(run.config.seed + run.step)  # what drop path draws, so that a resumed run draws the same
     run.network.train()
-    if run.config.freeze_backbone:
+    if run.config.freeze_backbone and run.network.backbone:
         run.network.backbone.net.eval()  # frozen means its batch norm statistics, too
     rgb = batch["rgb"].to(device, memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=run.config.precision == "bf16"):
-        pred_m = run.network(rgb)
+        estimate = run.network.estimate(rgb)
     valid = batch["valid"].to(device)
-    loss = loss_of(pred_m, batch["depth_m"].to(device), valid)
+    loss = loss_of(estimate, batch["depth_m"].to(device), valid)
     if teach:
         share = run.config.teacher_share
-        loss = (1 - share) * loss + share * loss_of(pred_m, teach(rgb), valid)
+        loss = (1 - share) * loss + share * loss_of(estimate, teach(rgb), valid)
     if not math.isfinite(loss.item()):
         raise HqmdError(f"the loss is {loss.item()} at step {run.step + 1}; lower --lr, or look for odd depth values")
     run.optimizer.zero_grad(set_to_none=True)

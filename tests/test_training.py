@@ -212,9 +212,9 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
     """Its losses are those of float32 up to bfloat16's eight bits; weights and depths stay in float32."""
     seen = {}
 
-    def watched(pred_m, depth_m, valid):
-        seen["depth"], seen["depths"] = pred_m.dtype, pred_m.detach()
-        return build_loss("full")(pred_m, depth_m, valid)
+    def watched(estimate, depth_m, valid):
+        seen["depth"], seen["depths"] = estimate.depth_m.dtype, estimate.depth_m.detach()
+        return build_loss("full")(estimate, depth_m, valid)
 
     batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, workers=0)))
     losses = {}

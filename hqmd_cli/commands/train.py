@@ -10,9 +10,10 @@ import typer
 from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName, parse_size
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.losses import LOSSES
-from hqmd_cli.models import DECODERS
+from hqmd_cli.models import DECODERS, SYSTEMS
 
 LossName = StrEnum("LossName", {name: name for name in LOSSES})  # type: ignore[misc]
+ModelName = StrEnum("ModelName", {name: name for name in SYSTEMS})  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", {name: name for name in DECODERS})  # type: ignore[misc]
 
 
@@ -33,8 +34,12 @@ def train(
     extra_data: Annotated[
         Path | None, typer.Option(help="Other data whose train (or only) split makes up half of each epoch.")
     ] = None,
+    model: Annotated[
+        ModelName | None, typer.Option(help="A network of the paper's Table 1, or its own.  [default: hqmd]")
+    ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="TOML file with [model] and [training]; flags go before it.")
+        str | None,
+        typer.Option(metavar="paper|FILE", help="The network's authors' settings, or a TOML file; flags go before it."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
     backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper(ModelConfig.backbone))] = None,
@@ -92,7 +97,7 @@ def train(
     from hqmd_cli.recipes import override, read_recipe
     from hqmd_cli.training import fit
 
-    model_config, train_config = read_recipe(recipe)
+    model_config, train_config = read_recipe(recipe, model)
     model_config = override(model_config, {"backbone": backbone, "decoder": decoder, "size": size})
     schedule = {"batch_size": batch_size, "epochs": epochs, "max_steps": max_steps, "lr": lr}
     rest = {"loss": loss, "protocol": protocol, "seed": seed, "freeze_backbone": freeze_backbone}

@@ -1,6 +1,7 @@
 """Training objectives by name. A new one is one file and one line here.
 
-An objective is a function (pred_m, depth_m, valid) -> scalar; see terms.py for shapes and masks.
+An objective of DEPTH_LOSSES is a function (pred_m, depth_m, valid) -> scalar; see terms.py for shapes and masks. One of
+OWN_LOSSES takes models.system.Estimate in place of pred_m: it asks for what only some networks say besides depth.
 With the two decoders depth, depth+mg, full and hu give the five "Baseline" rows of the paper's Table 1.
 """
 
@@ -12,15 +13,36 @@ from hqmd_cli.registry import resolve
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOSSES = {
+    from hqmd_cli.models.system import Estimate
+
+DEPTH_LOSSES = {
     "depth": "hqmd_cli.losses.paper:depth",
     "depth+mg": "hqmd_cli.losses.paper:depth_and_magnitude",
     "full": "hqmd_cli.losses.paper:full",
     "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
 }
+OWN_LOSSES: dict[str, str] = {}
+LOSSES = DEPTH_LOSSES | OWN_LOSSES
 
 
-def build_loss(name: str) -> "Callable[[Tensor, Tensor, Tensor], Tensor]":
+def build_loss(name: str) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":
     """The objective called `name`. Raises HqmdError listing the names when there is none."""
-    return resolve(LOSSES, name, "loss")
+    objective = resolve(LOSSES, name, "loss")
+    return objective if name in OWN_LOSSES else of_all_depths(objective)
+
+
+def of_all_depths(
+    objective: "Callable[[Tensor, Tensor, Tensor], Tensor]",
+) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":
+    """The sum over the depth map and the auxiliary ones, these brought to its size."""
+
+    def loss(estimate: "Estimate", depth_m: "Tensor", valid: "Tensor") -> "Tensor":
+        from hqmd_cli.models.layers import resize
+
+        total = objective(estimate.depth_m, depth_m, valid)
+        for aux_m in estimate.aux_m:
+            total = total + objective(resize(aux_m, depth_m.shape[-2:]), depth_m, valid)
+        return total
+
+    return loss

@@ -1,18 +1,24 @@
-"""Decoders by name. A new one is one file and one line here.
+"""Systems and decoders by name. A new one is one file and one line here.
 
-A decoder class takes (config, low_channels); its forward takes (low, context, size) and returns logits (B, 1, H, W),
-made by its last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
+A system is a whole network that trains, as system.py says. The decoders are those of our own, "hqmd": classes that take
+(config, low_channels); their forward takes (low, context, size) and returns logits (B, 1, H, W), made by a last layer,
+`logits`, whose bias the network sets so that training starts at a plausible depth.
 """
 
 from typing import TYPE_CHECKING, TypeAlias
 
 from hqmd_cli.config import ModelConfig
+from hqmd_cli.registry import resolve
 
 if TYPE_CHECKING:
     from hqmd_cli.models.committee import Committee
-    from hqmd_cli.models.network import DepthNetwork
+    from hqmd_cli.models.system import DepthModel
 
-    Network: TypeAlias = DepthNetwork | Committee
+    Network: TypeAlias = DepthModel | Committee
+
+SYSTEMS = {
+    "hqmd": "hqmd_cli.models.network:DepthNetwork",
+}
 
 DECODERS = {
     "baseline": "hqmd_cli.models.baseline:BaselineDecoder",
@@ -28,6 +34,13 @@ def build_model(
     Raises HqmdError for names that do not exist and for weights that cannot be had.
     """
     from hqmd_cli.models.committee import Committee
-    from hqmd_cli.models.network import DepthNetwork
 
-    return Committee(config, backbone_weights) if config.also else DepthNetwork(config, backbone_weights, guide_weights)
+    return Committee(config, backbone_weights) if config.also else build_system(config, backbone_weights, guide_weights)
+
+
+def build_system(
+    config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
+) -> "DepthModel":
+    """The same of one network, without those it may be averaged with."""
+    system = resolve(SYSTEMS, config.system, "model")
+    return system(config, backbone_weights, guide_weights) if config.guide else system(config, backbone_weights)

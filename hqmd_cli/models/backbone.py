@@ -110,13 +110,41 @@ class PlainBackbone(Backbone):
         return self.stem(rgb), join(self.net(resize(rgb, (height, width))))
 
 
+class StageBackbone(Backbone):
+    """A convolutional network with all its features, for systems that choose among them. `low` is not joined here."""
+
+    def __init__(self, config: ModelConfig, net: Any) -> None:
+        super().__init__(config.backbone, net)
+        self.channels: list[int] = net.feature_info.channels()
+        self.strides: list[int] = net.feature_info.reduction()
+        self.low_channels, self.low_stride = self.channels[0], self.strides[0]
+        self.high_channels, self.high_stride = self.channels[-1], self.strides[-1]
+
+    def stages(self, rgb: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) in 0..1 -> (B, channels[i], H / strides[i], W / strides[i]) for each stage, finest first."""
+        return self.net(self.normalise(rgb))
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """The finest and the deepest of them, as every backbone."""
+        features = self.stages(rgb)
+        return features[0], features[-1]
+
+
 def join(features: list[Tensor]) -> Tensor:
     """Concatenate maps along the channels at the size of the first."""
     return torch.cat([features[0], *(resize(f, features[0].shape[-2:]) for f in features[1:])], dim=1)
 
 
-def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone | PlainBackbone:
-    """Create the backbone named in `config`.
+Pyramid = type[PyramidBackbone] | type[StageBackbone]
+
+
+def build_stages(config: ModelConfig, weights: str | None) -> StageBackbone:
+    """The backbone named in `config` with all its features; otherwise as build_backbone. No vision transformers."""
+    return build_backbone(config, weights, StageBackbone)
+
+
+def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = PyramidBackbone) -> Any:
+    """Create the backbone named in `config`; `pyramid` is what it becomes where it has features at several strides.
 
     `weights`: "default" (timm's pretrained ones, through the Hugging Face hub), "none" (random), or the path of
     a timm state dict (.safetensors, or what torch.save wrote); None where the caller loads a checkpoint's, whose
@@ -137,7 +165,9 @@ def build_backbone(config: ModelConfig, weights: str | None) -> PyramidBackbone 
             if config.drop_path:
                 stride["drop_path_rate"] = config.drop_path
             net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
-            backbone: PyramidBackbone | PlainBackbone = PyramidBackbone(config, net)
+            backbone: Any = pyramid(config, net)
+        elif pyramid is StageBackbone:
+            raise HqmdError(f"{config.backbone} has no features at stride {LOW_STRIDE}, which {config.system} needs")
         else:
             blocks = len(layout.model.blocks)
             if config.high_stages > blocks or config.low_stages > 1:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
+from hqmd_cli.models import build_system
 from hqmd_cli.models.layers import resize
-from hqmd_cli.models.network import DepthNetwork
+from hqmd_cli.models.system import DepthModel
 
 
 class Committee(nn.Module):
@@ -23,7 +24,7 @@ class Committee(nn.Module):
     def __init__(self, config: ModelConfig, backbone_weights: str | None) -> None:
         super().__init__()
         self.config = config
-        self.members = nn.ModuleList(DepthNetwork(member, backbone_weights) for member in config.members)
+        self.members = nn.ModuleList(build_system(member, backbone_weights) for member in config.members)
         total = sum(member.weight for member in config.members)
         self.weights = [member.weight / total for member in config.members]
 
@@ -33,7 +34,7 @@ class Committee(nn.Module):
         logs = [depth.log() * weight for depth, weight in zip(depths, self.weights, strict=True)]
         return torch.stack(logs).sum(dim=0).exp()
 
-    def answer(self, member: DepthNetwork, rgb: Tensor) -> Tensor:
+    def answer(self, member: DepthModel, rgb: Tensor) -> Tensor:
         """What a further member says of a picture, at the committee's scale."""
         learnt = min(self.config.size) / min(member.config.size)
         size, seen = rgb.shape[-2:], size_for(member.config, *rgb.shape[-2:])

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
-from hqmd_cli.models.backbone import build_backbone
+from hqmd_cli.models.backbone import Backbone, build_backbone
 from hqmd_cli.models.guide import build_guide
+from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.registry import pick, resolve
 
 MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
@@ -25,18 +26,23 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float
 }
 
 
-class DepthNetwork(nn.Module):
+class DepthNetwork(DepthModel):
     """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres, for any H and W from 32 up.
 
     A 2 x 3 x 289 x 385 batch through ResNet-50 at stride 16: low 2 x 256 x 73 x 97, high 2 x 2048 x 19 x 25,
     context 2 x 256 x 19 x 25, depth 2 x 1 x 289 x 385.
     """
 
+    paper = Paper(
+        "HQMD: Jiang and Huang 2019",
+        "High Quality Monocular Depth Estimation via a Multi-Scale Network and a Detail-Preserving Objective",
+    )  # its settings are the defaults of ModelConfig and TrainConfig
+    backbone: Backbone
+
     def __init__(
         self, config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
     ) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
         self.backbone = build_backbone(config, backbone_weights)
         self.guide = build_guide(config, guide_weights) if config.guide else None
@@ -45,13 +51,13 @@ class DepthNetwork(nn.Module):
         self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
         nn.init.constant_(self.decoder.logits.bias, to_logit(MEAN_DEPTH_M))
 
-    def forward(self, rgb: Tensor) -> Tensor:
+    def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
         low, high = self.backbone(rgb)
         if self.guide is not None:
             high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
         logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
-        return self.to_metres(logits)
+        return Estimate(self.to_metres(logits))
 
     @torch.no_grad()
     def rescale(self, factor: float) -> None:
