@@ -3,8 +3,8 @@
     python benchmarks/training.py --data NYU_PAIRS --recipe weights/recipes/indoor-small.toml --steps 20 --runs 3
 
 Both train the same network with the same loss on batches of the same size, out of the same files, end to end. The plain
-loop is that of Hu et al.'s and its descendants: PIL decodes and turns, torchvision jitters, tensors are contiguous, masks
-index, everything in float32, one worker process each. They take turns, so that other work hits both.
+loop is that of Hu et al. and its descendants: PIL decodes and turns, torchvision jitters, tensors are contiguous,
+everything in float32, one worker process each. They take turns, so that other work hits both.
 """
 
 import argparse
@@ -66,7 +66,7 @@ class PlainPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         if random.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             depth = depth.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        rgb = torch.from_numpy(np.asarray(image)).permute(2, 0, 1).float() / 255
+        rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
         return rgb, torch.from_numpy(np.asarray(depth) / scale)[None]
 
 
@@ -90,7 +90,7 @@ def our_loop(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> 
     with TemporaryDirectory() as folder:
         pairs = open_training_data(data, None, "filled", None)
         reports = fit(model, train, *pairs, Path(folder) / "run", backbone_weights="none", device=CPU, workers=1)
-        for report in itertools.islice((r for r in reports if isinstance(r, StepReport)), steps):
+        for _ in itertools.islice((r for r in reports if isinstance(r, StepReport)), steps):
             yield time.perf_counter()
         reports.close()  # type: ignore[attr-defined]
 

@@ -34,7 +34,7 @@ MODERN_TRAINING: dict[str, Any] = {
 
 
 def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelConfig, TrainConfig]:
-    """The settings of a recipe, "paper", "modern" or a file's name; the paper's without one. Raises HqmdError naming the file.
+    """The settings of a recipe: "paper", which holds without one, "modern", or a file's, named in any HqmdError.
 
     `system` is a key of models.SYSTEMS, the recipe's own without one.
     """
