@@ -1,12 +1,14 @@
 """The command that is running, as a checkpoint may tell it to anybody."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hqmd_cli.run_folder import BEST, LAST
+from hqmd_cli.hub import BEST, LAST
 
+OPTION = re.compile(r"(--[\w-]+=|-\w=?(?=[/~]))?(.*)", re.DOTALL)
 NOT_TOLD = ("--resume",)  # how often a run was stopped says nothing of what came out
 
 
@@ -20,10 +22,10 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
 
 
 def without_folders(argument: str) -> str:
-    """An argument, or an option's value behind `=`, as it may be told."""
-    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    """An argument, or the value in `--option=VALUE` and `-oVALUE`, as it may be told."""
+    option, value = OPTION.fullmatch(argument).groups("")  # type: ignore[union-attr]  # it fits everything
     path = Path(value)
     if not (path.is_absolute() or value.startswith("~")):
         return argument
     parts = path.parts[-2:] if path.name in (BEST, LAST) else path.parts[-1:]
-    return option + equals + "/".join(part for part in parts if part != path.anchor)
+    return option + "/".join(part for part in parts if part != path.anchor)

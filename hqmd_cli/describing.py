@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.checkpoints import CheckpointInfo, count_parameters, read_info
-from hqmd_cli.hub import CONFIG_FILE, HUB_FILES, ONNX_FILES
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import BEST, CONFIG_FILE, HUB_FILES, LAST, ONNX_FILES
 from hqmd_cli.metrics import DIGITS
-from hqmd_cli.run_folder import BEST, CHOSEN_BY, LAST, best_row, read_history
+from hqmd_cli.run_folder import CHOSEN_BY, best_row, read_history
 from hqmd_cli.settings import Setting, compared, paper_of, shown
 
 SHOWN = ("loss", CHOSEN_BY, "AbsRel", "delta1", "lr")  # columns of a history, after epoch and step
@@ -17,13 +18,17 @@ NEWEST = 10  # rows of a history in text
 Sections = Mapping[str, list[Setting]]
 
 
-def describe_checkpoint(folder: Path) -> dict[str, Any]:
-    """Plain data for JSON. Raises HqmdError when a file of it cannot be read."""
+def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
+    """Plain data for JSON; `name` is what it is called, when that is not the folder's.
+
+    Raises HqmdError when a file of it cannot be read.
+    """
     info = read_info(folder)
+    require_figures(info.figures, folder)
     files = {name: (folder / name).stat().st_size for name in HUB_FILES if (folder / name).is_file()}
     graphs = [f"onnx-{p}" if p != "fp32" else "onnx" for p, name in ONNX_FILES.items() if name in files]
     return {
-        "model": folder.resolve().name,
+        "model": name or folder.resolve().name,
         "hqmd_version": json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("hqmd_version", ""),
         "parameters": count_parameters(folder),
         "bytes": sum(files.values()),
@@ -41,6 +46,14 @@ def describe_checkpoint(folder: Path) -> dict[str, Any]:
         },
         "figures": info.figures,
     }
+
+
+def require_figures(figures: Any, folder: Path) -> None:
+    """Raise HqmdError for figures in which a part is missing, as where somebody wrote them by hand."""
+    parts = {"data": str, "n": int, "protocol": str, "recipe": str, "metrics": dict, "intervals": dict}
+    whole = isinstance(figures, dict) and all(isinstance(figures.get(name), kind) for name, kind in parts.items())
+    if figures and not whole:
+        raise HqmdError(f"{folder / CONFIG_FILE}: its figures are not as hqmd writes them; it needs {', '.join(parts)}")
 
 
 def settings_of(info: CheckpointInfo) -> Sections:
@@ -107,7 +120,7 @@ def figure_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     yield f"protocol {figures['protocol']}: {figures['recipe']}"
     if figures.get("remark"):
         yield figures["remark"]
-    yield figures["intervals_by"]
+    yield figures.get("intervals_by", "")
     for name, value in figures["metrics"].items():
         ends = figures["intervals"].get(name)
         yield f"  {name:8} {number(value):>8}" + (f"  {number(ends[0])} to {number(ends[1])}" if ends else "")

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hqmd_cli.hub import CONFIG_FILE
+from hqmd_cli.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.images import explain_read_errors
 
 HISTORY_FILE = "history.jsonl"
 STATE_NAMES = ("state", "state.pt")  # what --resume needs: a folder of states, or the file of version 0.1
-BEST, LAST = "best", "last"
 CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ import pytest
 from conftest import VAL_NAMES
 from PIL import Image
 
-from hqmd_cli.checkpoints import count_parameters, load_checkpoint, read_info, write_info
+from hqmd_cli.checkpoints import count_parameters, load_checkpoint, merge_checkpoints, read_info, write_info
 from hqmd_cli.command_line import command_line
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.curves import CURVES_FILE, curves, write_curves
@@ -126,6 +126,11 @@ def test_info_of_what_is_no_model(tmp_path, hqmd, trained_run):
     assert "a folder without config.json" in hqmd("info", tmp_path / "empty").stderr
     assert "no model 'nosuch'" in hqmd("info", "nosuch").stderr
     assert "this asks for a checkpoint of hqmd's own" in hqmd("info", "py:os:getcwd").stderr
+    assert f"{trained_run / 'best'} is one" in hqmd("push", trained_run, "me/rooms").stderr
+    odd = shutil.copytree(trained_run / "best", tmp_path / "odd")
+    values = json.loads((odd / "config.json").read_text())
+    (odd / "config.json").write_text(json.dumps({**values, "figures": {"RMSE": 0.1}}))
+    assert "its figures are not as hqmd writes them" in hqmd("info", odd).stderr
     broken = shutil.copytree(trained_run / "best", tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"torn")
     result = hqmd("info", broken)
@@ -153,8 +158,19 @@ def test_the_command_has_no_folders_of_this_machine(monkeypatch):
     given = ["train", "--data", "/home/me/secret/nyu.mat", "-o", "runs/mine", "--start=/home/me/runs/first/best"]
     told = command_line([*given, "--resume", "--size", "224x288", "--teacher", "~/my models/big"])
     assert told == "hqmd train --data nyu.mat -o runs/mine --start=first/best --size 224x288 --teacher big"
+    assert command_line(["train", "-o/home/me/mine", "-d=/home/me/nyu.mat"]) == "hqmd train -omine -d=nyu.mat"
     monkeypatch.setattr(sys, "argv", ["/usr/bin/hqmd", "train", "--data", "my pairs", "--val-data", "/"])
     assert shlex.split(command_line()) == ["hqmd", "train", "--data", "my pairs", "--val-data", ""]
+
+
+def test_a_merged_model_has_the_commands_of_all_or_none(trained_run, tmp_path):
+    folders = [shutil.copytree(trained_run / "best", tmp_path / name) for name in "ab"]
+    write_info(folders[0], replace(read_info(folders[0]), command=COMMAND))
+    merge_checkpoints(folders, tmp_path / "half")
+    assert read_info(tmp_path / "half").command == ""
+    write_info(folders[1], replace(read_info(folders[1]), command=f"{COMMAND}2"))
+    merge_checkpoints(folders, tmp_path / "whole")
+    assert read_info(tmp_path / "whole").command == f"{COMMAND} && {COMMAND}2"
 
 
 def test_older_checkpoints_have_no_command(trained_run, tmp_path):

@@ -94,6 +94,11 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
         assert not any(path.name == "secrets.txt" for path in (tmp_path / "store").rglob("*"))
         assert sum("PUT" in request for request in server.requests) == 2  # weights and graph, as LFS objects
 
+        told = subprocess.run(
+            [*command[:3], "info", "org/rooms", "--json"], env=env, capture_output=True, text=True, check=True
+        )
+        assert json.loads(told.stdout)["model"] == f"org/rooms@{folder.name}"
+
         # Another graph instead of the first, whose offsets would not be those of the new weights.
         (checkpoint / "model.onnx").rename(checkpoint / "model.int8.onnx")
         weights = bytearray(first["model.safetensors"])

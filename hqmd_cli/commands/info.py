@@ -25,11 +25,14 @@ def info(
     from hqmd_cli.hub import find_checkpoint, find_here
     from hqmd_cli.run_folder import is_run
 
-    if find_here(model) is None and is_run(Path(model)):
+    here = find_here(model)
+    if here is None and is_run(Path(model)):
         about = describe_run(Path(model))
         text = run_text(about)
     else:
-        about = describe_checkpoint(find_checkpoint(model))
+        folder = here or find_checkpoint(model)
+        # One from the hub lies in a folder that is called by its commit.
+        about = describe_checkpoint(folder, "" if here else f"{model.partition('@')[0]}@{folder.name}")
         text = checkpoint_text(about)
     if in_json:
         print(json.dumps(about, indent=2))
