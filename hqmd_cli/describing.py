@@ -87,7 +87,7 @@ def checkpoint_text(about: Mapping[str, Any]) -> str:
         about["model"],
         f"  {about['parameters'] / 1e6:.2f} M parameters, {megabytes(about['bytes'])} on disk: "
         + ", ".join(f"{name} {megabytes(size)}" for name, size in about["files"].items()),
-        f"  engines:          {', '.join(about['engines'])}",
+        f"  engines           {', '.join(about['engines'])}",
         f"  made by hqmd      {about['hqmd_version'] or 'of a version that did not say'}",
         f"  learned from      {about['data'] or 'what is not known'}",
         f"  steps             {about['step']}",

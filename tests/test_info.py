@@ -61,7 +61,7 @@ def test_info_tells_what_the_checkpoint_says(trained_run, tmp_path, hqmd):
     assert {n for n, s in training.items() if s["differs"]} == {"batch_size", "epochs"}
     assert set(network) == set(ModelConfig().to_dict()) - {"also"} and set(training) == set(TrainConfig().to_dict())
     text = hqmd("info", folder).stdout
-    for line in (f"command           {COMMAND}", "teacher           hqmd-indoor", "engines:          torch, onnx\n"):
+    for line in (f"command           {COMMAND}", "teacher           hqmd-indoor", "engines           torch, onnx\n"):
         assert line in text
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "* backbone mobilenetv3_small_050 (resnet50)" in lines and "decoder baseline+" in lines

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from hub_server import HubServer
-from test_hub import look_up
 
 import hqmd_cli
 from hqmd_cli import publishing
@@ -28,6 +27,7 @@ PUSH = """
 import json, os, sys
 from pathlib import Path
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.hub import find_checkpoint
 from hqmd_cli.publishing import push_checkpoint, require_pushable
 for wish in json.loads(sys.argv[1]):
     notes = []
@@ -37,6 +37,8 @@ for wish in json.loads(sys.argv[1]):
     try:
         require_pushable(wish["name"])
         answer = push_checkpoint(Path(wish["folder"]), wish["name"], wish.get("private", False), notes.append)
+        if "fetch" in wish:
+            notes.append(str(find_checkpoint(wish["name"])))
     except HqmdError as error:
         answer = f"refused: {error}"
     print(json.dumps([answer, *notes]))
@@ -53,7 +55,7 @@ def environment(endpoint: str, home: Path, **settings: str) -> dict[str, str]:
 
 
 def push_all(endpoint: str, home: Path, wishes: list[dict], **settings: str) -> list[list[str]]:
-    """What each of the wishes {folder, name, token, private} ended in, and what was told on the way."""
+    """What each of the wishes {folder, name, token, private} ended in, what was told, and what `fetch` brought."""
     done = subprocess.run(
         [sys.executable, "-c", PUSH, json.dumps(wishes)],
         env=environment(endpoint, home, **settings),
@@ -87,17 +89,14 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == f"{server.endpoint}/org/rooms"
         assert server.private == {"org/rooms": True} and server.commits == [("org/rooms", "hqmd: step 2160")]
-        folder = Path(look_up(server.endpoint, tmp_path, "org/rooms")["org/rooms"][1])
-        assert {name: (folder / name).read_bytes() for name in files} == first
+        told = subprocess.run([*command[:3], "info", "org/rooms", "--json"], env=env, capture_output=True, check=True)
+        name, _, commit = json.loads(told.stdout)["model"].partition("@")
+        (folder,) = tmp_path.glob(f"hub/models--org--rooms/snapshots/{commit}")
+        assert name == "org/rooms" and {name: (folder / name).read_bytes() for name in files} == first
         card = (folder / "README.md").read_text()
         assert "# rooms\n" in card and "--model org/rooms" in card
         assert not any(path.name == "secrets.txt" for path in (tmp_path / "store").rglob("*"))
         assert sum("PUT" in request for request in server.requests) == 2  # weights and graph, as LFS objects
-
-        told = subprocess.run(
-            [*command[:3], "info", "org/rooms", "--json"], env=env, capture_output=True, text=True, check=True
-        )
-        assert json.loads(told.stdout)["model"] == f"org/rooms@{folder.name}"
 
         # Another graph instead of the first, whose offsets would not be those of the new weights.
         (checkpoint / "model.onnx").rename(checkpoint / "model.int8.onnx")
@@ -106,8 +105,9 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
         (checkpoint / "model.safetensors").write_bytes(weights)
         (checkpoint / "README.md").write_text("---\nlibrary_name: hqmd\n---\nby hand\n")
         wish = {"folder": str(checkpoint), "name": "org/rooms"}
-        assert push_all(server.endpoint, tmp_path, [wish]) == [[f"{server.endpoint}/org/rooms"]]
-        again = Path(look_up(server.endpoint, tmp_path, "org/rooms")["org/rooms"][1])
+        ((answer, fetched),) = push_all(server.endpoint, tmp_path, [{**wish, "fetch": True}])
+        again = Path(fetched)
+        assert answer == f"{server.endpoint}/org/rooms"
         assert again != folder and (again / "model.safetensors").read_bytes() == weights
         assert sorted(path.name for path in again.iterdir()) == [
             "README.md",
