@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import printable
 from hqmd_cli.images import write_figure
-from hqmd_cli.run_folder import Row, best_row, read_history
+from hqmd_cli.run_folder import Row, best_row, is_figure, read_history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,5 +60,4 @@ def draw(axis: "Axes", title: str, points: Sequence[tuple[int, float]]) -> None:
 
 def points_of(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
     """(step, value) where a row has a finite one."""
-    found = [(row["step"], row.get(key)) for row in rows]
-    return [(step, value) for step, value in found if isinstance(value, (int, float)) and math.isfinite(value)]
+    return [(row["step"], row[key]) for row in rows if is_figure(row.get(key))]

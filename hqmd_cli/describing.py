@@ -9,7 +9,7 @@ from hqmd_cli.checkpoints import CheckpointInfo, count_parameters, read_info
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import BEST, CONFIG_FILE, HUB_FILES, LAST, ONNX_FILES
 from hqmd_cli.metrics import DIGITS
-from hqmd_cli.run_folder import CHOSEN_BY, best_row, read_history
+from hqmd_cli.run_folder import CHOSEN_BY, best_row, is_figure, read_history
 from hqmd_cli.settings import Setting, compared, paper_of, shown
 
 SHOWN = ("loss", CHOSEN_BY, "AbsRel", "delta1", "lr")  # columns of a history, after epoch and step
@@ -25,8 +25,8 @@ def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
     """
     info = read_info(folder)
     require_figures(info.figures, folder)
-    files = {name: (folder / name).stat().st_size for name in HUB_FILES if (folder / name).is_file()}
-    graphs = [f"onnx-{p}" if p != "fp32" else "onnx" for p, name in ONNX_FILES.items() if name in files]
+    files = {file: (folder / file).stat().st_size for file in HUB_FILES if (folder / file).is_file()}
+    graphs = [f"onnx-{p}" if p != "fp32" else "onnx" for p, file in ONNX_FILES.items() if file in files]
     return {
         "model": name or folder.resolve().name,
         "hqmd_version": json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("hqmd_version", ""),
@@ -77,7 +77,8 @@ def describe_run(run_dir: Path) -> dict[str, Any]:
         "epochs": len(rows),
         "best_epoch": best["epoch"] if best else None,
         **kept,
-        "history": rows,
+        # JSON has no NaN, which the loss of an epoch without a step is.
+        "history": [{name: value if is_figure(value) else None for name, value in row.items()} for row in rows],
     }
 
 

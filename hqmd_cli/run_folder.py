@@ -5,6 +5,7 @@ history.jsonl   a row an epoch: epoch (from 0), step, loss, learning rate, and v
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,25 +27,31 @@ def is_run(folder: Path) -> bool:
 
 
 def read_history(run_dir: Path) -> list[Row]:
-    """The rows of the epochs that are over; a last one that was cut off is left out."""
+    """The rows of the epochs that are over; one that was cut off, as a killed process may leave it, is left out."""
     path = run_dir / HISTORY_FILE
     if not path.exists():
         return []
     with explain_read_errors(str(path)):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    rows = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if not (isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("epoch"), int)):
-            break
-        rows.append(row)
-    return rows
+    return [row for row in map(row_of, lines) if row is not None]
+
+
+def row_of(line: str) -> Row | None:
+    """A line of a history; None where it is no whole row."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("epoch"), int)
+    return row if whole else None
+
+
+def is_figure(value: Any) -> bool:
+    """Whether a value of a row is a number that means something."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:
     """That of the epoch which `best` is of; None where no epoch has a figure."""
-    judged = [row for row in rows if isinstance(row.get(CHOSEN_BY), (int, float))]
+    judged = [row for row in rows if is_figure(row.get(CHOSEN_BY))]
     return min(judged, key=lambda row: row[CHOSEN_BY], default=None)

@@ -3,7 +3,6 @@
 https://huggingface.co/docs/accelerate/usage_guides/tracking
 """
 
-import math
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.registry import pick
+from hqmd_cli.run_folder import is_figure
 
 PROJECT = "hqmd"  # also the folder in RUN_DIR that TensorBoard's files lie in
 TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb"}  # name for Accelerate -> package, and our extra
@@ -58,6 +58,6 @@ def track_epoch(accelerator: Any, row: Mapping[str, Any]) -> None:
     figures = {
         f"{'train' if name in own else 'val'}/{name}": value
         for name, value in row.items()
-        if name not in ("step", "epoch") and isinstance(value, (int, float)) and math.isfinite(value)
+        if name not in ("step", "epoch") and is_figure(value)
     }
     accelerator.log({**figures, "epoch": row["epoch"]}, step=row["step"])

@@ -107,7 +107,9 @@ def test_info_of_a_run(trained_run, tmp_path, hqmd):
 def test_info_of_a_long_run_shows_the_best_and_the_newest_epochs(tmp_path, hqmd):
     rows = rows_of(20)
     rows[3]["RMSE"], rows[5]["RMSE"], rows[19]["loss"] = 0.1, None, float("nan")
-    text = hqmd("info", write_rows(tmp_path / "long", rows, torn='{"epoch": 20, "st')).stdout
+    run = write_rows(tmp_path / "long", rows, torn='{"epoch": 20, "st')
+    assert json.loads(hqmd("info", run, "--json").stdout, parse_constant=pytest.fail)["history"][19]["loss"] is None
+    text = hqmd("info", run).stdout
     lines = [line.split() for line in text.splitlines()]
     assert text.startswith("long: a run, so far 20 epochs and 200 steps\n")
     assert lines[3][:3] == ["*", "4", "40"] and [line[0] for line in lines[4:]] == [str(n) for n in range(11, 21)]
@@ -203,6 +205,9 @@ def test_the_card_tells_how_it_was_made(trained_run, tmp_path):
 def test_a_torn_last_line_is_no_row(torn, tmp_path):
     rows = rows_of(3)
     assert read_history(write_rows(tmp_path / "run", rows, torn)) == rows
+    assert best_row([{**rows[0], "RMSE": float("nan")}, *rows]) == rows[1]
+    write_rows(tmp_path / "on", rows[:2], f'{{"epo{json.dumps(rows[0])}\n{json.dumps(rows[2])}\n')
+    assert read_history(tmp_path / "on") == rows  # it went on behind the torn line
     assert best_row(rows) == rows[1] and best_row([]) is None and read_history(tmp_path) == []
 
 
