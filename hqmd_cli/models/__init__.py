@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "hqmd": "hqmd_cli.models.network:DepthNetwork",
+    "dcnf": "hqmd_cli.models.dcnf:Dcnf",
+    "make3d": "hqmd_cli.models.make3d:Make3d",
+    "make3d-laplacian": "hqmd_cli.models.make3d:Make3dLaplacian",
 }
 
 DECODERS = {
