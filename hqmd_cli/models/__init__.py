@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "hqmd": "hqmd_cli.models.network:DepthNetwork",
+    "fcrn": "hqmd_cli.models.fcrn:FCRN",
+    "hu": "hqmd_cli.models.hu:Hu",
 }
 
 DECODERS = {
