@@ -6,7 +6,7 @@ from io import TextIOWrapper
 
 import typer
 
-from hqmd_cli.commands import calibrate, check, compare, data, evaluate, export, merge, predict, train
+from hqmd_cli.commands import calibrate, check, compare, data, evaluate, export, merge, models, predict, train
 from hqmd_cli.errors import HqmdError, complain
 
 # Without Rich's help pages: they would cost more time than everything else that --help does.
@@ -24,6 +24,7 @@ app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(merge.merge)
 app.command()(export.export)
+app.command()(models.models)
 app.add_typer(data.app, name="data")
 
 

@@ -14,6 +14,7 @@ import torch
 from conftest import scene
 from torch import Tensor
 
+from hqmd_cli.catalogue import parameters_of
 from hqmd_cli.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError
@@ -123,6 +124,12 @@ def test_its_paper_is_complete(name: str, built: Build) -> None:
     assert model.system == name
     assert training.loss in LOSSES
     assert ModelConfig.from_dict(model.to_dict()) == model and TrainConfig.from_dict(training.to_dict()) == training
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_it_can_be_laid_out_without_values(name: str, built: Build) -> None:
+    """As `hqmd models` does to count parameters."""
+    assert parameters_of(config_of(name)) == sum(p.numel() for p in built(name).parameters())
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -52,7 +52,7 @@ class FCRN(DepthModel):
             "lr_decay": 0.1,
             "lr_decay_steps": STEPS_OF_7_EPOCHS,
         },
-        weights="MatConvNet and TensorFlow, Simplified BSD (https://github.com/iro-cp/FCRN-DepthPrediction); not read",
+        weights="github.com/iro-cp/FCRN-DepthPrediction, Simplified BSD (MatConvNet, TensorFlow)",
     )
     backbone: StageBackbone
 

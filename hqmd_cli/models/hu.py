@@ -88,7 +88,7 @@ class Hu(DepthModel):
             "lr_decay": 0.1,
             "lr_decay_steps": STEPS_OF_5_EPOCHS,
         },
-        weights="PyTorch, no licence given (https://github.com/JunjH/Revisiting_Single_Depth_Estimation); not read",
+        weights="github.com/JunjH/Revisiting_Single_Depth_Estimation, no licence stated (torch 0.3)",
     )
     backbone: StageBackbone
 
