@@ -1,6 +1,7 @@
 """docs/adding_a_model.md is followed to the letter, on a copy of the package."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -68,16 +69,15 @@ def test_the_page_followed_to_the_letter(checkout: Path, run_hqmd: Run) -> None:
         program, *words = shlex.split(line)
         if program == "pytest":
             command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *words]
-            done = subprocess.run(
-                command, cwd=checkout, env={**here, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-            )
+            done = subprocess.run(command, cwd=checkout, env={**os.environ, **here}, capture_output=True, text=True)
         else:
             done = run_hqmd(*words, env=here, cwd=checkout)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         said[words[0]] = done.stdout
     assert "Nobody et al. 2026" in said["models"]
     assert "runs/toy/best" in said["evaluate"] + said["compare"] and "hqmd-indoor-small" in said["compare"]
-    assert re.search(r"\b[89]|1\d passed", said["tests/test_systems.py"])
+    passed = re.search(r"(\d+) passed", said["tests/test_systems.py"])
+    assert passed and int(passed[1]) >= 8
     assert (checkout / "hqmd_cli" / "models" / "toy.py").is_file() and not (ROOT / "hqmd_cli/models/toy.py").exists()
 
     config = json.loads((checkout / "runs" / "toy" / "best" / "config.json").read_text(encoding="utf-8"))
