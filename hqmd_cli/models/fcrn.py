@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import StageBackbone, build_stages
-from hqmd_cli.models.layers import resize
+from hqmd_cli.models.layers import FullPrecisionConv, resize
 from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.models.up_projection import UnpooledProjection
@@ -66,7 +66,7 @@ class FCRN(DepthModel):
         )
         self.up = nn.Sequential(*(UnpooledProjection(*pair) for pair in pairwise(widths)))
         self.dropout = nn.Dropout(DROPOUT)
-        self.logits = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.logits = FullPrecisionConv(widths[-1], 1, 3, padding=1)
         nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
 
     def estimate(self, rgb: Tensor) -> Estimate:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import LOW_STRIDE, StageBackbone, build_stages
-from hqmd_cli.models.layers import ConvBNReLU, resize
+from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
 from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.models.up_projection import BilinearProjection
@@ -101,7 +101,7 @@ class Hu(DepthModel):
         self.decoder, self.fusion = Decoder(channels[-1], len(channels)), Fusion(channels)
         joined = self.decoder.channels + self.fusion.channels
         self.refine = nn.Sequential(*(ConvBNReLU(joined, joined, kernel=5) for _ in range(2)))
-        self.logits = nn.Conv2d(joined, 1, 5, padding=2)
+        self.logits = FullPrecisionConv(joined, 1, 5, padding=2)
         nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
 
     def estimate(self, rgb: Tensor) -> Estimate:
