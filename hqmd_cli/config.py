@@ -201,7 +201,13 @@ class TrainConfig(Config):
     freeze_backbone: bool = False
     ema_decay: float = 0.0  # > 0: validate and keep the exponential moving average of the weights
     augmentation: str = "eigen"  # a key of transforms.AUGMENTATIONS; the paper's is Eigen's
-    precision: str = "fp32"  # "bf16": the network computes in bfloat16 (autocast), weights and loss stay in float32
+    # "bf16", "fp16": the network computes in short numbers (autocast), weights and loss stay in float32
+    precision: str = "fp32"
+    accumulate: int = 1  # each batch goes through the network in so many parts, which takes less memory
+    clip_norm: float = 0.0  # > 0: gradients are scaled down to this norm
+    freeze_bn: bool = False  # batch norm keeps its statistics, scales and shifts
+    skip_bad_batches: int = 0  # how many batches whose loss is not finite may be left out
+    deterministic: bool = False  # only algorithms that give the same bits each time; a CPU's do, a GPU's are slower
     teacher_share: float = 0.5  # with --teacher: how much of the loss is against its depth, not the ground truth
     protocol: str = "hqmd"  # what the validation after each epoch is measured by; a key of protocol.PROTOCOLS
     seed: int = 0
@@ -228,7 +234,13 @@ class TrainConfig(Config):
         self.require(
             0 < self.teacher_share <= 1, f"teacher_share must be above 0 and at most 1, not {self.teacher_share}"
         )
-        self.require(self.precision in ("fp32", "bf16"), f"precision must be fp32 or bf16, not {self.precision!r}")
+        self.require(
+            self.precision in ("fp32", "bf16", "fp16"), f"precision must be fp32, bf16 or fp16, not {self.precision!r}"
+        )
+        self.require(
+            self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
+            f"accumulate must divide the batch of {self.batch_size}, not {self.accumulate}",
+        )
         self.require(0 <= self.ema_decay < 1, f"ema_decay must be in [0, 1), not {self.ema_decay}")
         self.require(
             0 < self.backbone_lr_factor <= 1 and 0 < self.first_layer_lr_factor <= 1,
@@ -236,6 +248,6 @@ class TrainConfig(Config):
             f"{self.backbone_lr_factor} and {self.first_layer_lr_factor}",
         )
         self.require(
-            min(self.warmup_steps, self.weight_decay) >= 0,
-            "warmup_steps and weight_decay must not be negative",
+            min(self.warmup_steps, self.weight_decay, self.clip_norm, self.skip_bad_batches) >= 0,
+            "warmup_steps, weight_decay, clip_norm and skip_bad_batches must not be negative",
         )

@@ -12,7 +12,8 @@ from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.training import BrokenPicture, EpochReport, StepReport, TrainSet, fit
+from hqmd_cli.training import BrokenPicture, EpochReport, StepReport, fit
+from hqmd_cli.training.feeding import TrainSet
 from hqmd_cli.transforms import AUGMENTATIONS, TrainTransform
 
 MODEL = ModelConfig("mobilenetv3_small_050", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
@@ -133,7 +134,7 @@ def test_the_command_tells_it_and_looks_before_it_begins(hqmd, pairs, tmp_path, 
     result = hqmd(*command)
     assert result.returncode == 1 and "1 of 4 frames looked at cannot be used" in result.stderr
     assert "a2.jpg" in result.stderr and "`hqmd check` finds all" in result.stderr and not (tmp_path / "run").exists()
-    for module in ("data.sample", "checking", "training"):
+    for module in ("data.sample", "checking", "training.feeding"):
         monkeypatch.setattr(f"hqmd_cli.{module}.TOLERATED_FAULTS", 0.25)
     result = hqmd(*command)
     assert result.returncode == 0, result.stderr

@@ -11,7 +11,9 @@ from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.distillation import Teacher
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import build_loss
-from hqmd_cli.training import Run, train_step
+from hqmd_cli.training.loop import train_step
+from hqmd_cli.training.machine import open_accelerator
+from hqmd_cli.training.run import Run
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
@@ -59,9 +61,9 @@ def test_the_share_decides_whom_the_pupil_follows():
     reached = {}
     for share in (0.05, 1.0):
         config = dataclasses.replace(TRAIN, teacher_share=share)
-        run = Run(MODEL, config, "none", "none", None, CPU, 1000, {})
+        run = Run(MODEL, config, "none", "none", None, open_accelerator(config, CPU), 1000, {})
         for _ in range(30):
-            train_step(run, batch, build_loss("depth"), CPU, lambda rgb: torch.full((2, 1, 48, 64), 4.0))
+            train_step(run, batch, build_loss("depth"), lambda rgb: torch.full((2, 1, 48, 64), 4.0))
         with torch.no_grad():
             reached[share] = run.network.train()(batch["rgb"]).mean().item()
     assert reached[0.05] < 2 < 3 < reached[1.0]

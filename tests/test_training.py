@@ -15,18 +15,12 @@ from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import DECODERS, build_model
-from hqmd_cli.training import (
-    EpochReport,
-    Run,
-    StepReport,
-    TrainSet,
-    batches,
-    build_optimizer,
-    fit,
-    lr_factor,
-    moving_average,
-    train_step,
-)
+from hqmd_cli.training import EpochReport, StepReport, fit
+from hqmd_cli.training.feeding import TrainSet, batches
+from hqmd_cli.training.loop import train_step
+from hqmd_cli.training.machine import open_accelerator
+from hqmd_cli.training.optimization import build_optimizer, lr_factor, moving_average
+from hqmd_cli.training.run import Run, saved_states
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
@@ -70,6 +64,11 @@ def run(pairs, folder, model=MODEL, train=TRAIN, **options):
     return list(fit(model, train, *open_training_data(pairs), folder, backbone_weights="none", **options))
 
 
+def carry(model, train):
+    """What a run of two steps carries."""
+    return Run(model, train, "none", "none", None, open_accelerator(train, CPU), 2, {})
+
+
 def epochs_of(reports):
     return [report for report in reports if isinstance(report, EpochReport)]
 
@@ -110,17 +109,16 @@ def test_a_stopped_and_resumed_run_equals_the_unbroken_one(pairs, tmp_path):
 
 def test_resuming_within_an_epoch_sees_the_rest_of_it(pairs, tmp_path, monkeypatch):
     unbroken = [r.loss for r in run(pairs, tmp_path / "unbroken") if isinstance(r, StepReport)]
-    monkeypatch.setattr("hqmd_cli.training.SAVE_SECONDS", -1)  # after every step
+    monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
     stopped = fit(MODEL, TRAIN, *open_training_data(pairs), tmp_path / "stopped", backbone_weights="none")
-    first = next(stopped)
-    next(stopped)  # the state is saved when the loop goes on; this step is lost with the process
+    first, second = next(stopped), next(stopped)
     stopped.close()
     resumed = [r.loss for r in run(pairs, tmp_path / "stopped", resume=True) if isinstance(r, StepReport)]
-    assert [first.loss, *resumed] == unbroken
+    assert [first.loss, second.loss, *resumed] == unbroken
 
 
 def test_a_run_killed_in_its_last_validation_still_ends_with_a_checkpoint(pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("hqmd_cli.training.SAVE_SECONDS", -1)  # after every step
+    monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
     train = replace(TRAIN, epochs=1)
     killed = fit(MODEL, train, *open_training_data(pairs), tmp_path, backbone_weights="none")
     next(killed), next(killed)
@@ -135,8 +133,9 @@ def test_a_damaged_state_and_other_data_cannot_be_resumed(pairs, tmp_path):
     (pairs / "train.txt").write_text("a1\na2\na3\n")
     with pytest.raises(HqmdError, match="train data"):
         run(pairs, tmp_path / "run", train=replace(TRAIN, max_steps=1), resume=True)
-    (tmp_path / "run" / "state.pt").write_bytes(b"cut off")
-    with pytest.raises(HqmdError, match=r"state\.pt: cannot be read"):
+    for state in saved_states(tmp_path / "run"):
+        state.write_bytes(b"cut off")
+    with pytest.raises(HqmdError, match=r"state/0+1\.00001\.pt: cannot be read, nor can older ones"):
         run(pairs, tmp_path / "run", train=replace(TRAIN, max_steps=1), resume=True)
 
 
@@ -157,7 +156,7 @@ def test_a_protocol_that_does_not_fit_is_refused_before_the_first_step(pairs, tm
 
 def test_a_frozen_vision_transformer_still_trains_its_stem(tmp_path):
     model = replace(MODEL, backbone="test_vit", high_stages=2)
-    frozen = Run(model, replace(TRAIN, freeze_backbone=True), "none", "none", None, CPU, 1, {}).network.backbone
+    frozen = carry(model, replace(TRAIN, freeze_backbone=True)).network.backbone
     assert all(p.requires_grad for p in frozen.stem.parameters())
     assert not any(p.requires_grad for p in frozen.net.parameters())
 
@@ -216,12 +215,13 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
         seen["depth"], seen["depths"] = estimate.depth_m.dtype, estimate.depth_m.detach()
         return build_loss("full")(estimate, depth_m, valid)
 
-    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, workers=0)))
+    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, left=1, workers=0)))
     losses = {}
     for precision in ("fp32", "bf16"):
-        carried = Run(MODEL, replace(TRAIN, precision=precision), "none", "none", None, CPU, 2, {})
+        train = replace(TRAIN, precision=precision)
+        carried = carry(MODEL, train)
         carried.network.aspp.register_forward_hook(lambda _, __, out, kind=precision: seen.update({kind: out.dtype}))
-        losses[precision] = train_step(carried, batch, watched, CPU)
+        losses[precision] = train_step(carried, batch, watched)
         assert seen["depth"] == torch.float32
         assert len(torch.unique(seen["depths"])) > 1000  # of 6144: not the 256 steps an octave of eight bits
         assert all(p.dtype == torch.float32 for p in carried.network.parameters())
@@ -232,11 +232,12 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
 def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
     """Averaged weights with the latest statistics are a network that nobody trained."""
     decay = 0.15  # below moving_average's (1 + n) / (10 + n), so that it holds from the second step on
-    carried = Run(MODEL, replace(TRAIN, ema_decay=decay), "none", "none", None, CPU, 2, {})
-    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, workers=0)))
+    train = replace(TRAIN, ema_decay=decay)
+    carried = carry(MODEL, train)
+    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, left=1, workers=0)))
     trajectory = []
     for _ in range(2):
-        train_step(carried, batch, build_loss("full"), CPU)
+        train_step(carried, batch, build_loss("full"))
         trajectory.append({name: tensor.clone() for name, tensor in carried.network.state_dict().items()})
     averaged = carried.judged.state_dict()
     for name in ("aspp.project.1.running_mean", "aspp.project.1.weight", "backbone.net.bn1.running_var"):

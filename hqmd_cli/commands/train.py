@@ -1,5 +1,6 @@
 """`hqmd train`: a checkpoint from photos with depth."""
 
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from hqmd_cli.models import DECODERS, SYSTEMS
 
 LossName = StrEnum("LossName", {name: name for name in LOSSES})  # type: ignore[misc]
 ModelName = StrEnum("ModelName", {name: name for name in SYSTEMS})  # type: ignore[misc]
+PrecisionName = StrEnum("PrecisionName", {name: name for name in ("fp32", "bf16", "fp16")})  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", {name: name for name in DECODERS})  # type: ignore[misc]
 
 
@@ -68,6 +70,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data." + paper(TrainConfig.epochs))] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Stop after 90s, 45m, 8h or 1h30m, to be resumed.")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate." + paper(TrainConfig.lr))] = None,
     protocol: Annotated[
         ProtocolName | None, typer.Option(help="What validation measures." + paper(TrainConfig.protocol))
@@ -78,6 +83,27 @@ def train(
     freeze_backbone: Annotated[
         bool | None, typer.Option("--freeze-backbone", help="Train only what is behind it.")
     ] = None,
+    freeze_bn: Annotated[
+        bool | None, typer.Option("--freeze-bn", help="Batch norm keeps its statistics, scales and shifts.")
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(metavar="DECAY", help="Validate and keep the weights' moving average." + paper("none")),
+    ] = None,
+    precision: Annotated[
+        PrecisionName | None, typer.Option(help="The network computes in." + paper(TrainConfig.precision))
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(min=1, help="A batch in so many parts, one after another: less memory.")
+    ] = None,
+    skip_bad_batches: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Leave out up to N batches whose loss is not finite.")
+    ] = None,
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="The same bits each time on a GPU, too; slower.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network first.")] = False,
+    keep: Annotated[int, typer.Option(min=1, help="Newest states to keep, for --resume.")] = 2,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
@@ -96,12 +122,15 @@ def train(
     from hqmd_cli.protocol import find_protocol
     from hqmd_cli.recipes import override, read_recipe
     from hqmd_cli.training import fit
+    from hqmd_cli.training.stopping import Terminated, exit_code, parse_duration
 
     model_config, train_config = read_recipe(recipe, model)
     model_config = override(model_config, {"backbone": backbone, "decoder": decoder, "size": size})
     schedule = {"batch_size": batch_size, "epochs": epochs, "max_steps": max_steps, "lr": lr}
-    rest = {"loss": loss, "protocol": protocol, "seed": seed, "freeze_backbone": freeze_backbone}
-    train_config = override(train_config, schedule | rest)
+    rest = {"loss": loss, "protocol": protocol, "seed": seed, "ema_decay": ema, "precision": precision}
+    frozen = {"freeze_backbone": freeze_backbone, "freeze_bn": freeze_bn}
+    care = {"accumulate": accumulate, "skip_bad_batches": skip_bad_batches, "deterministic": deterministic}
+    train_config = override(train_config, schedule | rest | frozen | care)
     judged_on = find_protocol(train_config.protocol).ground_truth
     seen, held_out = open_training_data(data or default_data(), val_data, judged_on, depth_scale)
     extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
@@ -121,5 +150,12 @@ def train(
         device=pick_device(device),
         workers=workers,
         resume=resume,
+        compiled=compiled,
+        time_limit=parse_duration(time_limit) if time_limit else math.inf,
+        keep=keep,
     )
-    show(reports, seen, held_out, run_dir)
+    try:
+        show(reports, seen, held_out, run_dir)
+    except (KeyboardInterrupt, Terminated) as stop:
+        print("stopped; what was learned is saved: the same command with --resume goes on", file=sys.stderr)
+        raise typer.Exit(exit_code(stop)) from None

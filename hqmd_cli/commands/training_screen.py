@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hqmd_cli.metrics import DIGITS
-from hqmd_cli.training import BEST, BrokenPicture, EpochReport, StepReport
+from hqmd_cli.training import BadBatch, BrokenPicture, BrokenState, EpochReport, Report, StepReport, Stopped
+from hqmd_cli.training.run import BEST
 
 if TYPE_CHECKING:
     from hqmd_cli.data.sample import Dataset
@@ -19,7 +20,7 @@ SHOWN = ("RMSE", "AbsRel", "delta1")
 
 
 def show(
-    reports: Iterable[StepReport | EpochReport | BrokenPicture],
+    reports: Iterable[Report],
     train_data: "Dataset",
     val_data: "Dataset",
     run_dir: Path,
@@ -34,12 +35,9 @@ def show(
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
         for report in reports:
-            if isinstance(report, EpochReport):
-                screen.print(epoch_line(report))
-                continue
-            if isinstance(report, BrokenPicture):
-                broken += 1
-                screen.print(f"left out ({broken} so far): {report.fault}")
+            broken += isinstance(report, BrokenPicture)
+            if not isinstance(report, StepReport):
+                screen.print(line_of(report, broken))
                 continue
             text = (
                 f"step {report.step}/{report.total_steps}, loss {report.loss:.3f}, "
@@ -49,7 +47,23 @@ def show(
             if not screen.is_terminal and time.monotonic() - last_line > QUIET_SECONDS:
                 screen.print(text)
                 last_line = time.monotonic()
-    screen.print(f"best checkpoint: {run_dir / BEST}")
+    if (run_dir / BEST).exists():
+        screen.print(f"best checkpoint: {run_dir / BEST}")
+
+
+def line_of(report: EpochReport | BrokenPicture | BrokenState | BadBatch | Stopped, broken: int) -> str:
+    """What is said of everything but a step; `broken` pictures were met so far."""
+    match report:
+        case EpochReport():
+            return epoch_line(report)
+        case BrokenPicture():
+            return f"left out ({broken} so far): {report.fault}"
+        case BrokenState():
+            return f"{report.path}: cannot be read, and is passed over for an older state"
+        case BadBatch():
+            return f"left out ({report.so_far} of {report.tolerated} tolerated): {report.complaint}"
+        case Stopped():
+            return f"stopped after step {report.step}: {report.reason}; the same command with --resume goes on"
 
 
 def epoch_line(report: EpochReport) -> str:

@@ -7,20 +7,21 @@ Shapes and masks as in terms.py.
 
 from torch import Tensor
 
-from hqmd_cli.losses.terms import absolute_error, mean_or_zero, normal_loss, paired_gradients
+from hqmd_cli import across
+from hqmd_cli.losses.terms import absolute_error, normal_loss, paired_gradients
 
 ALPHA = 0.5  # of F(e) = ln(e + alpha)
 
 
 def log_depth_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """l_depth: mean of ln(e + alpha). Negative for a good prediction: at zero error it is ln(alpha)."""
-    return (absolute_error(pred_m, depth_m, valid) + ALPHA).log().mean()
+    return across.mean((absolute_error(pred_m, depth_m, valid) + ALPHA).log())
 
 
 def log_gradient_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """l_grad: mean of F(|error of the horizontal gradient|) + F(|error of the vertical gradient|)."""
     d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
-    return mean_or_zero(((d_x - g_x).abs() + ALPHA).log() + ((d_y - g_y).abs() + ALPHA).log())
+    return across.mean_or_zero(((d_x - g_x).abs() + ALPHA).log() + ((d_y - g_y).abs() + ALPHA).log())
 
 
 def full(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ see in a depth map, are about ratios.
 
 from torch import Tensor
 
+from hqmd_cli import across
 from hqmd_cli.losses import paper
 from hqmd_cli.losses.terms import absolute_log_error
 
@@ -14,4 +15,4 @@ LOG_WEIGHT = 2.0  # brings the term to about the size of l_depth, .3 in a networ
 
 def full_and_log(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """Eq. 7 + 2 mean |ln d - ln g|."""
-    return paper.full(pred_m, depth_m, valid) + LOG_WEIGHT * absolute_log_error(pred_m, depth_m, valid).mean()
+    return paper.full(pred_m, depth_m, valid) + LOG_WEIGHT * across.mean(absolute_log_error(pred_m, depth_m, valid))

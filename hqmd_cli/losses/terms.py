@@ -2,12 +2,13 @@
 
 Shapes throughout: pred_m and depth_m (B, 1, H, W) in metres, valid (B, 1, H, W) bool; the result is a scalar.
 An invalid pixel contributes nothing: neither to a sum, nor through a gradient stencil that touches it.
-A batch without a valid pixel raises HqmdError.
+Means are over the batch, all processes' pictures (across.py). A batch without a valid pixel raises HqmdError.
 """
 
 import torch
 from torch import Tensor, masked_select  # four times as fast as indexing by a mask, there and back
 
+from hqmd_cli import across
 from hqmd_cli.errors import HqmdError
 
 BERHU_FRACTION = 1 / 5  # c is this share of the batch's largest absolute error; below eq. 1
@@ -16,7 +17,7 @@ SMALLEST_THRESHOLD_M = 1e-6  # keeps eq. 1 finite where the prediction is perfec
 
 def require_valid(valid: Tensor) -> None:
     """Refuse a batch that no loss can be taken of."""
-    if not valid.any():
+    if not across.anywhere(valid):
         raise HqmdError("a batch has no valid depth pixel; check the depth files and their unit")
 
 
@@ -34,7 +35,7 @@ def absolute_log_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor
 
 def berhu_threshold(error: Tensor) -> Tensor:
     """c of eq. 1: 1/5 of the largest absolute error in the batch, a constant to the gradient."""
-    return (BERHU_FRACTION * error.detach().max()).clamp(min=SMALLEST_THRESHOLD_M)
+    return (BERHU_FRACTION * across.largest(error)).clamp(min=SMALLEST_THRESHOLD_M)
 
 
 def berhu(error: Tensor, c: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def berhu(error: Tensor, c: Tensor) -> Tensor:
 def depth_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """Eq. 2, l_depth: the mean BerHu of the absolute depth error."""
     error = absolute_error(pred_m, depth_m, valid)
-    return berhu(error, berhu_threshold(error)).mean()
+    return across.mean(berhu(error, berhu_threshold(error)))
 
 
 def gradients(z_m: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,26 +72,21 @@ def paired_gradients(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> tuple[Te
     return d_x, d_y, g_x, g_y
 
 
-def mean_or_zero(values: Tensor) -> Tensor:
-    """The mean; 0, still differentiable, where no stencil is valid (holes everywhere between the pixels)."""
-    return values.sum() / max(values.numel(), 1)
-
-
 def normal_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """Eq. 3, l_normal of Hu et al.: one minus the cosine between the normals (-z_x, -z_y, 1)."""
     d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
     dot = d_x * g_x + d_y * g_y + 1
     lengths = (d_x.square() + d_y.square() + 1).sqrt() * (g_x.square() + g_y.square() + 1).sqrt()
-    return mean_or_zero(1 - dot / lengths)
+    return across.mean_or_zero(1 - dot / lengths)
 
 
 def gradient_magnitude_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """Eq. 5, l_grad.mg: the L1 difference of the gradients, the first two entries of eq. 4."""
     d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
-    return mean_or_zero((g_y - d_y).abs() + (d_x - g_x).abs())
+    return across.mean_or_zero((g_y - d_y).abs() + (d_x - g_x).abs())
 
 
 def gradient_direction_loss(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
     """Eq. 6, l_grad.dr: the third entry of eq. 4, zero where the gradients are parallel."""
     d_x, d_y, g_x, g_y = paired_gradients(pred_m, depth_m, valid)
-    return mean_or_zero((g_y * d_x - d_y * g_x).abs())
+    return across.mean_or_zero((g_y * d_x - d_y * g_x).abs())
