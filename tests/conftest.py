@@ -72,7 +72,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("trained")
     data = open_training_data(write_pairs(folder / "pairs"), None)
-    model = ModelConfig("mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16)
+    model = ModelConfig("test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16)
     for _ in fit(model, TrainConfig(batch_size=2, epochs=1), *data, folder / "run", backbone_weights="none"):
         pass
     return folder / "run"
