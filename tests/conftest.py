@@ -14,6 +14,10 @@ from PIL import Image
 
 import hqmd_cli
 
+# Before anything imports torch: networks as small as the tests' are slower in several threads, much so where others
+# compute on the same cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 PAIR_SIZE = (48, 64)
 TRAIN_NAMES, VAL_NAMES = ["a1", "a2", "a3", "a4"], ["b1", "b2"]
 
