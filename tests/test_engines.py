@@ -76,22 +76,26 @@ def lively(config: ModelConfig) -> DepthNetwork:
     return network.eval()
 
 
+def trace_once(patch: pytest.MonkeyPatch) -> None:
+    """For one network that is exported several ways: tracing it takes seconds, and gives the same graph each time."""
+    graphs = []
+
+    def traced(network: DepthNetwork, size: tuple[int, int] | None = None) -> onnx.ModelProto:
+        if not graphs:
+            graphs.append(graph_of(network, size))
+        return deepcopy(graphs[0])
+
+    patch.setattr("hqmd_cli.export.graph_of", traced)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """As `hqmd export` writes them: a folder to publish, and a copy with the graph in int8. Traced once, as that takes
-    seconds, and both graphs begin alike."""
+    """As `hqmd export` writes them: a folder to publish, and a copy with the graph in int8."""
     root = tmp_path_factory.mktemp("published")
     network = lively(GUIDED)
     save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
-    graphs = []
-
-    def traced(network: DepthNetwork) -> onnx.ModelProto:
-        if not graphs:
-            graphs.append(graph_of(network))
-        return deepcopy(graphs[0])
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hqmd_cli.export.graph_of", traced)
+        trace_once(patch)
         export_command(str(root / "run"), root / "kept")
         both = shutil.copytree(root / "kept", root / "both")
         export_command(str(both), both, precision="int8")
@@ -201,13 +205,13 @@ def test_an_export_that_differs_is_refused(published):
 
 
 @pytest.mark.slow
-def test_a_refused_export_leaves_what_was_there(published, tmp_path, monkeypatch):
-    copy = shutil.copytree(published, tmp_path / "copy")
+def test_a_refused_export_leaves_what_was_there(trained_run, tmp_path, monkeypatch):
+    copy = shutil.copytree(trained_run / "best", tmp_path / "copy")
+    (copy / "model.onnx").write_bytes(b"an earlier graph")
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     monkeypatch.setitem(LIMITS, "fp32", Limits(-1, -1))
-    network = lively(dataclasses.replace(GUIDED, activation="exp"))
     with pytest.raises(HqmdError, match="differs from torch"):
-        export_beside(network, copy)
+        export_beside(load_checkpoint(copy, CPU)[0], copy)
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 
@@ -289,7 +293,8 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(transformer, hqmd, tmp_path):
+def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(transformer, hqmd, tmp_path, monkeypatch):
+    trace_once(monkeypatch)
     for precision in ONNX_FILES:
         result = hqmd("export", transformer, "-o", tmp_path / f"{precision}.onnx", "--precision", precision)
         assert result.returncode == 0 and "mm at most" in result.stderr
@@ -300,8 +305,8 @@ def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(transformer, hqmd, t
 
 
 @pytest.mark.slow
-def test_convolutions_in_int8_need_photos(published, hqmd, tmp_path):
-    """Nine tenths of this network's weights are convolutions'."""
+def test_convolutions_in_int8_need_photos(published, hqmd, tmp_path, monkeypatch):
+    trace_once(monkeypatch)
     result = hqmd("export", published, "-o", tmp_path / "a.onnx", "--precision", "int8")
     assert result.returncode == 0, result.stderr  # the guide's matrices
     (tmp_path / "photos").mkdir()
