@@ -312,11 +312,11 @@ def test_convolutions_in_int8_need_photos(published, hqmd, tmp_path, monkeypatch
     (tmp_path / "photos").mkdir()
     shutil.copy(PHOTO, tmp_path / "photos")
     flags = ("--precision", "int8", "--photos", tmp_path / "photos")
+    monkeypatch.setitem(LIMITS, "int8", Limits(np.inf, np.inf))  # random weights bear it badly
     result = hqmd("export", published, "-o", tmp_path / "b.onnx", *flags)
-    assert "differs from torch" in result.stderr
-    if result.returncode == 0:
-        operations = {node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node}
-        assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= operations
+    assert result.returncode == 0 and "differs from torch" in result.stderr
+    operations = {node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= operations
 
 
 @pytest.mark.slow
