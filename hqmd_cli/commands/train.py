@@ -3,6 +3,7 @@
 import math
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,13 @@ def train(
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep pictures decoded in HQMD_CACHE or ~/.cache/hqmd.  [default: if that saves a minute, and fits]",
+        ),
+    ] = None,
 ) -> None:
     """Train a depth network; without flags as the paper does.
 
@@ -117,9 +125,11 @@ def train(
     from hqmd_cli.checking import require_usable
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
+    from hqmd_cli.data.cache import cached, readings
     from hqmd_cli.device import pick_device
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.protocol import find_protocol
+    from hqmd_cli.ranks import Ranks
     from hqmd_cli.recipes import override, read_recipe
     from hqmd_cli.training import fit
     from hqmd_cli.training.stopping import Terminated, exit_code, parse_duration
@@ -136,6 +146,12 @@ def train(
     extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
     for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
         print(f"data: {warning}", file=sys.stderr)
+    # Of several processes the others wait for what the first one says.
+    say = partial(print, file=sys.stderr) if Ranks.from_environment().is_first else lambda line: None
+    times = readings(train_config, len(seen))
+    if extra:
+        extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say)
+    seen = cached(seen, cache, times, say)
     reports = fit(
         model_config,
         train_config,
