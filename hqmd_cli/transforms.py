@@ -184,8 +184,7 @@ def turned_depth(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDA
 def turn(pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
     """3 x 3 rotation: up or down, after left or right."""
     up, left = np.radians((pitch_deg, 0.0, 0.0)), np.radians((0.0, yaw_deg, 0.0))
-    rotation: NDArray[np.float64] = cv2.Rodrigues(up)[0] @ cv2.Rodrigues(left)[0]
-    return rotation
+    return np.asarray(cv2.Rodrigues(up)[0] @ cv2.Rodrigues(left)[0], dtype=np.float64)
 
 
 def turn_and_crop(
