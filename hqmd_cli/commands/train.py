@@ -42,7 +42,7 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="paper|FILE", help="The network's authors' settings, or a TOML file; flags go before it."),
+        typer.Option(metavar="paper|modern|FILE", help="Its authors' settings, ours, or a TOML file; flags go before."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
     backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper(ModelConfig.backbone))] = None,

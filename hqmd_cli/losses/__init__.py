@@ -22,7 +22,11 @@ DEPTH_LOSSES = {
     "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
 }
-OWN_LOSSES: dict[str, str] = {}
+OWN_LOSSES: dict[str, str] = {
+    "crf": "hqmd_cli.losses.fields:crf",
+    "mrf-gaussian": "hqmd_cli.losses.fields:mrf_gaussian",
+    "mrf-laplacian": "hqmd_cli.losses.fields:mrf_laplacian",
+}
 LOSSES = DEPTH_LOSSES | OWN_LOSSES
 
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "hqmd": "hqmd_cli.models.network:DepthNetwork",
+    "fcrn": "hqmd_cli.models.fcrn:FCRN",
+    "hu": "hqmd_cli.models.hu:Hu",
+    "dcnf": "hqmd_cli.models.dcnf:Dcnf",
+    "make3d": "hqmd_cli.models.make3d:Make3d",
+    "make3d-laplacian": "hqmd_cli.models.make3d:Make3dLaplacian",
 }
 
 DECODERS = {

@@ -21,7 +21,7 @@ from hqmd_cli.checkpoints import load_weights, read_info
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.folders import mended_folder, sync
-from hqmd_cli.images import explain_write_errors, write_aside, write_text
+from hqmd_cli.images import UNFINISHED, explain_write_errors, write_aside, write_text
 from hqmd_cli.models import build_system
 from hqmd_cli.models.system import DepthModel
 from hqmd_cli.training.machine import Learner
@@ -136,11 +136,11 @@ class Run:
             setattr(self, name, state[name])
         self.accelerator.wait_for_everyone()  # all have read
         if self.accelerator.is_main_process:
-            for path in broken:
+            for path in (*broken, *run_dir.rglob(UNFINISHED)):
                 path.unlink()
             for folder in (BEST, LAST):
                 mended_folder(run_dir / folder)
-            forget_later(run_dir, self.step)
+            forget_later(run_dir, self.epochs_done)
         return broken
 
 
@@ -193,10 +193,10 @@ def write_history(run_dir: Path, rows: list[dict[str, Any]]) -> None:
     write_text(run_dir / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def forget_later(run_dir: Path, step: int) -> None:
-    """Leave out of the history what comes after `step`: killed before that was saved, the run goes there again."""
+def forget_later(run_dir: Path, epochs_done: int) -> None:
+    """Leave out of the history what comes after these: killed before that was saved, the run goes there again."""
     rows = read_history(run_dir)
-    kept = [row for row in rows if row["step"] <= step]
+    kept = [row for row in rows if row["epoch"] < epochs_done]
     with explain_write_errors(run_dir):
         if kept != rows:
             write_history(run_dir, kept)

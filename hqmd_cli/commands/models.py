@@ -1,0 +1,34 @@
+"""`hqmd models`: what can be trained, and what can be used at once."""
+
+from typing import Annotated
+
+import typer
+
+
+def models(
+    time: Annotated[
+        bool, typer.Option("--time", help="Measure what a picture takes each system on this CPU: a minute or more.")
+    ] = False,
+    in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """List the systems that train takes as --model, and the models that came with hqmd.
+
+    \b
+    hqmd models
+    hqmd models --time --json
+    """
+    import json
+
+    from hqmd_cli.catalogue import bundled_rows, bundled_table, system_rows, systems_table
+    from hqmd_cli.commands.judging import print_table, with_progress
+
+    systems = system_rows(time, lambda names: iter(with_progress(names, "systems", len(names))))
+    bundled = bundled_rows()
+    if in_json:
+        print(
+            json.dumps({"systems": [s.to_dict() for s in systems], "bundled": [b.to_dict() for b in bundled]}, indent=1)
+        )
+        return
+    print_table(systems_table(systems))
+    if bundled:
+        print_table(bundled_table(bundled))

@@ -1,0 +1,190 @@
+"""Every system of models.SYSTEMS, ours and those of Table 1, by the same rules: to be named there is to be tested.
+
+Backbones are timm's `test_efficientnet` where a system takes one: residual blocks that start at zero pass no gradient.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import scene
+from torch import Tensor
+
+from hqmd_cli.catalogue import parameters_of
+from hqmd_cli.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data import open_dataset
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.export import export_file
+from hqmd_cli.losses import LOSSES, build_loss
+from hqmd_cli.models import SYSTEMS, build_model
+from hqmd_cli.models.system import DepthModel
+from hqmd_cli.recipes import from_paper
+
+SMALL_BACKBONE = "test_efficientnet"
+LEARNING_BACKBONE = "resnet18"  # FCRN's last layers are 1/32 as wide as the deepest map: of the other, two channels
+SMALL = {"aspp_channels": 12, "low_channels": 8, "fuse_channels": 16, "size": (64, 96)}
+OURS = "hqmd"  # whose paper has no address, and whose settings are the defaults
+# Systems that no ONNX operator can compute, with the reason.
+NOT_ONNX: dict[str, str] = {}
+PAIRS = Path(os.environ.get("HQMD_TEST_PAIRS", Path(__file__).parents[2] / "shared" / "data" / "nyu_train"))
+OVERFIT_STEPS, OVERFIT_LR = 60, 2e-3
+
+Build = Callable[[str], DepthModel]
+
+
+def config_of(name: str, backbone: str = SMALL_BACKBONE) -> ModelConfig:
+    return from_paper(name, {"model": {**SMALL, "backbone": backbone}})[0]
+
+
+@pytest.fixture(scope="module")
+def built() -> Build:
+    """One network of each system for all tests that change nothing, as some are large."""
+    networks: dict[str, DepthModel] = {}
+
+    def build(name: str) -> DepthModel:
+        if name not in networks:
+            networks[name] = fresh(name)
+        return networks[name].eval()
+
+    return build
+
+
+def fresh(name: str, backbone: str = SMALL_BACKBONE) -> DepthModel:
+    torch.manual_seed(0)
+    return build_model(config_of(name, backbone))
+
+
+def photos(count: int, height: int, width: int) -> Tensor:
+    """Scenes, not noise: what a system looks for, such as regions, is there."""
+    images = np.stack([scene(seed, (height, width))[0] for seed in range(count)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+def depths(count: int, height: int, width: int) -> Tensor:
+    return torch.from_numpy(np.stack([scene(seed, (height, width))[1] for seed in range(count)]))[:, None]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (96, 64)])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_depth_is_positive_and_as_large_as_the_photo(name: str, size: tuple[int, int], built: Build) -> None:
+    with torch.no_grad():
+        depth_m = built(name)(photos(2, *size))
+    assert depth_m.shape == (2, 1, *size)
+    assert depth_m.dtype == torch.float32
+    assert depth_m.isfinite().all()
+    assert depth_m.min() > 0
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_depth_depends_on_the_photo_and_on_no_other(name: str, built: Build) -> None:
+    network, batch = built(name), photos(3, 64, 96)
+    with torch.no_grad():
+        together, alone = network(batch), network(batch[1:2])
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(together[0], together[2], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_reopens_by_its_config_alone(name: str, built: Build, tmp_path: Path) -> None:
+    network, batch = built(name), photos(1, 64, 96)
+    save_checkpoint(tmp_path / "saved", network, CheckpointInfo(network.config, from_paper(name, {})[1]))
+    reopened, info = load_checkpoint(tmp_path / "saved", torch.device("cpu"))
+    assert type(reopened) is type(network)
+    assert info.model == network.config
+    with torch.no_grad():
+        torch.testing.assert_close(reopened(batch), network(batch), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_its_own_loss_reaches_every_parameter(name: str) -> None:
+    network, loss_of = fresh(name).train(), build_loss(from_paper(name, {})[1].loss)
+    truth_m = depths(2, 64, 96)
+    valid = torch.ones_like(truth_m, dtype=torch.bool)
+    valid[:, :, :8] = False  # holes are the rule
+    loss = loss_of(network.estimate(photos(2, 64, 96)), truth_m, valid)
+    assert loss.ndim == 0
+    loss.backward()
+    learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    assert [n for n, p in learning.items() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert [n for n, p in learning.items() if p.grad.count_nonzero() == 0] == []
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_its_paper_is_complete(name: str, built: Build) -> None:
+    paper, about = built(name).paper, inspect.getdoc(sys.modules[type(built(name)).__module__]) or ""
+    assert paper.authors and paper.authors[-4:].isdigit()  # "Laina et al. 2016"
+    assert paper.weights
+    if name != OURS:
+        assert paper.url.startswith("https://")
+        assert paper.model or paper.training
+        assert paper.url in about or paper.authors.split()[0] in about
+    model, training = from_paper(name, {})
+    assert model.system == name
+    assert training.loss in LOSSES
+    assert ModelConfig.from_dict(model.to_dict()) == model and TrainConfig.from_dict(training.to_dict()) == training
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_it_can_be_laid_out_without_values(name: str, built: Build) -> None:
+    """As `hqmd models` does to count parameters."""
+    assert parameters_of(config_of(name)) == sum(p.numel() for p in built(name).parameters())
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_users_settings_lie_over_the_papers(name: str) -> None:
+    model, training = from_paper(name, {"model": {"size": [40, 56]}, "training": {"lr": 0.5}})
+    assert (model.size, training.lr) == ((40, 56), 0.5)
+    with pytest.raises(HqmdError, match="unknown ModelConfig setting layers"):
+        from_paper(name, {"model": {"layers": 3}})
+
+
+def eight_pairs() -> tuple[Tensor, Tensor]:
+    """(8, 3, 64, 96) RGB in 0..1 and (8, 1, 64, 96) metres, 0 in holes: real rooms where there are any, or scenes."""
+    if not PAIRS.is_dir():
+        return photos(8, 64, 96), depths(8, 64, 96)
+    rooms = open_dataset(PAIRS, "train", "filled", None)
+    samples = [rooms[i] for i in range(0, len(rooms), len(rooms) // 8)][:8]
+    images = np.stack([cv2.resize(sample.image, (96, 64), interpolation=cv2.INTER_AREA) for sample in samples])
+    maps = np.stack([cv2.resize(sample.depth_m, (96, 64), interpolation=cv2.INTER_NEAREST) for sample in samples])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(maps)[:, None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_overfits_eight_pairs(name: str) -> None:
+    """Twice as near as the best constant, which knows nothing of the pictures."""
+    network, loss_of = fresh(name, LEARNING_BACKBONE).train(), build_loss(from_paper(name, {})[1].loss)
+    rgb, truth_m = eight_pairs()
+    valid = truth_m > 0
+    optimizer = torch.optim.Adam(network.parameters(), lr=OVERFIT_LR)
+    for _ in range(OVERFIT_STEPS):
+        optimizer.zero_grad()
+        loss_of(network.estimate(rgb), truth_m, valid).backward()
+        optimizer.step()
+    with torch.no_grad():
+        learnt = abs_rel(network.eval()(rgb)[valid], truth_m[valid])
+    assert learnt < min(abs_rel(torch.tensor(c), truth_m[valid]) for c in np.arange(1, 5, 0.1)) / 2
+
+
+def abs_rel(pred_m: Tensor, truth_m: Tensor) -> float:
+    return ((pred_m - truth_m).abs() / truth_m).mean().item()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
+    """Compared with torch on pictures of three sizes, one of them odd, by the export itself."""
+    if name in NOT_ONNX:
+        with pytest.raises(HqmdError):
+            export_file(built(name), tmp_path / "model.onnx")
+        return
+    _, largest_mm = export_file(built(name), tmp_path / "model.onnx")
+    assert largest_mm < 10
+    assert (tmp_path / "model.onnx").stat().st_size > 0
