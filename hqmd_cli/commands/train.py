@@ -112,7 +112,7 @@ def train(
         bool | None,
         typer.Option(
             "--cache/--no-cache",
-            help="Keep pictures decoded in HQMD_CACHE or ~/.cache/hqmd.  [default: if that saves a minute, and fits]",
+            help="Keep pictures decoded in HQMD_CACHE or ~/.cache/hqmd.  [default: on a GPU, if it saves a minute]",
         ),
     ] = None,
 ) -> None:
@@ -148,7 +148,9 @@ def train(
         print(f"data: {warning}", file=sys.stderr)
     # Of several processes the others wait for what the first one says.
     say = partial(print, file=sys.stderr) if Ranks.from_environment().is_first else lambda line: None
-    times = readings(train_config, len(seen))
+    # A CPU's step takes far longer than decoding (benchmarks/training.md), so there only a cache that exists is used.
+    chosen = pick_device(device)
+    times = readings(train_config, len(seen)) if chosen.type != "cpu" else 1
     if extra:
         extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say)
     seen = cached(seen, cache, times, say)
@@ -163,7 +165,7 @@ def train(
         guide_weights=guide_weights,
         start=find_checkpoint(start) if start else None,
         teacher=find_checkpoint(teacher) if teacher else None,
-        device=pick_device(device),
+        device=chosen,
         workers=workers,
         resume=resume,
         compiled=compiled,
