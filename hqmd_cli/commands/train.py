@@ -116,6 +116,13 @@ def train(
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep pictures decoded in HQMD_CACHE or ~/.cache/hqmd.  [default: on a GPU, if it saves a minute]",
+        ),
+    ] = None,
 ) -> None:
     """Train a depth network; without flags as the paper does.
 
@@ -127,6 +134,7 @@ def train(
     from hqmd_cli.command_line import command_line
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
+    from hqmd_cli.data.cache import cached, readings
     from hqmd_cli.device import pick_device
     from hqmd_cli.hub import BEST, find_checkpoint
     from hqmd_cli.protocol import find_protocol
@@ -152,6 +160,14 @@ def train(
     extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
     for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
         print(f"data: {warning}", file=sys.stderr)
+    # Of several processes the others wait for what the first one says.
+    say = partial(print, file=sys.stderr) if Ranks.from_environment().is_first else lambda line: None
+    # A CPU's step takes far longer than decoding (benchmarks/training.md), so there only a cache that exists is used.
+    chosen = pick_device(device)
+    times = readings(train_config, len(seen)) if chosen.type != "cpu" else 1
+    if extra:
+        extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say)
+    seen = cached(seen, cache, times, say)
     reports = fit(
         model_config,
         train_config,
@@ -163,7 +179,7 @@ def train(
         guide_weights=guide_weights,
         start=find_checkpoint(start) if start else None,
         teacher=find_checkpoint(teacher) if teacher else None,
-        device=pick_device(device),
+        device=chosen,
         workers=workers,
         resume=resume,
         compiled=compiled,

@@ -139,8 +139,8 @@ def fit(
     Writes `best/` and `last/` (checkpoints, whose card tells the `command`), `history.jsonl` (a row an epoch),
     `curves.png`, `samples/` (a picture an epoch) and `state/` (for `resume`, the newest `keep`) into `run_dir`, and to
     the `trackers` of Accelerate. Under torchrun every process takes its part of each batch, and the first one
-    validates, writes and reports epochs. Raises HqmdError when the data is too small for one batch, more than 1 % of it cannot be
-    read, a loss is not finite, or the run cannot be resumed.
+    validates, writes and reports epochs. Raises HqmdError when the data is too small for one batch, more than 1 % of it
+    cannot be read, a loss is not finite, or the run cannot be resumed.
     """
     began_at = time.monotonic()
     if model.also:
