@@ -8,6 +8,7 @@ With the two decoders depth, depth+mg, full and hu give the five "Baseline" rows
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import resolve
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ DEPTH_LOSSES = {
     "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
 }
-OWN_LOSSES: dict[str, str] = {}
+OWN_LOSSES = {
+    "ordinal": "hqmd_cli.losses.ordinal:ordinal",
+}
 LOSSES = DEPTH_LOSSES | OWN_LOSSES
 
 
@@ -40,6 +43,8 @@ def of_all_depths(
     def loss(estimate: "Estimate", depth_m: "Tensor", valid: "Tensor") -> "Tensor":
         from hqmd_cli.models.layers import resize
 
+        if "ordinal" in estimate.parts:  # its depth is counted, and a count has no gradient
+            raise HqmdError("a network that answers in intervals learns by the loss ordinal only: --loss ordinal")
         total = objective(estimate.depth_m, depth_m, valid)
         for aux_m in estimate.aux_m:
             total = total + objective(resize(aux_m, depth_m.shape[-2:]), depth_m, valid)

@@ -29,6 +29,7 @@ from hqmd_cli.figures import Result
 from hqmd_cli.folders import replaced_folder
 from hqmd_cli.images import explain_write_errors
 from hqmd_cli.losses import build_loss
+from hqmd_cli.ordinal import DISCRETISATIONS
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
 from hqmd_cli.protocol_recipe import Protocol
@@ -341,7 +342,8 @@ def validate(
     run: Run, model: ModelConfig, val_data: Dataset, protocol: Protocol, run_dir: Path, about: dict[str, str]
 ) -> EpochReport:
     """Measure the network after an epoch, and keep it as the last one, and as the best if it is."""
-    val = evaluate(DepthPredictor(TorchEngine(run.judged, run.accelerator.device), model), val_data, protocol)
+    predictor = DepthPredictor(TorchEngine(run.judged, run.accelerator.device), model)
+    val = evaluate(predictor, val_data, protocol, flat=model.activation in DISCRETISATIONS)
     is_best = val.metrics[CHOSEN_BY] < run.best
     run.best = min(run.best, val.metrics[CHOSEN_BY])
     origin, teacher = about["weights at the start"], about["teacher"]
