@@ -15,7 +15,9 @@ from hqmd_cli.recipes import from_paper
 def without_values(name: str) -> nn.Module:
     """With the paper's settings, for shapes only."""
     with torch.device("meta"):
-        return build_model(from_paper(name, {})[0], None).eval()
+        network = build_model(from_paper(name, {})[0], None).eval()
+    network.logits.__class__ = nn.Conv2d  # without values there is no autocast to ask about
+    return network
 
 
 def outputs_of(network: nn.Module, parts: dict[str, nn.Module]) -> dict[str, tuple[int, ...]]:
