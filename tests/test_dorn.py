@@ -1,4 +1,4 @@
-"""DORN (Fu et al. 2018): intervals of depth, the ordinal loss by hand, shapes at the seams, our network with its head."""
+"""DORN (Fu et al. 2018): intervals of depth, the loss by hand, shapes at the seams, and our network with its head."""
 
 import math
 from collections.abc import Callable
