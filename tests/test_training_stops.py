@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kill_harness import MODEL, TRAIN, Slopes
+from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.errors import HqmdError
@@ -60,8 +60,9 @@ def harness(folder: Path, kills: int) -> str:
     return result.stdout
 
 
-def test_a_run_that_is_killed_twice_ends_as_the_unbroken_one(tmp_path):
-    assert "kill 2" in harness(tmp_path, 2)
+def test_a_run_that_is_killed_twice_ends_as_the_unbroken_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
+    assert ends_alike(tmp_path, kills=2) and "kill 2" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -94,7 +95,9 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     assert len(states) == keep and states[0] == 10 and states == sorted(states, reverse=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     command = [
         sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "-o", str(tmp_path / "run"),
