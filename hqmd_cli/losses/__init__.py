@@ -21,6 +21,8 @@ DEPTH_LOSSES = {
     "full": "hqmd_cli.losses.paper:full",
     "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
+    "l1": "hqmd_cli.losses.plain:l1",
+    "l2": "hqmd_cli.losses.plain:l2",
 }
 OWN_LOSSES: dict[str, str] = {}
 LOSSES = DEPTH_LOSSES | OWN_LOSSES

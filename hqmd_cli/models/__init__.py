@@ -20,6 +20,14 @@ SYSTEMS = {
     "hqmd": "hqmd_cli.models.network:DepthNetwork",
     "fcrn": "hqmd_cli.models.fcrn:FCRN",
     "hu": "hqmd_cli.models.hu:Hu",
+    "d3net": "hqmd_cli.models.d3net:D3Net",
+    "moukari": "hqmd_cli.models.moukari:AtrousPyramid",
+    "moukari-single": "hqmd_cli.models.moukari:SingleScale",
+    "moukari-skip": "hqmd_cli.models.moukari:Skip",
+    "moukari-pyramid": "hqmd_cli.models.moukari:FeaturePyramid",
+    "moukari-dilated": "hqmd_cli.models.moukari:Dilated",
+    "mscrf-unified": "hqmd_cli.models.mscrf:Unified",
+    "mscrf-cascade": "hqmd_cli.models.mscrf:Cascade",
 }
 
 DECODERS = {
