@@ -8,8 +8,8 @@ https://hal.science/hal-01925321): DenseNet-121 and a decoder with skip connecti
 
 The text was not to be had when this was written, the authors' code was: marcelampc/d3net_depth_estimation, whose class
 DenseUNet of networks/dense_decoders.py, with skips, is followed (docs/table1.md). Changed, and how we decided:
-- Their first layers learn to halve the map by a strided convolution instead of max pooling, and leak below zero. So do
-  ours, in a DenseNet; other backbones keep theirs.
+- Their encoder learns to halve its first map by a strided convolution instead of max pooling, and its first two and its
+  last layer leak below zero. So does ours, in a DenseNet; other backbones stay as they are.
 - Their skips are the transitions inside DenseNet, whose maps a timm backbone does not give: here they have weights of
   their own, which start anew.
 - Widths are halves of the deepest map's, as theirs, whatever the backbone; where it has no stage at a decoder's size,
@@ -64,11 +64,11 @@ class UpBlock(nn.Sequential):
 
 
 def learn_to_halve(net: Any) -> None:
-    """Give a DenseNet of timm the authors' first layers."""
-    if not isinstance(net, nn.ModuleDict) or "features_pool0" not in net:
+    """Give a DenseNet of timm the authors' first layers, and their leaks before the decoder."""
+    if not isinstance(net, nn.ModuleDict) or not isinstance(net._modules.get("features_pool0"), nn.MaxPool2d):
         return
-    channels = net["features_norm0"].num_features
-    net["features_norm0"].act = nn.LeakyReLU(LEAK, inplace=True)
+    channels: Any = net["features_norm0"].num_features
+    net["features_norm0"].act = net["features_norm5"].act = nn.LeakyReLU(LEAK, inplace=True)
     net["features_pool0"] = nn.Sequential(
         nn.Conv2d(channels, channels, 4, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(channels),
@@ -96,7 +96,6 @@ class D3Net(DepthModel):
         deepest = self.backbone.high_stride
         self.skip_strides = [deepest >> i for i in range(1, deepest.bit_length())]  # 16, 8, 4, 2, 1: after each block
         self.skips, self.blocks = nn.ModuleDict(), nn.ModuleList()
-        self.first = nn.Sequential(nn.BatchNorm2d(channels[deepest]), nn.LeakyReLU(LEAK))
         width = joined = channels[deepest]
         for i, stride in enumerate(self.skip_strides):
             width = width if stride == 1 else max(width // 2, 1)  # the last block keeps its width
@@ -115,7 +114,7 @@ class D3Net(DepthModel):
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
         features = dict(zip(self.backbone.strides, self.backbone.stages(rgb), strict=True))
-        x = self.first(features[self.backbone.high_stride])
+        x = features[self.backbone.high_stride]
         for block, stride in zip(self.blocks, self.skip_strides, strict=True):
             x = block(x)
             if str(stride) in self.skips:

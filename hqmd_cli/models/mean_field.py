@@ -2,14 +2,14 @@
 
 Of S maps at N pixels, y (S, N), observed as s, and of the kernels K_m (N, N), symmetric, with weights b_m (S, S):
 
-    E(y) = sum_li (y_li - s_li)^2  +  1/2 sum_m sum_lk b_m,lk sum_ij K_m,ij (y_li - y_kj)^2        (the energy, P ~ exp -E)
+    E(y) = sum_li (y_li - s_li)^2  +  1/2 sum_m sum_lk b_m,lk sum_ij K_m,ij (y_li - y_kj)^2     (P ~ exp -E)
 
 A factorised Gaussian that is nearest to P has, for each pixel of each map, the mean to which mean-field updates lead:
 
     y_li  <-  (s_li + sum_m,k,j b_m,lk K_m,ij y_kj) / (1 + sum_m,k,j b_m,lk K_m,ij)
 
-which is a Jacobi iteration of the linear system of the minimum: its fixed point is the CRF's exact mean, and each step is
-a mean of depths with positive weights, so that depth stays positive. (A pixel's pair with itself adds nothing to E.)
+which is a Jacobi iteration of the linear system of the minimum: its fixed point is the CRF's exact mean, and each step
+is a mean of depths with positive weights, so that depth stays positive. (A pixel's pair with itself adds nothing to E.)
 """
 
 from collections.abc import Sequence

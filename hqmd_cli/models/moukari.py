@@ -13,7 +13,7 @@ Jiang & Huang say of it: pooling by atrous rates did best. The text was not to b
 So these are the four ideas, each as its own source defines it, on one common decoder, and not the authors' layers:
 - Encoder: ResNet-50, as FCRN, the single-scale network of the references; another one by `backbone`.
 - Decoder: Hu et al.'s up-projections (models/up_projection.py), to half the channels each, down to a quarter.
-- Which of the four the skip connections stand for is a guess; so are 256 channels in pyramid and pooling, the common ones.
+- That skip connections are the fourth idea is a guess; so are 256 channels in pyramid and pooling, the common ones.
 - Depth ends in config.activation (softplus) and is enlarged bilinearly; the loss is FCRN's, `depth` (BerHu).
 - Training is left at our defaults but for the size, FCRN's.
 Unused of ModelConfig: decoder, low_*, high_*, guide*, fuse_channels; aspp_* but for moukari, aspp_channels for pyramid.
@@ -140,13 +140,13 @@ class FeaturePyramid(Moukari):
 
 
 class Dilated(SingleScale):
-    """moukari-dilated: single-scale behind an encoder at stride 8 (Yu et al., "Dilated Residual Networks", CVPR 2017)."""
+    """moukari-dilated: single-scale, its encoder at stride 8 (Yu et al., "Dilated Residual Networks", CVPR 2017)."""
 
     paper = paper(output_stride=8)
 
 
 class AtrousPyramid(SingleScale):
-    """moukari: pooling by several atrous rates (Chen et al., DeepLabv3), at the stride that our network pools at, too."""
+    """moukari: pooling by several atrous rates (Chen et al., DeepLabv3), at the stride that our network pools at."""
 
     paper = paper(output_stride=16)
 

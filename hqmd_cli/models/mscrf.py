@@ -1,5 +1,6 @@
-"""MS-CRF, Xu et al., "Multi-Scale Continuous CRFs as Sequential Deep Networks for Monocular Depth Estimation" (CVPR 2017,
-https://arxiv.org/abs/1704.02157): depth maps from several stages of a network, fused by continuous CRFs. Two models:
+"""MS-CRF, Xu et al., "Multi-Scale Continuous CRFs as Sequential Deep Networks for Monocular Depth Estimation"
+(CVPR 2017, https://arxiv.org/abs/1704.02157): depth maps from several stages of a network, fused by
+continuous CRFs. Two models:
 
     mscrf-unified   one CRF of all maps: each pixel of each is tied to pixels of its own and of the other maps
     mscrf-cascade   one CRF after another (C-MF blocks): the next map is observed, the result so far is where it starts
@@ -10,20 +11,22 @@ For a photo of 256 x 320, ResNet-50:
     C-MF        B x S x 1280            the same as maps of 1280 pixels, 6 mean-field updates (models/mean_field.py)
     depth       B x 1 x 256 x 320       the last map, enlarged bilinearly
 
-The text was not to be had when this was written; the authors' Caffe code for the cascade, danxuhk/ContinuousCRF-CNN, was.
-From it: the update, the order of maps (fine to coarse), what starts and what is observed, 6 updates, the weights to
-start with (3 near, 5 colour) and the kernels' widths. Changed or unsaid, and how we decided:
+The text was not to be had when this was written; the authors' Caffe code, danxuhk/ContinuousCRF-CNN, was, but it has
+the cascade alone: the unified model is here the same energy with pairs between all maps. From that code: the update,
+the order of maps (fine to coarse), what starts and what is observed, 6 updates, the weights to start with (3 near,
+5 colour) and the width of the kernel of colours. Changed or unsaid, and how we decided:
 - Their field has the photo's pixels and sums approximately, on a permutohedral lattice. Ours has an eighth of the sides
   and sums exactly, over all pairs: plain products of matrices, which any device and ONNX can do. It takes
-  (H W / 64)^2 numbers a kernel: 6 MB at 256 x 320, 92 MB at 480 x 640.
+  (H W / 64)^2 numbers a kernel and photo: 6.6 MB at 256 x 320, 92 MB at 480 x 640. Edges are no finer than that.
+- Their kernel of near pixels reaches 3 of them, less than a step of our grid: ours reaches one step.
 - They divide a kernel by its rows' sums, which leaves no CRF that it belongs to. Ours stays symmetric.
 - Weights stay positive as softplus of what is learned; theirs may turn negative. Between the maps of the unified model
   they start at the same total, in equal parts, and are symmetric, as an energy's are.
 - Side maps: 3 x 3 convolution to 128 channels, batch norm, ReLU, 3 x 3 convolution, softplus; theirs enlarge by
   transposed convolutions, whose widths are in a file that was not to be had.
 - Which of the unified model's maps is the answer: the last one, as in the cascade.
-- Both learn end to end from the start (theirs pretrains the side maps), by the square loss in metres, `l2`, of side maps
-  and answer alike. Rates and lengths: our defaults, as theirs belong to Caffe's sums.
+- Both learn end to end from the start, by the square loss in metres, `l2`, of side maps and answer alike.
+  Rates and lengths: our defaults.
 Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels.
 """
 
