@@ -12,7 +12,7 @@ Left unsaid or changed, and how we decided:
   here are trained on the same pixels. Other sizes of photos are brought to config.size first.
 - They start the coarse convolutions from ImageNet's classes. timm has no such network: ours start at random.
 - Both maps are log depth (config.activation, exp).
-- Rates (3.4): .001 of convolutions, .1 of the fully connected layers, .01 of fine layer 2; one rate here, the first.
+- Rates (4.1): .001 of convolutions, .1 of the fully connected layers, .01 of fine layer 2; one rate here, the first.
 - 2 million pictures for the coarse network, of 220 000.
 Unused of ModelConfig: backbone, decoder, output_stride, low_*, high_*, guide*, aspp_*, fuse_channels, depth_*.
 """
