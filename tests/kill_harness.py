@@ -21,8 +21,9 @@ import torch
 from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data.sample import sample_from
+from hqmd_cli.run_folder import read_history
 from hqmd_cli.training import fit, loop
-from hqmd_cli.training.run import read_history, saved_states
+from hqmd_cli.training.run import saved_states
 
 MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
 TRAIN = TrainConfig(batch_size=2, epochs=4, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.9)

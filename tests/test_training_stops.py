@@ -18,8 +18,9 @@ from kill_harness import MODEL, TRAIN, Slopes
 from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.folders import aside_of, former_of, replaced_folder
+from hqmd_cli.run_folder import read_history
 from hqmd_cli.training import BadBatch, BrokenState, EpochReport, StepReport, Stopped, fit
-from hqmd_cli.training.run import read_history, read_state, saved_states
+from hqmd_cli.training.run import read_state, saved_states
 from hqmd_cli.training.stopping import StopSignals, Terminated, parse_duration
 
 HARNESS = Path(__file__).with_name("kill_harness.py")

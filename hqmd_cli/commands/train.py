@@ -104,6 +104,14 @@ def train(
         bool | None, typer.Option("--deterministic", help="The same bits each time on a GPU, too; slower.")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network first.")] = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="tensorboard,wandb", help="Log epochs there, too; an extra for each.")
+    ] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="ORG/NAME", help="Publish the best checkpoint on the hub at the end."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --push-to-hub: a private repository.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="Newest states to keep, for --resume.")] = 2,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
@@ -123,17 +131,23 @@ def train(
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
     from hqmd_cli.checking import require_usable
+    from hqmd_cli.command_line import command_line
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
     from hqmd_cli.data.cache import cached, readings
     from hqmd_cli.device import pick_device
-    from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.hub import BEST, find_checkpoint
     from hqmd_cli.protocol import find_protocol
+    from hqmd_cli.publishing import push_checkpoint, require_pushable
     from hqmd_cli.ranks import Ranks
     from hqmd_cli.recipes import override, read_recipe
+    from hqmd_cli.tracking import parse_trackers
     from hqmd_cli.training import fit
     from hqmd_cli.training.stopping import Terminated, exit_code, parse_duration
 
+    trackers = parse_trackers(track) if track else ()
+    if push_to_hub:
+        require_pushable(push_to_hub)
     model_config, train_config = read_recipe(recipe, model)
     model_config = override(model_config, {"backbone": backbone, "decoder": decoder, "size": size})
     schedule = {"batch_size": batch_size, "epochs": epochs, "max_steps": max_steps, "lr": lr}
@@ -171,9 +185,13 @@ def train(
         compiled=compiled,
         time_limit=parse_duration(time_limit) if time_limit else math.inf,
         keep=keep,
+        trackers=trackers,
+        command=command_line(),
     )
     try:
         show(reports, seen, held_out, run_dir)
     except (KeyboardInterrupt, Terminated) as stop:
         print("stopped; what was learned is saved: the same command with --resume goes on", file=sys.stderr)
         raise typer.Exit(exit_code(stop)) from None
+    if push_to_hub and Ranks.from_environment().is_first and (run_dir / BEST).exists():
+        push_checkpoint(run_dir / BEST, push_to_hub, private, partial(print, file=sys.stderr))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from hqmd_cli import across
 from hqmd_cli.fields.gaussian import GaussianField, negative_log_likelihood, node_means, wide
 from hqmd_cli.fields.grid import STEPS, Grid, GridTerms, coarser, differences, grid_nodes, laplacian, precision
 from hqmd_cli.losses.terms import require_valid
@@ -38,7 +39,9 @@ def mrf_laplacian(estimate: "Estimate", depth_m: Tensor, valid: Tensor) -> Tenso
     require_valid(valid)
     terms = estimate.parts.get("terms") or fixed_terms(estimate.depth_m)
     values, known = measured(depth_m, valid, terms.nodes, terms.grid.count)
-    return (laplace_terms(terms, values, known).sum() / known.sum()).to(estimate.depth_m.dtype)
+    return (across.total(laplace_terms(terms, values, known).sum()) / across.total(known.sum())).to(
+        estimate.depth_m.dtype
+    )
 
 
 def laplace_terms(terms: GridTerms, values: Tensor, known: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ def gaussian(
     require_valid(valid)
     field = estimate.parts.get("field") or fixed_field(estimate.depth_m, fixed_precision)
     values, known = measured(depth_m, valid, field.nodes, field.mean.shape[1])
-    total = negative_log_likelihood(field, values, known).sum() / known.sum()
+    total = across.total(negative_log_likelihood(field, values, known).sum()) / across.total(known.sum())
     return total.to(estimate.depth_m.dtype)
 
 
@@ -76,8 +79,8 @@ def measured(depth_m: Tensor, valid: Tensor, nodes: Tensor, count: int) -> tuple
 def fixed_grid(depth_m: Tensor) -> tuple[Grid, Tensor]:
     """Square patches over (B, 1, H, W), none smaller than a pixel, and the patch of each pixel."""
     shorter = min(depth_m.shape[-2:])
-    across = min(PATCHES_ACROSS, shorter)
-    rows, columns = (round(across * side / shorter) for side in depth_m.shape[-2:])
+    patches = min(PATCHES_ACROSS, shorter)
+    rows, columns = (round(patches * side / shorter) for side in depth_m.shape[-2:])
     grid = Grid(rows, columns)
     return grid, grid_nodes(grid, depth_m)
 

@@ -21,14 +21,15 @@ from hqmd_cli.checkpoints import load_weights, read_info
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.folders import mended_folder, sync
+from hqmd_cli.hub import BEST, LAST
 from hqmd_cli.images import UNFINISHED, explain_write_errors, write_aside, write_text
 from hqmd_cli.models import build_system
 from hqmd_cli.models.system import DepthModel
+from hqmd_cli.run_folder import HISTORY_FILE, read_history
 from hqmd_cli.training.machine import Learner
 from hqmd_cli.training.optimization import build_optimizer, lr_factor, moving_average
 
-STATE_FOLDER, HISTORY_FILE = "state", "history.jsonl"
-BEST, LAST = "best", "last"  # checkpoint folders inside a run
+STATE_FOLDER = "state"
 CARRIED = ("step", "epochs_done", "best", "losses", "bad_batches")  # numbers
 
 
@@ -174,18 +175,6 @@ def read_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle raise many types
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}") from error
-
-
-def read_history(run_dir: Path) -> list[dict[str, Any]]:
-    """The rows of a run's finished epochs; a last one that was cut off is left out."""
-    path = run_dir / HISTORY_FILE
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 def write_history(run_dir: Path, rows: list[dict[str, Any]]) -> None:
