@@ -85,7 +85,10 @@ class ModelConfig(Config):
 
     backbone: str = "resnet50"  # any timm name; 4.1
     decoder: str = "baseline+"  # a key of models.DECODERS
-    activation: str = "softplus"  # a key of models.network.ACTIVATIONS: logits to metres
+    # logits to metres: a key of models.network.ACTIVATIONS, or "sid" or "uid": intervals of depth (ordinal.py)
+    activation: str = "softplus"
+    depth_bins: int = 68  # how many intervals "sid" and "uid" have; that of Fu et al.'s network for NYU, as these:
+    depth_range_m: tuple[float, float] = (0.698, 10.59)  # where the intervals begin and end
     size: tuple[int, int] = (289, 385)  # (H, W) the network is trained at; 4.1
     size_multiple: int = 1  # predict rounds both sides to multiples of it: a backbone's stride, or a ViT's patch
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
@@ -156,6 +159,11 @@ class ModelConfig(Config):
         require_view(self, self.predict_sides, self.calibration)
         names = [preset.name for preset in self.presets]
         self.require(len(set(names)) == len(names), f"two presets of one name: {names}")
+        self.require(self.depth_bins >= 2, f"depth_bins must be at least 2, not {self.depth_bins}")
+        self.require(
+            len(self.depth_range_m) == 2 and 0 < self.depth_range_m[0] < self.depth_range_m[1],
+            f"depth_range_m must be (nearest, farthest) metres above 0, not {self.depth_range_m}",
+        )
         self.require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")

@@ -23,12 +23,12 @@ from hqmd_cli.score_log import ScoreLog
 from hqmd_cli.suspicions import fault
 
 
-def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol) -> Result:
-    """Run `predict` over the dataset and aggregate each metric over the pictures.
+def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol, flat: bool = False) -> Result:
+    """Run `predict` over the dataset and aggregate each metric over the pictures; `flat` as in `score`.
 
     Raises HqmdError naming the picture when a prediction or its ground truth cannot be scored.
     """
-    return collect(score_each(judged_model(predict), dataset, protocol), dataset, protocol)
+    return collect(score_each(judged_model(predict), dataset, protocol, flat=flat), dataset, protocol)
 
 
 def score_each(
@@ -38,8 +38,9 @@ def score_each(
     detail: bool = False,
     by_depth: bool = False,
     log: ScoreLog | None = None,
+    flat: bool = False,
 ) -> Iterator[Scored]:
-    """One picture's figures after the other, for callers that show progress; `detail` and `by_depth` as in `score`.
+    """One picture's figures after the other, for callers that show progress; the switches as in `score`.
 
     `log` knows those of a run that was stopped, and is told the others.
     Raises DoesNotFit where the protocol cannot judge such data or such predictions, HqmdError as `evaluate`.
@@ -50,7 +51,7 @@ def score_each(
         sample = dataset[index]
         scored = log.known(sample) if log else None
         if scored is None:
-            scored = score(predicted(judged, sample, protocol), sample, protocol, judged.kind, detail, by_depth)
+            scored = score(predicted(judged, sample, protocol), sample, protocol, judged.kind, detail, by_depth, flat)
             if log:
                 log.add(sample, scored)
         yield scored
@@ -104,9 +105,9 @@ class Compared(NamedTuple):
     scored: NDArray[np.bool_]  # the pixels that count
 
 
-def as_scored(pred: Map, sample: Sample, protocol: Protocol, kind: Kind = "depth") -> Compared:
+def as_scored(pred: Map, sample: Sample, protocol: Protocol, kind: Kind = "depth", flat: bool = False) -> Compared:
     """A prediction as it is scored, whatever the metric. Raises HqmdError as `score`."""
-    require_prediction(pred, sample, kind)
+    require_prediction(pred, sample, kind, flat)
     depth_m, scored = compared_truth(sample, protocol)
     pred = compared_prediction(pred, protocol)
     try:
@@ -123,16 +124,18 @@ def score(
     kind: Kind = "depth",
     detail: bool = False,
     by_depth: bool = False,
+    flat: bool = False,
 ) -> Scored:
     """All metrics of one prediction, (H, W) metres like the truth; of another kind, what predictions.py says of it.
 
     detail: those of detail.py, too, which take some 30 ms. Normals need a camera, which only NYU's frames tell.
     by_depth: the sums of depthwise.py, too.
+    flat: take one depth everywhere, as a network of intervals may say when it has learnt little yet.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    pred_m, depth_m, scored = as_scored(pred_m, sample, protocol, kind)
+    pred_m, depth_m, scored = as_scored(pred_m, sample, protocol, kind, flat)
     pred, truth = pred_m[scored].astype(np.float64), depth_m[scored].astype(np.float64)
     if not (np.isfinite(pred).all() and pred.min() > 0):
         raise HqmdError(
@@ -149,11 +152,11 @@ def score(
     return Scored(sample.name, len(pred), of_pixels | of_maps, sums)
 
 
-def require_prediction(pred: Map, sample: Sample, kind: Kind = "depth") -> None:
+def require_prediction(pred: Map, sample: Sample, kind: Kind = "depth", flat: bool = False) -> None:
     """Refuse what is no map of the sample's photo, or none of its kind."""
     if pred.shape != sample.depth_m.shape:
         raise HqmdError(f"{sample.name}: prediction is {pred.shape}, ground truth {sample.depth_m.shape}")
     if kind == "depth":
         require_depth(pred, sample.name)
-    if complaint := fault(pred, kind):
+    if complaint := fault(pred, kind, flat):
         raise HqmdError(f"{sample.name}: {complaint}")

@@ -73,13 +73,13 @@ class Evidence:
 UNKNOWN = dict.fromkeys((f.name for f in fields(Evidence) if f.name != "ranks"), np.nan)
 
 
-def fault(pred: NDArray[np.floating], kind: Kind = "depth") -> str | None:
-    """Why a map, (H, W), is no prediction whatever the truth; None where it is one."""
+def fault(pred: NDArray[np.floating], kind: Kind = "depth", flat: bool = False) -> str | None:
+    """Why a map, (H, W), is no prediction whatever the truth; None where it is one. `flat`: one depth everywhere is."""
     if bad := np.count_nonzero(~np.isfinite(pred)):
         return (
             f"{bad / pred.size:.1%} of the pixels are NaN or infinite; fill them, or leave the picture out of the data"
         )
-    if pred.min() == pred.max():
+    if pred.min() == pred.max() and not flat:
         return f"the prediction is {pred.min():g} everywhere; look at how it was written"
     if kind == "depth" and (low := np.count_nonzero(pred <= 0)):
         return (

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: small data in the shapes that users have, and the command line as users run it."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import hqmd_cli
 # Before anything imports torch: networks as small as the tests' are slower in several threads, much so where others
 # compute on the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# With torch and transformers in memory each search for garbage takes half a second; so fewer of them.
+gc.set_threshold(50_000, 20, 20)
 
 PAIR_SIZE = (48, 64)
 TRAIN_NAMES, VAL_NAMES = ["a1", "a2", "a3", "a4"], ["b1", "b2"]

@@ -61,6 +61,7 @@ def child(folder: Path) -> tuple[int, int]:
         return pid, ear
     code = 1
     try:
+        torch.set_num_threads(1)  # a fork does not take threads along
         train(folder, mouth)
         code = 0
     finally:
@@ -112,23 +113,27 @@ def remove(folder: Path) -> None:
     rmtree(folder, ignore_errors=True)
 
 
+def ends_alike(folder: Path, kills: int, seed: int = 0) -> bool:
+    """Whether a run that is killed so often ends as one that is not: weights, history, and nothing left over."""
+    unbroken, broken = folder / "unbroken", folder / "broken"
+    os.waitpid(child(unbroken)[0], 0)
+    harass(broken, kills, seed)
+    ours, theirs = weights(broken), weights(unbroken)
+    same = all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    rows = read_history(broken) == read_history(unbroken)
+    leftovers = [path for path in broken.rglob("*") if path.name.startswith(".")]
+    print(f"weights equal bit for bit: {same}; history equal: {rows}; left over: {[p.name for p in leftovers]}")
+    return same and rows and not leftovers
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--kills", type=int, default=25)
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
-    torch.set_num_threads(1)  # a fork does not take threads along
     loop.SAVE_SECONDS = -1  # after every step
-    unbroken, broken = options.folder / "unbroken", options.folder / "broken"
-    os.waitpid(child(unbroken)[0], 0)
-    harass(broken, options.kills, options.seed)
-    ours, theirs = weights(broken), weights(unbroken)
-    same = all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    rows = read_history(broken) == read_history(unbroken)
-    leftovers = [path for path in broken.rglob("*") if path.name.startswith(".")]
-    print(f"weights equal bit for bit: {same}; history equal: {rows}; left over: {[p.name for p in leftovers]}")
-    sys.exit(0 if same and rows and not leftovers else 1)
+    sys.exit(0 if ends_alike(options.folder, options.kills, options.seed) else 1)
 
 
 if __name__ == "__main__":

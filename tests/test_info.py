@@ -57,14 +57,14 @@ def test_info_tells_what_the_checkpoint_says(trained_run, tmp_path, hqmd):
     assert told["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
     assert told["figures"] == info.figures
     network, training = told["settings"]["network"], told["settings"]["training"]
-    assert network["backbone"] == {"value": "mobilenetv3_small_050", "paper": "resnet50", "differs": True}
-    assert {n for n, s in training.items() if s["differs"]} == {"batch_size", "epochs"}
+    assert network["backbone"] == {"value": "test_efficientnet", "paper": "resnet50", "differs": True}
+    assert {n for n, s in training.items() if s["differs"]} == {"batch_size", "epochs", "lr"}
     assert set(network) == set(ModelConfig().to_dict()) - {"also"} and set(training) == set(TrainConfig().to_dict())
     text = hqmd("info", folder).stdout
     for line in (f"command           {COMMAND}", "teacher           hqmd-indoor", "engines           torch, onnx\n"):
         assert line in text
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert "* backbone mobilenetv3_small_050 (resnet50)" in lines and "decoder baseline+" in lines
+    assert "* backbone test_efficientnet (resnet50)" in lines and "decoder baseline+" in lines
     low, high = info.figures["intervals"]["RMSE"]
     assert f"RMSE {info.figures['metrics']['RMSE']:.4f} {low:.4f} to {high:.4f}" in lines
     assert f"protocol hqmd: {info.figures['recipe']}" in lines
@@ -101,7 +101,7 @@ def test_info_of_a_run(trained_run, tmp_path, hqmd):
     assert told["best"]["step"] == told["last"]["step"] == 2 and told["best"]["model"] == "best"
     text = hqmd("info", run).stdout
     assert text.startswith("mine: a run, so far 1 epoch and 2 steps\n")
-    assert "last is of step 2, best of step 2" in text and "mobilenetv3_small_050" in text
+    assert "last is of step 2, best of step 2" in text and "test_efficientnet" in text
 
 
 def test_info_of_a_long_run_shows_the_best_and_the_newest_epochs(tmp_path, hqmd):
@@ -193,7 +193,10 @@ def test_the_card_tells_how_it_was_made(trained_run, tmp_path):
     assert read_info(folder) == info
     card = (folder / "README.md").read_text()
     assert f"\n    {COMMAND}\n" in card
-    assert "- Recipe: the paper's, but for (in brackets the paper's) batch_size 2 (8), epochs 1 (20)\n" in card
+    assert (
+        "- Recipe: the paper's, but for (in brackets the paper's) batch_size 2 (8), epochs 1 (20), lr 0.01 (0.0001)\n"
+        in card
+    )
     assert f"- Trained on: {info.data}; 2 steps" in card and f"Protocol hqmd: {info.figures['recipe']}" in card
     assert f"| RMSE | {info.figures['metrics']['RMSE']:.4f} |" in card
 

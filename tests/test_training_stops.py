@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kill_harness import MODEL, TRAIN, Slopes
+from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.errors import HqmdError
@@ -60,14 +61,16 @@ def harness(folder: Path, kills: int) -> str:
     return result.stdout
 
 
-def test_a_run_that_is_killed_twice_ends_as_the_unbroken_one(tmp_path):
-    assert "kill 2" in harness(tmp_path, 2)
+def test_a_run_that_is_killed_twice_ends_as_the_unbroken_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
+    assert ends_alike(tmp_path, kills=2) and "kill 2" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_thirty_times_ends_as_the_unbroken_one(tmp_path):
     log = harness(tmp_path, 30)
-    assert "kill 30" in log and "writing" in log  # some hit a file being written
+    assert "kill 30" in log
+    assert int(re.search(r"30 kills, (\d+) while a file was written", log)[1]) > 0
 
 
 def test_the_newest_state_is_broken_and_the_one_before_is_taken(tmp_path):
@@ -94,7 +97,9 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     assert len(states) == keep and states[0] == 10 and states == sorted(states, reverse=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     command = [
         sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "-o", str(tmp_path / "run"),

@@ -8,6 +8,7 @@ With the two decoders depth, depth+mg, full and hu give the five "Baseline" rows
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import resolve
 
 if TYPE_CHECKING:
@@ -21,11 +22,16 @@ DEPTH_LOSSES = {
     "full": "hqmd_cli.losses.paper:full",
     "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
+    "l1": "hqmd_cli.losses.plain:l1",
+    "l2": "hqmd_cli.losses.plain:l2",
+    "silog": "hqmd_cli.losses.scale_invariant:silog",
+    "silog+grad": "hqmd_cli.losses.scale_invariant:silog_and_gradient",
 }
 OWN_LOSSES: dict[str, str] = {
     "crf": "hqmd_cli.losses.fields:crf",
     "mrf-gaussian": "hqmd_cli.losses.fields:mrf_gaussian",
     "mrf-laplacian": "hqmd_cli.losses.fields:mrf_laplacian",
+    "ordinal": "hqmd_cli.losses.ordinal:ordinal",
 }
 LOSSES = DEPTH_LOSSES | OWN_LOSSES
 
@@ -44,6 +50,8 @@ def of_all_depths(
     def loss(estimate: "Estimate", depth_m: "Tensor", valid: "Tensor") -> "Tensor":
         from hqmd_cli.models.layers import resize
 
+        if "ordinal" in estimate.parts:  # its depth is counted, and a count has no gradient
+            raise HqmdError("a network that answers in intervals learns by the loss ordinal only: --loss ordinal")
         total = objective(estimate.depth_m, depth_m, valid)
         for aux_m in estimate.aux_m:
             total = total + objective(resize(aux_m, depth_m.shape[-2:]), depth_m, valid)

@@ -1,8 +1,8 @@
 """Systems and decoders by name. A new one is one file and one line here.
 
 A system is a whole network that trains, as system.py says. The decoders are those of our own, "hqmd": classes that take
-(config, low_channels); their forward takes (low, context, size) and returns logits (B, 1, H, W), made by a last layer,
-`logits`, whose bias the network sets so that training starts at a plausible depth.
+(config, low_channels); their forward takes (low, context, size) and returns logits (B, ordinal.logit_channels, H, W),
+made by a last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
 """
 
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,6 +20,17 @@ SYSTEMS = {
     "hqmd": "hqmd_cli.models.network:DepthNetwork",
     "fcrn": "hqmd_cli.models.fcrn:FCRN",
     "hu": "hqmd_cli.models.hu:Hu",
+    "dorn": "hqmd_cli.models.dorn:DORN",
+    "eigen2014": "hqmd_cli.models.eigen2014:Eigen2014",
+    "eigen2015": "hqmd_cli.models.eigen2015:Eigen2015",
+    "d3net": "hqmd_cli.models.d3net:D3Net",
+    "moukari": "hqmd_cli.models.moukari:AtrousPyramid",
+    "moukari-single": "hqmd_cli.models.moukari:SingleScale",
+    "moukari-skip": "hqmd_cli.models.moukari:Skip",
+    "moukari-pyramid": "hqmd_cli.models.moukari:FeaturePyramid",
+    "moukari-dilated": "hqmd_cli.models.moukari:Dilated",
+    "mscrf-unified": "hqmd_cli.models.mscrf:Unified",
+    "mscrf-cascade": "hqmd_cli.models.mscrf:Cascade",
     "dcnf": "hqmd_cli.models.dcnf:Dcnf",
     "make3d": "hqmd_cli.models.make3d:Make3d",
     "make3d-laplacian": "hqmd_cli.models.make3d:Make3dLaplacian",

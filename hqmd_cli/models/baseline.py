@@ -5,15 +5,16 @@ from torch import Size, Tensor, nn
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.fusion import Fusion
 from hqmd_cli.models.layers import FullPrecisionConv, resize
+from hqmd_cli.ordinal import logit_channels
 
 
 class BaselineDecoder(nn.Module):
-    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, 1, H, W)."""
+    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, H, W)."""
 
     def __init__(self, config: ModelConfig, low_channels: int) -> None:
         super().__init__()
         self.fusion = Fusion(config, low_channels)
-        self.logits = FullPrecisionConv(config.fuse_channels, 1, 1)
+        self.logits = FullPrecisionConv(config.fuse_channels, logit_channels(config), 1)
 
     def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
         features = self.fusion(low, context)

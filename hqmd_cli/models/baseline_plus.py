@@ -12,12 +12,13 @@ from torch.nn import functional as F
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.fusion import Fusion
 from hqmd_cli.models.layers import FullPrecisionConv, resize
+from hqmd_cli.ordinal import logit_channels
 
 PLUS_CHANNELS = 16  # 3.1
 
 
 class BaselinePlusDecoder(nn.Module):
-    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, 1, H, W)."""
+    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, H, W)."""
 
     def __init__(self, config: ModelConfig, low_channels: int) -> None:
         super().__init__()
@@ -25,7 +26,7 @@ class BaselinePlusDecoder(nn.Module):
         self.reduce = nn.Sequential(
             nn.Conv2d(config.fuse_channels, PLUS_CHANNELS, 1, bias=False), nn.BatchNorm2d(PLUS_CHANNELS)
         )
-        self.logits = FullPrecisionConv(PLUS_CHANNELS, 1, 1)
+        self.logits = FullPrecisionConv(PLUS_CHANNELS, logit_channels(config), 1)
 
     def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
         features = self.reduce(self.fusion(low, context))

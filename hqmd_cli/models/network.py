@@ -12,7 +12,9 @@ from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import Backbone, build_backbone
 from hqmd_cli.models.guide import build_guide
+from hqmd_cli.models.ordinal_head import OrdinalHead
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
+from hqmd_cli.ordinal import DISCRETISATIONS
 from hqmd_cli.registry import pick, resolve
 
 MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
@@ -43,13 +45,16 @@ class DepthNetwork(DepthModel):
         self, config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
     ) -> None:
         super().__init__(config)
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        pick({**ACTIVATIONS, **DISCRETISATIONS}, config.activation, "activation")
         self.backbone = build_backbone(config, backbone_weights)
         self.guide = build_guide(config, guide_weights) if config.guide else None
         high_channels = self.backbone.high_channels + (config.guide_channels if config.guide else 0)
         self.aspp = ASPP(high_channels, config.aspp_channels, config.aspp_rates)
         self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
-        nn.init.constant_(self.decoder.logits.bias, to_logit(MEAN_DEPTH_M))
+        self.ordinal = OrdinalHead(config) if config.activation in DISCRETISATIONS else None
+        if self.ordinal is None:  # intervals start undecided, halfway
+            _, to_logit = ACTIVATIONS[config.activation]
+            nn.init.constant_(self.decoder.logits.bias, to_logit(MEAN_DEPTH_M))
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
@@ -57,7 +62,10 @@ class DepthNetwork(DepthModel):
         if self.guide is not None:
             high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
         logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
-        return Estimate(self.to_metres(logits))
+        if self.ordinal is not None:
+            return self.ordinal(logits)
+        to_metres, _ = ACTIVATIONS[self.config.activation]
+        return Estimate(to_metres(logits))
 
     @torch.no_grad()
     def rescale(self, factor: float) -> None:

@@ -32,6 +32,7 @@ from hqmd_cli.folders import replaced_folder
 from hqmd_cli.hub import BEST, LAST
 from hqmd_cli.images import explain_write_errors
 from hqmd_cli.losses import build_loss
+from hqmd_cli.ordinal import DISCRETISATIONS
 from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
 from hqmd_cli.protocol_recipe import Protocol
@@ -139,8 +140,8 @@ def fit(
     Writes `best/` and `last/` (checkpoints, whose card tells the `command`), `history.jsonl` (a row an epoch),
     `curves.png`, `samples/` (a picture an epoch) and `state/` (for `resume`, the newest `keep`) into `run_dir`, and to
     the `trackers` of Accelerate. Under torchrun every process takes its part of each batch, and the first one
-    validates, writes and reports epochs. Raises HqmdError when the data is too small for one batch, more than 1 % of it cannot be
-    read, a loss is not finite, or the run cannot be resumed.
+    validates, writes and reports epochs. Raises HqmdError when the data is too small for one batch, more than 1 % of it
+    cannot be read, a loss is not finite, or the run cannot be resumed.
     """
     began_at = time.monotonic()
     if model.also:
@@ -360,7 +361,7 @@ def validate(
 ) -> EpochReport:
     """Measure the network after an epoch, and keep it as the last one, and as the best if it is."""
     predictor = DepthPredictor(TorchEngine(run.judged, run.accelerator.device), model)
-    val = evaluate(predictor, val_data, protocol)
+    val = evaluate(predictor, val_data, protocol, flat=model.activation in DISCRETISATIONS)
     is_best = val.metrics[CHOSEN_BY] < run.best
     run.best = min(run.best, val.metrics[CHOSEN_BY])
     origin, teacher = about["weights at the start"], about["teacher"]

@@ -1,0 +1,21 @@
+"""Ordinal regression (Fu et al., CVPR 2018, eq. 2): for networks that answer in intervals, by Estimate.parts."""
+
+from torch import Tensor, masked_select
+
+from hqmd_cli import across
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.losses.terms import require_valid
+from hqmd_cli.models.system import Estimate
+from hqmd_cli.ordinal import entropy, labels_of
+
+
+def ordinal(estimate: Estimate, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """The mean over valid pixels of the sum over K decisions. Raises HqmdError where the network takes none."""
+    if "ordinal" not in estimate.parts:
+        raise HqmdError(
+            'the loss ordinal is for networks that answer in intervals: --model dorn, or activation = "sid" or "uid" '
+            "in a recipe's [model]"
+        )
+    require_valid(valid)
+    logits, thresholds_m = estimate.parts["ordinal"], estimate.parts["thresholds_m"]
+    return across.mean(masked_select(entropy(logits, labels_of(depth_m, thresholds_m)), valid))

@@ -1,0 +1,26 @@
+"""What Eigen et al. have in both papers: two fully connected layers that see the whole picture, of one size only."""
+
+from torch import Tensor, nn
+
+HIDDEN = 4096
+DROPOUT = 0.5  # behind the first of the two
+
+
+class FullView(nn.Module):
+    """(B, C, h, w), h x w = `cells`, -> (B, channels, *grid): anything anywhere may depend on anything anywhere."""
+
+    def __init__(self, in_channels: int, cells: tuple[int, int], channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = (channels, *grid)
+        self.hidden = nn.Sequential(
+            nn.Linear(in_channels * cells[0] * cells[1], HIDDEN), nn.ReLU(inplace=True), nn.Dropout(DROPOUT)
+        )
+        self.spread = nn.Linear(HIDDEN, channels * grid[0] * grid[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.spread(self.hidden(x.flatten(1))).unflatten(1, self.shape)
+
+
+def rectified(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
+    """A convolution and a ReLU."""
+    return [nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding), nn.ReLU(inplace=True)]
