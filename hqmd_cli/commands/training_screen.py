@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,7 +27,7 @@ def show(
     run_dir: Path,
 ) -> None:
     """Follow a run to its end."""
-    style = {"stderr": True, "highlight": False, "markup": False, "soft_wrap": True}
+    style: dict[str, Any] = {"stderr": True, "highlight": False, "markup": False, "soft_wrap": True}
     # Of several processes the first one speaks; what one of them left out only that one knows.
     everyone, screen = Console(**style), Console(**style, quiet=not Ranks.from_environment().is_first)
     screen.print(
