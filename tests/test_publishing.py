@@ -188,3 +188,27 @@ def test_a_graph_is_made_where_there_is_none(trained_run: Path, tmp_path: Path) 
     assert sorted(path.name for path in (trained_run / "best").iterdir()) == before
     picture = next(check_pictures())
     assert OnnxEngine(tmp_path / "model.onnx")(picture).shape == picture.shape[:2]
+
+
+@pytest.mark.slow
+def test_train_looks_first_tracks_and_publishes_its_best(pairs: Path, tmp_path: Path) -> None:
+    """Compiled, too: all that a run may be asked for at once."""
+    with HubServer({}, tmp_path / "store", USERS) as server:
+        command = [
+            sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "--backbone", "test_efficientnet",
+            "--backbone-weights", "none", "--size", "32x48", "--batch-size", "2", "--epochs", "1", "--workers", "0",
+            "--compile", "--track", "tensorboard",
+        ]  # fmt: skip
+        env = environment(server.endpoint, tmp_path, HF_TOKEN="hf_writer")
+        run = tmp_path / "run"
+        nonsense = [*command, "-o", str(run), "--push-to-hub", "org/"]
+        refused = subprocess.run(nonsense, env=env, capture_output=True, check=False)
+        assert refused.returncode == 1 and not run.exists()  # before the first step
+        command += ["-o", str(run), "--push-to-hub", "org/rooms"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert server.commits == [("org/rooms", "hqmd: step 2")]
+        pushed = json.loads((run / "best" / "config.json").read_text())
+        assert "--push-to-hub org/rooms" in pushed["command"] and str(tmp_path) not in pushed["command"]
+        assert list(run.rglob("events.out.tfevents*")) and (run / "curves.png").exists()
+        assert (run / "samples" / "epoch-001.png").exists()
