@@ -1,4 +1,7 @@
-"""The continuous CRF of Xu et al. (CVPR 2017, https://arxiv.org/abs/1704.02157), section 3, on one grid for all scales.
+"""The continuous CRF of Xu et al. (CVPR 2017, https://arxiv.org/abs/1704.02157), on one grid for all scales.
+
+The update is that of the authors' Caffe code, with symmetric kernels; the energy is the one whose minimum it leads to.
+The paper's own equations were not to be had: compare them before citing (models/mscrf.py).
 
 Of S maps at N pixels, y (S, N), observed as s, and of the kernels K_m (N, N), symmetric, with weights b_m (S, S):
 
