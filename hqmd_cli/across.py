@@ -26,13 +26,28 @@ def world() -> int:
     return torch.distributed.get_world_size()
 
 
+class Total(torch.autograd.Function):
+    """The sum over all processes. A value counts in the total of each, so its gradient is the sum of theirs.
+
+    torch has had this in torch.distributed.nn and deprecates it there for a module that is not public.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        result = values.clone()
+        torch.distributed.all_reduce(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        result = gradients[0].clone()
+        torch.distributed.all_reduce(result)
+        return result
+
+
 def total(values: Tensor) -> Tensor:
     """The sum over all processes, elementwise."""
-    if not several():
-        return values
-    from torch.distributed.nn.functional import all_reduce
-
-    return all_reduce(values.contiguous())
+    return Total.apply(values.contiguous()) if several() else values
 
 
 def count(number: int, like: Tensor) -> Tensor:

@@ -6,7 +6,20 @@ from io import TextIOWrapper
 
 import typer
 
-from hqmd_cli.commands import calibrate, check, compare, data, evaluate, export, merge, models, predict, train
+from hqmd_cli.commands import (
+    calibrate,
+    check,
+    compare,
+    data,
+    evaluate,
+    export,
+    info,
+    merge,
+    models,
+    predict,
+    push,
+    train,
+)
 from hqmd_cli.errors import HqmdError, complain
 
 # Without Rich's help pages: they would cost more time than everything else that --help does.
@@ -25,6 +38,8 @@ app.command()(calibrate.calibrate)
 app.command()(merge.merge)
 app.command()(export.export)
 app.command()(models.models)
+app.command()(info.info)
+app.command()(push.push)
 app.add_typer(data.app, name="data")
 
 

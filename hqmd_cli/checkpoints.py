@@ -1,6 +1,6 @@
 """A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
 
-config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on, figures with their protocol
+config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
 model.safetensors   the weights
 model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
 model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
@@ -20,6 +20,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from hqmd_cli.images import write_aside, write_text
 from hqmd_cli.metrics import DIGITS
+from hqmd_cli.settings import compared, paper_of, shown
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from hqmd_cli.models import Network
 
 HISTORY = ("data", "backbone_weights", "teacher")  # what a checkpoint's info says in words about where it came from
+
+# Ends of the names of tensors that are not learned: those of batch norm.
+COUNTED_NOT = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class CheckpointInfo:
     backbone_weights: str = "none"  # what it started from: default (timm's), none, a file, or another model
     teacher: str = ""  # the model that it learned from besides the ground truth, if there was one
     note: str = ""  # the publisher's, Markdown for the card: licences, limits
+    command: str = ""  # that made it, as command_line.py tells it; not known of those of version 0.1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for config.json."""
@@ -52,6 +57,7 @@ class CheckpointInfo:
             "backbone_weights": self.backbone_weights,
             "teacher": self.teacher,
             "note": self.note,
+            "command": self.command,
             "step": self.step,
             "figures": self.figures,
         }
@@ -88,8 +94,9 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["step"],
             values["figures"],
             values["backbone_weights"],
-            values.get("teacher", ""),  # unknown to version 0.1, as is the next
+            values.get("teacher", ""),  # unknown to version 0.1, as are the next
             values.get("note", ""),
+            values.get("command", ""),
         )
     except HqmdError as error:  # a setting that is unknown or cannot be
         raise HqmdError(f"{path}: {error}") from error
@@ -110,6 +117,22 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, Che
         raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
     load_weights(network, folder)
     return network.to(device).eval(), info
+
+
+def count_parameters(folder: Path) -> int:
+    """How many numbers were learned, by the head of the weights' file: torch is not needed.
+
+    Raises HqmdError when that cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / WEIGHTS_FILE
+    try:
+        with safe_open(path, "np") as file:
+            names = [name for name in file.keys() if not name.endswith(COUNTED_NOT)]  # noqa: SIM118  # it is no dict
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except (OSError, SafetensorError) as error:
+        raise HqmdError(f"{path}: cannot be read: {error}") from error
 
 
 def load_weights(network: "Network", folder: Path) -> None:
@@ -197,7 +220,9 @@ def merge_checkpoints(
         place.load_state_dict(part.state_dict())
     together = {name: " + ".join(dict.fromkeys(filter(None, (getattr(i, name) for i in infos)))) for name in HISTORY}
     note = "\n\n".join(dict.fromkeys(filter(None, (info.note for info in infos))))
-    save_checkpoint(folder, committee, replace(first, model=model, figures={}, note=note, **together))
+    commands = [info.command for info in infos]
+    command = " && ".join(dict.fromkeys(commands)) if all(commands) else ""  # a part of them would mislead
+    save_checkpoint(folder, committee, replace(first, model=model, figures={}, note=note, command=command, **together))
 
 
 def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:
@@ -217,8 +242,11 @@ def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
     write_text(folder / CARD_FILE, model_card(name or folder.name, info))
 
 
-def model_card(name: str, info: CheckpointInfo) -> str:
-    """README.md of a checkpoint: what it is, what it was made from, what it reached and by which protocol."""
+def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") -> str:
+    """README.md of a checkpoint: what it is, how it was made and from what, what it reached and by which protocol.
+
+    `address` is what --model takes for it.
+    """
     training, members, calibrated = info.training, info.model.members, info.model.calibration != 1
     networks = [
         f"{parts_of(member)}, trained at {member.size[0]} x {member.size[1]}"
@@ -236,7 +264,7 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         "",
         "Metric depth (metres) from a single photo, made by `hqmd train`. To use it:",
         "",
-        "    hqmd predict PHOTO -o depth.png --model THIS_FOLDER",
+        f"    hqmd predict PHOTO -o depth.png --model {address}",
         "",
         *(f"- Network: {network}" for network in networks),
         *([f"- Their answers are averaged, {weights}; what follows is true of the first"] if members[1:] else []),
@@ -248,12 +276,22 @@ def model_card(name: str, info: CheckpointInfo) -> str:
         *(f"- With `--size {p.name}`: at {in_pixels(p.sides, p.flip)}" for p in info.model.presets),
         *(["- Its depth is fitted to the photo's edges (hqmd_cli/edges.py)"] if info.model.edge_share else []),
         *([f"- Its depth is multiplied by {info.model.calibration:g}, as held-out photos asked"] if calibrated else []),
+        f"- Recipe: {recipe_of(info)}",
+        f"- The validation after each epoch was by protocol {training.protocol}",
         "- All settings: `config.json`",
         "",
+        *(["Made by", "", f"    {info.command}", ""] if info.command else []),
         *([info.note, ""] if info.note else []),
         *figures_table(info.figures),
     ]
     return "\n".join(lines)
+
+
+def recipe_of(info: CheckpointInfo) -> str:
+    """How it was trained, in words: what is not as its network's authors did it."""
+    others = [setting for setting in compared(info.training, paper_of(info.model.system)[1]) if setting.differs]
+    told = ", ".join(f"{setting.name} {shown(setting.value)} ({shown(setting.paper)})" for setting in others)
+    return f"the paper's, but for (in brackets the paper's) {told}" if others else "the paper's"
 
 
 def parts_of(member: ModelConfig) -> str:

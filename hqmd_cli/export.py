@@ -23,6 +23,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import write_aside
 from hqmd_cli.models.committee import shorter_side
+from hqmd_cli.models.system import DepthModel
 from hqmd_cli.quantization import in_int8, in_int8_when_opened, replace_all
 from hqmd_cli.registry import pick
 
@@ -52,6 +53,7 @@ def graph_of(network: nn.Module, size: tuple[int, int] | None = None) -> Any:
         from onnxscript.optimizer import fold_constants, remove_unused_nodes
     except ImportError as error:
         raise HqmdError("exporting needs two more packages: pip install 'hqmd[export]'") from error
+    require_exportable(network)
     # With one picture as the example, torch would take the batch for fixed.
     example = torch.zeros(*((1, *size) if size else (2, *CHECKED_SIZES[0])), 3, dtype=torch.uint8)
     dynamic = torch.export.Dim.DYNAMIC
@@ -74,6 +76,13 @@ def graph_of(network: nn.Module, size: tuple[int, int] | None = None) -> Any:
     model = exported.model_proto
     forget_origin(model)
     return model
+
+
+def require_exportable(network: nn.Module) -> None:
+    """Raise HqmdError for a network that computes what ONNX cannot, also where it is one of several."""
+    for part in network.modules():
+        if isinstance(part, DepthModel) and part.not_in_onnx:
+            raise HqmdError(f"{part.config.system} cannot become ONNX: {part.not_in_onnx}; it runs in torch only")
 
 
 def forget_origin(model: Any) -> None:

@@ -10,6 +10,7 @@ from hqmd_cli.foreign import FORMS, scheme_of
 DEFAULT_MODEL = "hqmd-indoor"
 # A checkpoint's files; the first is what makes a folder one.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
 HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE]
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
@@ -45,7 +46,8 @@ def find_checkpoint(name: str) -> Path:
         return here
     folder = Path(name)
     if folder.is_dir():
-        raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint")
+        there = f"; {folder / BEST} is one" if (folder / BEST / CONFIG_FILE).is_file() else ""
+        raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint{there}")
     if match := HUB_NAME.fullmatch(name):
         return download(match["repo"], match["revision"])
     choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *FORMS, *bundled_models()]

@@ -458,6 +458,9 @@ def write_aside(path: Path, save: Callable[[Path], object]) -> None:
             aside.unlink(missing_ok=True)
 
 
+UNFINISHED = ".*.part"  # what place_beside gives: left by processes that were killed
+
+
 def place_beside(path: Path) -> Path:
     """Where to write what is to become `path`. Short whatever its name: the longest leave no room for more."""
     return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")

@@ -20,7 +20,11 @@ TEXT_HEIGHT = 18
 
 def overlays(samples: Sequence[Sample]) -> RGB:
     """A row a sample: the photo under the edges of its depth, dark where there is none, and the depth in colours."""
-    rows = [row_of(sample) for sample in samples]
+    return stacked([row_of(sample) for sample in samples])
+
+
+def stacked(rows: Sequence[RGB]) -> RGB:
+    """Pictures below each other, the narrower ones filled up with white."""
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     return np.vstack(padded)
@@ -31,10 +35,14 @@ def row_of(sample: Sample) -> RGB:
     near_m, far_m = span_m(sample)
     colours = colorize(sample.depth_m, near_m, far_m)
     both = np.hstack([to_panel_height(picture) for picture in (with_edges(sample), colours)])
-    canvas = np.full((TEXT_HEIGHT + both.shape[0], both.shape[1], 3), 255, np.uint8)
-    canvas[TEXT_HEIGHT:] = both
+    return with_text(both, printable(sample.name) + (f": {near_m:.2f} to {far_m:.2f} m" if far_m else ": no depth"))
+
+
+def with_text(picture: RGB, text: str) -> RGB:
+    """The picture, and a line of text above it."""
+    canvas = np.full((TEXT_HEIGHT + picture.shape[0], picture.shape[1], 3), 255, np.uint8)
+    canvas[TEXT_HEIGHT:] = picture
     drawn = Image.fromarray(canvas)
-    text = printable(sample.name) + (f": {near_m:.2f} to {far_m:.2f} m" if far_m else ": no depth")
     ImageDraw.Draw(drawn).text((4, 2), text, "black", ImageFont.load_default(TEXT_HEIGHT - 5))
     return np.array(drawn)
 

@@ -17,16 +17,31 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import SYSTEMS
 from hqmd_cli.registry import resolve
 
-PAPER = "paper"
+PAPER, MODERN = "paper", "modern"
+
+# What long runs on few pictures were best with (weights/README.md), for any network.
+MODERN_TRAINING: dict[str, Any] = {
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "backbone_lr_factor": 0.5,
+    "first_layer_lr_factor": 0.2,
+    "weight_decay": 0.01,
+    "schedule": "cosine",
+    "warmup_steps": 100,
+    "ema_decay": 0.998,
+    "augmentation": "strong",
+}
 
 
 def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelConfig, TrainConfig]:
-    """The settings of a recipe, a file's name or "paper"; the paper's without one. Raises HqmdError naming the file.
+    """The settings of a recipe: "paper", which holds without one, "modern", or a file's, named in any HqmdError.
 
     `system` is a key of models.SYSTEMS, the recipe's own without one.
     """
     if recipe in (None, PAPER):
         return from_paper(system or ModelConfig.system, {})
+    if recipe == MODERN:
+        return from_paper(system or ModelConfig.system, {"training": MODERN_TRAINING})
     path = Path(recipe)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -112,29 +112,35 @@ class TrainTransform:
         whole = base_scale(self.size, height, width) * scale
         enlarged = (max(1, round(height * whole)), max(1, round(width * whole)))
         top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
-        turned, _ = turn_camera(enlarged, pitch, yaw)
-        move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned
-        _, depth_factor = turn_camera((height, width), pitch, yaw)
+        move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned_picture(enlarged, pitch, yaw)
+        depth_m = sample.depth_m * turned_depth((height, width), pitch, yaw) if most else sample.depth_m
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
         def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
             return cv2.warpPerspective(array, matrix, self.size[::-1], flags=interpolation)
 
         rgb = warp(shrink(sample.image, enlarged), move, cv2.INTER_LINEAR)
-        depth_m = warp(sample.depth_m * depth_factor, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
-        valid = warp(sample.valid.astype(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
-        return {"rgb": self.recolour(to_network(rgb), rng), "depth_m": depth_m[None], "valid": valid[None]}
+        depth_m = warp(depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
+        valid = warp(sample.valid.view(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
+        return {"rgb": self.recolour(rgb, rng), "depth_m": depth_m[None], "valid": valid[None]}
 
-    def recolour(self, rgb: NDArray[np.float32], rng: "np.random.Generator") -> NDArray[np.float32]:
-        """Change the light, not the scene. (3, h, w) in 0..1 before and after."""
+    def recolour(self, rgb: NDArray[np.uint8], rng: "np.random.Generator") -> NDArray[np.float32]:
+        """Change the light, not the scene. (h, w, 3) uint8 -> (3, h, w) float32 in 0..1."""
         change = self.augmentation
         gamma, brightness = rng.uniform(*change.gamma), rng.uniform(*change.brightness)
         channels = rng.uniform(*change.colour, size=(3, 1, 1))
+
+        def lit(light: NDArray[np.float32]) -> NDArray[np.float32]:
+            if gamma != 1:
+                light = light**gamma
+            return np.clip(light * brightness * channels, 0, 1).astype(np.float32)
+
         if rng.random() < change.grey:
-            rgb = np.repeat(rgb.mean(axis=0, keepdims=True), 3, axis=0)
-        if gamma != 1:
-            rgb = rgb**gamma
-        return np.clip(rgb * brightness * channels, 0, 1).astype(np.float32)
+            return lit(np.repeat(to_network(rgb).mean(axis=0, keepdims=True), 3, axis=0))
+        # The same as lit(to_network(rgb)), computed once for each of the 256 levels of a channel.
+        levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+        table = np.ascontiguousarray(lit(to_network(levels)).transpose(1, 2, 0))  # (1, 256, 3)
+        return np.ascontiguousarray(cv2.LUT(rgb, table).transpose(2, 0, 1))
 
 
 def place(rng: "np.random.Generator", photo: int, window: int) -> int:
@@ -156,13 +162,29 @@ def turn_camera(
     The 3 x 3 homography between the two pictures of `size`, K R K^-1, and for each pixel (H, W) of the first the factor
     by which its point's depth changes (Hartley and Zisserman, Multiple View Geometry, 8.4).
     """
-    height, width = size
-    camera = find_intrinsics(height, width)
+    return turned_picture(size, pitch_deg, yaw_deg), turned_depth(size, pitch_deg, yaw_deg)
+
+
+def turned_picture(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
+    """The first of turn_camera."""
+    camera = find_intrinsics(*size)
     k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-    rotation = cv2.Rodrigues(np.radians((pitch_deg, 0.0, 0.0)))[0] @ cv2.Rodrigues(np.radians((0.0, yaw_deg, 0.0)))[0]
+    return k @ turn(pitch_deg, yaw_deg) @ np.linalg.inv(k)
+
+
+def turned_depth(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float32]:
+    """The second of turn_camera: large, while the first is cheap."""
+    height, width = size
+    camera, rotation = find_intrinsics(height, width), turn(pitch_deg, yaw_deg)
     x, y = (np.arange(width) - camera.cx) / camera.fx, (np.arange(height) - camera.cy) / camera.fy
-    depth_factor = rotation[2, 0] * x[None] + rotation[2, 1] * y[:, None] + rotation[2, 2]
-    return k @ rotation @ np.linalg.inv(k), depth_factor.astype(np.float32)
+    factor = rotation[2, 0] * x[None] + rotation[2, 1] * y[:, None] + rotation[2, 2]
+    return factor.astype(np.float32)
+
+
+def turn(pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
+    """3 x 3 rotation: up or down, after left or right."""
+    up, left = np.radians((pitch_deg, 0.0, 0.0)), np.radians((0.0, yaw_deg, 0.0))
+    return np.asarray(cv2.Rodrigues(up)[0] @ cv2.Rodrigues(left)[0], dtype=np.float64)
 
 
 def turn_and_crop(

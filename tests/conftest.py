@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: small data in the shapes that users have, and the command line as users run it."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,6 +14,12 @@ import pytest
 from PIL import Image
 
 import hqmd_cli
+
+# Before anything imports torch: networks as small as the tests' are slower in several threads, much so where others
+# compute on the same cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# With torch and transformers in memory each search for garbage takes half a second; so fewer of them.
+gc.set_threshold(50_000, 20, 20)
 
 PAIR_SIZE = (48, 64)
 TRAIN_NAMES, VAL_NAMES = ["a1", "a2", "a3", "a4"], ["b1", "b2"]
@@ -72,8 +79,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("trained")
     data = open_training_data(write_pairs(folder / "pairs"), None)
-    model = ModelConfig("mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16)
-    for _ in fit(model, TrainConfig(batch_size=2, epochs=1), *data, folder / "run", backbone_weights="none"):
+    model = ModelConfig("test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16)
+    train = TrainConfig(batch_size=2, epochs=1, lr=1e-2)  # a rate by which its depth depends on the photo: 10 to 20 cm
+    for _ in fit(model, train, *data, folder / "run", backbone_weights="none"):
         pass
     return folder / "run"
 

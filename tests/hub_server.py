@@ -1,11 +1,16 @@
-"""As much of the Hugging Face hub as snapshot_download talks to, on this machine: no test needs the network.
+"""As much of the Hugging Face hub as snapshot_download and create_commit talk to, on this machine: no network.
 
     with HubServer({("org/name", "main"): folder}) as hub:
         ...  # HF_ENDPOINT=hub.endpoint
 
-A model is a folder a revision. Only models, only files small enough to be served whole.
+    with HubServer({}, store=tmp_path, users={"hf_token": {"name": "org"}}) as hub:
+        ...  # and HF_TOKEN=hf_token, HF_HUB_DISABLE_XET=1: uploads by Git LFS
+
+A model is a folder a revision. Only models, only files small enough to be served whole. What is uploaded goes to main;
+files that Git is not to keep (the larger ones, and those of weights) have to come as LFS objects, as on the hub.
 """
 
+import base64
 import hashlib
 import json
 import threading
@@ -17,10 +22,23 @@ from urllib.parse import unquote, urlsplit
 
 
 class HubServer:
-    """Serves {(repo, revision): folder}. Counts what was asked for in `requests`."""
+    """Serves {(repo, revision): folder}. Counts what was asked for in `requests`.
 
-    def __init__(self, models: Mapping[tuple[str, str], Path]) -> None:
+    users: token -> what whoami says of its user. They may write to repositories of their name and of their `orgs`,
+    which are folders of `store`.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[tuple[str, str], Path],
+        store: Path | None = None,
+        users: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.models = dict(models)
+        self.store, self.users = store, dict(users or {})
+        self.private: dict[str, bool] = {}  # of what was created here
+        self.objects: dict[str, bytes] = {}  # LFS: SHA-256 -> content
+        self.commits: list[tuple[str, str]] = []  # (repo, message), in order
         self.requests: list[str] = []  # "GET /api/models/org/name/revision/main"
         handler = type("Handler", (HubHandler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -39,9 +57,14 @@ class HubServer:
     def find(self, repo: str, revision: str) -> tuple[str, Path] | None:
         """(commit, folder) of a revision, which may be given by its commit, as the client does on its way."""
         for (name, branch), folder in self.models.items():
-            if name == repo and revision in (branch, commit := commit_of(name, branch)):
+            if name == repo and revision in (branch, commit := self.commit_of(name, branch)):
                 return commit, folder
         return None
+
+    def commit_of(self, repo: str, branch: str) -> str:
+        """Another one after each upload."""
+        uploads = sum(name == repo for name, _ in self.commits)
+        return commit_of(repo, f"{branch}+{uploads}" if uploads else branch)
 
 
 def commit_of(repo: str, revision: str) -> str:
@@ -64,6 +87,9 @@ class HubHandler(BaseHTTPRequestHandler):
         self.hub.requests.append(f"{self.command} {self.path}")
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         match parts:
+            case ["api", "whoami-v2"]:
+                if user := self.user():
+                    self.send_json(user)
             case ["api", "models", org, name]:
                 self.answer(f"{org}/{name}", "main", self.send_info)
             case ["api", "models", org, name, "revision", revision]:
@@ -77,6 +103,102 @@ class HubHandler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # `send` leaves the body out
 
+    def do_POST(self) -> None:
+        self.hub.requests.append(f"{self.command} {self.path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        match [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]:
+            case ["api", "validate-yaml"]:
+                text = json.loads(body)["content"]
+                errors = [] if text.startswith("---\n") else [{"message": "no metadata"}]
+                self.send_json({"errors": errors, "warnings": []})
+            case ["api", "repos", "create"]:
+                wish = json.loads(body)
+                if self.may_write(wish["organization"]):
+                    self.create(f"{wish['organization']}/{wish['name']}", wish)
+            case ["api", "models", org, name, "preupload", "main"]:
+                if self.may_write(org):
+                    self.send_json({"files": [upload_mode(file) for file in json.loads(body)["files"]]})
+            case [org, name, "info", "lfs", "objects", "batch"] if name.endswith(".git"):
+                if self.may_write(org):
+                    self.send_json(
+                        {"transfer": "basic", "objects": list(map(self.place_of, json.loads(body)["objects"]))}
+                    )
+            case ["api", "models", org, name, "commit", "main"]:
+                if self.may_write(org):
+                    self.commit(f"{org}/{name}", [json.loads(line) for line in body.splitlines()])
+            case _:
+                self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
+
+    def do_PUT(self) -> None:
+        """An LFS object, at the address that the batch gave."""
+        self.hub.requests.append(f"{self.command} {self.path}")
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        wanted = self.path.rpartition("/")[2]
+        if hashlib.sha256(content).hexdigest() == wanted:
+            self.hub.objects[wanted] = content
+        self.send(200 if wanted in self.hub.objects else 400, b"", {})
+
+    def user(self) -> Mapping[str, Any] | None:
+        """Whose token came along; for an unknown one 401 is sent."""
+        user = self.hub.users.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
+        if user is None:
+            self.send(401, b'{"error": "Invalid credentials"}', {"Content-Type": "application/json"})
+        return user
+
+    def may_write(self, org: str) -> bool:
+        """Whether the request's token has the right; if not, 401 or 403 is sent."""
+        user = self.user()
+        allowed = user is not None and org in [user["name"], *(there["name"] for there in user.get("orgs", []))]
+        if user is not None and not allowed:
+            self.send(403, b'{"error": "You don\'t have the rights"}', {"Content-Type": "application/json"})
+        return allowed
+
+    def create(self, repo: str, wish: Mapping[str, Any]) -> None:
+        """An empty repository, or 409 where it is there."""
+        url = f"{self.hub.endpoint}/{repo}"
+        if (repo, "main") in self.hub.models:
+            self.send_json({"error": "You already created this model repo", "url": url}, 409)
+            return
+        assert self.hub.store is not None
+        folder = self.hub.store / repo
+        folder.mkdir(parents=True)
+        self.hub.models[repo, "main"] = folder
+        self.hub.private[repo] = bool(wish.get("private") or wish.get("visibility") == "private")
+        self.send_json({"url": url, "name": repo})
+
+    def place_of(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Where to put an LFS object; nowhere if it is here."""
+        here = wanted["oid"] in self.hub.objects
+        href = f"{self.hub.endpoint}/lfs/{wanted['oid']}"
+        return {**wanted, **({} if here else {"actions": {"upload": {"href": href}}})}
+
+    def commit(self, repo: str, lines: list[dict[str, Any]]) -> None:
+        """All changes of a commit, or none: 400 where an LFS object is missing."""
+        changes: dict[str, bytes | None] = {}
+        message = ""
+        for line in lines:
+            match line:
+                case {"key": "header", "value": {"summary": message}}:
+                    pass
+                case {"key": "file", "value": {"path": path, "content": content}}:
+                    changes[path] = base64.b64decode(content)
+                case {"key": "lfsFile", "value": {"path": path, "oid": oid}} if oid in self.hub.objects:
+                    changes[path] = self.hub.objects[oid]
+                case {"key": "deletedFile", "value": {"path": path}}:
+                    changes[path] = None
+                case _:
+                    self.send(400, json.dumps({"error": f"cannot commit {line}"}).encode(), {})
+                    return
+        folder = self.hub.models[repo, "main"]
+        for path, content in changes.items():
+            if content is None:
+                (folder / path).unlink()
+            else:
+                (folder / path).write_bytes(content)
+        self.hub.commits.append((repo, message))
+        commit = self.hub.commit_of(repo, "main")
+        self.send_json({"commitUrl": f"{self.hub.endpoint}/{repo}/commit/{commit}", "commitOid": commit})
+
     def answer(self, repo: str, revision: str, reply: Any, *more: str) -> None:
         """Let `reply` answer for a revision that exists; the hub's own 404 for one that does not."""
         if found := self.hub.find(repo, revision):
@@ -87,15 +209,16 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def send_info(self, repo: str, commit: str, folder: Path) -> None:
         siblings = [{"rfilename": path} for path in files_below(folder)]  # what older clients list by
-        info = {"id": repo, "modelId": repo, "sha": commit, "private": False, "tags": [], "siblings": siblings}
-        self.send(200, json.dumps(info).encode(), {"Content-Type": "application/json"})
+        private = self.hub.private.get(repo, False)
+        info = {"id": repo, "modelId": repo, "sha": commit, "private": private, "tags": [], "siblings": siblings}
+        self.send_json(info)
 
     def send_tree(self, repo: str, commit: str, folder: Path) -> None:
         tree = [
             {"type": "file", "path": path, "size": len(content), "oid": blob_of(content)}
             for path, content in files_below(folder).items()
         ]
-        self.send(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
+        self.send_json(tree)
 
     def send_file(self, repo: str, commit: str, folder: Path, path: str) -> None:
         content = files_below(folder).get(path)
@@ -103,6 +226,9 @@ class HubHandler(BaseHTTPRequestHandler):
             self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
         else:
             self.send(200, content, {"ETag": f'"{blob_of(content)}"', "X-Repo-Commit": commit})
+
+    def send_json(self, answer: Any, status: int = 200) -> None:
+        self.send(status, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
     def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -114,6 +240,12 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on the tests' stderr; `requests` has it."""
+
+
+def upload_mode(file: Mapping[str, Any]) -> dict[str, Any]:
+    """How the hub wants a file: texts in Git, the rest as LFS objects."""
+    is_text = file["path"].endswith((".json", ".md")) and file["size"] < 10_000_000
+    return {"path": file["path"], "uploadMode": "regular" if is_text else "lfs", "shouldIgnore": False}
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from hqmd_cli.training import BrokenPicture, EpochReport, StepReport, fit
 from hqmd_cli.training.feeding import TrainSet
 from hqmd_cli.transforms import AUGMENTATIONS, TrainTransform
 
-MODEL = ModelConfig("mobilenetv3_small_050", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
+MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
 TRAIN = TrainConfig(batch_size=50, epochs=2, lr=1e-3)
 PICTURES = 100  # of which one may be broken
 
@@ -126,7 +126,7 @@ def test_the_command_tells_it_and_looks_before_it_begins(hqmd, pairs, tmp_path, 
         "-o",
         tmp_path / "run",
         "--backbone",
-        "mobilenetv3_small_050",
+        "test_efficientnet",
         "--size",
         "32x48",
     )
@@ -153,7 +153,7 @@ def test_the_command_warns_of_coarse_depth(hqmd, pairs, tmp_path) -> None:
         "-o",
         tmp_path / "run",
         "--backbone",
-        "mobilenetv3_small_050",
+        "test_efficientnet",
         "--size",
         "32x48",
     )

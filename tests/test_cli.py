@@ -182,13 +182,13 @@ def test_a_run_whose_flags_were_choices_resumes(hqmd, pairs, tmp_path):
 
 def test_train_runs_from_flags_and_resumes(hqmd, pairs, tmp_path):
     run = tmp_path / "run"
-    flags = ["--backbone", "mobilenetv3_small_050", "--backbone-weights", "none", "--size", "32x48", "--workers", 0]
+    flags = ["--backbone", "test_efficientnet", "--backbone-weights", "none", "--size", "32x48", "--workers", 0]
     flags += ["--data", pairs, "--batch-size", 2, "-o", run, "--device", "cpu"]
     assert hqmd("train", *flags, "--epochs", 2, "--max-steps", 3).returncode == 0
     rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 3]
     config = json.loads((run / "best" / "config.json").read_text())
-    assert config["model"]["backbone"] == "mobilenetv3_small_050" and config["training"]["batch_size"] == 2
+    assert config["model"]["backbone"] == "test_efficientnet" and config["training"]["batch_size"] == 2
     assert "pass --resume" in one_line(hqmd("train", *flags, "--epochs", 2, "--max-steps", 3))
     assert "batch_size" in one_line(
         hqmd("train", *flags, "--epochs", 2, "--max-steps", 3, "--batch-size", 1, "--resume")
@@ -198,8 +198,7 @@ def test_train_runs_from_flags_and_resumes(hqmd, pairs, tmp_path):
 def test_train_takes_a_recipe_and_flags_go_before_it(hqmd, pairs, tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        '[model]\nbackbone = "mobilenetv3_small_050"\nsize = [32, 48]\n'
-        "[training]\nepochs = 1\nbatch_size = 4\nlr = 0.5\n"
+        '[model]\nbackbone = "test_efficientnet"\nsize = [32, 48]\n[training]\nepochs = 1\nbatch_size = 4\nlr = 0.5\n'
     )
     flags = ["--recipe", recipe, "--data", pairs, "--backbone-weights", "none", "--workers", 0, "--lr", 1e-3]
     assert hqmd("train", *flags, "-o", tmp_path / "run").returncode == 0

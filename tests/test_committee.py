@@ -32,7 +32,7 @@ def other(tmp_path_factory, trained_run):
     """A second checkpoint: another backbone and other weights than those of trained_run."""
     folder = tmp_path_factory.mktemp("other") / "second"
     info = load_checkpoint(trained_run / "best", CPU)[1]
-    model = dataclasses.replace(info.model, backbone="test_efficientnet")
+    model = dataclasses.replace(info.model, backbone="test_resnet")
     torch.manual_seed(3)
     save_checkpoint(folder, build_model(model), CheckpointInfo(model, TrainConfig(), "other data"))
     return folder
@@ -48,7 +48,7 @@ def test_a_merged_model_is_the_geometric_mean_of_its_members(hqmd, trained_run, 
         first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
         assert (first - second).abs().max() > 0.01  # else a mean of the two would prove nothing
         torch.testing.assert_close(both(rgb), (first * second).sqrt())
-    assert [member.backbone for member in info.model.members] == ["mobilenetv3_small_050", "test_efficientnet"]
+    assert [member.backbone for member in info.model.members] == ["test_efficientnet", "test_resnet"]
     assert "other data" in info.data and not info.figures  # its members' figures are not its own
 
 

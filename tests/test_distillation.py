@@ -17,7 +17,7 @@ from hqmd_cli.training.run import Run
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
-    "mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, low_channels=8, fuse_channels=16
+    "test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, low_channels=8, fuse_channels=16
 )
 TRAIN = TrainConfig(batch_size=2, lr=1e-2, loss="depth", optimizer="adamw")
 

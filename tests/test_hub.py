@@ -191,6 +191,7 @@ print(len(ours), all(torch.equal(tensor, there[name]) for name, tensor in ours.i
 """
 
 
+@pytest.mark.slow
 def test_a_pretrained_backbone_comes_from_the_hub(tmp_path: Path) -> None:
     """The default of `hqmd train`: every tensor of the backbone is the hub's."""
     import timm

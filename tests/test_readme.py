@@ -4,6 +4,8 @@ import hashlib
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from file_server import FileServer
+from hub_server import HubServer
 from kinect_room import write_scene
 
 from hqmd_cli.config import ModelConfig, TrainConfig
@@ -26,7 +29,7 @@ LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for
 HQMD_LINES = [line for line in LINES if line.startswith("hqmd ")]
 # What keeps a training line of the README short: the same code on a network that fits into a test.
 SHORT = shlex.split(
-    "--backbone mobilenetv3_small_050 --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0"
+    "--backbone test_efficientnet --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0"
 )
 
 
@@ -74,10 +77,21 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
 
 def test_every_shell_line_is_a_known_one():
     assert [line for line in LINES if not line.startswith(("hqmd ", "pip install "))] == []
-    assert len(HQMD_LINES) >= 7
+    assert len(HQMD_LINES) >= 7 and SLOW in HQMD_LINES
 
 
-@pytest.mark.parametrize("line", [line for line in HQMD_LINES if " train " not in line])
+# The one that takes 5 s; test_engines.py goes the same way with its `published`.
+SLOW = "hqmd export runs/mine/best -o kept"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=pytest.mark.slow if line == SLOW else ())
+        for line in HQMD_LINES
+        if " train " not in line
+    ],
+)
 def test_lines_run(line, desk, hqmd):
     if theirs := re.search(r"hf:(\S+)", line):
         if find_spec("transformers") is None:
@@ -86,10 +100,28 @@ def test_lines_run(line, desk, hqmd):
 
         # A folder here comes before the hub's model of that name.
         save_model("depth-anything-metric" if "Metric" in theirs[1] else "depth-anything", desk / theirs[1])
+    if " push " in line:
+        push_as_the_user_would(line, desk)
+        return
     result = hqmd(*shlex.split(line)[1:])
     assert result.returncode == 0, result.stderr
     written = re.findall(r"(?:-o|--picture|--report) (\S+)", line)
     assert all((desk / name).exists() for name in written)
+
+
+def push_as_the_user_would(line, desk):
+    """In a process of its own, to a hub on this machine (test_hub.py says why)."""
+    from test_publishing import USERS, environment
+
+    _, _, model, name, *_ = shlex.split(line)
+    (desk / model / "model.onnx").write_bytes(b"making one is tested elsewhere")
+    with HubServer({}, desk / "store", USERS) as server:
+        env = environment(server.endpoint, desk, HF_TOKEN="hf_writer")
+        command = [sys.executable, "-m", *shlex.split(line.replace("hqmd", "hqmd_cli", 1))]
+        done = subprocess.run(command, env=env, cwd=desk, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    weights = (desk / "store" / name / "model.safetensors").read_bytes()
+    assert weights == (desk / model / "model.safetensors").read_bytes()
 
 
 def test_the_training_lines_run_one_after_the_other(desk, hqmd):

@@ -24,7 +24,7 @@ from hqmd_cli.training.run import Run, saved_states
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig(
-    backbone="mobilenetv3_small_050",
+    backbone="test_efficientnet",
     size=(48, 64),
     output_stride=32,
     aspp_channels=32,

@@ -3,6 +3,7 @@
 import math
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="paper|FILE", help="The network's authors' settings, or a TOML file; flags go before it."),
+        typer.Option(metavar="paper|modern|FILE", help="Its authors' settings, ours, or a TOML file; flags go before."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
     backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper(ModelConfig.backbone))] = None,
@@ -103,10 +104,25 @@ def train(
         bool | None, typer.Option("--deterministic", help="The same bits each time on a GPU, too; slower.")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network first.")] = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="tensorboard,wandb", help="Log epochs there, too; an extra for each.")
+    ] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="ORG/NAME", help="Publish the best checkpoint on the hub at the end."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --push-to-hub: a private repository.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="Newest states to keep, for --resume.")] = 2,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep pictures decoded in HQMD_CACHE or ~/.cache/hqmd.  [default: on a GPU, if it saves a minute]",
+        ),
+    ] = None,
 ) -> None:
     """Train a depth network; without flags as the paper does.
 
@@ -115,15 +131,23 @@ def train(
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
     from hqmd_cli.checking import require_usable
+    from hqmd_cli.command_line import command_line
     from hqmd_cli.commands.training_screen import show
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
+    from hqmd_cli.data.cache import cached, readings
     from hqmd_cli.device import pick_device
-    from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.hub import BEST, find_checkpoint
     from hqmd_cli.protocol import find_protocol
+    from hqmd_cli.publishing import push_checkpoint, require_pushable
+    from hqmd_cli.ranks import Ranks
     from hqmd_cli.recipes import override, read_recipe
+    from hqmd_cli.tracking import parse_trackers
     from hqmd_cli.training import fit
     from hqmd_cli.training.stopping import Terminated, exit_code, parse_duration
 
+    trackers = parse_trackers(track) if track else ()
+    if push_to_hub:
+        require_pushable(push_to_hub)
     model_config, train_config = read_recipe(recipe, model)
     model_config = override(model_config, {"backbone": backbone, "decoder": decoder, "size": size})
     schedule = {"batch_size": batch_size, "epochs": epochs, "max_steps": max_steps, "lr": lr}
@@ -136,6 +160,14 @@ def train(
     extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
     for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
         print(f"data: {warning}", file=sys.stderr)
+    # Of several processes the others wait for what the first one says.
+    say = partial(print, file=sys.stderr) if Ranks.from_environment().is_first else lambda line: None
+    # A CPU's step takes far longer than decoding (benchmarks/training.md), so there only a cache that exists is used.
+    chosen = pick_device(device)
+    times = readings(train_config, len(seen)) if chosen.type != "cpu" else 1
+    if extra:
+        extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say)
+    seen = cached(seen, cache, times, say)
     reports = fit(
         model_config,
         train_config,
@@ -147,15 +179,19 @@ def train(
         guide_weights=guide_weights,
         start=find_checkpoint(start) if start else None,
         teacher=find_checkpoint(teacher) if teacher else None,
-        device=pick_device(device),
+        device=chosen,
         workers=workers,
         resume=resume,
         compiled=compiled,
         time_limit=parse_duration(time_limit) if time_limit else math.inf,
         keep=keep,
+        trackers=trackers,
+        command=command_line(),
     )
     try:
         show(reports, seen, held_out, run_dir)
     except (KeyboardInterrupt, Terminated) as stop:
         print("stopped; what was learned is saved: the same command with --resume goes on", file=sys.stderr)
         raise typer.Exit(exit_code(stop)) from None
+    if push_to_hub and Ranks.from_environment().is_first and (run_dir / BEST).exists():
+        push_checkpoint(run_dir / BEST, push_to_hub, private, partial(print, file=sys.stderr))

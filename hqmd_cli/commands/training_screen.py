@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hqmd_cli.hub import BEST
 from hqmd_cli.metrics import DIGITS
 from hqmd_cli.training import BadBatch, BrokenPicture, BrokenState, EpochReport, Report, StepReport, Stopped
-from hqmd_cli.training.run import BEST
 
 if TYPE_CHECKING:
     from hqmd_cli.data.sample import Dataset

@@ -129,4 +129,9 @@ def default_data() -> Path:
 
 def cached_nyu() -> Path:
     """Where NYU's labelled file is found by itself."""
-    return Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd")) / NYU_FILE
+    return hqmd_home() / NYU_FILE
+
+
+def hqmd_home() -> Path:
+    """What hqmd keeps from one run to the next: $HQMD_HOME, else ~/.cache/hqmd."""
+    return Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd"))

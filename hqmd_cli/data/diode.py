@@ -52,13 +52,22 @@ class Diode(PublishedPairs):
         ]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
 
+    @property
+    def files(self) -> list[Path]:
+        """Masks, too."""
+        return super().files + [mask_of(depth) for _, _, depth in self.pairs]
+
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """(H, W) metres, 0 where the mask says that there is none."""
-        depth_m = read_array(depth)
-        mask = read_array(depth.with_name(depth.name.removesuffix(DEPTH_SUFFIX) + MASK_SUFFIX))
+        depth_m, mask = read_array(depth), read_array(mask_of(depth))
         if mask.shape != depth_m.shape:
             raise HqmdError(f"{depth}: the depth is {depth_m.shape}, its mask {mask.shape}; unpack the archive again")
         return np.where(mask > 0, depth_m, 0).astype(np.float32)
+
+
+def mask_of(depth: Path) -> Path:
+    """Where the mask of a depth map lies."""
+    return depth.with_name(depth.name.removesuffix(DEPTH_SUFFIX) + MASK_SUFFIX)
 
 
 def scene_folders(path: Path) -> dict[str, list[Path]]:

@@ -64,6 +64,12 @@ class Ibims(PublishedPairs):
         drawn = "edges as drawn" if self.has_edges else "without edges/, so that edges are found by Canny"
         self.description += f", {drawn}"
 
+    @property
+    def files(self) -> list[Path]:
+        """Masks and edges, too."""
+        others = (*MASKS, EDGES) if self.has_edges else MASKS
+        return super().files + [d.parents[1] / part / d.name for _, _, d in self.pairs for part in others]
+
     def __getitem__(self, index: int) -> Sample:
         sample = super().__getitem__(index)
         if not self.has_edges:

@@ -116,6 +116,11 @@ class NyuMat:
         """What tells the photos apart."""
         return [f"{self.path.resolve()}, frame {frame}" for frame in self.frames]
 
+    @property
+    def files(self) -> list[Path]:
+        """What samples are read from."""
+        return [self.path]
+
     def _check_layout(self) -> None:
         """Refuse anything but the official layout: another number of frames means another split."""
         for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):

@@ -37,6 +37,11 @@ class FilePairs:
         """What tells the photos apart."""
         return [str(photo.resolve()) for _, photo, _ in self.pairs]
 
+    @property
+    def files(self) -> list[Path]:
+        """Everything that samples are read from; when one of them changes, what was kept of it is of no use."""
+        return [file for _, photo, depth in self.pairs for file in (photo, depth)]
+
     def __len__(self) -> int:
         return len(self.pairs)
 

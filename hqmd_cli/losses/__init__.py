@@ -25,7 +25,10 @@ DEPTH_LOSSES = {
     "silog": "hqmd_cli.losses.scale_invariant:silog",
     "silog+grad": "hqmd_cli.losses.scale_invariant:silog_and_gradient",
 }
-OWN_LOSSES = {
+OWN_LOSSES: dict[str, str] = {
+    "crf": "hqmd_cli.losses.fields:crf",
+    "mrf-gaussian": "hqmd_cli.losses.fields:mrf_gaussian",
+    "mrf-laplacian": "hqmd_cli.losses.fields:mrf_laplacian",
     "ordinal": "hqmd_cli.losses.ordinal:ordinal",
 }
 LOSSES = DEPTH_LOSSES | OWN_LOSSES

@@ -23,6 +23,9 @@ SYSTEMS = {
     "dorn": "hqmd_cli.models.dorn:DORN",
     "eigen2014": "hqmd_cli.models.eigen2014:Eigen2014",
     "eigen2015": "hqmd_cli.models.eigen2015:Eigen2015",
+    "dcnf": "hqmd_cli.models.dcnf:Dcnf",
+    "make3d": "hqmd_cli.models.make3d:Make3d",
+    "make3d-laplacian": "hqmd_cli.models.make3d:Make3dLaplacian",
 }
 
 DECODERS = {

@@ -41,6 +41,7 @@ class DepthModel(nn.Module):
     """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres."""
 
     paper: ClassVar[Paper]
+    not_in_onnx: ClassVar[str] = ""  # why it cannot be exported; empty: it can
     backbone: Backbone | None  # set by those that have one
 
     def __init__(self, config: ModelConfig) -> None:

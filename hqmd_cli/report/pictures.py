@@ -100,7 +100,11 @@ def depth_range_m(truth_m: NDArray[np.floating], preds_m: Iterable[NDArray[np.fl
 def error_limit_m(results: Results) -> float:
     """Where the colours of errors end: at two RMSE of the model in the middle, rounded up, so that few pixels lie
     beyond, and one model that is far off does not take the colours from the others."""
-    wished = 2 * float(np.median([result.aggregated("pooled")["RMSE"] for result in results.values()]))
+    return round_limit_m(2 * float(np.median([result.aggregated("pooled")["RMSE"] for result in results.values()])))
+
+
+def round_limit_m(wished: float) -> float:
+    """The next of ROUND_LIMITS_M that is not less."""
     power = 10.0 ** np.floor(np.log10(max(wished, 1e-3)))
     return float(next(limit * power for limit in (*ROUND_LIMITS_M, 10) if limit * power >= wished))
 

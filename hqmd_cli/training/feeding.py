@@ -5,6 +5,7 @@ it, and wherever a run was taken up again, an epoch's batches are the same.
 """
 
 import signal
+import traceback
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -82,6 +83,8 @@ def unwrapped(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     try:
         yield from batches
     except HqmdError as error:
+        # Its frames hold the loader, whose processes take 5 s to end where that is found by the garbage collector.
+        traceback.clear_frames(error.__traceback__)
         raise HqmdError(str(error).rpartition("errors.HqmdError: ")[2]) from error
 
 

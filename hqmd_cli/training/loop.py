@@ -20,13 +20,16 @@ from torch import Tensor
 from hqmd_cli.across import GlobalBatchNorm
 from hqmd_cli.checkpoints import CheckpointInfo, read_info, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.curves import write_curves
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.distillation import Teacher
 from hqmd_cli.engines.torch_engine import TorchEngine
+from hqmd_cli.epoch_pictures import write_epoch_picture
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation import evaluate
 from hqmd_cli.figures import Result
 from hqmd_cli.folders import replaced_folder
+from hqmd_cli.hub import BEST, LAST
 from hqmd_cli.images import explain_write_errors
 from hqmd_cli.losses import build_loss
 from hqmd_cli.ordinal import DISCRETISATIONS
@@ -34,12 +37,13 @@ from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
+from hqmd_cli.run_folder import CHOSEN_BY, read_history
+from hqmd_cli.tracking import start_tracking, track_epoch
 from hqmd_cli.training.feeding import batches, examples_an_epoch, new_faults, require_few, unwrapped
 from hqmd_cli.training.machine import open_accelerator
-from hqmd_cli.training.run import BEST, LAST, Run, read_history, saved_states, write_history
+from hqmd_cli.training.run import Run, saved_states, write_history
 from hqmd_cli.training.stopping import StopSignals
 
-CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
 SAVE_SECONDS = 300  # an epoch longer than this is saved on the way, too
 KEEP = 2  # newest states that stay on the disk
 
@@ -123,6 +127,8 @@ def fit(
     compiled: bool = False,
     time_limit: float = math.inf,
     keep: int = KEEP,
+    trackers: tuple[str, ...] = (),
+    command: str = "",
 ) -> Iterator[Report]:
     """Train, and yield a report after each step and each epoch, and on each picture or batch that is left out.
 
@@ -131,10 +137,11 @@ def fit(
     whose depth is learned from, too. After `time_limit` seconds the run stops with its state saved,
     as it does for Ctrl-C and SIGTERM.
 
-    Writes `best/` and `last/` (checkpoints), `history.jsonl` (a row an epoch) and `state/` (for `resume`, the newest
-    `keep`) into `run_dir`. Under torchrun every process takes its part of each batch, and the first one validates,
-    writes and reports epochs. Raises HqmdError when the data is too small for one batch, more than 1 % of it cannot be
-    read, a loss is not finite, or the run cannot be resumed.
+    Writes `best/` and `last/` (checkpoints, whose card tells the `command`), `history.jsonl` (a row an epoch),
+    `curves.png`, `samples/` (a picture an epoch) and `state/` (for `resume`, the newest `keep`) into `run_dir`, and to
+    the `trackers` of Accelerate. Under torchrun every process takes its part of each batch, and the first one
+    validates, writes and reports epochs. Raises HqmdError when the data is too small for one batch, more than 1 % of it
+    cannot be read, a loss is not finite, or the run cannot be resumed.
     """
     began_at = time.monotonic()
     if model.also:
@@ -152,7 +159,7 @@ def fit(
     claim(run_dir, resume)
     about = origins(model, train_data, val_data, extra_data, (backbone_weights, guide_weights), start, teacher)
 
-    accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir)
+    accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
     teach = Teacher.load(teacher, model, accelerator.device, train.precision == "bf16") if teacher else None
     pretrained = ("none", "none") if resume or start else (backbone_weights, guide_weights)
     run = Run(model, train, *pretrained, start, accelerator, int(total_steps), about)
@@ -162,6 +169,8 @@ def fit(
             yield BrokenState(path)
     if compiled:
         run.learner.compile()
+    if trackers:
+        start_tracking(accelerator, run_dir, model, train, about)
 
     saved_at = time.monotonic()
     faults: dict[str, None] = {}  # of pictures that cannot be read, each once, in the order in which they were met
@@ -193,7 +202,7 @@ def fit(
                 run.save(run_dir, keep)  # so that who stops the validation loses no step
                 report = None
                 if accelerator.is_main_process:
-                    report = validate(run, model, val_data, protocol, run_dir, about)
+                    report = validate(run, model, val_data, protocol, run_dir, about, command)
                 accelerator.wait_for_everyone()
                 run.losses, run.epochs_done = [], epoch + 1
                 run.save(run_dir, keep)
@@ -203,6 +212,9 @@ def fit(
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             run.save(run_dir, keep)
             raise
+        finally:
+            if trackers:
+                accelerator.end_training()
 
 
 def claim(run_dir: Path, resume: bool) -> None:
@@ -339,7 +351,13 @@ def require_finite(value: float, what: str, run: Run, batch: dict[str, Any]) -> 
 
 
 def validate(
-    run: Run, model: ModelConfig, val_data: Dataset, protocol: Protocol, run_dir: Path, about: dict[str, str]
+    run: Run,
+    model: ModelConfig,
+    val_data: Dataset,
+    protocol: Protocol,
+    run_dir: Path,
+    about: dict[str, str],
+    command: str,
 ) -> EpochReport:
     """Measure the network after an epoch, and keep it as the last one, and as the best if it is."""
     predictor = DepthPredictor(TorchEngine(run.judged, run.accelerator.device), model)
@@ -347,14 +365,18 @@ def validate(
     is_best = val.metrics[CHOSEN_BY] < run.best
     run.best = min(run.best, val.metrics[CHOSEN_BY])
     origin, teacher = about["weights at the start"], about["teacher"]
-    info = CheckpointInfo(model, run.config, about["data"], run.step, val.to_dict(), origin, teacher)
+    info = CheckpointInfo(model, run.config, about["data"], run.step, val.to_dict(), origin, teacher, command=command)
     for name in (LAST, BEST) if is_best else (LAST,):
         with replaced_folder(run_dir / name) as folder:
             save_checkpoint(folder, run.judged, info, name=name)
     loss = float(np.mean(run.losses)) if run.losses else math.nan
     row = {"epoch": run.epochs_done, "step": run.step, "loss": loss, "lr": run.learning_rate}
+    row |= val.to_dict()["metrics"]
     with explain_write_errors(run_dir):
-        write_history(run_dir, [*read_history(run_dir), row | val.to_dict()["metrics"]])
+        write_history(run_dir, [*read_history(run_dir), row])
+        write_curves(run_dir)
+        write_epoch_picture(predictor, val_data, run_dir, run.epochs_done)
+    track_epoch(run.accelerator, row)
     return EpochReport(run.epochs_done, run.step, loss, val, is_best)
 
 

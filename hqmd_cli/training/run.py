@@ -21,14 +21,15 @@ from hqmd_cli.checkpoints import load_weights, read_info
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.folders import mended_folder, sync
-from hqmd_cli.images import explain_write_errors, write_aside, write_text
+from hqmd_cli.hub import BEST, LAST
+from hqmd_cli.images import UNFINISHED, explain_write_errors, write_aside, write_text
 from hqmd_cli.models import build_system
 from hqmd_cli.models.system import DepthModel
+from hqmd_cli.run_folder import HISTORY_FILE, read_history
 from hqmd_cli.training.machine import Learner
 from hqmd_cli.training.optimization import build_optimizer, lr_factor, moving_average
 
-STATE_FOLDER, HISTORY_FILE = "state", "history.jsonl"
-BEST, LAST = "best", "last"  # checkpoint folders inside a run
+STATE_FOLDER = "state"
 CARRIED = ("step", "epochs_done", "best", "losses", "bad_batches")  # numbers
 
 
@@ -136,11 +137,11 @@ class Run:
             setattr(self, name, state[name])
         self.accelerator.wait_for_everyone()  # all have read
         if self.accelerator.is_main_process:
-            for path in broken:
+            for path in (*broken, *run_dir.rglob(UNFINISHED)):
                 path.unlink()
             for folder in (BEST, LAST):
                 mended_folder(run_dir / folder)
-            forget_later(run_dir, self.step)
+            forget_later(run_dir, self.epochs_done)
         return broken
 
 
@@ -176,27 +177,15 @@ def read_state(path: Path) -> dict[str, Any]:
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
-def read_history(run_dir: Path) -> list[dict[str, Any]]:
-    """The rows of a run's finished epochs; a last one that was cut off is left out."""
-    path = run_dir / HISTORY_FILE
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
 def write_history(run_dir: Path, rows: list[dict[str, Any]]) -> None:
     """All rows, by rename."""
     write_text(run_dir / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def forget_later(run_dir: Path, step: int) -> None:
-    """Leave out of the history what comes after `step`: killed before that was saved, the run goes there again."""
+def forget_later(run_dir: Path, epochs_done: int) -> None:
+    """Leave out of the history what comes after these: killed before that was saved, the run goes there again."""
     rows = read_history(run_dir)
-    kept = [row for row in rows if row["step"] <= step]
+    kept = [row for row in rows if row["epoch"] < epochs_done]
     with explain_write_errors(run_dir):
         if kept != rows:
             write_history(run_dir, kept)

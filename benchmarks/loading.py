@@ -1,0 +1,110 @@
+"""Pictures a second of loaders alone, and of the training step that is to be fed.
+
+    HQMD_CACHE=/tmp/decoded python benchmarks/loading.py --data NYU_PAIRS --recipe weights/recipes/indoor-small.toml
+
+The plain loader is the one of training.py; ours reads the files, or what was decoded before. They give augmented
+batches of the recipe and nobody uses them; the step is that of `hqmd train` on one batch that is there already. All
+take turns, so that other work hits each of them. What a loader needs before its first batch, which is once an epoch, is
+told apart.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+from training import CPU, PlainPairs
+
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data import open_training_data
+from hqmd_cli.data.cache import cached
+from hqmd_cli.losses import build_loss
+from hqmd_cli.recipes import read_recipe
+from hqmd_cli.training.feeding import batches
+from hqmd_cli.training.loop import train_step
+from hqmd_cli.training.machine import open_accelerator
+from hqmd_cli.training.run import Run
+
+WARM_UP = 2  # steps that are not counted
+WORKERS = (0, 1, 2)
+
+
+def loaders(data: Path, model: ModelConfig, train: TrainConfig, number: int) -> dict[str, Callable[[int], Iterable]]:
+    """By name: workers -> so many batches."""
+    seen, _ = open_training_data(data)
+    kept = cached(seen, True, train.epochs, print)
+    plain = PlainPairs(data, model.size)
+
+    def ours(dataset, workers: int) -> Iterable:
+        return batches(dataset, None, model, train, 0, 0, number, workers)
+
+    def copied(workers: int) -> Iterable:
+        return itertools.islice(DataLoader(plain, train.batch_size, shuffle=True, num_workers=workers), number)
+
+    return {"plain": copied, "hqmd, no cache": partial(ours, seen), "hqmd, cache": partial(ours, kept)}
+
+
+def time_loader(feed: Iterable, batch_size: int) -> tuple[float, float]:
+    """Pictures a second after the first batch, and seconds until there is one."""
+    ends = [time.perf_counter()]
+    ends += [time.perf_counter() for _ in feed]
+    return batch_size * (len(ends) - 2) / (ends[-1] - ends[1]), ends[1] - ends[0]
+
+
+def stepper(data: Path, model: ModelConfig, train: TrainConfig) -> Callable[[int], float]:
+    """Steps -> pictures a second, of one batch again and again."""
+    seen, _ = open_training_data(data)
+    batch = next(iter(batches(seen, None, model, train, 0, 0, 1, 0)))
+    run = Run(model, train, "none", "none", None, open_accelerator(train, CPU), 10_000, {})
+    loss_of = build_loss(train.loss)
+
+    def steps(number: int) -> float:
+        for index in range(number + WARM_UP):
+            if index == WARM_UP:
+                began = time.perf_counter()
+            train_step(run, batch, loss_of)
+        return train.batch_size * number / (time.perf_counter() - began)
+
+    return steps
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--recipe", default="weights/recipes/indoor-small.toml")
+    arguments.add_argument("--batches", type=int, default=24, help="of a loader, each turn")
+    arguments.add_argument("--steps", type=int, default=8, help="each turn")
+    arguments.add_argument("--runs", type=int, default=3)
+    arguments.add_argument("--threads", type=int, default=2, help="of the step")
+    options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
+    model, train = read_recipe(options.recipe)
+    feeds, steps = loaders(options.data, model, train, options.batches), stepper(options.data, model, train)
+    rates: dict[str, list[float]] = defaultdict(list)
+    first: dict[str, list[float]] = defaultdict(list)
+    for _ in range(options.runs):
+        rates["step"].append(steps(options.steps))
+        print(f"step: {rates['step'][-1]:.1f} pictures a second", flush=True)
+        for (name, feed), workers in itertools.product(feeds.items(), WORKERS):
+            rate, start = time_loader(feed(workers), train.batch_size)
+            rates[f"{name}, workers {workers}"].append(rate)
+            first[f"{name}, workers {workers}"].append(start)
+            print(f"{name}, workers {workers}: {rate:.1f} pictures a second, first after {start:.2f} s", flush=True)
+    step = statistics.median(rates["step"])
+    print(f"torch {torch.__version__}, {options.threads} threads, {model.size}, batches of {train.batch_size}")
+    print("| what | pictures a second, of each run | median | x step | first batch after |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, found in rates.items():
+        start = f"{statistics.median(first[name]):.2f} s" if name in first else ""
+        runs, median = ", ".join(f"{rate:.1f}" for rate in found), statistics.median(found)
+        print(f"| {name} | {runs} | {median:.1f} | {median / step:.1f} | {start} |")
+
+
+if __name__ == "__main__":
+    main()

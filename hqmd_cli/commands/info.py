@@ -1,0 +1,40 @@
+"""`hqmd info`: what a model says of itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hqmd_cli.commands.options import MODEL_HELP
+
+
+def info(
+    model: Annotated[str, typer.Argument(metavar="MODEL|RUN_DIR", help=MODEL_HELP + " Or a training's folder.")],
+    in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Tell what a model is, of what and how it was made, all settings (* where the paper has another), how good it is.
+
+    \b
+    hqmd info hqmd-indoor-small
+    hqmd info runs/mine --json
+    """
+    import json
+
+    from hqmd_cli.describing import checkpoint_text, describe_checkpoint, describe_run, run_text
+    from hqmd_cli.errors import printable
+    from hqmd_cli.hub import find_checkpoint, find_here
+    from hqmd_cli.run_folder import is_run
+
+    here = find_here(model)
+    if here is None and is_run(Path(model)):
+        about = describe_run(Path(model))
+        text = run_text(about)
+    else:
+        folder = here or find_checkpoint(model)
+        # One from the hub lies in a folder that is called by its commit.
+        about = describe_checkpoint(folder, "" if here else f"{model.partition('@')[0]}@{folder.name}")
+        text = checkpoint_text(about)
+    if in_json:
+        print(json.dumps(about, indent=2))
+    else:
+        print(*map(printable, text.splitlines()), sep="\n")
