@@ -61,6 +61,7 @@ GUIDED = ModelConfig(
     guide_channels=8,
 )
 PLAIN = ModelConfig("tf_mobilenetv3_small_minimal_100", size=(224, 288), decoder="baseline")
+TRANSFORMER = ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp")
 
 
 def lively(config: ModelConfig) -> DepthNetwork:
@@ -92,7 +93,7 @@ def trace_once(patch: pytest.MonkeyPatch) -> None:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """As `hqmd export` writes them: a folder to publish, and a copy with the graph in int8."""
     root = tmp_path_factory.mktemp("published")
-    network = lively(GUIDED)
+    network = lively(TRANSFORMER)
     save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
     with pytest.MonkeyPatch.context() as patch:
         trace_once(patch)
@@ -127,6 +128,7 @@ def agree(network: DepthNetwork, path: Path, alone: bool = False) -> None:
 
 
 def test_a_published_folder_agrees_with_torch(published):
+    """A vision transformer: its patches and the positions it has learnt are fitted to a picture of any size."""
     agree(load_checkpoint(published, CPU)[0], published / "model.onnx")
 
 
@@ -166,9 +168,8 @@ def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_a_vision_transformer_agrees_with_torch(tmp_path):
-    """Its patches and the positions it has learnt are fitted to a picture of any size, in the graph too."""
-    network = lively(ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp"))
+def test_a_network_with_a_guide_agrees_with_torch(tmp_path):
+    network = lively(GUIDED)
     export_file(network, tmp_path / "model.onnx")
     agree(network, tmp_path / "model.onnx", alone=True)
 
@@ -283,20 +284,11 @@ def test_int8_shares_the_weights_and_is_preferred(in_both_precisions, monkeypatc
     np.testing.assert_allclose(short, whole, rtol=0.05)
 
 
-@pytest.fixture(scope="module")
-def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's checkpoint. For reading only."""
-    root = tmp_path_factory.mktemp("transformer")
-    network = lively(ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp"))
-    save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
-    return root / "run"
-
-
 @pytest.mark.slow
-def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(transformer, hqmd, tmp_path, monkeypatch):
+def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(published, hqmd, tmp_path, monkeypatch):
     trace_once(monkeypatch)
     for precision in ONNX_FILES:
-        result = hqmd("export", transformer, "-o", tmp_path / f"{precision}.onnx", "--precision", precision)
+        result = hqmd("export", published, "-o", tmp_path / f"{precision}.onnx", "--precision", precision)
         assert result.returncode == 0 and "mm at most" in result.stderr
     whole, short = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
     assert short.stat().st_size < whole.stat().st_size
@@ -305,15 +297,17 @@ def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(transformer, hqmd, t
 
 
 @pytest.mark.slow
-def test_convolutions_in_int8_need_photos(published, hqmd, tmp_path, monkeypatch):
+def test_convolutions_in_int8_need_photos(hqmd, tmp_path, monkeypatch):
     trace_once(monkeypatch)
-    result = hqmd("export", published, "-o", tmp_path / "a.onnx", "--precision", "int8")
+    guided, network = tmp_path / "guided", lively(GUIDED)
+    save_checkpoint(guided, network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
+    result = hqmd("export", guided, "-o", tmp_path / "a.onnx", "--precision", "int8")
     assert result.returncode == 0, result.stderr  # the guide's matrices
     (tmp_path / "photos").mkdir()
     shutil.copy(PHOTO, tmp_path / "photos")
     flags = ("--precision", "int8", "--photos", tmp_path / "photos")
     monkeypatch.setitem(LIMITS, "int8", Limits(np.inf, np.inf))  # random weights bear it badly
-    result = hqmd("export", published, "-o", tmp_path / "b.onnx", *flags)
+    result = hqmd("export", guided, "-o", tmp_path / "b.onnx", *flags)
     assert result.returncode == 0 and "differs from torch" in result.stderr
     operations = {node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node}
     assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= operations
@@ -326,12 +320,12 @@ def test_a_network_without_matrices_has_no_dynamic_int8(trained_run, hqmd, tmp_p
 
 
 @pytest.mark.slow
-def test_a_graph_of_one_size_takes_no_other(transformer, hqmd, tmp_path):
-    result = hqmd("export", transformer, "-o", tmp_path / "a.onnx", "--size", "96x128")
+def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
+    result = hqmd("export", published, "-o", tmp_path / "a.onnx", "--size", "96x128")
     assert result.returncode == 0, result.stderr
     engine = OnnxEngine(tmp_path / "a.onnx")
     assert engine.session.get_inputs()[0].shape == [1, 96, 128, 3]
-    network, _ = load_checkpoint(transformer, CPU)
+    network, _ = load_checkpoint(published, CPU)
     (picture,) = check_pictures([(96, 128)])
     expected = TorchEngine(network, CPU)(picture) * network.config.depth_factor(96)
     np.testing.assert_allclose(engine(picture), expected, rtol=1e-3)

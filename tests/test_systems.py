@@ -157,18 +157,22 @@ def eight_pairs() -> tuple[Tensor, Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_overfits_eight_pairs(name: str) -> None:
-    """Twice as near as the best constant, which knows nothing of the pictures."""
-    network, loss_of = fresh(name, LEARNING_BACKBONE).train(), build_loss(from_paper(name, {})[1].loss)
+    """At last twice as near as the best constant, which knows nothing of the pictures."""
+    network, loss_of = fresh(name, LEARNING_BACKBONE), build_loss(from_paper(name, {})[1].loss)
     rgb, truth_m = eight_pairs()
     valid = truth_m > 0
+    enough = min(abs_rel(torch.tensor(c), truth_m[valid]) for c in np.arange(1, 5, 0.1)) / 2
     optimizer = torch.optim.Adam(network.parameters(), lr=OVERFIT_LR)
-    for _ in range(OVERFIT_STEPS):
+    for step in range(1, OVERFIT_STEPS + 1):
         optimizer.zero_grad()
-        loss_of(network.estimate(rgb), truth_m, valid).backward()
+        loss_of(network.train().estimate(rgb), truth_m, valid).backward()
         optimizer.step()
-    with torch.no_grad():
-        learnt = abs_rel(network.eval()(rgb)[valid], truth_m[valid])
-    assert learnt < min(abs_rel(torch.tensor(c), truth_m[valid]) for c in np.arange(1, 5, 0.1)) / 2
+        if step % 10 == 0:
+            with torch.no_grad():
+                learnt = abs_rel(network.eval()(rgb)[valid], truth_m[valid])
+            if learnt < enough:
+                return
+    pytest.fail(f"AbsRel is {learnt:.3f} after {OVERFIT_STEPS} steps, not below {enough:.3f}")
 
 
 def abs_rel(pred_m: Tensor, truth_m: Tensor) -> float:

@@ -5,10 +5,10 @@
     git --git-dir=MIRROR2 archive HEAD dataset_defs.py models | tar -x -C CHECKOUT
     python benchmarks/table1_checks/eigen.py CHECKOUT
 
-1 is https://github.com/hjimce/Depth-Map-Prediction, 2 https://github.com/jhmitchel/eecs442normals-w18: copies of what the
-authors published at cs.nyu.edu/~deigen. Their model files say which layer follows which, their configurations what each
-layer is; both are read as they are. What a layer or an operator of Theano computes is written here, in torch, after
-net.py and pooling.py, which want Python 2 and a GPU.
+1 is https://github.com/hjimce/Depth-Map-Prediction, 2 https://github.com/jhmitchel/eecs442normals-w18: copies of what
+the authors published at cs.nyu.edu/~deigen. Their model files say which layer follows which, their configurations what
+each layer is; both are read as they are. What a layer or an operator of Theano computes is written here, in torch,
+after net.py and pooling.py, which want Python 2 and a GPU.
 
 Theirs halves features where dropout would be, and scales features where ours scales colours: weights are scaled to fit.
 The network of 2015 is theirs without normals (their weights are 0), with 96 channels instead of 60 in layer 3.1 as the

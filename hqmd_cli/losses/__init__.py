@@ -22,6 +22,8 @@ DEPTH_LOSSES = {
     "full": "hqmd_cli.losses.paper:full",
     "full+log": "hqmd_cli.losses.log_depth:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
+    "l1": "hqmd_cli.losses.plain:l1",
+    "l2": "hqmd_cli.losses.plain:l2",
     "silog": "hqmd_cli.losses.scale_invariant:silog",
     "silog+grad": "hqmd_cli.losses.scale_invariant:silog_and_gradient",
 }

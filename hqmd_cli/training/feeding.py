@@ -7,6 +7,7 @@ it, and wherever a run was taken up again, an epoch's batches are the same.
 import signal
 import traceback
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.ranks import Ranks
 from hqmd_cli.registry import pick
 from hqmd_cli.transforms import AUGMENTATIONS, TrainTransform
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
@@ -78,14 +81,29 @@ def new_faults(batch: dict[str, Any], known: dict[str, None]) -> list[str]:
     return list(dict.fromkeys(new))
 
 
-def unwrapped(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def unwrapped(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The batches; an HqmdError that a worker process put at the end of its traceback comes as it was raised."""
+    with unheard():
+        batches = iter(loader)  # which starts the workers
     try:
         yield from batches
     except HqmdError as error:
         # Its frames hold the loader, whose processes take 5 s to end where that is found by the garbage collector.
         traceback.clear_frames(error.__traceback__)
         raise HqmdError(str(error).rpartition("errors.HqmdError: ")[2]) from error
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait; for a process that begins inside, until `deaf` has begun."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batches(
@@ -110,5 +128,5 @@ def batches(
 
 def deaf(worker: int) -> None:
     """Ctrl-C and SIGTERM come to all processes of a terminal or a job; the main one tells the workers to end."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,155 @@
+"""Table 1 at a small scale: every system with the same pictures, backbone and number of steps, scored on val.
+
+    python benchmarks/table1.py RUNS --data NYU_PAIRS --backbone-weights efficientnet_lite0.safetensors --epochs 2
+
+Each system learns with its own loss, at 160 x 208, from the 721 training pairs, `--epochs` times, in batches of eight,
+with the same optimiser and schedule; its backbone is the same small one where it takes one. The five "Baseline" rows of
+the paper are done with three seeds. What is done is kept below RUNS: a call that was broken off, even killed, goes on
+with the next. Prints the table, and what became of the paper's ordering, as Markdown.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from hqmd_cli.checkpoints import read_info
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data import open_training_data
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.models import SYSTEMS
+from hqmd_cli.recipes import from_paper
+from hqmd_cli.training import EpochReport, fit
+from hqmd_cli.training.run import saved_states
+
+SIZE, BACKBONE, PROTOCOL = (160, 208), "tf_efficientnet_lite0", "eigen-filled"
+SHOWN = ("RMSE", "AbsRel", "delta1", "edgeF1")
+# The paper's rows: decoder and loss.
+BASELINES = (
+    ("baseline", "depth"),
+    ("baseline+", "depth"),
+    ("baseline+", "depth+mg"),
+    ("baseline+", "full"),
+    ("baseline+", "hu"),
+)
+# Each claim of the paper's Table 1: which row ends up lower than which, by RMSE.
+CLAIMS = (
+    ("baseline+ depth", "baseline depth"),
+    ("baseline+ depth+mg", "baseline+ depth"),
+    ("baseline+ full", "baseline+ depth+mg"),
+    ("baseline+ full", "baseline+ hu"),
+)
+OWN_RATE = ("make3d", "make3d-laplacian")  # linear in their features: they learn at their own rate
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to be trained."""
+
+    row: str
+    seed: int
+    model: ModelConfig
+    train: TrainConfig
+
+    @property
+    def folder(self) -> str:
+        """Its name below RUNS."""
+        return f"{self.row.replace(' ', '-')}-{self.seed}"
+
+
+def jobs(epochs: int, seeds: int) -> Iterator[Job]:
+    """Ours first, then each other system."""
+    rules = {
+        "optimizer": "adamw", "lr": 1e-3, "backbone_lr_factor": 0.5, "weight_decay": 0.01, "schedule": "cosine",
+        "warmup_steps": 30, "epochs": epochs, "batch_size": 8, "protocol": PROTOCOL,
+    }  # fmt: skip
+    sizes = {"size": SIZE, "backbone": BACKBONE, "output_stride": 32}
+    ours = {**sizes, "high_stages": 2, "aspp_rates": (3, 6), "aspp_channels": 128, "fuse_channels": 64}
+    for seed in range(seeds):
+        for decoder, loss in BASELINES:
+            model = ModelConfig(decoder=decoder, **ours)  # type: ignore[arg-type]
+            yield Job(f"{decoder} {loss}", seed, model, TrainConfig(loss=loss, seed=seed, **rules))  # type: ignore[arg-type]
+    for system in SYSTEMS:
+        if system != ModelConfig.system:
+            model, own = from_paper(system, {"model": sizes})
+            train = TrainConfig(**{**rules, "loss": own.loss})  # type: ignore[arg-type]
+            yield Job(system, 0, model, replace(train, lr=own.lr) if system in OWN_RATE else train)
+
+
+def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
+    """Train to the end, or from where it was left."""
+    folder = runs / job.folder
+    pairs = open_training_data(data, None, "filled", None)
+    resume = bool(saved_states(folder))
+    began = time.monotonic()
+    for report in fit(
+        job.model, job.train, *pairs, folder, backbone_weights=backbone_weights, workers=1, resume=resume
+    ):
+        if isinstance(report, EpochReport):
+            figures = ", ".join(f"{name} {report.val.metrics[name]:.3f}" for name in SHOWN)
+            print(f"{job.folder}: epoch {report.epoch + 1}, {figures}", file=sys.stderr, flush=True)
+    print(f"{job.folder}: {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr, flush=True)
+    (folder / "done").touch()
+
+
+def table(runs: Path, done: list[Job]) -> Iterator[str]:
+    """A row a system: means over seeds with their range, and of one seed the bootstrap interval over pictures."""
+    yield "| row | " + " | ".join(SHOWN) + " | seeds |"
+    yield "| --- |" + " --- |" * (len(SHOWN) + 1)
+    for row in dict.fromkeys(job.row for job in done):
+        figures = [read_info(runs / job.folder / "last").figures for job in done if job.row == row]
+        cells = []
+        for name in SHOWN:
+            values = [figure["metrics"][name] for figure in figures]
+            low, high = (min(values), max(values)) if values[1:] else figures[0]["intervals"][name]
+            cells.append(f"{statistics.mean(values):.3f} ({low:.3f} to {high:.3f})")
+        yield f"| {row} | " + " | ".join(cells) + f" | {len(figures)} |"
+
+
+def ordering(runs: Path, done: list[Job]) -> Iterator[str]:
+    """Whether each claim of the paper's shows, by seed."""
+    rmse = {(job.row, job.seed): read_info(runs / job.folder / "last").figures["metrics"]["RMSE"] for job in done}
+    for lower, higher in CLAIMS:
+        gaps = [rmse[lower, s] - rmse[higher, s] for row, s in rmse if row == lower and (higher, s) in rmse]
+        if gaps:
+            signs, gap = sum(gap < 0 for gap in gaps), statistics.mean(gaps)
+            yield f"- RMSE of {lower} below that of {higher}: {signs} of {len(gaps)} seeds; difference {gap:+.3f}"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("runs", type=Path)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--backbone-weights", required=True)
+    arguments.add_argument("--epochs", type=int, default=2)
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--only", nargs="*", help="Rows to be done; all that are done are shown.")
+    options = arguments.parse_args()
+    torch.set_num_threads(2)
+    everything = list(jobs(options.epochs, options.seeds))
+    for job in everything:
+        wanted = not options.only or job.row in options.only
+        if wanted and not (options.runs / job.folder / "done").exists():
+            try:
+                learn(job, options.runs, options.data, weights_for(job, options.backbone_weights))
+            except HqmdError as error:
+                print(f"{job.folder}: {error}", file=sys.stderr, flush=True)
+    done = [job for job in everything if (options.runs / job.folder / "done").exists()]
+    print("\n".join([*table(options.runs, done), "", *ordering(options.runs, done)]))
+
+
+def weights_for(job: Job, small: str) -> str:
+    """The small backbone's, for those that have it."""
+    from hqmd_cli.models import build_system
+
+    backbone = build_system(job.model).backbone
+    return small if backbone is not None and job.model.backbone == BACKBONE else "none"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""D3-Net and the networks of Moukari et al., at their papers' sizes, and the losses l1 and l2."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from hqmd_cli.losses.plain import l1, l2
+from hqmd_cli.models import build_model
+from hqmd_cli.models.system import DepthModel
+from hqmd_cli.recipes import from_paper
+
+MOUKARI = ("moukari", "moukari-single", "moukari-skip", "moukari-pyramid", "moukari-dilated")
+# An encoder of ResNet-50 shrinks 228 x 304 to these: the finest, and the deepest by output stride.
+QUARTER, DEEPEST = (57, 76), {32: (8, 10), 16: (15, 19), 8: (29, 38)}
+
+
+def laid_out(name: str) -> DepthModel:
+    """As the paper has it, without values: shapes only."""
+    with torch.device("meta"):
+        network = build_model(from_paper(name, {})[0], None).eval()
+    network.logits.__class__ = torch.nn.Conv2d  # without values there is no autocast to ask about
+    return network
+
+
+def shapes_of(network: DepthModel, parts: list[torch.nn.Module]) -> list[tuple[int, ...]]:
+    """What `parts` give for one photo of the paper's size."""
+    shapes: list[tuple[int, ...]] = []
+    for part in parts:
+        part.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
+    network(torch.empty(1, 3, *network.config.size, device="meta"))
+    return shapes
+
+
+def test_d3net_seams() -> None:
+    network = laid_out("d3net")
+    assert shapes_of(network, [*network.blocks, network.logits]) == [
+        (512, 16, 20), (256, 32, 40), (128, 64, 80), (64, 128, 160), (64, 256, 320), (1, 256, 320)
+    ]  # fmt: skip
+    network = laid_out("d3net")
+    assert shapes_of(network, list(network.skips.values())) == [
+        (512, 16, 20), (256, 32, 40), (128, 64, 80), (64, 128, 160)
+    ]  # fmt: skip
+
+
+def test_d3net_learns_to_halve_in_a_densenet_only() -> None:
+    net = laid_out("d3net").backbone.net
+    assert [tuple(p.shape) for p in net["features_pool0"].parameters()] == [(64, 64, 4, 4), (64,), (64,)]
+    config = from_paper("d3net", {"model": {"backbone": "test_efficientnet"}})[0]
+    assert build_model(config).backbone.channels == [16, 24, 32, 48, 64]
+
+
+def test_d3net_drops_out_in_the_two_coarsest_blocks() -> None:
+    rates = [[m.p for m in block if isinstance(m, torch.nn.Dropout)] for block in laid_out("d3net").blocks]
+    assert rates == [[0.5, 0.5], [0.5, 0.5], [0, 0], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("name", MOUKARI)
+def test_moukari_decodes_to_a_quarter(name: str) -> None:
+    network = laid_out(name)
+    deepest, (logits,) = network.backbone, shapes_of(network, [network.logits])
+    assert logits == (1, *QUARTER)
+    assert deepest.high_stride == {"moukari": 16, "moukari-dilated": 8}.get(name, 32)
+    with torch.no_grad():
+        high = network.backbone.stages(torch.empty(1, 3, 228, 304, device="meta"))[-1]
+    assert tuple(high.shape[-2:]) == DEEPEST[deepest.high_stride]
+
+
+def test_moukari_variants_differ_as_said() -> None:
+    """Skips add fusions to the single scale; dilation adds nothing but resolution; pooling has five branches."""
+    parameters = {name: sum(p.numel() for p in laid_out(name).parameters()) for name in MOUKARI}
+    assert parameters["moukari-dilated"] == parameters["moukari-single"] < parameters["moukari-skip"]
+    assert len(set(parameters.values())) == 4
+    skip = laid_out("moukari-skip")
+    assert [f[0].in_channels for f in skip.fusions] == [512 + 1024, 256 + 512, 128 + 256]
+    assert len(laid_out("moukari").head.branches) == 5
+    assert [lateral.in_channels for lateral in laid_out("moukari-pyramid").laterals] == [256, 512, 1024, 2048]
+
+
+def test_every_level_of_the_pyramid_tells() -> None:
+    """Each encoder map changes the answer, the deepest everywhere."""
+    torch.manual_seed(0)
+    config = from_paper("moukari-pyramid", {"model": {"backbone": "test_efficientnet", "aspp_channels": 8}})[0]
+    network = build_model(config).eval()
+    maps = [torch.rand(1, c, 32 >> i, 32 >> i) for i, c in enumerate(network.backbone.channels[1:])]
+    with torch.no_grad():
+        before = network.decode(maps)
+        for level in range(4):
+            changed = [m + (i == level) for i, m in enumerate(maps)]
+            assert not torch.equal(network.decode(changed), before)
+
+
+def depth_map(*rows: list[float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)[None, None]
+
+
+# Errors 1, 2, 3 m; the fourth pixel is a hole.
+PRED, TRUTH = depth_map([2, 4], [5, 9]), depth_map([1, 2], [8, 0])
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(l1, (1 + 2 + 3) / 3), (l2, (1 + 4 + 9) / 3)])
+def test_plain_losses_by_hand(loss, expected: float) -> None:
+    assert loss(PRED, TRUTH, TRUTH > 0).item() == pytest.approx(expected)
+    assert loss(TRUTH, TRUTH, TRUTH > 0).item() == 0
+
+
+@pytest.mark.parametrize("loss", [l1, l2])
+def test_plain_losses_gradcheck(loss) -> None:
+    valid = TRUTH > 0
+    assert torch.autograd.gradcheck(lambda pred: loss(pred, TRUTH, valid), PRED.clone().requires_grad_())
+
+
+def test_the_plain_losses_of_a_system_count_side_maps_alike() -> None:
+    """Half a metre off in three of four maps: l2 adds up."""
+    from hqmd_cli.losses import build_loss
+    from hqmd_cli.models.system import Estimate
+
+    truth = torch.full((1, 1, 4, 4), 2.0)
+    off = Estimate(truth, aux_m=(truth[..., :2, :2] + 0.5,) * 3)
+    assert build_loss("l2")(off, truth, truth > 0).item() == pytest.approx(0.75)
