@@ -20,7 +20,8 @@ Left unsaid or changed, and how we decided:
   memory. Pixel areas are aligned, theirs are corners.
 - timm dilates the first block of a stage as the stage before, theirs as the rest of its stage. Weights fit both.
 - They keep conv1, conv2 and batch norm as pretrained: freeze_bn holds the latter; there is no switch for the others.
-- Their head learns ten times as fast as ResNet, hence backbone_lr_factor; biases twice that, which we leave out.
+- Their head, but for the fully connected layer, learns ten times as fast as ResNet, hence backbone_lr_factor; biases
+  twice that. Here it is one rate for the head.
 Unused of ModelConfig: decoder, low_*, high_*, guide*, fuse_channels.
 """
 

@@ -16,7 +16,7 @@ Left unsaid or changed, and how we decided:
 - Their map leaves out a border of 4 pixels. Ours is enlarged to the whole photo, and compared at its size: all systems
   here are trained on the same pixels. Other sizes of photos are brought to config.size first.
 - Both maps are log depth (config.activation, exp); theirs in units of its standard deviation, .457.
-- Rates (3.4): .001 of convolutions, .1 of the fully connected layers, .01 of fine layer 2; one rate here, the first.
+- Rates (4.1): .001 of convolutions, .1 of the fully connected layers, .01 of fine layer 2; one rate here, the first.
 - 2 million pictures for the coarse network, of 220 000.
 Unused of ModelConfig: backbone, decoder, output_stride, low_*, high_*, guide*, aspp_*, fuse_channels, depth_*.
 """
