@@ -2,11 +2,14 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import build_loss
 from hqmd_cli.losses.scale_invariant import gradient_matching_loss, scale_invariant_loss
@@ -16,6 +19,8 @@ from hqmd_cli.models.eigen2015 import Refinement, fourfold, twofold
 from hqmd_cli.models.full_view import FullView, quarter, seen_photo
 from hqmd_cli.models.system import DepthModel, Estimate
 from hqmd_cli.recipes import from_paper
+from hqmd_cli.training import fit
+from hqmd_cli.training.loop import EpochReport
 
 NAMES = ["eigen2014", "eigen2015"]
 SMALL = {"size": (64, 96), "backbone": "test_efficientnet"}
@@ -235,3 +240,13 @@ def test_the_last_map_teaches_only_the_last_part(name: str) -> None:
         network.zero_grad()
         depth_m.sum().backward(retain_graph=True)
         assert {n for n, p in network.named_parameters() if p.grad is not None} == learning
+
+
+def test_our_network_learns_by_their_loss(pairs: Path, tmp_path: Path) -> None:
+    model = ModelConfig(
+        "mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16, activation="exp"
+    )
+    train = TrainConfig(loss="silog+grad", batch_size=2, epochs=4, lr=2e-3)
+    reports = list(fit(model, train, *open_training_data(pairs), tmp_path / "run", backbone_weights="none"))
+    first, *_, last = [report for report in reports if isinstance(report, EpochReport)]
+    assert last.loss < 0.9 * first.loss
