@@ -4,7 +4,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,32 @@ def write_pairs(folder: Path) -> Path:
     (folder / "train.txt").write_text("\n".join(TRAIN_NAMES) + "\n")
     (folder / "val.txt").write_text("\n".join(VAL_NAMES) + "\n")
     return folder
+
+
+class Blank:
+    """A figure with nothing on it."""
+
+    def savefig(self, path: Path, format: str) -> None:
+        Image.new("RGB", (9, 9)).save(path, format)
+
+
+@pytest.fixture
+def real_curves() -> None:
+    """For a test that looks at them; see `hurried`."""
+
+
+@pytest.fixture(autouse=True)
+def hurried(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Without what takes longer than an epoch of a tiny network: drawing the curves of a run, and waiting for the disk.
+
+    The run of `trained_run` is drawn, and those in processes of their own; that a file outlasts a loss of power no test
+    can see.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        if "real_curves" not in request.fixturenames:
+            patch.setattr("hqmd_cli.curves.curves", lambda rows, title: Blank())
+        yield
 
 
 @pytest.fixture

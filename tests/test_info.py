@@ -215,7 +215,7 @@ def test_a_torn_last_line_is_no_row(torn, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 5, 60])
-def test_curves(count, tmp_path):
+def test_curves(count, tmp_path, real_curves):
     rows = rows_of(count)
     rows[0]["loss"] = float("nan")
     run = write_rows(tmp_path / "my $run$ \x1b", rows, torn='{"ep')
@@ -227,6 +227,11 @@ def test_curves(count, tmp_path):
     assert list(drawn["val RMSE, metres"][:, 1]) == [row["RMSE"] for row in rows]
     assert list(drawn["learning rate"][:, 0]) == [row["step"] for row in rows]
     assert ("training loss" in drawn) == (count > 1) and "matplotlib.pyplot" not in sys.modules
+
+
+def test_a_run_leaves_its_curves(trained_run):
+    with Image.open(trained_run / CURVES_FILE) as picture:
+        assert picture.size[0] == 1200 and np.asarray(picture.convert("RGB")).std() > 5
 
 
 def test_without_an_epoch_or_a_learning_rate(tmp_path):

@@ -265,3 +265,19 @@ def test_two_processes_learn_what_one_does(pairs, tmp_path):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)  # rounding grows from step to step
         assert ours["RMSE"] == pytest.approx(theirs["RMSE"], rel=1e-5)
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-6)
+
+
+def test_a_worker_that_is_left_over_ends_with_its_process(tmp_path):
+    """One whose loader is still held at the end: Python sends it SIGTERM, then waits for it."""
+    code = f"""
+import sys; sys.path.insert(0, {str(HARNESS.parent)!r})
+from dataclasses import replace
+from kill_harness import MODEL, TRAIN, Slopes
+from hqmd_cli.training.feeding import batches, unwrapped
+loader = batches(Slopes(10), None, MODEL, TRAIN, 0, 0, 5, 1)
+kept = unwrapped(loader)
+next(kept)
+import builtins; builtins.kept = kept
+"""
+    result = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True, check=False)
+    assert result.returncode == 0 and not result.stderr, result.stderr

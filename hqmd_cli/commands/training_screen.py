@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hqmd_cli.hub import BEST
 from hqmd_cli.metrics import DIGITS
+from hqmd_cli.ranks import Ranks
 from hqmd_cli.training import BadBatch, BrokenPicture, BrokenState, EpochReport, Report, StepReport, Stopped
 
 if TYPE_CHECKING:
@@ -26,18 +27,20 @@ def show(
     run_dir: Path,
 ) -> None:
     """Follow a run to its end."""
-    screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    style: dict[str, Any] = {"stderr": True, "highlight": False, "markup": False, "soft_wrap": True}
+    # Of several processes the first one speaks; what one of them left out only that one knows.
+    everyone, screen = Console(**style), Console(**style, quiet=not Ranks.from_environment().is_first)
     screen.print(
         f"train on {train_data.description} ({len(train_data)}), validate on {val_data.description} ({len(val_data)})"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     last_line, broken = time.monotonic(), 0
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
+    with Progress(*columns, console=screen, disable=screen.quiet or not screen.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
         for report in reports:
             broken += isinstance(report, BrokenPicture)
             if not isinstance(report, StepReport):
-                screen.print(line_of(report, broken))
+                (everyone if isinstance(report, BrokenPicture) else screen).print(line_of(report, broken))
                 continue
             text = (
                 f"step {report.step}/{report.total_steps}, loss {report.loss:.3f}, "

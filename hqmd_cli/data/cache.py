@@ -101,7 +101,9 @@ def opened(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Dataset:
     try:
         return DecodedDataset(dataset, path)
     except NotCached:
-        plan = Plan.measure(dataset)
+        if not wanted and passes <= 1:
+            return dataset
+    plan = Plan.measure(dataset)
     if not wanted and plan.decoding_s * (passes - 1) < WORTH_S:
         return dataset
     if objection := plan.objection(free_disk(path), psutil.virtual_memory().total, wanted):

@@ -4,6 +4,7 @@ The order of an epoch follows from (seed, epoch), the augmentation of a picture 
 it, and wherever a run was taken up again, an epoch's batches are the same.
 """
 
+import os
 import signal
 import traceback
 from collections.abc import Collection, Iterable, Iterator
@@ -95,7 +96,7 @@ def unwrapped(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait; for a process that begins inside, until `deaf` has begun."""
+    """Ctrl-C and SIGTERM wait; for a process that begins inside, until `obey` has begun."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -123,10 +124,16 @@ def batches(
     share = train.batch_size // ranks.world
     starts = (batch * train.batch_size + ranks.rank * share for batch in range(left))
     parts = [list(range(start, start + share)) for start in starts]
-    return DataLoader(examples, batch_sampler=parts, num_workers=workers, worker_init_fn=deaf)
+    return DataLoader(examples, batch_sampler=parts, num_workers=workers, worker_init_fn=obey)
 
 
-def deaf(worker: int) -> None:
-    """Ctrl-C and SIGTERM come to all processes of a terminal or a job; the main one tells the workers to end."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+def obey(worker: int) -> None:
+    """Ctrl-C and SIGTERM come to all processes of a terminal or a job, but it is the main one that ends its workers.
+
+    A worker has nothing to save. It ends without a word at SIGTERM, which Python sends those that are left over at the
+    end, too: an exit code other than 0 would break off the main one's step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
