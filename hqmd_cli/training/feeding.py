@@ -89,7 +89,8 @@ def unwrapped(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     try:
         yield from batches
     except HqmdError as error:
-        # Its frames hold the loader, whose processes take 5 s to end where that is found by the garbage collector.
+        # Its frames and this one hold the loader, whose processes take 5 s to end where the garbage collector finds it.
+        del batches
         traceback.clear_frames(error.__traceback__)
         raise HqmdError(str(error).rpartition("errors.HqmdError: ")[2]) from error
 
