@@ -293,7 +293,7 @@ def test_a_worker_that_was_not_forked_opens_it_for_itself(pairs: Path, said: lis
 
 # ---- training ----
 
-MODEL = ModelConfig("mobilenetv3_small_050", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
+MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -316,7 +316,7 @@ def test_training_comes_to_the_same_weights(pairs: Path, tmp_path: Path, said: l
 
 
 def test_the_command(hqmd, pairs: Path, tmp_path: Path, folder: Path) -> None:
-    command = ("train", "--data", pairs, "--backbone", "mobilenetv3_small_050", "--backbone-weights", "none")
+    command = ("train", "--data", pairs, "--backbone", "test_efficientnet", "--backbone-weights", "none")
     command += ("--size", "32x48", "--batch-size", 2, "--max-steps", 1, "--workers", 0)
     result = hqmd(*command, "-o", tmp_path / "a")
     assert result.returncode == 0 and "cache" not in result.stderr and not folder.exists()

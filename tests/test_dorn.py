@@ -34,7 +34,7 @@ from hqmd_cli.training import fit
 from hqmd_cli.training.loop import EpochReport
 
 OURS = ModelConfig(
-    "mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16, depth_bins=20
+    "test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16, depth_bins=20
 )
 THRESHOLDS = torch.tensor([1.0, 2.0, 4.0, 8.0])  # SID of three intervals
 
@@ -255,7 +255,7 @@ def test_our_network_trains_on_intervals_and_reopens(pairs: Path, tmp_path: Path
 def test_from_the_command_line(hqmd: Callable, pairs: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ordinal.toml"
     recipe.write_text(
-        '[model]\nbackbone = "mobilenetv3_small_050"\noutput_stride = 32\nsize = [48, 64]\naspp_channels = 16\n'
+        '[model]\nbackbone = "test_efficientnet"\noutput_stride = 32\nsize = [48, 64]\naspp_channels = 16\n'
         'fuse_channels = 16\nactivation = "uid"\ndepth_bins = 12\ndepth_range_m = [0.5, 10]\n'
         "[training]\nbatch_size = 2\nepochs = 1\n"
     )
