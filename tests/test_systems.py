@@ -163,9 +163,8 @@ def test_overfits_eight_pairs(name: str) -> None:
     network, loss_of = fresh(name, LEARNING_BACKBONE), build_loss(from_paper(name, {})[1].loss)
     rgb, truth_m = eight_pairs()
     valid = truth_m > 0
-    enough = min(abs_rel(torch.tensor(c), truth_m[valid]) for c in np.arange(1, 5, 0.1)) / (
-        1.5 if name in LINEAR else 2
-    )
+    constant = min(abs_rel(torch.tensor(c), truth_m[valid]) for c in np.arange(1, 5, 0.1))
+    enough = constant / (1.5 if name in LINEAR else 2)
     optimizer = torch.optim.Adam(network.parameters(), lr=LINEAR.get(name, OVERFIT_LR))
     for step in range(1, OVERFIT_STEPS + 1):
         optimizer.zero_grad()
