@@ -64,6 +64,11 @@ def write_pairs(folder: Path) -> Path:
     return folder
 
 
+def pytest_unconfigure() -> None:
+    """The interpreter's last search for garbage would take seconds, and the system takes all back anyway."""
+    gc.freeze()
+
+
 class Blank:
     """A figure with nothing on it."""
 

@@ -1,8 +1,9 @@
 """`hqmd models`: systems with what is counted and measured, and the bundled checkpoints with the figures they bear."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,14 @@ from hqmd_cli.catalogue import bundled_rows, bundled_table, parameters_of, secon
 from hqmd_cli.hub import bundled_models
 from hqmd_cli.models import SYSTEMS, build_model
 from hqmd_cli.recipes import from_paper
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counted_once() -> Iterator[None]:
+    """Each system is laid out once for all of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "parameters_of", cache(parameters_of))
+        yield
 
 
 def test_every_system_and_every_bundled_model_in_json(hqmd: Callable) -> None:

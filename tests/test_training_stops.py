@@ -97,9 +97,20 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     assert len(states) == keep and states[0] == 10 and states == sorted(states, reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path, monkeypatch, number, code):
+    monkeypatch.setattr("hqmd_cli.training.loop.track_epoch", lambda *told: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    result = hqmd(
+        "train", "--data", pairs, "-o", tmp_path / "run", "--backbone", "test_efficientnet",
+        "--backbone-weights", "none", "--size", "32x48", "--batch-size", 2, "--epochs", 9, "--workers", 0,
+    )  # fmt: skip
+    assert result.returncode == code and "--resume goes on" in result.stderr
+    assert read_state(saved_states(tmp_path / "run")[0])["step"] == 2 and signal.getsignal(number) is before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     command = [
         sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "-o", str(tmp_path / "run"),
@@ -267,6 +278,7 @@ def test_two_processes_learn_what_one_does(pairs, tmp_path):
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_left_over_ends_with_its_process(tmp_path):
     """One whose loader is still held at the end: Python sends it SIGTERM, then waits for it."""
     code = f"""
