@@ -21,6 +21,7 @@ from PIL import Image
 
 from hqmd_cli import kinect
 from hqmd_cli.data import open_dataset
+from hqmd_cli.data.sample import evenly
 
 START_S, PERIOD_S, PHOTO_LATER_S = 1294439278.998029, 0.04, 0.011
 
@@ -69,7 +70,7 @@ def main() -> None:
     arguments.add_argument("--frames", type=int, default=20)
     options = arguments.parse_args()
     data = open_dataset(options.data, "train")
-    samples = [data[i] for i in np.linspace(0, len(data) - 1, options.frames).astype(int)]
+    samples = [data[i] for i in evenly(len(data), options.frames)]
     with TemporaryDirectory() as folder:
         raw, out = Path(folder) / "raw", Path(folder) / "pairs"
         record(raw / "kitchen_0004", samples)

@@ -10,7 +10,6 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from hqmd_cli.checkpoints import read_info
@@ -87,8 +86,10 @@ def parameters_of(config: ModelConfig) -> int:
 
 def seconds_of(config: ModelConfig) -> float:
     """Median time of one picture of config.size through torch on this CPU, bytes to metres."""
+    from hqmd_cli.export import check_pictures  # only here, for it brings ONNX Runtime
+
     engine = TorchEngine(build_system(config, "none"), torch.device("cpu"))
-    picture = ramps(*config.size)
+    (picture,) = check_pictures([config.size])
     engine(picture)
     seconds = []
     for _ in range(TIMED_PICTURES):
@@ -96,14 +97,6 @@ def seconds_of(config: ModelConfig) -> float:
         engine(picture)
         seconds.append(perf_counter() - began)
     return median(seconds)
-
-
-def ramps(height: int, width: int) -> np.ndarray:
-    """(H, W, 3) uint8, smooth, with a box: what segments a picture finds segments."""
-    down, across = np.mgrid[0 : 255 : height * 1j, 0 : 255 : width * 1j]
-    picture = np.stack([down, across, np.full_like(down, 90)], axis=-1).astype(np.uint8)
-    picture[height // 3 : height // 2, width // 4 : width // 2] = (200, 40, 60)
-    return picture
 
 
 def bundled_rows() -> list[BundledRow]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data import WHOLE, find_reader, open_dataset
 from hqmd_cli.data.pairs import COARSE_BITS, FilePairs, Pairs
-from hqmd_cli.data.sample import TOLERATED_FAULTS
+from hqmd_cli.data.sample import TOLERATED_FAULTS, evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import depth_bits, depth_size, ends_well, photo_size
 from hqmd_cli.likeness import ALIKE, fingerprint, identity, most_alike
@@ -301,11 +301,6 @@ def quick_look(dataset: "Dataset") -> list[Finding]:
         if not isinstance(outcome, HqmdError):
             split.add(place, outcome[1])
     return found + list(about_depth(split))
-
-
-def evenly(total: int, most: int) -> list[int]:
-    """Up to `most` places of `total`, both ends among them."""
-    return sorted({int(place) for place in np.linspace(0, total - 1, min(most, total))})
 
 
 def header_faults(dataset: FilePairs, places: Iterable[int]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick
 
 DEFAULT_SIZE = "default"  # what --size is when nothing is said
+PRECISIONS = ("fp32", "bf16", "fp16")  # that a network computes in while it learns
 SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
 
 
@@ -242,9 +243,7 @@ class TrainConfig(Config):
         self.require(
             0 < self.teacher_share <= 1, f"teacher_share must be above 0 and at most 1, not {self.teacher_share}"
         )
-        self.require(
-            self.precision in ("fp32", "bf16", "fp16"), f"precision must be fp32, bf16 or fp16, not {self.precision!r}"
-        )
+        self.require(self.precision in PRECISIONS, f"precision must be fp32, bf16 or fp16, not {self.precision!r}")
         self.require(
             self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
             f"accumulate must divide the batch of {self.batch_size}, not {self.accumulate}",

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.checking import evenly
-from hqmd_cli.data.sample import Dataset
+from hqmd_cli.data.sample import Dataset, evenly
 from hqmd_cli.errors import printable
 from hqmd_cli.images import write_image
 from hqmd_cli.overlays import PANEL_HEIGHT, stacked, to_panel_height, with_text

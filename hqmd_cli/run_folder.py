@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.hub import BEST, CONFIG_FILE, LAST
-from hqmd_cli.images import explain_read_errors
+from hqmd_cli.images import explain_read_errors, write_text
 
 HISTORY_FILE = "history.jsonl"
-STATE_NAMES = ("state", "state.pt")  # what --resume needs: a folder of states, or the file of version 0.1
+STATE_FOLDER = "state"  # what --resume needs
+STATE_NAMES = (STATE_FOLDER, "state.pt")  # the latter of version 0.1
 CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
 
 Row = dict[str, Any]
@@ -34,6 +35,11 @@ def read_history(run_dir: Path) -> list[Row]:
     with explain_read_errors(str(path)):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [row for row in map(row_of, lines) if row is not None]
+
+
+def write_history(run_dir: Path, rows: list[Row]) -> None:
+    """All rows, by rename."""
+    write_text(run_dir / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def row_of(line: str) -> Row | None:

@@ -154,26 +154,19 @@ def enlarge(x_scale: float, y_scale: float) -> NDArray[np.float64]:
     return np.array([[x_scale, 0, (x_scale - 1) / 2], [0, y_scale, (y_scale - 1) / 2], [0, 0, 1]])
 
 
-def turn_camera(
-    size: tuple[int, int], pitch_deg: float, yaw_deg: float
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def turned_picture(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
     """What a camera of NYU's focal length sees when it is turned where it stands; exact, as nothing moves.
 
-    The 3 x 3 homography between the two pictures of `size`, K R K^-1, and for each pixel (H, W) of the first the factor
-    by which its point's depth changes (Hartley and Zisserman, Multiple View Geometry, 8.4).
+    The 3 x 3 homography between the two pictures of `size`, K R K^-1 (Hartley and Zisserman, Multiple View Geometry,
+    8.4).
     """
-    return turned_picture(size, pitch_deg, yaw_deg), turned_depth(size, pitch_deg, yaw_deg)
-
-
-def turned_picture(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
-    """The first of turn_camera."""
     camera = find_intrinsics(*size)
     k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
     return k @ turn(pitch_deg, yaw_deg) @ np.linalg.inv(k)
 
 
 def turned_depth(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float32]:
-    """The second of turn_camera: large, while the first is cheap."""
+    """For each pixel of the picture before the turn, (H, W), the factor by which its point's depth changes."""
     height, width = size
     camera, rotation = find_intrinsics(height, width), turn(pitch_deg, yaw_deg)
     x, y = (np.arange(width) - camera.cx) / camera.fx, (np.arange(height) - camera.cy) / camera.fy

@@ -17,14 +17,13 @@ from hqmd_cli.check_report import bars, share_below
 from hqmd_cli.checking import (
     BINS,
     Split,
-    evenly,
     histogram,
     look_at,
     percentile_m,
     quick_look,
     require_usable,
 )
-from hqmd_cli.data.sample import sample_from
+from hqmd_cli.data.sample import evenly, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import depth_bits, depth_size, ends_well, photo_size
 from hqmd_cli.likeness import ALIKE, fingerprint, identity, most_alike

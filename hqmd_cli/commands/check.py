@@ -46,8 +46,9 @@ def check(
     from rich.progress import track
 
     from hqmd_cli.check_report import as_dict, as_text
-    from hqmd_cli.checking import evenly, findings, look_at_all, open_splits, strays_of
+    from hqmd_cli.checking import findings, look_at_all, open_splits, strays_of
     from hqmd_cli.data import default_data
+    from hqmd_cli.data.sample import evenly
     from hqmd_cli.images import require_suffix, write_image
 
     if picture:

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName, parse_size
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.config import PRECISIONS, ModelConfig, TrainConfig
 from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS, SYSTEMS
 
 LossName = StrEnum("LossName", {name: name for name in LOSSES})  # type: ignore[misc]
 ModelName = StrEnum("ModelName", {name: name for name in SYSTEMS})  # type: ignore[misc]
-PrecisionName = StrEnum("PrecisionName", {name: name for name in ("fp32", "bf16", "fp16")})  # type: ignore[misc]
+PrecisionName = StrEnum("PrecisionName", {name: name for name in PRECISIONS})  # type: ignore[misc]
 DecoderName = StrEnum("DecoderName", {name: name for name in DECODERS})  # type: ignore[misc]
 
 
@@ -145,7 +145,9 @@ def train(
     from hqmd_cli.training import fit
     from hqmd_cli.training.stopping import Terminated, exit_code, parse_duration
 
+    # What cannot be is refused before data is opened, or decoded for minutes.
     trackers = parse_trackers(track) if track else ()
+    seconds = parse_duration(time_limit) if time_limit else math.inf
     if push_to_hub:
         require_pushable(push_to_hub)
     model_config, train_config = read_recipe(recipe, model)
@@ -161,7 +163,8 @@ def train(
     for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
         print(f"data: {warning}", file=sys.stderr)
     # Of several processes the others wait for what the first one says.
-    say = partial(print, file=sys.stderr) if Ranks.from_environment().is_first else lambda line: None
+    is_first = Ranks.from_environment().is_first
+    say = partial(print, file=sys.stderr) if is_first else lambda line: None
     # A CPU's step takes far longer than decoding (benchmarks/training.md), so there only a cache that exists is used.
     chosen = pick_device(device)
     times = readings(train_config, len(seen)) if chosen.type != "cpu" else 1
@@ -183,7 +186,7 @@ def train(
         workers=workers,
         resume=resume,
         compiled=compiled,
-        time_limit=parse_duration(time_limit) if time_limit else math.inf,
+        time_limit=seconds,
         keep=keep,
         trackers=trackers,
         command=command_line(),
@@ -193,5 +196,5 @@ def train(
     except (KeyboardInterrupt, Terminated) as stop:
         print("stopped; what was learned is saved: the same command with --resume goes on", file=sys.stderr)
         raise typer.Exit(exit_code(stop)) from None
-    if push_to_hub and Ranks.from_environment().is_first and (run_dir / BEST).exists():
-        push_checkpoint(run_dir / BEST, push_to_hub, private, partial(print, file=sys.stderr))
+    if push_to_hub and is_first and (run_dir / BEST).exists():
+        push_checkpoint(run_dir / BEST, push_to_hub, private, say)

@@ -28,7 +28,7 @@ from hqmd_cli import __version__
 from hqmd_cli.config import TrainConfig
 from hqmd_cli.data import hqmd_home
 from hqmd_cli.data.decoded import PARTS, DecodedDataset, NotCached, pack, write_decoded
-from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.data.sample import Dataset, Sample, evenly
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.pipeline import run_jobs
 
@@ -53,10 +53,10 @@ class Plan:
     def measure(cls, dataset: Dataset) -> "Plan":
         """By a few of its samples. Raises HqmdError when none of them can be read."""
         sizes, times, faults = [], [], []
-        for index in np.unique(np.linspace(0, len(dataset) - 1, PROBED).astype(int)):
+        for index in evenly(len(dataset), PROBED):
             began = time.thread_time()
             try:
-                sample = dataset[int(index)]
+                sample = dataset[index]
             except HqmdError as error:
                 faults.append(error)
                 continue

@@ -24,11 +24,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from hqmd_cli.data import WHOLE
 from hqmd_cli.data.pairs import Pairs, refuse_raw
-from hqmd_cli.data.sample import GroundTruth
+from hqmd_cli.data.sample import GroundTruth, evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, depth_bits
 
@@ -149,7 +147,7 @@ def find_files(path: Path, entries: list[str]) -> list[Path]:
     folder = path.resolve().parent
     stated = [Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root]
     roots = [*stated, path.parent, *list(folder.parents)[:FOLDERS_ABOVE]]
-    tried = [entries[i] for i in np.linspace(0, len(entries) - 1, min(TRIED, len(entries))).astype(int)]
+    tried = [entries[i] for i in evenly(len(entries), TRIED)]
     best = max(roots, key=lambda root: sum(below(root, entry).is_file() for entry in tried))  # of equals the first
     files = [below(best, entry) for entry in entries]
     if missing := [file for file in files if not file.is_file()]:

@@ -63,3 +63,8 @@ def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth"
         raise HqmdError(f"{name}: the prediction has {np.count_nonzero(~np.isfinite(depth_m))} NaN or infinite pixels")
     if kind == "depth" and depth_m.min() <= 0:
         raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")
+
+
+def evenly(total: int, most: int) -> list[int]:
+    """Up to `most` places of `total`, both ends among them."""
+    return sorted({int(place) for place in np.linspace(0, total - 1, min(most, total))})

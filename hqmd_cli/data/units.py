@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.data.sample import evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.images import depth_unit_tag, read_depth_values
 
@@ -46,7 +47,7 @@ def find_depth_scale(
         raise HqmdError(
             f"{files[0].parent}: depth files of several kinds ({', '.join(sorted(kinds))}), but one unit: keep one"
         )
-    looked_at = [files[i] for i in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).astype(int)]
+    looked_at = [files[i] for i in evenly(len(files), LOOKED_AT)]
     tags = {depth_unit_tag(file) for file in looked_at}
     if len(tags) == 1 and (tag := tags.pop()) is not None:
         return tag, "written in the files"

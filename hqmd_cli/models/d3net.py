@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.registry import pick
 
@@ -90,7 +90,8 @@ class D3Net(DepthModel):
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        activation = pick(ACTIVATIONS, config.activation, "activation")
+        self.to_metres = activation.to_metres
         self.backbone = build_stages(config, backbone_weights)
         learn_to_halve(self.backbone.net)
         channels = dict(zip(self.backbone.strides, self.backbone.channels, strict=True))  # deepest of each stride
@@ -104,7 +105,7 @@ class D3Net(DepthModel):
             skip = self.add_skip(stride, channels[stride]) if stride in channels else 0
             joined = width + skip
         self.logits = FullPrecisionConv(joined, 1, 3, padding=1)
-        nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        activation.start(self.logits)
 
     def add_skip(self, stride: int, channels: int) -> int:
         """A skip from the encoder's map of that stride; its channels."""

@@ -28,7 +28,7 @@ from hqmd_cli.config import ModelConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models.full_view import FullView, pooled, quarter, rectified, seen_photo
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.registry import pick
 
@@ -75,7 +75,8 @@ class Eigen2014(DepthModel):
         super().__init__(config)
         if min(config.size) < SMALLEST_SIDE:
             raise HqmdError(f"eigen2014 needs a size of {SMALLEST_SIDE} pixels or more on each side, not {config.size}")
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        activation = pick(ACTIVATIONS, config.activation, "activation")
+        self.to_metres = activation.to_metres
         height, width = config.size
         self.coarse = nn.Sequential(
             *rectified(3, 96, 11, stride=4, padding=2),
@@ -95,8 +96,7 @@ class Eigen2014(DepthModel):
         for part in self.coarse:
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-        for last in (self.view.spread, self.logits):
-            nn.init.constant_(last.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        activation.start(self.view.spread, self.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres; while training the coarse map, too."""

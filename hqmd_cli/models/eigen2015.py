@@ -33,7 +33,7 @@ from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.full_view import FullView, quarter, rectified, seen_photo
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.registry import pick
 
@@ -98,7 +98,8 @@ class Eigen2015(DepthModel):
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        activation = pick(ACTIVATIONS, config.activation, "activation")
+        self.to_metres = activation.to_metres
         self.backbone = build_stages(config, backbone_weights)
         grid = round(config.size[0] / VIEW_STRIDE), round(config.size[1] / VIEW_STRIDE)
         # VGG rounds down. Networks that round up have their deepest map brought to this.
@@ -107,8 +108,7 @@ class Eigen2015(DepthModel):
         self.scale2 = Refinement(seen_photo(SEEN_CHANNELS, 2), fourfold, VIEW_CHANNELS, layers=4)
         self.scale3 = Refinement(seen_photo(SEEN_CHANNELS, 1), twofold, 1, layers=3)
         self.place = nn.Parameter(torch.zeros(1, quarter(config.size[0]), quarter(config.size[1])))
-        for scale in (self.scale2, self.scale3):
-            nn.init.constant_(scale.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        activation.start(self.scale2.logits, self.scale3.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres; while training scale 2's, too."""

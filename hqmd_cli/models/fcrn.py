@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.models.up_projection import UnpooledProjection
 from hqmd_cli.registry import pick
@@ -58,7 +58,8 @@ class FCRN(DepthModel):
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        activation = pick(ACTIVATIONS, config.activation, "activation")
+        self.to_metres = activation.to_metres
         self.backbone = build_stages(config, backbone_weights)
         widths = [max(self.backbone.high_channels >> (1 + i), 1) for i in range(1 + UP_PROJECTIONS)]
         self.narrow = nn.Sequential(
@@ -67,7 +68,7 @@ class FCRN(DepthModel):
         self.up = nn.Sequential(*(UnpooledProjection(*pair) for pair in pairwise(widths)))
         self.dropout = nn.Dropout(DROPOUT)
         self.logits = FullPrecisionConv(widths[-1], 1, 3, padding=1)
-        nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        activation.start(self.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import LOW_STRIDE, StageBackbone, build_stages
 from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.models.up_projection import BilinearProjection
 from hqmd_cli.registry import pick
@@ -94,7 +94,8 @@ class Hu(DepthModel):
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        activation = pick(ACTIVATIONS, config.activation, "activation")
+        self.to_metres = activation.to_metres
         self.backbone = build_stages(config, backbone_weights)
         self.finest = self.backbone.strides.index(LOW_STRIDE)  # theirs begin at a quarter of the photo
         channels = self.backbone.channels[self.finest :]
@@ -102,7 +103,7 @@ class Hu(DepthModel):
         joined = self.decoder.channels + self.fusion.channels
         self.refine = nn.Sequential(*(ConvBNReLU(joined, joined, kernel=5) for _ in range(2)))
         self.logits = FullPrecisionConv(joined, 1, 5, padding=2)
-        nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        activation.start(self.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""

@@ -1,5 +1,7 @@
 """The pieces that the parts of the network are made of."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Size, Tensor, nn
 from torch.nn import functional as F
@@ -24,10 +26,20 @@ class FullPrecisionConv(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_meta or not torch.is_autocast_enabled(x.device.type):  # torch knows no autocast of shapes alone
+        if not under_autocast(x):
             return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             return super().forward(x.float())
+
+
+def under_autocast(like: Tensor) -> bool:
+    """Whether what is computed beside `like` becomes short numbers; torch knows no autocast of shapes alone."""
+    return not like.is_meta and torch.is_autocast_enabled(like.device.type)
+
+
+def full_precision(like: Tensor) -> "torch.autocast | nullcontext[None]":
+    """A part that computes in float32 under autocast, too, and leaves no trace in an exported graph."""
+    return torch.autocast(like.device.type, enabled=False) if under_autocast(like) else nullcontext()
 
 
 def resize(x: Tensor, size: Size | tuple[int, int]) -> Tensor:

@@ -29,7 +29,7 @@ from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import LOW_STRIDE, StageBackbone, build_stages, join
 from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.models.up_projection import BilinearProjection
 from hqmd_cli.registry import pick
@@ -60,11 +60,12 @@ class Moukari(DepthModel):
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
-        self.to_metres, to_logit = pick(ACTIVATIONS, config.activation, "activation")
+        activation = pick(ACTIVATIONS, config.activation, "activation")
+        self.to_metres = activation.to_metres
         self.backbone = build_stages(config, backbone_weights)
         self.finest = self.backbone.strides.index(LOW_STRIDE)
         self.logits = FullPrecisionConv(self.build(self.backbone.channels[self.finest :]), 1, 3, padding=1)
-        nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        activation.start(self.logits)
 
     def build(self, channels: list[int]) -> int:
         """Make the decoder of maps with these channels, fine to coarse; the channels of what it gives."""

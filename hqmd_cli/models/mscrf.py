@@ -30,17 +30,15 @@ the order of maps (fine to coarse), what starts and what is observed, 6 updates,
 Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels.
 """
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import StageBackbone, build_stages
-from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
+from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, full_precision, resize
 from hqmd_cli.models.mean_field import image_kernels, mean_field
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M
+from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.registry import pick
 
@@ -64,10 +62,11 @@ class SideMap(nn.Module):
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
-        self.to_metres, to_logit = pick(ACTIVATIONS, activation, "activation")
+        chosen = pick(ACTIVATIONS, activation, "activation")
+        self.to_metres = chosen.to_metres
         self.narrow = ConvBNReLU(channels, SIDE_CHANNELS, kernel=3)
         self.logits = FullPrecisionConv(SIDE_CHANNELS, 1, 3, padding=1)
-        nn.init.constant_(self.logits.bias, to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+        chosen.start(self.logits)
 
     def forward(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(self.to_metres(self.logits(self.narrow(feature))), size)
@@ -117,7 +116,7 @@ class MultiScaleCRF(DepthModel):
         features = self.backbone.stages(rgb)[-SIDE_MAPS:]
         height, width = ((side + GRID_STRIDE - 1) // GRID_STRIDE for side in rgb.shape[-2:])
         sides = [side(feature, (height, width)) for side, feature in zip(self.sides, features, strict=True)]
-        with float32_under_autocast(rgb):
+        with full_precision(rgb):  # sums over thousands of pixels are no work for eight bits
             maps = torch.cat(sides, dim=1).float().flatten(2)
             fused = self.fuse(maps, image_kernels(rgb.float(), (height, width)))
             depth_m = resize(fused.unflatten(2, (height, width)), rgb.shape[-2:])
@@ -145,9 +144,3 @@ class Cascade(MultiScaleCRF):
         for field, observed in zip(self.fields, further, strict=True):
             fused = field(fused, observed, kernels)
         return fused
-
-
-def float32_under_autocast(like: Tensor) -> "torch.autocast | nullcontext[None]":
-    """Sums over thousands of pixels are no work for eight bits."""
-    autocast = torch.is_autocast_enabled(like.device.type)
-    return torch.autocast(like.device.type, enabled=False) if autocast else nullcontext()

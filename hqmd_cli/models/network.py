@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,25 @@ from hqmd_cli.registry import pick, resolve
 
 MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
 
+
+class Activation(NamedTuple):
+    """Logits to metres, and its inverse, for the bias that training starts with."""
+
+    to_metres: Callable[[Tensor], Tensor]
+    to_logit: Callable[[float], float]
+
+    def start(self, *last_layers: nn.Module) -> None:
+        """Let layers whose output is logits begin at MEAN_DEPTH_M."""
+        for layer in last_layers:
+            nn.init.constant_(layer.bias, self.to_logit(MEAN_DEPTH_M))  # type: ignore[arg-type]
+
+
 # Logits to metres, which the paper leaves unsaid. Both keep depth positive, so that no metric needs a clip.
 # softplus is linear in metres beyond about 1 m, nearest to a plain regression on metres, hence the default;
-# exp makes the network regress log depth. Each comes with its inverse, for the starting bias.
-ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float]]] = {
-    "softplus": (F.softplus, lambda depth_m: math.log(math.expm1(depth_m))),
-    "exp": (torch.exp, math.log),
+# exp makes the network regress log depth.
+ACTIVATIONS = {
+    "softplus": Activation(F.softplus, lambda depth_m: math.log(math.expm1(depth_m))),
+    "exp": Activation(torch.exp, math.log),
 }
 
 
@@ -53,8 +67,7 @@ class DepthNetwork(DepthModel):
         self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
         self.ordinal = OrdinalHead(config) if config.activation in DISCRETISATIONS else None
         if self.ordinal is None:  # intervals start undecided, halfway
-            _, to_logit = ACTIVATIONS[config.activation]
-            nn.init.constant_(self.decoder.logits.bias, to_logit(MEAN_DEPTH_M))
+            ACTIVATIONS[config.activation].start(self.decoder.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
@@ -64,8 +77,7 @@ class DepthNetwork(DepthModel):
         logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
         if self.ordinal is not None:
             return self.ordinal(logits)
-        to_metres, _ = ACTIVATIONS[self.config.activation]
-        return Estimate(to_metres(logits))
+        return Estimate(ACTIVATIONS[self.config.activation].to_metres(logits))
 
     @torch.no_grad()
     def rescale(self, factor: float) -> None:

@@ -4,11 +4,8 @@ The order of an epoch follows from (seed, epoch), the augmentation of a picture 
 it, and wherever a run was taken up again, an epoch's batches are the same.
 """
 
-import os
-import signal
 import traceback
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,9 +17,8 @@ from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.ranks import Ranks
 from hqmd_cli.registry import pick
+from hqmd_cli.training.stopping import obey, unheard
 from hqmd_cli.transforms import AUGMENTATIONS, TrainTransform
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
@@ -95,19 +91,6 @@ def unwrapped(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         raise HqmdError(str(error).rpartition("errors.HqmdError: ")[2]) from error
 
 
-@contextmanager
-def unheard() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait; for a process that begins inside, until `obey` has begun."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def batches(
     data: Dataset,
     extra: Dataset | None,
@@ -126,15 +109,3 @@ def batches(
     starts = (batch * train.batch_size + ranks.rank * share for batch in range(left))
     parts = [list(range(start, start + share)) for start in starts]
     return DataLoader(examples, batch_sampler=parts, num_workers=workers, worker_init_fn=obey)
-
-
-def obey(worker: int) -> None:
-    """Ctrl-C and SIGTERM come to all processes of a terminal or a job, but it is the main one that ends its workers.
-
-    A worker has nothing to save. It ends without a word at SIGTERM, which Python sends those that are left over at the
-    end, too: an exit code other than 0 would break off the main one's step.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

@@ -37,15 +37,14 @@ from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.protocol import find_protocol
 from hqmd_cli.protocol_recipe import Protocol
 from hqmd_cli.region import require_fit
-from hqmd_cli.run_folder import CHOSEN_BY, read_history
+from hqmd_cli.run_folder import CHOSEN_BY, read_history, write_history
 from hqmd_cli.tracking import start_tracking, track_epoch
 from hqmd_cli.training.feeding import batches, examples_an_epoch, new_faults, require_few, unwrapped
 from hqmd_cli.training.machine import open_accelerator
-from hqmd_cli.training.run import Run, saved_states, write_history
+from hqmd_cli.training.run import KEEP, Run, saved_states
 from hqmd_cli.training.stopping import StopSignals
 
 SAVE_SECONDS = 300  # an epoch longer than this is saved on the way, too
-KEEP = 2  # newest states that stay on the disk
 
 LossOf = Callable[[Any, Tensor, Tensor], Tensor]  # as losses.build_loss gives
 

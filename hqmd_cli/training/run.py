@@ -5,7 +5,6 @@ RUN_DIR/best, last          checkpoints
 RUN_DIR/history.jsonl       a row an epoch
 """
 
-import json
 import math
 import zipfile
 from collections.abc import Mapping
@@ -22,14 +21,14 @@ from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.folders import mended_folder, sync
 from hqmd_cli.hub import BEST, LAST
-from hqmd_cli.images import UNFINISHED, explain_write_errors, write_aside, write_text
+from hqmd_cli.images import UNFINISHED, explain_write_errors, write_aside
 from hqmd_cli.models import build_system
 from hqmd_cli.models.system import DepthModel
-from hqmd_cli.run_folder import HISTORY_FILE, read_history
+from hqmd_cli.run_folder import STATE_FOLDER, read_history, write_history
 from hqmd_cli.training.machine import Learner
 from hqmd_cli.training.optimization import build_optimizer, lr_factor, moving_average
 
-STATE_FOLDER = "state"
+KEEP = 2  # newest states that stay on the disk
 CARRIED = ("step", "epochs_done", "best", "losses", "bad_batches")  # numbers
 
 
@@ -94,7 +93,7 @@ class Run:
         more = {"ema": self.ema, "scaler": self.accelerator.scaler}
         return parts | {name: part for name, part in more.items() if part is not None}
 
-    def save(self, run_dir: Path, keep: int = 2) -> None:
+    def save(self, run_dir: Path, keep: int = KEEP) -> None:
         """Write the state of this step, then remove all but the newest `keep`. Nothing where it is there already."""
         path = run_dir / STATE_FOLDER / f"{self.step:08}.{self.epochs_done:05}.pt"
         if not self.accelerator.is_main_process or path.exists():
@@ -175,11 +174,6 @@ def read_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle raise many types
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}") from error
-
-
-def write_history(run_dir: Path, rows: list[dict[str, Any]]) -> None:
-    """All rows, by rename."""
-    write_text(run_dir / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def forget_later(run_dir: Path, epochs_done: int) -> None:

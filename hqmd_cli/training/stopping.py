@@ -1,5 +1,6 @@
 """Being stopped: Ctrl-C, a scheduler's SIGTERM, or a time limit never come in the middle of a step."""
 
+import os
 import re
 import signal
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 TERMINATED = 143  # exit code of a program that SIGTERM ended: 128 + 15
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -39,7 +41,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():  # Python lets no other thread listen
-            self.before = {number: signal.signal(number, self.hear) for number in (signal.SIGINT, signal.SIGTERM)}
+            self.before = {number: signal.signal(number, self.hear) for number in STOPPING}
         return self
 
     def __exit__(
@@ -68,6 +70,31 @@ class StopSignals:
             self.waiting = False
         if self.received and not self.always:
             self.stop()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait; for a process that begins inside, until `obey` has begun."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def obey(worker: int) -> None:
+    """Ctrl-C and SIGTERM come to all processes of a terminal or a job, but it is the main one that ends its workers.
+
+    A worker has nothing to save. It ends without a word at SIGTERM, which Python sends those that are left over at the
+    end, too: an exit code other than 0 would break off the main one's step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def parse_duration(text: str) -> float:
