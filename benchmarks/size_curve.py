@@ -34,13 +34,16 @@ def main() -> None:
 
     import cv2
 
+    from hqmd_cli.calibration import best_power, depth_pairs
     from hqmd_cli.checkpoints import read_info
     from hqmd_cli.commands.options import parse_sides
+    from hqmd_cli.config import DEFAULT_SIZE
     from hqmd_cli.data import open_dataset
     from hqmd_cli.engines.onnx_engine import OnnxEngine
     from hqmd_cli.engines.opening import graph_for
     from hqmd_cli.evaluation import evaluate
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.judged import judged_model
     from hqmd_cli.predictor import DepthPredictor
     from hqmd_cli.protocol import find_protocol
 
@@ -58,7 +61,10 @@ def main() -> None:
         loaded = DepthPredictor(OnnxEngine(graph, args.threads), read_info(folder).model)
         for flip in (choice == "yes" for choice in args.flips):
             for side in args.sides:
-                shown = replace(loaded.config, predict_sides=parse_sides(side), predict_flip=flip, calibration=1.0)
+                shown = loaded.config.with_view(DEFAULT_SIZE, parse_sides(side), flip, 1.0, 1.0)
+                as_trained = judged_model(replace(loaded, config=shown))
+                power = best_power(list(depth_pairs(as_trained, data, protocol)), protocol.clip_m)
+                shown = replace(shown, calibration_power=power)
                 bias = evaluate(replace(loaded, config=shown), data, protocol).metrics["bias"]
                 predict = replace(loaded, config=replace(shown, calibration=1 / bias))
                 predict(images[0])

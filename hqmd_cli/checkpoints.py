@@ -187,9 +187,10 @@ def merge_checkpoints(
     networks, infos = zip(*(load_checkpoint(source, torch.device("cpu")) for source in sources), strict=True)
     members = [member for info in infos for member in info.model.members]
     first = infos[0]
-    # What each model is multiplied by, averaged as their depths are.
-    calibrations = [info.model.calibration for info in infos for _ in info.model.members]
-    calibration = round(math.exp(math.fsum(map(math.log, calibrations)) / len(calibrations)), 4)
+    # What is made of each model's depth, averaged as their depths are; exact where all have one power.
+    laws = [(info.model.calibration, info.model.calibration_power) for info in infos for _ in info.model.members]
+    calibration = round(math.exp(math.fsum(math.log(factor) for factor, _ in laws) / len(laws)), 4)
+    power = round(math.fsum(power for _, power in laws) / len(laws), 4)
     sides = first.model.predict_sides
     views = view_percents or [100] * len(sources)
     if len(views) != len(sources) or views[0] != 100:
@@ -208,10 +209,12 @@ def merge_checkpoints(
     ]
     try:
         plain = [
-            replace(member, calibration=1.0, presets=(), view_percent=view, weight=weight)
+            replace(member, calibration=1.0, calibration_power=1.0, presets=(), view_percent=view, weight=weight)
             for member, view, weight in zip(members, views, counts, strict=True)
         ]
-        model = replace(plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration)
+        model = replace(
+            plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration, calibration_power=power
+        )
     except HqmdError as error:
         raise HqmdError(f"{' and '.join(map(str, sources))}: {error}") from error
     committee = build_model(model, backbone_weights=None)
@@ -247,7 +250,8 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
 
     `address` is what --model takes for it.
     """
-    training, members, calibrated = info.training, info.model.members, info.model.calibration != 1
+    training, members = info.training, info.model.members
+    asked = [f"- Its depth {info.model.calibration_in_words}, as held-out photos asked"]
     networks = [
         f"{parts_of(member)}, trained at {member.size[0]} x {member.size[1]}"
         f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
@@ -275,7 +279,7 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         f"- Sees photos with their shorter side at {in_pixels(info.model.shown_sides, info.model.predict_flip)}",
         *(f"- With `--size {p.name}`: at {in_pixels(p.sides, p.flip)}" for p in info.model.presets),
         *(["- Its depth is fitted to the photo's edges (hqmd_cli/edges.py)"] if info.model.edge_share else []),
-        *([f"- Its depth is multiplied by {info.model.calibration:g}, as held-out photos asked"] if calibrated else []),
+        *(asked if info.model.is_calibrated else []),
         f"- Recipe: {recipe_of(info)}",
         f"- The validation after each epoch was by protocol {training.protocol}",
         "- All settings: `config.json`",

@@ -42,13 +42,14 @@ class Config:
             raise HqmdError(complaint)
 
 
-def require_view(config: Config, sides: tuple[int, ...], calibration: float) -> None:
+def require_view(config: Config, sides: tuple[int, ...], calibration: float, power: float) -> None:
     """What holds of every way to show photos to a network."""
     config.require(
         min(sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
         f"the sides photos are seen at must be at least {SMALLEST_SIDE} pixels, not {sides}",
     )
-    config.require(0.5 <= calibration <= 2, f"calibration must be near 1, not {calibration}")
+    for name, value in (("calibration", calibration), ("calibration_power", power)):
+        config.require(0.5 <= value <= 2, f"{name} must be near 1, not {value}")
 
 
 def fits(value: Any, default: Any) -> bool:
@@ -69,14 +70,15 @@ class Preset(Config):
     name: str = ""
     sides: tuple[int, ...] = ()  # pixels, as ModelConfig.predict_sides
     flip: bool = False  # as ModelConfig.predict_flip
-    calibration: float = 1.0  # as ModelConfig's; it belongs to the sides
+    calibration: float = 1.0  # as ModelConfig's, and so the next; they belong to the sides
+    calibration_power: float = 1.0
 
     def __post_init__(self) -> None:
         self.require(
             self.name.isidentifier() and self.name != DEFAULT_SIZE,
             f"a preset's name is one word other than {DEFAULT_SIZE}, not {self.name!r}",
         )
-        require_view(self, self.sides, self.calibration)
+        require_view(self, self.sides, self.calibration, self.calibration_power)
         self.require(bool(self.sides), f"preset {self.name} has no sides")
 
 
@@ -95,7 +97,9 @@ class ModelConfig(Config):
     predict_sides: tuple[int, ...] = ()  # shorter sides at which predict shows photos to it; none: that of `size`
     predict_flip: bool = False  # predict averages with the mirrored photo
     edge_share: float = 0.0  # predict fits depth to the photo's edges within this share of the shorter side; 0: not
-    calibration: float = 1.0  # of all depths: what held-out pictures showed them to be wrong by as a whole
+    # What held-out pictures showed depth to be wrong by as a whole: c and p of c d^p (calibration.py)
+    calibration: float = 1.0
+    calibration_power: float = 1.0
     presets: tuple[Preset, ...] = ()  # other sides than predict_sides
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
@@ -131,33 +135,48 @@ class ModelConfig(Config):
 
     def at_size(self, name: str) -> Self:
         """The same network as one of its presets shows photos to it. Raises HqmdError when it has none of that name."""
-        views = {DEFAULT_SIZE: (self.predict_sides, self.predict_flip, self.calibration)}
-        views |= {preset.name: (preset.sides, preset.flip, preset.calibration) for preset in self.presets}
-        sides, flip, calibration = pick(views, name, "size")
-        return replace(self, predict_sides=sides, predict_flip=flip, calibration=calibration)
+        presets: dict[str, Preset | None] = {preset.name: preset for preset in self.presets}
+        view = pick({DEFAULT_SIZE: None, **presets}, name, "size")
+        if view is None:
+            return self
+        return self.with_view(DEFAULT_SIZE, view.sides, view.flip, view.calibration, view.calibration_power)
 
-    def with_view(self, name: str, sides: tuple[int, ...], flip: bool, calibration: float) -> Self:
+    def with_view(self, name: str, sides: tuple[int, ...], flip: bool, calibration: float, power: float) -> Self:
         """The same with a preset added or replaced; "default" is what holds when no size is named."""
         if name == DEFAULT_SIZE:
-            return replace(self, predict_sides=sides, predict_flip=flip, calibration=calibration)
+            return replace(
+                self, predict_sides=sides, predict_flip=flip, calibration=calibration, calibration_power=power
+            )
         others = tuple(preset for preset in self.presets if preset.name != name)
-        return replace(self, presets=(*others, Preset(name, sides, flip, calibration)))
+        return replace(self, presets=(*others, Preset(name, sides, flip, calibration, power)))
 
     @property
     def shown_sides(self) -> tuple[int, ...]:
         """The shorter sides, in pixels, at which photos go through the network unless the user says otherwise."""
         return self.predict_sides or (min(self.size),)
 
-    def depth_factor(self, side: int) -> float:
-        """What the network's depth is multiplied by when it sees a photo at this side (predictor.py says why)."""
-        return self.calibration * side / min(self.size)
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether held-out pictures have had their say."""
+        return (self.calibration, self.calibration_power) != (1, 1)
+
+    @property
+    def calibration_in_words(self) -> str:
+        """What becomes of depth."""
+        if self.calibration_power == 1:
+            return f"is multiplied by {self.calibration:g}"
+        return f"d, in metres, becomes {self.calibration:g} d^{self.calibration_power:g}"
+
+    def depth_law(self, side: int) -> tuple[float, float]:
+        """(c, p): metres are c d^p of what the network says of a photo seen at this side (predictor.py says why)."""
+        return self.calibration * (side / min(self.size)) ** self.calibration_power, self.calibration_power
 
     def __post_init__(self) -> None:
         self.require(
             len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,
             f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
         )
-        require_view(self, self.predict_sides, self.calibration)
+        require_view(self, self.predict_sides, self.calibration, self.calibration_power)
         names = [preset.name for preset in self.presets]
         self.require(len(set(names)) == len(names), f"two presets of one name: {names}")
         self.require(self.depth_bins >= 2, f"depth_bins must be at least 2, not {self.depth_bins}")

@@ -48,4 +48,5 @@ class Teacher:
         """Its depth as it sees the picture at one of its sides."""
         size = rgb.shape[-2:]
         height, width = (round(length * side / self.pupil_side) for length in size)
-        return resize(self.network(resize(rgb, (height, width))), size) * self.config.depth_factor(side)
+        factor, power = self.config.depth_law(side)
+        return factor * resize(self.network(resize(rgb, (height, width))), size) ** power

@@ -171,15 +171,16 @@ def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32")
 
 
 class Alone(nn.Module):
-    """The network with ModelConfig.depth_factor, for whatever size of picture it is given: predictor.py in a graph."""
+    """The network with ModelConfig.depth_law, for whatever size of picture it is given: predictor.py in a graph."""
 
     def __init__(self, network: "Network") -> None:
         super().__init__()
         self.network = network
-        self.factor_per_pixel = network.config.depth_factor(1)
+        self.factor_of_a_pixel, self.power = network.config.depth_law(1)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        return self.network(rgb) * (self.factor_per_pixel * shorter_side(*rgb.shape[-2:]))
+        depth = self.network(rgb) * shorter_side(*rgb.shape[-2:])
+        return self.factor_of_a_pixel * (depth**self.power if self.power != 1 else depth)
 
 
 def write_verified(

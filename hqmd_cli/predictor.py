@@ -22,8 +22,9 @@ class DepthPredictor:
 
     `sides` are the shorter sides, in pixels, at which photos go through the network. It has learnt depth at the scale
     of config.size; at another, things look as much larger as they would from nearer by, so that its depth is multiplied
-    by the ratio of the two. Of several sides the depths are averaged (their logarithms: how far a network is off is a
-    factor rather than a distance): a small picture shows it the room, a large one the edges.
+    by the ratio of the two; its calibration follows (calibration.py). Of several sides the depths are averaged (their
+    logarithms: how far a network is off is a factor rather than a distance): a small picture shows it the room, a large
+    one the edges.
     """
 
     engine: Engine
@@ -45,7 +46,7 @@ class DepthPredictor:
     def view(self) -> str:
         """How photos are shown to the network, in words."""
         seen, own = (" and ".join(map(str, sides)) for sides in (self.shown_sides, self.config.shown_sides))
-        elsewhere = f" (calibrated for {own})" if self.config.calibration != 1 and seen != own else ""
+        elsewhere = f" (calibrated for {own})" if self.config.is_calibrated and seen != own else ""
         mirrored = ", as they are and mirrored" if self.flips else ""
         return f"photos seen at {seen} pixels{mirrored}{elsewhere}"
 
@@ -68,7 +69,8 @@ class DepthPredictor:
             mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
             depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
         # Not `side`: rounding, and of a long panorama transforms.base_scale, have changed it.
-        return depth_m * np.float32(self.config.depth_factor(min(picture.shape[:2])))
+        factor, power = self.config.depth_law(min(picture.shape[:2]))
+        return np.float32(factor) * (depth_m if power == 1 else depth_m ** np.float32(power))
 
 
 def resize(depth_m: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:

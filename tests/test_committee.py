@@ -66,12 +66,13 @@ def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tm
     """The geometric mean of what each is multiplied by; and nobody's note on licences is lost."""
     for name, source, calibration in (("one", trained_run / "best", 0.9), ("two", other, 1.1)):
         network, info = load_checkpoint(source, CPU)
-        model = dataclasses.replace(info.model, calibration=calibration)
+        model = dataclasses.replace(info.model, calibration=calibration, calibration_power=calibration + 0.1)
         save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model, note=f"licence of {name}"))
     merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     merged = read_info(tmp_path / "both")
     assert merged.model.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
-    assert [member.calibration for member in merged.model.also] == [1.0]
+    assert merged.model.calibration_power == pytest.approx(1.1)
+    assert [(member.calibration, member.calibration_power) for member in merged.model.also] == [(1.0, 1.0)]
     assert "licence of one" in merged.note and "licence of two" in merged.note
 
 

@@ -123,8 +123,8 @@ def agree(network: DepthNetwork, path: Path, alone: bool = False) -> None:
         depth_m = onnx_engine(picture)
         assert depth_m.shape == picture.shape[:2] and depth_m.dtype == np.float32
         assert np.ptp(depth_m) > 0.01  # so that the next line can fail
-        factor = network.config.depth_factor(min(picture.shape[:2])) if alone else 1
-        np.testing.assert_allclose(depth_m, factor * torch_engine(picture), rtol=3e-3, atol=1e-3)
+        factor, power = network.config.depth_law(min(picture.shape[:2])) if alone else (1, 1)
+        np.testing.assert_allclose(depth_m, factor * torch_engine(picture) ** power, rtol=3e-3, atol=1e-3)
 
 
 def test_a_published_folder_agrees_with_torch(published):
@@ -148,7 +148,7 @@ def test_tensorflows_padding_agrees_with_torch(tmp_path):
 
 @pytest.mark.slow
 def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
-    network = lively(dataclasses.replace(PLAIN, calibration=0.9))
+    network = lively(dataclasses.replace(PLAIN, calibration=0.9, calibration_power=1.1))
     before = {name: type(module) for name, module in network.named_modules()}
     export_file(network, tmp_path / "model.onnx")
     assert {name: type(module) for name, module in network.named_modules()} == before
@@ -498,8 +498,8 @@ def test_of_several_sides_the_logarithms_are_averaged():
     image = np.full((120, 160, 3), 40, np.uint8)
     config = ModelConfig(size=(60, 80), predict_sides=(60, 240))
     np.testing.assert_allclose(DepthPredictor(brightness, config)(image), 80, rtol=1e-5)  # of 40 and 160
-    calibrated = dataclasses.replace(config, calibration=0.5)
-    np.testing.assert_allclose(DepthPredictor(brightness, calibrated)(image), 40, rtol=1e-5)
+    calibrated = dataclasses.replace(config, calibration=0.5, calibration_power=1.5)
+    np.testing.assert_allclose(DepthPredictor(brightness, calibrated)(image), 0.5 * 80**1.5, rtol=1e-5)
 
 
 def test_the_network_sees_the_wished_sides():

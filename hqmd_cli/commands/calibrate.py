@@ -18,6 +18,8 @@ from hqmd_cli.commands.options import (
 from hqmd_cli.config import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 
+FEWEST_PHOTOS = 20  # of which a power may be asked
+
 if TYPE_CHECKING:
     from hqmd_cli.config import ModelConfig
     from hqmd_cli.figures import Result
@@ -43,11 +45,16 @@ def calibrate(
         int | None,
         typer.Option(help="Round both sides of what the network sees to multiples of it: its stride, or patch size."),
     ] = None,
+    power: Annotated[
+        float | None,
+        typer.Option(help=f"1: only multiply. Left out: the best one, where there are {FEWEST_PHOTOS} photos or more."),
+    ] = None,
 ) -> None:
-    """Multiply a model's depth so that its bias on held-out photos is 1; keep that and the other settings given here.
+    """Correct a model's depth d as a whole by held-out photos; keep that and the other settings given here.
 
-    One number from all photos together; no photo is aligned to its own truth. The figures measured with it become the
-    model's. With --size NAME, side, flip and factor become a preset of that name instead.
+    It becomes c d^p: p undoes that networks keep to the middle, for the least RMSE times AbsRel, c makes the bias 1.
+    Two numbers from all photos together; no photo is aligned to its own truth. The figures measured with them become
+    the model's. With --size NAME, they, side and flip become a preset of that name instead.
 
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
@@ -55,8 +62,9 @@ def calibrate(
     """
     from dataclasses import replace
 
+    from hqmd_cli.calibration import best_power, depth_pairs
     from hqmd_cli.checkpoints import read_info, record_figures, record_model
-    from hqmd_cli.commands.judging import judge, open_judged, print_table
+    from hqmd_cli.commands.judging import judge, open_judged, print_table, with_progress
     from hqmd_cli.hub import find_checkpoint
     from hqmd_cli.judged import judged_model
     from hqmd_cli.predictor import load_predictor
@@ -85,13 +93,22 @@ def calibrate(
     def judged(settings: "ModelConfig") -> "dict[str, Result]":
         return judge({model: judged_model(replace(predictor, config=settings.at_size(size)))}, dataset, chosen)
 
-    as_trained = judged(settings.with_view(size, sides, flips, 1.0))[model]
-    factor = round(1 / as_trained.metrics["bias"], 4)
-    settings = settings.with_view(size, sides, flips, factor)
+    def with_law(factor: float, power: float) -> "ModelConfig":
+        return settings.with_view(size, sides, flips, factor, power)
+
+    if power is None and len(dataset) < FEWEST_PHOTOS:
+        print(f"power: {len(dataset)} photos are too few to tell it, depth is only multiplied", file=sys.stderr)
+        power = 1.0
+    if power is None:
+        as_trained = judged_model(replace(predictor, config=with_law(1, 1).at_size(size)))
+        pairs = with_progress(depth_pairs(as_trained, dataset, chosen), "power", len(dataset))
+        power = best_power(list(pairs), chosen.clip_m)
+    bias = judged(with_law(1, power))[model].metrics["bias"]
+    settings = with_law(round(1 / bias, 4), power)
     results = judged(settings)
     if size == DEFAULT_SIZE:
         record_figures(folder, results[model].to_dict(), settings)
     else:
         record_model(folder, settings)
     print_table(figures_table(results))
-    print(f"{folder}: depth is multiplied by {factor:g} at size {size}", file=sys.stderr)
+    print(f"{folder}: depth {settings.at_size(size).calibration_in_words} at size {size}", file=sys.stderr)

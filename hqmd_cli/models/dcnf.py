@@ -110,8 +110,10 @@ class Dcnf(DepthModel):
             return Estimate(at_pixels(field.mean, nodes).exp().to(rgb.dtype), parts={"field": field})
 
     @torch.no_grad()
-    def rescale(self, factor: float) -> None:
-        """Exact: A leaves constants alone, so what is added to all z is added to all y."""
+    def rescale(self, factor: float, power: float = 1.0) -> None:
+        """Exact: y is linear in z, and A leaves constants alone, so that what is added to all z is added to all y."""
+        for parameter in self.last.parameters():
+            parameter.mul_(power)
         self.last.bias.add_(math.log(factor))
 
 

@@ -130,8 +130,8 @@ class Make3d(DepthModel):
         return field.mean, {"field": field}
 
     @torch.no_grad()
-    def rescale(self, factor: float) -> None:
-        """Exact as far as nothing is clamped: pairs look at differences only."""
+    def rescale(self, factor: float, power: float = 1.0) -> None:
+        """Exact for power 1 as far as nothing is clamped: pairs look at differences only. The power is left alone."""
         self.constant.add_(math.log(factor) / CONSTANT_STRIDE)
 
 

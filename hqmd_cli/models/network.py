@@ -80,10 +80,12 @@ class DepthNetwork(DepthModel):
         return Estimate(ACTIVATIONS[self.config.activation].to_metres(logits))
 
     @torch.no_grad()
-    def rescale(self, factor: float) -> None:
-        """Multiply all depths: what a network trained at one size needs at another (predictor.py says why).
+    def rescale(self, factor: float, power: float = 1.0) -> None:
+        """What a network trained at one size needs at another (predictor.py says why), and its calibration.
 
         Exact for exp, whose logits are logarithms; with softplus it is left to training.
         """
         if self.config.activation == "exp":
+            self.decoder.logits.weight *= power
+            self.decoder.logits.bias *= power
             self.decoder.logits.bias += math.log(factor)

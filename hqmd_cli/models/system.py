@@ -56,5 +56,5 @@ class DepthModel(nn.Module):
         """Depth alone."""
         return self.estimate(rgb).depth_m
 
-    def rescale(self, factor: float) -> None:
-        """Multiply all depths, where that can be done in closed form; otherwise it is left to training."""
+    def rescale(self, factor: float, power: float = 1.0) -> None:
+        """Make factor d^power of all depths d, as far as there is a closed form; the rest is left to training."""

@@ -52,7 +52,7 @@ class Run:
         self.network = build_system(model, backbone_weights, guide_weights)
         if start:
             load_weights(self.network, start)
-            self.network.rescale(read_info(start).model.depth_factor(min(model.size)))
+            self.network.rescale(*read_info(start).model.depth_law(min(model.size)))
         self.network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(self.network, train)
         # Buffers, too: batch norm statistics of the latest weights do not fit averaged ones.
