@@ -37,7 +37,7 @@ def best_power(pairs: Sequence[tuple[Depths, Depths]], clip_m: tuple[float, floa
 
     The product, as either alone has its own wish: RMSE looks at what is far, AbsRel at what is near.
     """
-    return float(min(POWERS, key=lambda power: error_with(float(power), pairs, clip_m)))
+    return min(map(float, POWERS), key=lambda power: (error_with(power, pairs, clip_m), abs(power - 1)))
 
 
 def error_with(power: float, pairs: Sequence[tuple[Depths, Depths]], clip_m: tuple[float, float] | None) -> float:

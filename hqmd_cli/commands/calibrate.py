@@ -62,7 +62,7 @@ def calibrate(
     """
     from dataclasses import replace
 
-    from hqmd_cli.calibration import best_power, depth_pairs
+    from hqmd_cli.calibration import POWERS, best_power, depth_pairs
     from hqmd_cli.checkpoints import read_info, record_figures, record_model
     from hqmd_cli.commands.judging import judge, open_judged, print_table, with_progress
     from hqmd_cli.hub import find_checkpoint
@@ -103,6 +103,8 @@ def calibrate(
         as_trained = judged_model(replace(predictor, config=with_law(1, 1).at_size(size)))
         pairs = with_progress(depth_pairs(as_trained, dataset, chosen), "power", len(dataset))
         power = best_power(list(pairs), chosen.clip_m)
+        if power in (POWERS[0], POWERS[-1]):
+            print(f"power: {power:g} is the last that is tried; look at the model before you keep it", file=sys.stderr)
     bias = judged(with_law(1, power))[model].metrics["bias"]
     settings = with_law(round(1 / bias, 4), power)
     results = judged(settings)
