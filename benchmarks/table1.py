@@ -6,31 +6,39 @@ Each system learns with its own loss, at 160 x 208, from the 721 training pairs,
 with the same optimiser and schedule; its backbone is the same small one where it takes one. The five "Baseline" rows of
 the paper are done with three seeds. What is done is kept below RUNS: a call that was broken off, even killed, goes on
 where it was. On two cores, two processes of one thread each do more in an hour than one of two: `--part 1/2` and
-`--part 2/2`, side by side. Prints the table, and what became of the paper's ordering, as Markdown.
+`--part 2/2`, side by side; then without it for the table, and what became of the paper's ordering, as Markdown.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from hqmd_cli.checkpoints import read_info
 from hqmd_cli.config import ModelConfig, TrainConfig
-from hqmd_cli.data import open_training_data
+from hqmd_cli.data import open_dataset, open_training_data
 from hqmd_cli.data.cache import cached
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation import score_each
+from hqmd_cli.figures import collect
+from hqmd_cli.judged import judged_model
+from hqmd_cli.metrics import PIXEL_METRICS
 from hqmd_cli.models import SYSTEMS
+from hqmd_cli.ordinal import DISCRETISATIONS
+from hqmd_cli.predictor import load_predictor
+from hqmd_cli.protocol import find_protocol
 from hqmd_cli.recipes import from_paper
 from hqmd_cli.training import EpochReport, fit
 from hqmd_cli.training.run import saved_states
 
 SIZE, BACKBONE, PROTOCOL = (160, 208), "tf_efficientnet_lite0", "eigen-filled"
-SHOWN = ("RMSE", "AbsRel", "delta1", "edgeF1")
+SHOWN = ("RMSE", "AbsRel", "delta1", "edgeF1", "normalMean")
 # The paper's rows: decoder and loss.
 BASELINES = (
     ("baseline", "depth"),
@@ -39,7 +47,8 @@ BASELINES = (
     ("baseline+", "full"),
     ("baseline+", "hu"),
 )
-# What the paper says of Table 1 (section 4.3): which row is better than which, in RMSE and at edges.
+# What the paper says of Table 1 (section 4.3): which row is better than which, in RMSE and at edges; normals beside
+# edges, as after few steps no prediction is steep enough to have an edge.
 CLAIMS = (
     ("baseline+ depth", "baseline depth"),
     ("baseline+ depth+mg", "baseline+ depth"),
@@ -47,6 +56,9 @@ CLAIMS = (
     ("baseline+ full", "baseline+ hu"),
 )
 OWN_RATE = ("make3d", "make3d-laplacian")  # linear in their features: they learn at their own rate
+
+
+Measured = dict[tuple[str, int], dict[str, Any]]  # row and seed -> figures.Result.to_dict()
 
 
 @dataclass(frozen=True)
@@ -92,18 +104,31 @@ def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
     began = time.monotonic()
     for report in fit(job.model, job.train, seen, held_out, folder, backbone_weights=backbone_weights, resume=resume):
         if isinstance(report, EpochReport):
-            figures = ", ".join(f"{name} {report.val.metrics[name]:.3f}" for name in SHOWN)
+            figures = ", ".join(f"{name} {report.val.metrics[name]:.3f}" for name in PIXEL_METRICS)
             print(f"{job.folder}: epoch {report.epoch + 1}, {figures}", file=sys.stderr, flush=True)
     print(f"{job.folder}: {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr, flush=True)
     (folder / "done").touch()
 
 
-def table(runs: Path, done: list[Job]) -> Iterator[str]:
+def figures_of(run: Path, data: Path) -> dict[str, Any]:
+    """What the network was at the end, not at its best, with edges and normals: measured once, then read."""
+    kept = run / "figures.json"
+    if not kept.exists():
+        predictor = load_predictor(run / "last", "torch", "cpu")
+        protocol = find_protocol(PROTOCOL)
+        held_out = open_dataset(data, "val", protocol.ground_truth, None)
+        flat = predictor.config.activation in DISCRETISATIONS
+        scores = score_each(judged_model(predictor), held_out, protocol, detail=True, flat=flat)
+        kept.write_text(json.dumps(collect(scores, held_out, protocol).to_dict()))
+    return dict(json.loads(kept.read_text()))
+
+
+def table(measured: Measured) -> Iterator[str]:
     """A row a system: means over seeds with their range, and of one seed the bootstrap interval over pictures."""
     yield "| row | " + " | ".join(SHOWN) + " | seeds |"
     yield "| --- |" + " --- |" * (len(SHOWN) + 1)
-    for row in dict.fromkeys(job.row for job in done):
-        figures = [read_info(runs / job.folder / "last").figures for job in done if job.row == row]
+    for row in dict.fromkeys(row for row, _ in measured):
+        figures = [figure for (name, _), figure in measured.items() if name == row]
         cells = []
         for name in SHOWN:
             values = [figure["metrics"][name] for figure in figures]
@@ -112,12 +137,12 @@ def table(runs: Path, done: list[Job]) -> Iterator[str]:
         yield f"| {row} | " + " | ".join(cells) + f" | {len(figures)} |"
 
 
-def ordering(runs: Path, done: list[Job]) -> Iterator[str]:
+def ordering(measured: Measured) -> Iterator[str]:
     """Whether each claim of the paper's shows, by seed."""
-    metrics = {(job.row, job.seed): read_info(runs / job.folder / "last").figures["metrics"] for job in done}
+    metrics = {run: figures["metrics"] for run, figures in measured.items()}
     for better, worse in CLAIMS:
         seeds = [seed for row, seed in metrics if row == better and (worse, seed) in metrics]
-        for name, sign in (("RMSE", -1), ("edgeF1", 1)):
+        for name, sign in (("RMSE", -1), ("edgeF1", 1), ("normalMean", -1)):
             gaps = [metrics[better, seed][name] - metrics[worse, seed][name] for seed in seeds]
             if gaps:
                 agree, gap = sum(gap * sign > 0 for gap in gaps), statistics.mean(gaps)
@@ -152,8 +177,11 @@ def main() -> None:
                 learn(job, options.runs, options.data, weights_for(job, options.backbone_weights))
             except HqmdError as error:
                 print(f"{job.folder}: {error}", file=sys.stderr, flush=True)
+    if of_all > 1:
+        return
     done = [job for job in everything if (options.runs / job.folder / "done").exists()]
-    print("\n".join([*table(options.runs, done), "", *ordering(options.runs, done)]))
+    measured = {(job.row, job.seed): figures_of(options.runs / job.folder, options.data) for job in done}
+    print("\n".join([*table(measured), "", *ordering(measured)]))
 
 
 def weights_for(job: Job, small: str) -> str:
