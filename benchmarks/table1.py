@@ -4,8 +4,8 @@
 
 Each system learns with its own loss, at 160 x 208, from the 721 training pairs, `--epochs` times, in batches of eight,
 with the same optimiser and schedule; its backbone is the same small one at stride 32 where it takes one. The five
-"Baseline" rows of the paper are done with three seeds. What is done is kept below RUNS: a call that was broken off, even
-killed, goes on where it was. On two cores, two processes of one thread each do more in an hour than one of two:
+"Baseline" rows of the paper are done with three seeds. What is done is kept below RUNS: a call that was broken off,
+even killed, goes on where it was. On two cores, two processes of one thread each do more in an hour than one of two:
 `--part 1/2` and `--part 2/2`, side by side; then without it for the table, and what became of the paper's ordering, as
 Markdown.
 """
