@@ -22,7 +22,7 @@ from hqmd_cli.engines.torch_engine import PhotoToDepth, TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import write_aside
-from hqmd_cli.models.committee import shorter_side
+from hqmd_cli.models.layers import shorter_side
 from hqmd_cli.models.system import DepthModel
 from hqmd_cli.quantization import in_int8, in_int8_when_opened, replace_all
 from hqmd_cli.registry import pick

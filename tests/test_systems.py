@@ -20,11 +20,13 @@ from hqmd_cli.catalogue import parameters_of
 from hqmd_cli.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import open_dataset
+from hqmd_cli.engines.torch_engine import TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export import export_file
 from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import SYSTEMS, build_model
 from hqmd_cli.models.system import DepthModel
+from hqmd_cli.predictor import DepthPredictor
 from hqmd_cli.recipes import from_paper
 
 SMALL_BACKBONE = "test_efficientnet"
@@ -89,6 +91,17 @@ def test_depth_depends_on_the_photo_and_on_no_other(name: str, built: Build) -> 
         together, alone = network(batch), network(batch[1:2])
     torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(together[0], together[2], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name.startswith("eigen")])
+def test_what_brings_photos_to_its_own_size_says_the_same_at_every_side(name: str, built: Build) -> None:
+    """Whatever predict multiplies by: to the network a larger photo has not come nearer."""
+    network, image = built(name), scene(3, (128, 192))[0]
+    at_64, at_128 = (
+        DepthPredictor(TorchEngine(network, torch.device("cpu")), network.config, sides=(side,))(image)
+        for side in (64, 128)
+    )
+    np.testing.assert_allclose(np.median(at_128), np.median(at_64), rtol=0.03)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models import build_system
-from hqmd_cli.models.layers import resize
+from hqmd_cli.models.layers import resize, shorter_side
 from hqmd_cli.models.system import DepthModel
 
 
@@ -52,9 +52,3 @@ def size_for(member: ModelConfig, height: int, width: int) -> tuple[int, int] | 
     # Whole numbers throughout, for the exporter follows sizes as symbols; rounded to the nearest multiple.
     rows, columns = ((side * percent + 50 * step) // (100 * step) * step for side in (height, width))
     return rows, columns
-
-
-def shorter_side(height: int, width: int) -> Tensor:
-    """Of a size that may be symbols."""
-    rows, columns = (torch.scalar_tensor(side, dtype=torch.float32) for side in (height, width))
-    return torch.minimum(rows, columns)

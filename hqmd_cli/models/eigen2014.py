@@ -55,6 +55,7 @@ def normalised_pool() -> list[nn.Module]:
 class Eigen2014(DepthModel):
     """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres; H and W from 32 up."""
 
+    has_one_size = True
     paper = Paper(
         "Eigen et al. 2014",
         "https://arxiv.org/abs/1406.2283",

@@ -77,6 +77,7 @@ class Refinement(nn.Module):
 class Eigen2015(DepthModel):
     """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres; H and W from 32 up."""
 
+    has_one_size = True
     paper = Paper(
         "Eigen and Fergus 2015",
         "https://arxiv.org/abs/1411.4734",

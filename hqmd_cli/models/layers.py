@@ -45,3 +45,9 @@ def full_precision(like: Tensor) -> "torch.autocast | nullcontext[None]":
 def resize(x: Tensor, size: Size | tuple[int, int]) -> Tensor:
     """Bilinear resize of (B, C, H, W) to `size` (H, W), pixel areas aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def shorter_side(height: int, width: int) -> Tensor:
+    """Of a size that may be symbols."""
+    rows, columns = (torch.scalar_tensor(side, dtype=torch.float32) for side in (height, width))
+    return torch.minimum(rows, columns)

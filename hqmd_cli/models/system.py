@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.backbone import Backbone
+from hqmd_cli.models.layers import shorter_side
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class DepthModel(nn.Module):
 
     paper: ClassVar[Paper]
     not_in_onnx: ClassVar[str] = ""  # why it cannot be exported; empty: it can
+    has_one_size: ClassVar[bool] = False  # it brings every picture to config.size: in a larger one nothing is nearer
     backbone: Backbone | None  # set by those that have one
 
     def __init__(self, config: ModelConfig) -> None:
@@ -53,8 +55,9 @@ class DepthModel(nn.Module):
         raise NotImplementedError
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """Depth alone."""
-        return self.estimate(rgb).depth_m
+        """Depth alone, at the scale of this size: who shows a larger picture multiplies (predictor.py says why)."""
+        depth_m = self.estimate(rgb).depth_m
+        return depth_m * (min(self.config.size) / shorter_side(*rgb.shape[-2:])) if self.has_one_size else depth_m
 
     def rescale(self, factor: float, power: float = 1.0) -> None:
         """Make factor d^power of all depths d, as far as there is a closed form; the rest is left to training."""
