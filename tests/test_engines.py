@@ -327,7 +327,8 @@ def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
     assert engine.session.get_inputs()[0].shape == [1, 96, 128, 3]
     network, _ = load_checkpoint(published, CPU)
     (picture,) = check_pictures([(96, 128)])
-    expected = TorchEngine(network, CPU)(picture) * network.config.depth_factor(96)
+    factor, power = network.config.depth_law(96)
+    expected = factor * TorchEngine(network, CPU)(picture) ** power
     np.testing.assert_allclose(engine(picture), expected, rtol=1e-3)
     with pytest.raises(HqmdError, match="failed at"):
         engine(picture[:64])
