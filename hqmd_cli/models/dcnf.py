@@ -35,6 +35,7 @@ from torch.nn import functional as F
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.fields.gaussian import GaussianField, at_pixels, wide
 from hqmd_cli.models.backbone import Backbone, build_stages
+from hqmd_cli.models.layers import rescale_logarithm
 from hqmd_cli.models.network import MEAN_DEPTH_M
 from hqmd_cli.models.superpixels import similarities, slic
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
@@ -112,9 +113,7 @@ class Dcnf(DepthModel):
     @torch.no_grad()
     def rescale(self, factor: float, power: float = 1.0) -> None:
         """Exact: y is linear in z, and A leaves constants alone, so that what is added to all z is added to all y."""
-        for parameter in self.last.parameters():
-            parameter.mul_(power)
-        self.last.bias.add_(math.log(factor))
+        rescale_logarithm(self.last, factor, power)
 
 
 def interaction(beta: Tensor, alike: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The pieces that the parts of the network are made of."""
 
+import math
 from contextlib import nullcontext
 
 import torch
@@ -51,3 +52,10 @@ def shorter_side(height: int, width: int) -> Tensor:
     """Of a size that may be symbols."""
     rows, columns = (torch.scalar_tensor(side, dtype=torch.float32) for side in (height, width))
     return torch.minimum(rows, columns)
+
+
+def rescale_logarithm(last: nn.Module, factor: float, power: float) -> None:
+    """Make a last, linear layer that says the logarithm of depth d say that of factor d^power; without gradients."""
+    for parameter in last.parameters():
+        parameter.mul_(power)
+    last.get_parameter("bias").add_(math.log(factor))

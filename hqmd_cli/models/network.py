@@ -13,6 +13,7 @@ from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import Backbone, build_backbone
 from hqmd_cli.models.guide import build_guide
+from hqmd_cli.models.layers import rescale_logarithm
 from hqmd_cli.models.ordinal_head import OrdinalHead
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.ordinal import DISCRETISATIONS
@@ -86,6 +87,4 @@ class DepthNetwork(DepthModel):
         Exact for exp, whose logits are logarithms; with softplus it is left to training.
         """
         if self.config.activation == "exp":
-            self.decoder.logits.weight *= power
-            self.decoder.logits.bias *= power
-            self.decoder.logits.bias += math.log(factor)
+            rescale_logarithm(self.decoder.logits, factor, power)
