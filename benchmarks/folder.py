@@ -4,7 +4,8 @@
 
 The photos are links to one 640 x 480 JPEG. In turn, in one run: `hqmd predict FOLDER -o OUT` as a whole process,
 start included; and the model's ONNX Runtime session called in a loop on a picture that is ready, as many times. With
---against, COMMAND is run as a third, with {folder} and {out} in it replaced. --size is passed on to hqmd.
+--against, COMMAND is run as a third, with {folder} and {out} in it replaced. --size, --side
+and --backend are passed on to hqmd.
 """
 
 import argparse
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--against")
     parser.add_argument("--size", default="default", help="as that of hqmd predict")
     parser.add_argument("--side", type=int, help="the same")
+    parser.add_argument("--backend", default="auto", help="the same; the bare session is ONNX Runtime's in any case")
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints import read_info
@@ -83,6 +85,7 @@ def main() -> None:
             out = f"{place}/out{turn}"
             ours = [sys.executable, "-m", "hqmd_cli", "predict", str(folder), "-o", out, "--model", str(checkpoint)]
             ours += ["--side", str(args.side)] if args.side else ["--size", args.size]
+            ours += ["--backend", args.backend]
             took.setdefault("hqmd predict", []).append(seconds(ours))
             bare = [sys.executable, "-c", BARE, str(graph)]
             bare += [",".join(f"{height}x{width}" for height, width in sizes), str(args.photos), str(args.threads)]

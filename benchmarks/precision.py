@@ -14,6 +14,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 RUNS = 20
@@ -92,27 +94,17 @@ def main() -> None:
 def runtimes(threads: int) -> dict:
     """How to open a file, by the runtime's name."""
     from hqmd_cli.engines.onnx_engine import OnnxEngine
+    from hqmd_cli.errors import HqmdError
 
     found: dict = {"ONNX Runtime": lambda path: OnnxEngine(path, threads)}
     try:
-        import openvino
-    except ImportError:
+        from hqmd_cli.engines.openvino_engine import OpenVinoEngine
+    except HqmdError:  # not installed
         return found
-    core = openvino.Core()
-
-    def opener(precision: str) -> Callable:
-        def open_engine(path: Path) -> Callable:
-            settings = {
-                "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": precision,
-                "PERFORMANCE_HINT": "LATENCY",
-            }
-            compiled = core.compile_model(core.read_model(path), "CPU", settings)
-            return lambda picture: compiled(picture[None])[0][0]
-
-        return open_engine
-
-    return found | {f"OpenVINO {openvino.__version__.split('-')[0]}, {p}": opener(p) for p in ("f32", "bf16")}
+    release = version("openvino").split("-")[0]
+    for precision in ("fp32", "bf16"):
+        found[f"OpenVINO {release}, {precision}"] = partial(OpenVinoEngine, threads=threads, precision=precision)
+    return found
 
 
 if __name__ == "__main__":

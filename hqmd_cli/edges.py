@@ -14,7 +14,7 @@ from hqmd_cli.transforms import shrink
 
 EPSILON = 1e-3  # of colours in 0..1, squared: contrasts well below its root, 8 of 255, are taken for noise
 FIT_SIDE = 128  # pixels, the shorter side of what is fitted to: no worse than the network's 336, and seven times faster
-STRIP_PIXELS = 2**20  # of the photo at a time: bounds the memory
+STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, which is faster to use again than to ask for
 
 Floats = NDArray[np.float32]
 
@@ -40,7 +40,7 @@ def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Flo
         *slopes, fitted = cv2.split(enlarge(fits, (height, width), strip))
         for slope, channel in zip(slopes, cv2.split(image[strip]), strict=True):
             fitted += slope * channel
-        cv2.exp(np.clip(fitted, nearest, farthest, out=fitted), dst=result[strip])
+        np.exp(np.clip(fitted, nearest, farthest, out=fitted), out=result[strip])
     return result
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
-from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError, features
 
 from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.png import encode_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,8 +50,6 @@ UPRIGHT = {
 LYING = frozenset({5, 6, 7, 8})  # of these, the ones that exchange height and width
 LAST_BYTES = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
-# Runs of equal bytes only: depth is smooth, so that a search for more takes four times as long and saves an eighth.
-FAST_PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 LARGEST_PIXELS = 100_000_000
 REPAIR = "; copy or download it again, or leave it out"  # what helps with a damaged file
 STRIP_PIXELS = 2**18  # a megabyte as Pillow holds them: little beside a photo, much beside the cost of a strip
@@ -359,17 +357,8 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
         raise HqmdError(
             f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
         )
-    note = png_text(**{UNIT_TAG: str(MILLIMETRES_PER_METRE), "Description": "depth in millimetres, 0 = none"})
-    picture = Image.fromarray(millimetres.astype(np.uint16))
-    write_aside(path, lambda aside: picture.save(aside, format="PNG", pnginfo=note, **FAST_PNG))
-
-
-def png_text(**chunks: str) -> PngImagePlugin.PngInfo:
-    """Text chunks for a PNG."""
-    info = PngImagePlugin.PngInfo()
-    for name, text in chunks.items():
-        info.add_text(name, text)
-    return info
+    text = {UNIT_TAG: str(MILLIMETRES_PER_METRE), "Description": "depth in millimetres, 0 = none"}
+    write_bytes(path, encode_png(millimetres.astype(np.uint16), text))
 
 
 def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
@@ -384,39 +373,25 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
 
 def write_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> None:
     """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix; PNG and JPEG also say what `note` says."""
-    if path.suffix.lower() == ".png" and not note:
-        write_aside(path, lambda aside: aside.write_bytes(as_png(rgb)))
+    if path.suffix.lower() == ".png":  # not by Pillow, which imports all its formats before it writes one
+        write_bytes(path, encode_png(rgb, {"Description": note} if note else None))
         return
     picture_format = Image.registered_extensions().get(path.suffix.lower())
     if picture_format not in Image.SAVE:  # filled by registered_extensions; some formats are for reading only
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
-    how = FAST_PNG if picture_format == "PNG" else {}
-    if note and picture_format == "PNG":
-        how = how | {"pnginfo": png_text(Description=note)}
-    if note and picture_format == "JPEG":
-        how = how | {"comment": note}
+    how: dict[str, Any] = {"comment": note} if note and picture_format == "JPEG" else {}
     write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format, **how))
-
-
-def as_png(rgb: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) uint8 RGB as the bytes of a PNG.
-
-    By OpenCV, which can be told to filter all rows alike: Pillow tries five filters a row, which takes twice as long
-    for a ninth less, and imports all its formats before it writes one.
-    """
-    flags = {
-        cv2.IMWRITE_PNG_COMPRESSION: 1,
-        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_RLE,
-        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_UP,
-    }
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), list(chain(*flags.items())))
-    return encoded.tobytes()
 
 
 def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
     """(H, W, 3) uint8 RGB as a JPEG: what training reads from then on, so that the loss is to be chosen."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    write_aside(path, lambda aside: aside.write_bytes(encoded.tobytes()))
+    write_bytes(path, encoded.tobytes())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """A file of these bytes."""
+    write_aside(path, lambda aside: aside.write_bytes(content))
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

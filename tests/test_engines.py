@@ -411,7 +411,7 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
         (("onnx", "cuda", published), "on the CPU"),
         (("onnx-int8", "auto", published), "--precision int8"),
         (("onnx-int8", "cuda", published), "on the CPU|no model.int8"),
-        (("tensorrt", "auto", published), "onnx, onnx-int8, torch"),
+        (("tensorrt", "auto", published), "onnx, onnx-int8, openvino, torch"),
     ]:
         with pytest.raises(HqmdError, match=said):
             load_predictor(wish[2], wish[0], wish[1])

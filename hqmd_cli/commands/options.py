@@ -31,7 +31,8 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.
 BackendOption = Annotated[
     str,
     typer.Option(
-        help="auto (torch on a GPU; on the CPU ONNX Runtime, where the model has it), onnx, onnx-int8 or torch."
+        help="auto (torch on a GPU; on the CPU ONNX Runtime, where the model has it), onnx, onnx-int8, torch or "
+        "openvino (for many photos)."
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Engines: what computes depth at the working size, by torch or by ONNX Runtime.
+"""Engines: what computes depth at the working size, by torch, ONNX Runtime or OpenVINO.
 
 An engine is any callable that takes a picture (h, w, 3) uint8 RGB and returns its depth (h, w) float32 in metres, as
 large as the picture, from any thread. It knows nothing of files, photo sizes or checkpoints' settings: predictor.py

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from hqmd_cli.engines import Engine
 
-BACKENDS = ("auto", "onnx", "onnx-int8", "torch")
+BACKENDS = ("auto", "onnx", "onnx-int8", "openvino", "torch")
+OF_GRAPHS = ("onnx", "onnx-int8", "openvino")  # those that open a checkpoint's graph, and compute on the CPU
 
 
 def engine_opener(
@@ -26,19 +27,24 @@ def engine_opener(
     Two steps, for the import needs Python, while ONNX Runtime opens a graph without it: beside other imports, in a
     thread. backend "auto" is torch where there is a GPU or no graph for ONNX Runtime, which otherwise computes it, with
     `threads` a photo (0: one a core); in int8 where the checkpoint has that, which its publisher found to be as good.
-    `compiled` is torch.compile's. Raises HqmdError when the wish cannot be had.
+    OpenVINO has to be asked for: a photo's depth shall not depend on how many others there are. `compiled` is
+    torch.compile's. Raises HqmdError when the wish cannot be had.
     """
     if backend not in BACKENDS:
         raise HqmdError(f"no backend {backend!r}; there are: {', '.join(BACKENDS)}")
     precision = graph_for(checkpoint, backend)
     on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
-    if backend.startswith("onnx") and device not in ("auto", "cpu"):
+    if backend in OF_GRAPHS and device not in ("auto", "cpu"):
         raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
     if precision and (backend != "auto" or on_cpu):
-        from hqmd_cli.engines.onnx_engine import OnnxEngine
-
         if compiled:
             raise HqmdError("--compile is for torch: add --backend torch")
+        if backend == "openvino":
+            from hqmd_cli.engines.openvino_engine import OpenVinoEngine
+
+            return partial(OpenVinoEngine, checkpoint / ONNX_FILES[precision], threads)
+        from hqmd_cli.engines.onnx_engine import OnnxEngine
+
         return partial(OnnxEngine, checkpoint / ONNX_FILES[precision], threads, precision)
 
     from hqmd_cli.device import pick_device
@@ -65,10 +71,16 @@ def graph_for(checkpoint: Path, backend: str) -> str | None:
 
     Raises HqmdError where the one that is asked for is not there.
     """
-    wanted = {"auto": ("int8", "fp32"), "onnx": ("fp32",), "onnx-int8": ("int8",), "torch": ()}[backend]
+    wanted = {
+        "auto": ("int8", "fp32"),
+        "onnx": ("fp32",),
+        "onnx-int8": ("int8",),
+        "openvino": ("fp32",),
+        "torch": (),
+    }[backend]
     found = next((precision for precision in wanted if (checkpoint / ONNX_FILES[precision]).is_file()), None)
-    if found is None and backend.startswith("onnx"):
-        how = "" if backend == "onnx" else " --precision int8"
+    if found is None and backend in OF_GRAPHS:
+        how = " --precision int8" if backend == "onnx-int8" else ""
         raise HqmdError(
             f"{checkpoint}: there is no {ONNX_FILES[wanted[0]]}; `hqmd export{how}` makes one, or use --backend torch"
         )
