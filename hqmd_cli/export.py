@@ -75,6 +75,7 @@ def graph_of(network: nn.Module, size: tuple[int, int] | None = None) -> Any:
     remove_unused_nodes(exported.model)
     model = exported.model_proto
     forget_origin(model)
+    drop_zero_biases(model.graph)
     return model
 
 
@@ -91,6 +92,16 @@ def forget_origin(model: Any) -> None:
         del part.metadata_props[:]
         part.doc_string = ""
     del model.graph.value_info[:]  # shapes of intermediate results, which ONNX Runtime works out itself
+
+
+def drop_zero_biases(graph: Any) -> None:
+    """Convolutions without a bias, as PyTorch's before batch norm are: the exporter gives them one, zeros to store."""
+    from onnx import numpy_helper
+
+    zeros = {tensor.name for tensor in graph.initializer if not numpy_helper.to_array(tensor).any()}
+    dropped = [node.input.pop() for node in graph.node if node.op_type == "Conv" and zeros.intersection(node.input[2:])]
+    unused = set(dropped).difference(name for node in graph.node for name in node.input)
+    replace_all(graph.initializer, [tensor for tensor in graph.initializer if tensor.name not in unused])
 
 
 @contextmanager
