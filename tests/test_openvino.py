@@ -53,6 +53,25 @@ def test_photos_side_by_side_are_not_mixed_up(published):
             np.testing.assert_array_equal(one, other)
 
 
+def test_the_first_picture_is_answered_alone(published, monkeypatch):
+    """Two first ones at once stop for ever, now and then, inside OpenVINO."""
+    engine, at_once, most = OpenVinoEngine(published / "model.onnx", threads=1), [], []
+    answer = engine.answer
+
+    def watched(picture):
+        at_once.append(picture)
+        if not engine.has_answered:
+            most.append(len(at_once))
+        depth_m = answer(picture)
+        at_once.pop()
+        return depth_m
+
+    monkeypatch.setattr(engine, "answer", watched)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(engine, list(check_pictures()) * 4))
+    assert most == [1]
+
+
 def test_it_has_to_be_asked_for(published, trained_run):
     assert isinstance(load_predictor(published, "openvino").engine, OpenVinoEngine)
     assert isinstance(load_predictor(published, device="cpu").engine, OnnxEngine)
