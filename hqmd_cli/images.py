@@ -52,7 +52,7 @@ LAST_BYTES = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x8
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 LARGEST_PIXELS = 100_000_000
 REPAIR = "; copy or download it again, or leave it out"  # what helps with a damaged file
-STRIP_PIXELS = 2**18  # a megabyte as Pillow holds them: little beside a photo, much beside the cost of a strip
+STRIP_PIXELS = 2**16  # a quarter of a megabyte as Pillow holds them: what the cache keeps, and is not asked for anew
 UNIT_TAG = "depth_units_per_metre"  # the PNG text chunk that says what a depth PNG's numbers mean
 
 # For good and not for a moment: the filters are one list for all threads, and photos are read in several. Larger
