@@ -1,46 +1,48 @@
-"""The command line: each command is a file in commands/, registered here by one line."""
+"""The command line: each command is a file in commands/, named here once."""
 
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from io import TextIOWrapper
 
 import typer
 
-from hqmd_cli.commands import (
-    calibrate,
-    check,
-    compare,
-    data,
-    evaluate,
-    export,
-    info,
-    merge,
-    models,
-    predict,
-    push,
-    train,
-)
 from hqmd_cli.errors import HqmdError, complain
 
-# Without Rich's help pages: they would cost more time than everything else that --help does.
-app = typer.Typer(
-    help="Metric depth from a single photo.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has its file's name
+    "predict",
+    "train",
+    "check",
+    "evaluate",
+    "compare",
+    "calibrate",
+    "merge",
+    "export",
+    "models",
+    "info",
+    "push",
+    "data",
 )
-app.command()(predict.predict)
-app.command()(train.train)
-app.command()(check.check)
-app.command()(evaluate.evaluate)
-app.command()(compare.compare)
-app.command()(calibrate.calibrate)
-app.command()(merge.merge)
-app.command()(export.export)
-app.command()(models.models)
-app.command()(info.info)
-app.command()(push.push)
-app.add_typer(data.app, name="data")
+
+
+def app_with(names: Sequence[str]) -> typer.Typer:
+    """The app with these commands."""
+    # Without Rich's help pages: they would cost more time than everything else that --help does.
+    app = typer.Typer(
+        help="Metric depth from a single photo.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(lambda: None)  # without one, Typer takes an app of one command for that command
+    for name in names:
+        command = getattr(import_module(f"hqmd_cli.commands.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command()(command)
+    return app
 
 
 def main() -> None:
@@ -48,8 +50,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names that it has no letters for come as escapes
             stream.reconfigure(errors="backslashreplace")
+    # Where one is asked for, the others are not even imported: a twentieth of a cold predict.
+    asked = [name for name in sys.argv[1:2] if name in COMMANDS]
     try:
-        app()
+        app_with(asked or COMMANDS)()
     except HqmdError as error:
         complain(error)
         sys.exit(1)
@@ -69,12 +73,16 @@ def run() -> None:
 
 
 def leave() -> None:
-    """End a process that did well without Python's tidying up, where only ONNX Runtime computed.
+    """End a process that did well without Python's tidying up, where ONNX Runtime or OpenVINO computed.
 
     Taking down its graphs, and all that was imported, is a tenth of a cold predict. Every file is closed by now. What
     leaves its tidying to that end (torch with its workers, matplotlib, the hub's client) has it.
     """
-    if "onnxruntime" in sys.modules and not {"torch", "matplotlib", "huggingface_hub"} & sys.modules.keys():
+    if {"onnxruntime", "openvino"} & sys.modules.keys() and not {
+        "torch",
+        "matplotlib",
+        "huggingface_hub",
+    } & sys.modules.keys():
         try:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqmd_cli import app
 from hqmd_cli.images import read_depth_values
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+NO_COMMANDS = {"__init__", "judging", "options", "predict_video", "training_screen"}  # what commands share
 HEAVY = ("torch", "torchvision", "numpy", "cv2", "matplotlib", "timm", "PIL", "rich", "h5py")
 
 
@@ -46,6 +48,21 @@ def test_help_loads_nothing_heavy():
     lines = subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()
     assert lines[-1] == "[]"
     assert {line.split()[0] for line in lines if line.startswith("  ")} >= {"predict", "train", "evaluate", "compare"}
+
+
+def test_each_file_of_commands_is_a_command_and_imported_only_where_it_is_asked_for():
+    files = {path.stem for path in Path(app.__file__).with_name("commands").glob("*.py")}
+    assert set(app.COMMANDS) == files - NO_COMMANDS
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print([m for m in sys.modules if m.startswith('hqmd_cli.commands.')]))\n"
+        "sys.argv = ['hqmd', 'info', '--help']\n"
+        "from hqmd_cli.app import main\n"
+        "main()"
+    )
+    lines = subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()
+    assert " info " in lines[0]
+    assert "hqmd_cli.commands.info" in lines[-1] and "hqmd_cli.commands.train" not in lines[-1]
 
 
 def test_predict_writes_every_kind_at_the_photos_size(hqmd, checkpoint, photo, tmp_path):

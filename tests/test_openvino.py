@@ -103,8 +103,8 @@ import atexit, sys
 sys.modules.update(dict.fromkeys({missing!r}))  # None: cannot be imported
 atexit.register(lambda: print([m for m in ("torch", "timm", "torchvision") if m in sys.modules]))
 sys.argv = ["hqmd", "predict", {photo!r}, "-o", {output!r}, "--backend", "openvino", "--model", {model!r}]
-from hqmd_cli.app import run
-run()
+from hqmd_cli.app import main
+main()
 """
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hqmd_cli.alignment import align, from_disparity, scale_and_shift
-from hqmd_cli.app import app
+from hqmd_cli.app import app_with
 from hqmd_cli.commands.judging import judge_under_each, open_judged, open_under_each
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.errors import HqmdError
@@ -345,7 +345,7 @@ def test_every_alignment_has_words() -> None:
 @pytest.mark.parametrize("name", [*PROTOCOLS, *ALL_METRICS])
 def test_explain_needs_no_data(name: str) -> None:
     thing = PROTOCOLS.get(name) or ALL_METRICS[name]
-    result = CliRunner().invoke(app, ["evaluate", "--explain", name])
+    result = CliRunner().invoke(app_with(["evaluate"]), ["evaluate", "--explain", name])
     assert result.exit_code == 0
     facts = [getattr(thing, "digest", None), getattr(thing, "formula", None), thing.source, name]
     assert all(fact in result.output for fact in facts if fact)

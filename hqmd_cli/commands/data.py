@@ -9,12 +9,12 @@ import typer
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
-app = typer.Typer(help="Get data, and make pairs of recordings.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(help="Get data, and make pairs of recordings.", no_args_is_help=True, rich_markup_mode=None)
 NAMED = 10  # frames that are left out are named one by one up to so many, and all in a file
 LEFT_OUT = "left-out.log"  # .txt would be a split
 
 
-@app.command()
+@data.command()
 def nyu(
     output: Annotated[
         Path | None,
@@ -56,7 +56,7 @@ def nyu(
     print(f"{path}: {done}, {file.size} bytes, sha256 {file.sha256}", file=sys.stderr)
 
 
-@app.command("nyu-raw")
+@data.command("nyu-raw")
 def nyu_raw(
     raw: Annotated[
         Path, typer.Argument(metavar="RAW_DIR", help="NYU's raw archives, unpacked: SCENE/d-*.pgm, r-*.ppm.")
