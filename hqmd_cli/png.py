@@ -19,7 +19,12 @@ LEVEL = 1  # of 0..3
 
 
 def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], text: Mapping[str, str] | None = None) -> bytes:
-    """(H, W, 3) uint8 RGB or (H, W) uint16 -> a PNG file; `text` are its text chunks, in Latin-1."""
+    """(H, W, 3) uint8 RGB or (H, W) uint16 -> a PNG file; `text` are its text chunks, in Latin-1.
+
+    Raises ValueError for any other array.
+    """
+    if (pixels.dtype.kind, pixels.itemsize, *pixels.shape[2:], pixels.ndim) not in {("u", 1, 3, 3), ("u", 2, 2)}:
+        raise ValueError(f"neither (H, W, 3) uint8 nor (H, W) uint16: {pixels.shape} {pixels.dtype}")
     height, width = pixels.shape[:2]
     rows = pixels.astype(pixels.dtype.newbyteorder(">"), copy=False).view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)

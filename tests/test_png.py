@@ -51,3 +51,11 @@ def test_what_is_smooth_becomes_small():
     down, across = np.mgrid[0:480, 0:640]
     rgb = np.stack([down // 2, across // 3, (down + across) // 5], axis=-1).astype(np.uint8)
     assert len(encode_png(rgb)) < rgb.size / 20
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((4, 5, 4), np.uint8), ((4, 5), np.uint8), ((4, 5), np.float16), ((4, 5, 3), np.uint16)]
+)
+def test_other_arrays_are_refused(shape, dtype):
+    with pytest.raises(ValueError, match="neither"):
+        encode_png(np.zeros(shape, dtype))
