@@ -157,6 +157,9 @@ def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
     onnx.checker.check_model(model)
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()  # torch notes stack traces
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    biases = [weights[node.input[2]] for node in model.graph.node if node.op_type == "Conv" and len(node.input) > 2]
+    assert biases and all(bias.any() for bias in biases)  # the exporter invents some of zeros
 
 
 @pytest.mark.slow
