@@ -20,7 +20,7 @@ class OpenVinoEngine:
     """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote, in float32.
 
     precision: in what it computes, bf16 or fp32; None: bf16 where the CPU has instructions for that, which takes half
-    the time, and depth goes in steps of up to half a per cent (benchmarks/precision.md). threads: of a photo, 0: one a
+    the time, and depth goes in steps of about one per cent (benchmarks/precision.md). threads: of a photo, 0: one a
     core; with 1, as many photos as there are cores are computed side by side.
     """
 
