@@ -4,8 +4,8 @@
 
 The photos are links to one 640 x 480 JPEG. In turn, in one run: `hqmd predict FOLDER -o OUT` as a whole process,
 start included; and the model's ONNX Runtime session called in a loop on a picture that is ready, as many times. With
---against, COMMAND is run as a third, with {folder} and {out} in it replaced. --size, --side
-and --backend are passed on to hqmd.
+--against, COMMAND is run as a third, with {folder} and {out} in it replaced. --size, --side and
+--backend are passed on to hqmd.
 """
 
 import argparse

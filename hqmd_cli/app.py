@@ -78,11 +78,8 @@ def leave() -> None:
     Taking down its graphs, and all that was imported, is a tenth of a cold predict. Every file is closed by now. What
     leaves its tidying to that end (torch with its workers, matplotlib, the hub's client) has it.
     """
-    if {"onnxruntime", "openvino"} & sys.modules.keys() and not {
-        "torch",
-        "matplotlib",
-        "huggingface_hub",
-    } & sys.modules.keys():
+    loaded = sys.modules.keys()
+    if {"onnxruntime", "openvino"} & loaded and not {"torch", "matplotlib", "huggingface_hub"} & loaded:
         try:
             sys.stdout.flush()
             sys.stderr.flush()

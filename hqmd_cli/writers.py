@@ -17,7 +17,7 @@ from PIL import Image, TiffImagePlugin
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry import mesh_of, normals, on_jumps, unproject
-from hqmd_cli.images import write_aside, write_image
+from hqmd_cli.images import write_aside, write_bytes, write_image
 from hqmd_cli.intrinsics import Intrinsics
 from hqmd_cli.kinds import IN_WORDS, Kind
 from hqmd_cli.pictures import normals_to_rgb
@@ -101,7 +101,7 @@ def write_glb(path: Path, result: DepthResult, edge_rtol: float) -> str:
             described.setdefault("extensions", {})["KHR_materials_unlit"] = {}
 
     glb = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
-    write_aside(path, lambda aside: aside.write_bytes(glb))
+    write_bytes(path, glb)
     dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps"
     return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
 

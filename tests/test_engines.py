@@ -427,11 +427,14 @@ def test_where_a_driver_is_torch_is_asked(published, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph"])
-def test_a_damaged_graph_is_named(content, published, tmp_path):
+@pytest.mark.parametrize(("backend", "runtime"), [("onnx", "ONNX Runtime"), ("openvino", "OpenVINO")])
+def test_a_damaged_graph_is_named(backend, runtime, content, published, tmp_path):
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="pip install 'hqmd[openvino]'")
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "model.onnx").write_bytes(content)
-    with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
-        load_predictor(copy, "onnx")
+    with pytest.raises(HqmdError, match=rf"model\.onnx: {runtime} cannot open it"):
+        load_predictor(copy, backend)
 
 
 def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):

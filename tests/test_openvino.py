@@ -83,14 +83,6 @@ def test_it_has_to_be_asked_for(published, trained_run):
         load_predictor(published, "openvino", compiled=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"no graph"])
-def test_a_damaged_graph_is_named(content, published, tmp_path):
-    copy = shutil.copytree(published, tmp_path / "copy")
-    (copy / "model.onnx").write_bytes(content)
-    with pytest.raises(HqmdError, match=r"model\.onnx: OpenVINO cannot open it"):
-        load_predictor(copy, "openvino")
-
-
 def test_weights_that_are_gone_are_missed(published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "model.safetensors").unlink()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from hqmd_cli.engines import Engine
 
-BACKENDS = ("auto", "onnx", "onnx-int8", "openvino", "torch")
 OF_GRAPHS = ("onnx", "onnx-int8", "openvino")  # those that open a checkpoint's graph, and compute on the CPU
+BACKENDS = ("auto", *OF_GRAPHS, "torch")
 
 
 def engine_opener(

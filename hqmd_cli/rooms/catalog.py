@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.images import write_aside
+from hqmd_cli.images import write_bytes
 from hqmd_cli.rooms.mesh import Mesh, read_mesh, upper_side
 
 FORMAT = 1  # of a kept catalogue; raise it whenever Furniture, Mesh or the reading of models changes
@@ -62,7 +62,7 @@ def prepare_catalogue(libraries: list[Path], kept: Path) -> None:
             if file.readline(len(header)) == header:
                 return
     found = [piece for library in libraries for piece in read_library(library)]
-    write_aside(kept, lambda aside: aside.write_bytes(header + pickle.dumps(found)))
+    write_bytes(kept, header + pickle.dumps(found))
 
 
 def read_catalogue(kept: Path) -> list[Furniture]:
