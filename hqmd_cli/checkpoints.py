@@ -9,7 +9,7 @@ README.md           model card
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,10 @@ from hqmd_cli.settings import compared, paper_of, shown
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from hqmd_cli.models import Network
+    from hqmd_cli.models.system import DepthModel
 
 HISTORY = ("data", "backbone_weights", "teacher")  # what a checkpoint's info says in words about where it came from
 
@@ -137,19 +139,55 @@ def count_parameters(folder: Path) -> int:
 
 def load_weights(network: "Network", folder: Path) -> None:
     """Give a network the weights of a checkpoint. Raises HqmdError when the two are not alike in every tensor."""
+    state, own = read_weights(folder), network.state_dict()
+    if wrong := sorted(own.keys() ^ state.keys()) + unlike(own, state):
+        raise mismatch(folder, wrong)
+    fill(network, state)
+
+
+def start_weights(network: "DepthModel", folder: Path) -> list[str]:
+    """The same as far as two networks are alike: the start of training. Returns which layers begin anew.
+
+    The backbone takes all its weights from there, but need not take all that there are (ModelConfig.left_out); layers
+    behind it that are of another size than the checkpoint's begin anew. Raises HqmdError for another backbone, and for
+    a network without one whose layers differ.
+    """
+    state, own = read_weights(folder), network.state_dict()
+    new = sorted({*(own.keys() - state.keys()), *unlike(own, state)})
+    firm = {name for name in own if name.startswith("backbone.")} or own.keys()
+    if wrong := [name for name in new if name in firm]:
+        raise mismatch(folder, wrong)
+    fill(network, {name: tensor for name, tensor in state.items() if name in own and name not in new})
+    return sorted({name.rpartition(".")[0] for name in new})
+
+
+def read_weights(folder: Path) -> "dict[str, Tensor]":
+    """The tensors of a checkpoint by name. Raises HqmdError when they cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS_FILE
     try:
-        state = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}") from error
+
+
+def unlike(own: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> list[str]:
+    """The tensors that both have, in other shapes."""
+    return [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+
+
+def mismatch(folder: Path, wrong: Sequence[str]) -> HqmdError:
+    """What is said of tensors that do not fit."""
+    path = folder / WEIGHTS_FILE
+    return HqmdError(f"{path}: {len(wrong)} tensors do not match the network's settings, such as {wrong[0]}")
+
+
+def fill(network: "Network", state: "Mapping[str, Tensor]") -> None:
+    """Copy tensors into a network's, in its own precision; those that `state` does not have stay."""
     own = network.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) + [n for n in own.keys() & state.keys() if own[n].shape != state[n].shape]
-    if wrong:
-        raise HqmdError(f"{path}: {len(wrong)} tensors do not match the network's settings, such as {wrong[0]}")
-    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
+    network.load_state_dict({**own, **{name: tensor.to(own[name].dtype) for name, tensor in state.items()}})
 
 
 def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:

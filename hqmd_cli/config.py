@@ -115,6 +115,9 @@ class ModelConfig(Config):
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
+    # Maps of several strides are convolved each at its own, before the coarser ones are enlarged (models/strides.py)
+    coarse_first: bool = False
+    left_out: tuple[int, ...] = ()  # blocks of an EfficientNet backbone, counted from 0 over all its stages
     system: str = "hqmd"  # a key of models.SYSTEMS; what others leave of the above unused, their files say
     also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
     weight: float = 1.0  # of this network among those that are averaged
@@ -188,7 +191,7 @@ class ModelConfig(Config):
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
-        for blocks in (self.high_blocks, self.guide_blocks):
+        for blocks in (self.high_blocks, self.guide_blocks, self.left_out):
             self.require(min(blocks, default=0) >= 0, f"a block's number must not be negative: {blocks}")
         self.require(bool(self.guide_blocks) or not self.guide, "a guide needs guide_blocks")
         self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from hqmd_cli.checkpoints import load_checkpoint
-from hqmd_cli.config import ModelConfig
 from hqmd_cli.engines.torch_engine import with_short_backbones
 from hqmd_cli.models.layers import resize
+from hqmd_cli.transforms import Preprocess
 
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
@@ -23,21 +23,20 @@ if TYPE_CHECKING:
 class Teacher:
     """RGB (B, 3, H, W) in 0..1 as the pupil sees it to (B, 1, H, W) metres.
 
-    The teacher looks at the picture at its own scales, as it would in predict: enlarged by the ratio of the two
-    networks' sides, its depth multiplied and averaged as predictor.DepthPredictor does.
+    The teacher looks at the picture as it would at a photo in predict: at its own sides, rounded to its multiples,
+    mirrored, too, where its checkpoint wants that, its depth calibrated and averaged as predictor.DepthPredictor does.
     """
 
-    def __init__(self, network: "Network", pupil: ModelConfig) -> None:
+    def __init__(self, network: "Network") -> None:
         self.network, self.config = network.eval().requires_grad_(False), network.config
-        self.pupil_side = min(pupil.size)
 
     @classmethod
-    def load(cls, checkpoint: Path, pupil: ModelConfig, device: torch.device, short: bool = False) -> "Teacher":
+    def load(cls, checkpoint: Path, device: torch.device, short: bool = False) -> "Teacher":
         """From a checkpoint folder; `short`: its backbones compute in bfloat16. Raises HqmdError as load_checkpoint."""
         network, _ = load_checkpoint(checkpoint, device)
         if short:
             with_short_backbones(network)
-        return cls(network.to(memory_format=torch.channels_last), pupil)
+        return cls(network.to(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
@@ -47,6 +46,10 @@ class Teacher:
     def at(self, side: int, rgb: Tensor) -> Tensor:
         """Its depth as it sees the picture at one of its sides."""
         size = rgb.shape[-2:]
-        height, width = (round(length * side / self.pupil_side) for length in size)
-        factor, power = self.config.depth_law(side)
-        return factor * resize(self.network(resize(rgb, (height, width))), size) ** power
+        seen = Preprocess((side, side), self.config.size_multiple).working_size(*size)
+        picture = resize(rgb, seen)
+        depth_m = self.network(picture)
+        if self.config.predict_flip:
+            depth_m = (depth_m + self.network(picture.flip(-1)).flip(-1)) / 2
+        factor, power = self.config.depth_law(min(seen))
+        return factor * resize(depth_m, size) ** power

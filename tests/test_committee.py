@@ -15,6 +15,7 @@ from hqmd_cli.checkpoints import (
     merge_checkpoints,
     read_info,
     save_checkpoint,
+    start_weights,
 )
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import open_training_data
@@ -169,10 +170,31 @@ def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_
     assert info.backbone_weights.startswith("run/best, which had learned from pairs, train")
 
 
+def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pairs, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    model = load_checkpoint(trained_run / "best", CPU)[1].model
+    recipe.write_text(
+        f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
+        "fuse_channels = 12\n[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
+    )
+    flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
+    result = hqmd(*flags, "-o", tmp_path / "on")
+    assert result.returncode == 0, result.stderr
+    new = "decoder.fusion.fuse.0.0, decoder.fusion.fuse.0.1, decoder.fusion.fuse.1.0, decoder.fusion.fuse.1.1"
+    assert f"of another size than in --start, and so begun anew: {new}, decoder.reduce.0\n" in result.stderr
+    before = load_checkpoint(trained_run / "best", CPU)[0].state_dict()
+    for name, tensor in load_checkpoint(tmp_path / "on" / "last", CPU)[0].named_parameters():
+        if name.rpartition(".")[0] not in (*new.split(", "), "decoder.reduce.0"):
+            np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
+
+
 def test_weights_of_another_network_are_no_start(trained_run, other):
-    network, _ = load_checkpoint(trained_run / "best", CPU)
+    network, info = load_checkpoint(trained_run / "best", CPU)
     with pytest.raises(HqmdError, match="do not match"):
         load_weights(network, other)
+    another = build_model(dataclasses.replace(info.model, backbone="test_resnet"))
+    with pytest.raises(HqmdError, match=r"do not match the network's settings, such as backbone\."):
+        start_weights(another, trained_run / "best")
 
 
 @pytest.mark.slow

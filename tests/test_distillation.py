@@ -45,10 +45,25 @@ class Brightness(nn.Module):
 )
 def test_a_teacher_looks_as_it_would_in_predict(own, predict_sides, sees, factor):
     network = Brightness(ModelConfig(size=own, predict_sides=predict_sides))
-    teach = Teacher(network, ModelConfig(size=(48, 64)))
+    teach = Teacher(network)
     depth_m = teach(torch.full((2, 3, 48, 64), 0.5))
     assert network.seen == sees
     torch.testing.assert_close(depth_m, torch.full((2, 1, 48, 64), 0.5 * factor))
+
+
+def test_a_teacher_sees_mirrored_pictures_and_whole_multiples_where_its_checkpoint_says_so():
+    """Mirrored answers are mirrored back: what a network sees on the left, and only there, ends up on both sides."""
+
+    class Left(Brightness):
+        def forward(self, rgb):
+            depth_m = super().forward(rgb).clone()
+            depth_m[..., : rgb.shape[-1] // 2] *= 3
+            return depth_m
+
+    network = Left(ModelConfig(size=(48, 64), predict_sides=(72,), predict_flip=True, size_multiple=32))
+    depth_m = Teacher(network)(torch.full((1, 3, 48, 64), 0.5))
+    assert network.seen == [(64, 96), (64, 96)]
+    torch.testing.assert_close(depth_m, torch.full((1, 1, 48, 64), 0.5 * 2 * 64 / 48))
 
 
 def test_the_share_decides_whom_the_pupil_follows():

@@ -11,7 +11,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hqmd_cli.hub import BEST
 from hqmd_cli.metrics import DIGITS
 from hqmd_cli.ranks import Ranks
-from hqmd_cli.training import BadBatch, BrokenPicture, BrokenState, EpochReport, Report, StepReport, Stopped
+from hqmd_cli.training import (
+    BadBatch,
+    BrokenPicture,
+    BrokenState,
+    EpochReport,
+    NewLayers,
+    Report,
+    StepReport,
+    Stopped,
+)
 
 if TYPE_CHECKING:
     from hqmd_cli.data.sample import Dataset
@@ -54,13 +63,15 @@ def show(
         screen.print(f"best checkpoint: {run_dir / BEST}")
 
 
-def line_of(report: EpochReport | BrokenPicture | BrokenState | BadBatch | Stopped, broken: int) -> str:
+def line_of(report: EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped, broken: int) -> str:
     """What is said of everything but a step; `broken` pictures were met so far."""
     match report:
         case EpochReport():
             return epoch_line(report)
         case BrokenPicture():
             return f"left out ({broken} so far): {report.fault}"
+        case NewLayers():
+            return f"of another size than in --start, and so begun anew: {', '.join(report.names)}"
         case BrokenState():
             return f"{report.path}: cannot be read, and is passed over for an older state"
         case BadBatch():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models.backbone import Backbone
+from hqmd_cli.models.strides import Level
 
 BATCH = 8  # pictures at most that a GPU computes at once
 
@@ -106,6 +107,12 @@ class ShortBackbone(nn.Module):
         with torch.autocast(rgb.device.type, torch.bfloat16):
             low, high = self.backbone(rgb)
         return low.float(), high.float()
+
+    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
+        """As the backbone's."""
+        with torch.autocast(rgb.device.type, torch.bfloat16):
+            low, high = self.backbone.levels(rgb)
+        return [level.in_full() for level in low], [level.in_full() for level in high]
 
 
 def with_short_backbones(network: nn.Module) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.models.layers import ConvBNReLU, resize
+from hqmd_cli.models.strides import Level, joined
 
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 
@@ -45,6 +46,15 @@ class Backbone(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(normalisation.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in 0..1 -> low, high."""
+        (low,), (high,) = map(joined, self.levels(rgb))
+        return low.features, high.features
+
+    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
+        """The maps that `low` and `high` are joined of, each at its own stride, the finest first."""
+        raise NotImplementedError
 
     def normalise(self, rgb: Tensor) -> Tensor:
         """RGB in 0..1 to the range that the pretrained weights were made with."""
@@ -69,13 +79,17 @@ class PyramidBackbone(Backbone):
                 f"{config.backbone} has features at strides {strides}: "
                 f"{config.low_stages} low and {config.high_stages} high stages are too many"
             )
+        self.low_strides, self.high_strides = strides[self.low_part], strides[self.high_part]
         self.low_channels, self.low_stride = sum(channels[self.low_part]), LOW_STRIDE
-        self.high_channels, self.high_stride = sum(channels[self.high_part]), strides[self.high_part.start]
+        self.high_channels, self.high_stride = sum(channels[self.high_part]), self.high_strides[0]
 
-    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) in 0..1 -> low, high."""
+    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
         features = self.net(self.normalise(rgb))
-        return join(features[self.low_part]), join(features[self.high_part])
+        low, high = (
+            [Level(maps, stride / strides[0]) for maps, stride in zip(features[part], strides, strict=True)]
+            for part, strides in ((self.low_part, self.low_strides), (self.high_part, self.high_strides))
+        )
+        return low, high
 
 
 class PlainBackbone(Backbone):
@@ -102,12 +116,12 @@ class PlainBackbone(Backbone):
             ConvBNReLU(self.STEM_CHANNELS, self.STEM_CHANNELS, kernel=3),
         )
 
-    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) in 0..1 -> low, high. The transformer sees the sides rounded to whole patches."""
+    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
+        """One map each. The transformer sees the sides rounded to whole patches."""
         rgb = self.normalise(rgb)
         patch = self.high_stride  # in whole numbers, which an exported graph has, too
         height, width = ((side + patch // 2) // patch * patch for side in rgb.shape[-2:])
-        return self.stem(rgb), join(self.net(resize(rgb, (height, width))))
+        return [Level(self.stem(rgb))], joined([Level(maps) for maps in self.net(resize(rgb, (height, width)))])
 
 
 class StageBackbone(Backbone):
@@ -128,11 +142,6 @@ class StageBackbone(Backbone):
         """The finest and the deepest of them, as every backbone."""
         features = self.stages(rgb)
         return features[0], features[-1]
-
-
-def join(features: list[Tensor]) -> Tensor:
-    """Concatenate maps along the channels at the size of the first."""
-    return torch.cat([features[0], *(resize(f, features[0].shape[-2:]) for f in features[1:])], dim=1)
 
 
 Pyramid = type[PyramidBackbone] | type[StageBackbone]
@@ -165,6 +174,7 @@ def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = 
             if config.drop_path:
                 stride["drop_path_rate"] = config.drop_path
             net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
+            leave_out(net, config)
             backbone: Any = pyramid(config, net)
         elif pyramid is StageBackbone:
             raise HqmdError(f"{config.backbone} has no features at stride {LOW_STRIDE}, which {config.system} needs")
@@ -185,6 +195,23 @@ def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = 
         raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
     load_weights(backbone.net, weights)
     return backbone
+
+
+def leave_out(net: Any, config: ModelConfig) -> None:
+    """Make nothing of the blocks that `config` leaves out: ones that add to what they are given, as an identity does.
+
+    The names of the others stay, and so fit the weights of the whole network. Raises HqmdError for other blocks.
+    """
+    if not config.left_out:
+        return
+    stages = net.blocks.children() if hasattr(net, "blocks") else ()
+    places = [(stage, name, block) for stage in stages for name, block in stage.named_children()]
+    adding = [number for number, (*_, block) in enumerate(places) if getattr(block, "has_skip", False)]
+    if wrong := set(config.left_out).difference(adding):
+        raise HqmdError(f"{config.backbone}: block {min(wrong)} cannot be left out; those that can: {adding}")
+    for number in config.left_out:
+        stage, name, _ = places[number]
+        setattr(stage, name, nn.Identity())
 
 
 def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float = 0.0) -> Any:

@@ -10,24 +10,22 @@ from torch import Size, Tensor, nn
 from torch.nn import functional as F
 
 from hqmd_cli.config import ModelConfig
-from hqmd_cli.models.fusion import Fusion
+from hqmd_cli.models.fusion import Decoder
 from hqmd_cli.models.layers import FullPrecisionConv, resize
 from hqmd_cli.ordinal import logit_channels
 
 PLUS_CHANNELS = 16  # 3.1
 
 
-class BaselinePlusDecoder(nn.Module):
-    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, H, W)."""
+class BaselinePlusDecoder(Decoder):
+    """The last step at the picture's own resolution."""
 
     def __init__(self, config: ModelConfig, low_channels: int) -> None:
-        super().__init__()
-        self.fusion = Fusion(config, low_channels)
+        super().__init__(config, low_channels)
         self.reduce = nn.Sequential(
             nn.Conv2d(config.fuse_channels, PLUS_CHANNELS, 1, bias=False), nn.BatchNorm2d(PLUS_CHANNELS)
         )
         self.logits = FullPrecisionConv(PLUS_CHANNELS, logit_channels(config), 1)
 
-    def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
-        features = self.reduce(self.fusion(low, context))
-        return self.logits(F.relu(resize(features.float(), size)))
+    def enlarge(self, features: Tensor, size: Size) -> Tensor:
+        return self.logits(F.relu(resize(self.reduce(features).float(), size)))

@@ -1,10 +1,13 @@
 """What both decoders share: context joined with the features at 1/4 resolution (DeepLabv3+, figure 2)."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.layers import ConvBNReLU, resize
+from hqmd_cli.models.strides import Level, convolve
 
 
 class Fusion(nn.Module):
@@ -25,3 +28,28 @@ class Fusion(nn.Module):
         """low (B, C_low, H/4, W/4), context (B, C_aspp, h, w) -> (B, C_fuse, H/4, W/4)."""
         context = resize(context, low.shape[-2:])
         return self.fuse(torch.cat([self.narrow(low), context], dim=1))
+
+    def of_levels(self, low: Sequence[Level], context: Level) -> Tensor:
+        """The same of maps that are not joined (strides.py) -> (B, C_fuse, H/4, W/4)."""
+        first, second = self.fuse
+        narrowed = Level(convolve(self.narrow, low))
+        return second(convolve(first, [narrowed, context]))  # type: ignore[arg-type]
+
+
+class Decoder(nn.Module):
+    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, H, W)."""
+
+    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+        super().__init__()
+        self.fusion = Fusion(config, low_channels)
+
+    def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
+        return self.enlarge(self.fusion(low, context), size)
+
+    def of_levels(self, low: Sequence[Level], context: Level, size: Size) -> Tensor:
+        """The same of maps that are not joined (strides.py)."""
+        return self.enlarge(self.fusion.of_levels(low, context), size)
+
+    def enlarge(self, features: Tensor, size: Size) -> Tensor:
+        """(B, C_fuse, H/4, W/4) -> (B, logit_channels, H, W)."""
+        raise NotImplementedError

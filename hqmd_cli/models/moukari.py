@@ -27,9 +27,10 @@ from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.aspp import ASPP
-from hqmd_cli.models.backbone import LOW_STRIDE, StageBackbone, build_stages, join
+from hqmd_cli.models.backbone import LOW_STRIDE, StageBackbone, build_stages
 from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
 from hqmd_cli.models.network import ACTIVATIONS
+from hqmd_cli.models.strides import join
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.models.up_projection import BilinearProjection
 from hqmd_cli.registry import pick

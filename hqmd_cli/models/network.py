@@ -15,6 +15,7 @@ from hqmd_cli.models.backbone import Backbone, build_backbone
 from hqmd_cli.models.guide import build_guide
 from hqmd_cli.models.layers import rescale_logarithm
 from hqmd_cli.models.ordinal_head import OrdinalHead
+from hqmd_cli.models.strides import Level
 from hqmd_cli.models.system import DepthModel, Estimate, Paper
 from hqmd_cli.ordinal import DISCRETISATIONS
 from hqmd_cli.registry import pick, resolve
@@ -62,6 +63,7 @@ class DepthNetwork(DepthModel):
         super().__init__(config)
         pick({**ACTIVATIONS, **DISCRETISATIONS}, config.activation, "activation")
         self.backbone = build_backbone(config, backbone_weights)
+        self.context_ratio = self.backbone.high_stride / self.backbone.low_stride
         self.guide = build_guide(config, guide_weights) if config.guide else None
         high_channels = self.backbone.high_channels + (config.guide_channels if config.guide else 0)
         self.aspp = ASPP(high_channels, config.aspp_channels, config.aspp_rates)
@@ -72,13 +74,25 @@ class DepthNetwork(DepthModel):
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
-        low, high = self.backbone(rgb)
-        if self.guide is not None:
-            high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
-        logits = self.decoder(low, self.aspp(high), rgb.shape[-2:])
+        logits = self.logits_of_levels(rgb) if self.config.coarse_first else self.logits(rgb)
         if self.ordinal is not None:
             return self.ordinal(logits)
         return Estimate(ACTIVATIONS[self.config.activation].to_metres(logits))
+
+    def logits(self, rgb: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in 0..1 -> (B, logit_channels, H, W)."""
+        low, high = self.backbone(rgb)
+        if self.guide is not None:
+            high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
+        return self.decoder(low, self.aspp(high), rgb.shape[-2:])
+
+    def logits_of_levels(self, rgb: Tensor) -> Tensor:
+        """The same, each convolution at the stride of what it sees (strides.py)."""
+        low, high = self.backbone.levels(rgb)
+        if self.guide is not None:
+            high = [*high, Level(self.guide(rgb, high[0].features.shape[-2:]))]
+        context = Level(self.aspp.of_levels(high), self.context_ratio)
+        return self.decoder.of_levels(low, context, rgb.shape[-2:])
 
     @torch.no_grad()
     def rescale(self, factor: float, power: float = 1.0) -> None:

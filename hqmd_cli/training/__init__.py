@@ -1,5 +1,25 @@
 """Training: loop.py reads top to bottom, the rest is what it calls."""
 
-from hqmd_cli.training.loop import BadBatch, BrokenPicture, BrokenState, EpochReport, Report, StepReport, Stopped, fit
+from hqmd_cli.training.loop import (
+    BadBatch,
+    BrokenPicture,
+    BrokenState,
+    EpochReport,
+    NewLayers,
+    Report,
+    StepReport,
+    Stopped,
+    fit,
+)
 
-__all__ = ["BadBatch", "BrokenPicture", "BrokenState", "EpochReport", "Report", "StepReport", "Stopped", "fit"]
+__all__ = [
+    "BadBatch",
+    "BrokenPicture",
+    "BrokenState",
+    "EpochReport",
+    "NewLayers",
+    "Report",
+    "StepReport",
+    "Stopped",
+    "fit",
+]

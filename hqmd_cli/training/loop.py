@@ -67,6 +67,13 @@ class BrokenPicture:
 
 
 @dataclass(frozen=True)
+class NewLayers:
+    """When layers have another size than in the model that training starts from, and so begin anew."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BrokenState:
     """When a state that cannot be read was passed over for an older one, and removed."""
 
@@ -101,7 +108,7 @@ class EpochReport:
     is_best: bool
 
 
-Report = StepReport | EpochReport | BrokenPicture | BrokenState | BadBatch | Stopped
+Report = StepReport | EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped
 
 
 class NotFinite(HqmdError):
@@ -132,9 +139,9 @@ def fit(
     """Train, and yield a report after each step and each epoch, and on each picture or batch that is left out.
 
     `extra_data` is other data that is to make up half of each epoch, such as synthetic pictures beside photos.
-    `start` is a checkpoint folder whose weights are the first ones, instead of a pretrained backbone's; `teacher` one
-    whose depth is learned from, too. After `time_limit` seconds the run stops with its state saved,
-    as it does for Ctrl-C and SIGTERM.
+    `start` is a checkpoint folder whose weights are the first ones, instead of a pretrained backbone's, as far as
+    checkpoints.start_weights allows them to differ; `teacher` one whose depth is learned from, too. After `time_limit`
+    seconds the run stops with its state saved, as it does for Ctrl-C and SIGTERM.
 
     Writes `best/` and `last/` (checkpoints, whose card tells the `command`), `history.jsonl` (a row an epoch),
     `curves.png`, `samples/` (a picture an epoch) and `state/` (for `resume`, the newest `keep`) into `run_dir`, and to
@@ -159,13 +166,15 @@ def fit(
     about = origins(model, train_data, val_data, extra_data, (backbone_weights, guide_weights), start, teacher)
 
     accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
-    teach = Teacher.load(teacher, model, accelerator.device, train.precision == "bf16") if teacher else None
+    teach = Teacher.load(teacher, accelerator.device, train.precision == "bf16") if teacher else None
     pretrained = ("none", "none") if resume or start else (backbone_weights, guide_weights)
     run = Run(model, train, *pretrained, start, accelerator, int(total_steps), about)
     require_normalisable(run, model)
     if resume:
         for path in run.restore(run_dir):
             yield BrokenState(path)
+    elif run.new_layers:
+        yield NewLayers(tuple(run.new_layers))
     if compiled:
         run.learner.compile()
     if trackers:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from hqmd_cli.checkpoints import load_weights, read_info
+from hqmd_cli.checkpoints import read_info, start_weights
 from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.folders import mended_folder, sync
@@ -50,8 +50,9 @@ class Run:
         self.config, self.total_steps, self.accelerator = train, total_steps, accelerator
         self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
         self.network = build_system(model, backbone_weights, guide_weights)
+        self.new_layers: list[str] = []  # that the start has in another size
         if start:
-            load_weights(self.network, start)
+            self.new_layers = start_weights(self.network, start)
             self.network.rescale(*read_info(start).model.depth_law(min(model.size)))
         self.network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(self.network, train)
