@@ -35,7 +35,7 @@ class Guide(Backbone):
         self.net.eval()
         return self
 
-    def forward(self, rgb: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(self, rgb: Tensor, grid: tuple[int, int]) -> Tensor:  # type: ignore[override]
         """(B, 3, H, W) in 0..1 -> (B, guide_channels, *grid)."""
         picture = resize(self.normalise(rgb), (grid[0] * self.patch, grid[1] * self.patch))
         with torch.no_grad(), torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.training):

@@ -19,6 +19,16 @@ class ConvBNReLU(nn.Sequential):
             nn.ReLU(inplace=True),
         )
 
+    @property
+    def conv(self) -> nn.Conv2d:
+        """Its first part."""
+        return self[0]  # type: ignore[return-value]
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """Its second part."""
+        return self[1]  # type: ignore[return-value]
+
 
 class FullPrecisionConv(nn.Conv2d):
     """A convolution that computes in float32 under autocast, too.

@@ -51,20 +51,26 @@ def convolve(layer: ConvBNReLU, levels: Sequence[Level]) -> Tensor:
     finest, *coarser = levels
     if not coarser:
         return layer(finest.features)
-    conv, norm, activate = layer
+    conv, norm = layer.conv, layer.norm
     weight, bias = conv.weight, None
     if not norm.training:  # melted into the convolutions, which saves a pass over the map; the sum is in its way
+        assert norm.running_mean is not None and norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         weight, bias = weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
     first, *others = weight.split([level.features.shape[1] for level in levels], dim=1)
-    rate = conv.dilation[0]
+    (rate, _), (width, _) = conv.dilation, conv.kernel_size
     total = convolution(finest.features, first, bias, rate)
     for level, kernel in zip(coarser, others, strict=True):
-        coarse_rate = max(1, round(rate / level.ratio))
-        if conv.kernel_size[0] > 1:
+        if width > 1:
             kernel = moved_taps(kernel, taps_on_coarse_map(rate, level.ratio))
-        total = total + resize(convolution(level.features, kernel, None, coarse_rate), total.shape[-2:])
-    return activate(norm(total) if norm.training else total)
+        one = convolution(level.features, kernel, None, coarse_rate(rate, level.ratio))
+        total = total + resize(one, total.shape[-2:])
+    return F.relu(norm(total) if norm.training else total)
+
+
+def coarse_rate(rate: int, ratio: float) -> int:
+    """How many whole steps of a coarse map are nearest to `rate` steps of a map `ratio` times as fine."""
+    return max(1, round(rate / ratio))
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, rate: int) -> Tensor:
@@ -84,11 +90,11 @@ def taps_on_coarse_map(rate: int, ratio: float) -> Taps:
     """What each of three taps, `rate` steps apart on an enlarged map, comes to on the coarse one.
 
     [fine tap][coarse tap], by least squares over lines of coarse values whose neighbours correlate by LIKENESS:
-    enlarged and then looked at by the fine tap, against looked at by the coarse taps, round(rate / ratio) steps apart,
-    and then enlarged.
+    enlarged and then looked at by the fine tap, against looked at by the coarse taps, coarse_rate steps apart, and then
+    enlarged.
     """
-    coarse_rate = max(1, round(rate / ratio))
-    reach = 8 * coarse_rate
+    steps = coarse_rate(rate, ratio)
+    reach = 8 * steps
     values = np.arange(2 * reach)
     fine = round(2 * reach * ratio)
     places = (np.arange(fine) + 0.5) / ratio - 0.5
@@ -96,8 +102,8 @@ def taps_on_coarse_map(rate: int, ratio: float) -> Taps:
     middle = slice(fine // 4, -(fine // 4))  # where no border is seen
     lines = np.linalg.cholesky(LIKENESS ** abs(np.subtract.outer(values, values)))
     fine_looks, coarse_looks = (
-        np.stack([np.roll(enlarge, steps, axis)[middle] @ lines for steps in (-apart, 0, apart)])
-        for apart, axis in ((-rate, 0), (coarse_rate, 1))
+        np.stack([np.roll(enlarge, by, axis)[middle] @ lines for by in (-apart, 0, apart)])
+        for apart, axis in ((-rate, 0), (steps, 1))
     )
     solved = np.linalg.lstsq(coarse_looks.reshape(3, -1).T, fine_looks.reshape(3, -1).T, rcond=None)[0]
     return tuple(map(tuple, solved.T.round(6).tolist()))
