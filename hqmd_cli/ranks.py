@@ -1,4 +1,4 @@
-"""Several processes at one folder: `torchrun --nproc-per-node N -m hqmd_cli predict ...` shares the photos out.
+"""Several processes at one folder share its photos: `torchrun --nproc-per-node N --module -- hqmd_cli predict ...`.
 
 Each process takes every Nth job and writes its own manifest; when all are done the first one joins them. Without
 torchrun there is one process, and torch is not imported.

@@ -1,6 +1,7 @@
 """Where a run computes: Accelerate's one object for devices, precision, accumulation and several processes.
 
-`torchrun --nproc-per-node N -m hqmd_cli train ...` or `accelerate launch` start processes, which find one another here.
+`torchrun --nproc-per-node N --module -- hqmd_cli train ...` or `accelerate launch` start processes, which find one
+another here. Without the --, torchrun takes --start for an abbreviation of its own --start-method.
 https://huggingface.co/docs/accelerate
 """
 
