@@ -21,7 +21,7 @@ from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.metrics import DIGITS
-from hqmd_cli.models import build_model
+from hqmd_cli.models import DECODERS, build_model
 from hqmd_cli.models.layers import resize
 from hqmd_cli.training import fit
 
@@ -175,17 +175,38 @@ def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pair
     model = load_checkpoint(trained_run / "best", CPU)[1].model
     recipe.write_text(
         f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
-        "fuse_channels = 12\n[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
+        f"fuse_channels = 16\nlow_channels = {model.low_channels // 2}\n"
+        "[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
     )
     flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
     result = hqmd(*flags, "-o", tmp_path / "on")
     assert result.returncode == 0, result.stderr
-    new = "decoder.fusion.fuse.0.0, decoder.fusion.fuse.0.1, decoder.fusion.fuse.1.0, decoder.fusion.fuse.1.1"
-    assert f"of another size than in --start, and so begun anew: {new}, decoder.reduce.0\n" in result.stderr
+    new = ("decoder.fusion.fuse.0.0", "decoder.fusion.narrow.0", "decoder.fusion.narrow.1")
+    assert f"of another size than in --start, and so begun anew: {', '.join(new)}\n" in result.stderr
     before = load_checkpoint(trained_run / "best", CPU)[0].state_dict()
     for name, tensor in load_checkpoint(tmp_path / "on" / "last", CPU)[0].named_parameters():
-        if name.rpartition(".")[0] not in (*new.split(", "), "decoder.reduce.0"):
+        if name.rpartition(".")[0] not in new:
             np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_narrower_fusion_keeps_the_channels_that_count(decoder, tmp_path):
+    """Half of the channels are given no say; without them depth stays what it was."""
+    wide = ModelConfig("test_efficientnet", decoder, size=(48, 64), aspp_channels=8, low_channels=6, fuse_channels=12)
+    network = build_model(wide).eval()
+    first, second = network.decoder.fusion.fuse
+    with torch.no_grad():
+        for norm in (first.norm, second.norm):
+            norm.weight.uniform_(0.5, 2)
+            norm.bias.uniform_(0, 1)
+            for parameter in (norm.weight, norm.bias):
+                parameter[1::2] = 0
+    save_checkpoint(tmp_path / "wide", network, CheckpointInfo(wide, TrainConfig(), "data"))
+    narrow = build_model(dataclasses.replace(wide, fuse_channels=6)).eval()
+    assert start_weights(narrow, tmp_path / "wide") == []
+    photo = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(narrow(photo), network(photo))
 
 
 def test_weights_of_another_network_are_no_start(trained_run, other):
