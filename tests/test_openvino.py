@@ -1,8 +1,11 @@
 """The network in OpenVINO says what it says in ONNX Runtime, from any thread, and without torch."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +20,19 @@ from hqmd_cli.predictor import load_predictor
 
 pytest.importorskip("openvino", reason="pip install 'hqmd[openvino]'")
 
+import openvino
+
+from hqmd_cli.engines import compiled
 from hqmd_cli.engines.openvino_engine import OpenVinoEngine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory) -> Iterator[Path]:
+    """A cache of these tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("HQMD_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture
@@ -88,6 +103,69 @@ def test_weights_that_are_gone_are_missed(published, tmp_path):
     (copy / "model.safetensors").unlink()
     with pytest.raises(HqmdError, match=r"OpenVINO cannot open it"):
         OpenVinoEngine(copy / "model.onnx")
+
+
+class Compiled:
+    """Whether OpenVINO had to compile, and how often."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.times = 0
+        compile_model = openvino.Core.compile_model
+
+        def counted(*args):
+            self.times += 1
+            return compile_model(*args)
+
+        monkeypatch.setattr(openvino.Core, "compile_model", counted)
+
+
+def add_to_weight(weights: Path, name: str, summand: float) -> None:
+    """Change one number in a safetensors file, in its place."""
+    content = bytearray(weights.read_bytes())
+    data = 8 + int.from_bytes(content[:8], "little")
+    begin, end = json.loads(content[8:data])[name]["data_offsets"]
+    number = np.frombuffer(content[data + begin : data + end], np.float16) + np.float16(summand)
+    content[data + begin : data + end] = number.tobytes()
+    weights.write_bytes(content)
+
+
+def test_what_was_compiled_is_used_again_until_graph_weights_or_settings_change(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("HQMD_HOME", str(tmp_path / "home"))
+    count, picture = Compiled(monkeypatch), next(check_pictures())
+    copy = shutil.copytree(published, tmp_path / "copy")
+    first, second = (OpenVinoEngine(copy / "model.onnx", precision="fp32")(picture) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert count.times == 1
+    OpenVinoEngine(copy / "model.onnx", 1, "fp32")
+    assert count.times == 2
+    add_to_weight(copy / "model.safetensors", "decoder.logits.bias", 0.5)  # all depth is e^0.5 times as far
+    farther = OpenVinoEngine(copy / "model.onnx", precision="fp32")(picture)
+    assert count.times == 3
+    np.testing.assert_allclose(farther / first, np.exp(0.5), rtol=1e-3)
+
+
+def test_a_damaged_cache_and_one_that_cannot_be_written_are_gone_around(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("HQMD_HOME", str(tmp_path / "home"))
+    count = Compiled(monkeypatch)
+    OpenVinoEngine(published / "model.onnx")
+    (kept,) = (tmp_path / "home" / "openvino").iterdir()
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    OpenVinoEngine(published / "model.onnx")
+    assert count.times == 2
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HQMD_HOME", str(tmp_path / "file"))
+    assert OpenVinoEngine(published / "model.onnx")(next(check_pictures())).min() > 0
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    for number in range(compiled.KEPT + 2):
+        compiled.keep(tmp_path / f"{number}.compiled", b"network")
+        os.utime(tmp_path / f"{number}.compiled", (number, number))
+    compiled.keep(tmp_path / "last.compiled", b"network")
+    assert compiled.kept(tmp_path / "last.compiled") == b"network"
+    assert len(list(tmp_path.iterdir())) == compiled.KEPT
 
 
 PREDICT = """

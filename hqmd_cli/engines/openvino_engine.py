@@ -13,6 +13,8 @@ try:
 except ImportError as error:
     raise HqmdError("backend openvino: OpenVINO cannot be imported; pip install 'hqmd[openvino]'") from error
 
+from hqmd_cli.engines.compiled import compiled_network
+
 TYPES = {"bf16": "bf16", "fp32": "f32"}  # by precision, as OpenVINO calls them
 
 
@@ -36,7 +38,7 @@ class OpenVinoEngine:
         if threads > 1:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         try:
-            self.network = core.compile_model(core.read_model(path), "CPU", settings)
+            self.network = compiled_network(core, path, settings)
         except Exception as error:  # its errors have no common type
             raise HqmdError(f"{path}: OpenVINO cannot open it: {first_line(error)}") from error
         inputs = [name for port in self.network.inputs for name in port.get_names()]
