@@ -123,9 +123,11 @@ def add_to_weight(weights: Path, name: str, summand: float) -> None:
     """Change one number in a safetensors file, in its place."""
     content = bytearray(weights.read_bytes())
     data = 8 + int.from_bytes(content[:8], "little")
-    begin, end = json.loads(content[8:data])[name]["data_offsets"]
-    number = np.frombuffer(content[data + begin : data + end], np.float16) + np.float16(summand)
-    content[data + begin : data + end] = number.tobytes()
+    entry = json.loads(content[8:data])[name]
+    place = slice(*(data + offset for offset in entry["data_offsets"]))
+    number = np.frombuffer(content[place], {"F16": np.float16, "F32": np.float32}[entry["dtype"]]).copy()
+    number += summand
+    content[place] = number.tobytes()
     weights.write_bytes(content)
 
 
