@@ -12,6 +12,7 @@ on val stays as good (weights/README.md).
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ from hqmd_cli.models.layers import ConvBNReLU, resize
 
 LIKENESS = 0.9  # how alike neighbouring features of a coarse map are
 Taps: TypeAlias = tuple[tuple[float, ...], ...]  # 3 x 3
+UNMOVED: Taps = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
 class Level(NamedTuple):
@@ -52,20 +54,16 @@ def convolve(layer: ConvBNReLU, levels: Sequence[Level]) -> Tensor:
     if not coarser:
         return layer(finest.features)
     conv, norm = layer.conv, layer.norm
-    weight, bias = conv.weight, None
-    if not norm.training:  # melted into the convolutions, which saves a pass over the map; the sum is in its way
-        assert norm.running_mean is not None and norm.running_var is not None
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        weight, bias = weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-    first, *others = weight.split([level.features.shape[1] for level in levels], dim=1)
-    (rate, _), (width, _) = conv.dilation, conv.kernel_size
-    total = convolution(finest.features, first, bias, rate)
+    widths = [level.features.shape[1] for level in levels]
+    first, *others = (conv.weight[:, end - width : end] for width, end in zip(widths, accumulate(widths), strict=True))
+    rate, _ = conv.dilation
+    total = convolution(finest.features, first, rate)
     for level, kernel in zip(coarser, others, strict=True):
-        if width > 1:
-            kernel = moved_taps(kernel, taps_on_coarse_map(rate, level.ratio))
-        one = convolution(level.features, kernel, None, coarse_rate(rate, level.ratio))
+        if kernel.shape[-1] > 1 and (taps := taps_on_coarse_map(rate, level.ratio)) != UNMOVED:
+            kernel = moved_taps(kernel, taps)
+        one = convolution(level.features, kernel, coarse_rate(rate, level.ratio))
         total = total + resize(one, total.shape[-2:])
-    return F.relu(norm(total) if norm.training else total)
+    return F.relu(norm(total))
 
 
 def coarse_rate(rate: int, ratio: float) -> int:
@@ -73,9 +71,9 @@ def coarse_rate(rate: int, ratio: float) -> int:
     return max(1, round(rate / ratio))
 
 
-def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, rate: int) -> Tensor:
+def convolution(x: Tensor, weight: Tensor, rate: int) -> Tensor:
     """One that keeps height and width."""
-    return F.conv2d(x, weight, bias, padding=rate * (weight.shape[-1] // 2), dilation=rate)
+    return F.conv2d(x, weight, padding=rate * (weight.shape[-1] // 2), dilation=rate)
 
 
 def moved_taps(kernel: Tensor, taps: Taps) -> Tensor:
