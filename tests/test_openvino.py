@@ -1,5 +1,6 @@
 """The network in OpenVINO says what it says in ONNX Runtime, from any thread, and without torch."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -156,6 +157,9 @@ def test_a_damaged_cache_and_one_that_cannot_be_written_are_gone_around(publishe
     kept.write_bytes(content)
     OpenVinoEngine(published / "model.onnx")
     assert count.times == 2
+    kept.write_bytes(hashlib.sha256(b"no network").digest() + b"no network")
+    OpenVinoEngine(published / "model.onnx")
+    assert count.times == 3
     (tmp_path / "file").touch()
     monkeypatch.setenv("HQMD_HOME", str(tmp_path / "file"))
     assert OpenVinoEngine(published / "model.onnx")(next(check_pictures())).min() > 0

@@ -26,7 +26,10 @@ def compiled_network(core: openvino.Core, path: Path, settings: Mapping[str, str
     """The graph at `path` for the CPU, out of the cache where it is there. Raises what OpenVINO and the system do."""
     place = hqmd_home() / "openvino" / f"{fingerprint(core, path, settings)}.compiled"
     if (content := kept(place)) is not None:
-        return core.import_model(BytesIO(content), "CPU", dict(settings))
+        try:
+            return core.import_model(BytesIO(content), "CPU", dict(settings))
+        except RuntimeError:  # what it no longer takes is compiled anew
+            pass
     network = core.compile_model(core.read_model(path), "CPU", dict(settings))
     keep(place, network.export_model().getvalue())
     return network

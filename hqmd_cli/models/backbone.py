@@ -186,6 +186,7 @@ def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = 
                 )
             even = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
             net = plain_blocks(config.backbone, config.high_blocks or even, pretrained, config.drop_path)
+            leave_out(net, config)
             backbone = PlainBackbone(config, net)
     except HqmdError:
         raise
