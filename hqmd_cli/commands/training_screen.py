@@ -16,6 +16,7 @@ from hqmd_cli.training import (
     BrokenPicture,
     BrokenState,
     EpochReport,
+    Event,
     NewLayers,
     Report,
     StepReport,
@@ -63,7 +64,7 @@ def show(
         screen.print(f"best checkpoint: {run_dir / BEST}")
 
 
-def line_of(report: EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped, broken: int) -> str:
+def line_of(report: Event, broken: int) -> str:
     """What is said of everything but a step; `broken` pictures were met so far."""
     match report:
         case EpochReport():

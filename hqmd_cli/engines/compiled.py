@@ -16,7 +16,8 @@ import openvino
 from hqmd_cli.data import hqmd_home
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import WEIGHTS_FILE
-from hqmd_cli.images import write_aside
+from hqmd_cli.images import write_bytes
+from hqmd_cli.records import file_hash
 
 KEPT = 4  # networks, the newest; each takes four bytes a weight
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -38,11 +39,10 @@ def compiled_network(core: openvino.Core, path: Path, settings: Mapping[str, str
 def fingerprint(core: openvino.Core, path: Path, settings: Mapping[str, str]) -> str:
     """Of everything that a compiled network depends on."""
     processor = core.get_property("CPU", "FULL_DEVICE_NAME")
-    digest = hashlib.sha256(repr((openvino.__version__, processor, sorted(settings.items()))).encode())
     weights = path.with_name(WEIGHTS_FILE)
-    for file in (path, weights) if weights.is_file() else (path,):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    content = file_hash(path, weights) if weights.is_file() else file_hash(path)
+    depends_on = openvino.__version__, processor, sorted(settings.items()), content
+    return hashlib.sha256(repr(depends_on).encode()).hexdigest()
 
 
 def kept(place: Path) -> bytes | None:
@@ -58,7 +58,7 @@ def kept(place: Path) -> bytes | None:
 def keep(place: Path, network: bytes) -> None:
     """Write one for the next run, and remove those that are too many. Where nothing can be written, all goes on."""
     try:
-        write_aside(place, lambda aside: aside.write_bytes(hashlib.sha256(network).digest() + network))
+        write_bytes(place, hashlib.sha256(network).digest() + network)
         newest_first = sorted(place.parent.glob("*.compiled"), key=lambda file: file.stat().st_mtime, reverse=True)
         for old in newest_first[KEPT:]:
             old.unlink(missing_ok=True)

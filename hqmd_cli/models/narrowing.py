@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 CHAIN = (  # each ConvBNReLU whose channels may become fewer, and the weights that read them, in either decoder
@@ -29,5 +28,5 @@ def narrowed(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
         for name, tensor in list(state.items()):
             if name.startswith(f"{layer}.") and tensor.dim():
                 state[name] = tensor[kept]
-        state[reader] = torch.index_select(state[reader], 1, kept)
+        state[reader] = state[reader][:, kept]
     return state

@@ -108,7 +108,8 @@ class EpochReport:
     is_best: bool
 
 
-Report = StepReport | EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped
+Event = EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped  # what is seldom and told in a line
+Report = StepReport | Event
 
 
 class NotFinite(HqmdError):
