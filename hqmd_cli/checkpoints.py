@@ -21,6 +21,7 @@ from hqmd_cli.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from hqmd_cli.images import write_aside, write_text
 from hqmd_cli.metrics import DIGITS
 from hqmd_cli.settings import compared, paper_of, shown
+from hqmd_cli.views import in_pixels
 
 if TYPE_CHECKING:
     import torch
@@ -344,12 +345,6 @@ def parts_of(member: ModelConfig) -> str:
     if member.system == ModelConfig.system:
         return f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}"
     return f"{member.system} (`hqmd models` says whose)"
-
-
-def in_pixels(sides: Sequence[int], flip: bool) -> str:
-    """What a card says of how photos are seen."""
-    mirrored = ", as they are and mirrored" if flip else ""
-    return f"{' and '.join(map(str, sides))} pixels{mirrored}{', and averages' if sides[1:] or flip else ''}"
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:

@@ -117,6 +117,8 @@ class ModelConfig(Config):
     fuse_channels: int = 256  # DeepLabv3+
     # Maps of several strides are convolved each at its own, before the coarser ones are enlarged (models/strides.py)
     coarse_first: bool = False
+    # Once trained, it computes depth at one of so many pixels each way; predict goes on along the photo's edges
+    depth_stride: int = 1
     left_out: tuple[int, ...] = ()  # blocks of an EfficientNet backbone, counted from 0 over all its stages
     system: str = "hqmd"  # a key of models.SYSTEMS; what others leave of the above unused, their files say
     also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
@@ -190,6 +192,7 @@ class ModelConfig(Config):
         self.require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
+        self.require(self.depth_stride in (1, 2, 4), f"depth_stride must be 1, 2 or 4, not {self.depth_stride}")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
         for blocks in (self.high_blocks, self.guide_blocks, self.left_out):
             self.require(min(blocks, default=0) >= 0, f"a block's number must not be negative: {blocks}")

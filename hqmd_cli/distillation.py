@@ -15,6 +15,7 @@ from hqmd_cli.checkpoints import load_checkpoint
 from hqmd_cli.engines.torch_engine import with_short_backbones
 from hqmd_cli.models.layers import resize
 from hqmd_cli.transforms import Preprocess
+from hqmd_cli.views import looks
 
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
@@ -40,16 +41,16 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
-        logs = [self.at(side, rgb).log() for side in self.config.shown_sides]
+        views = looks(self.config.shown_sides, self.config.predict_flip)
+        logs = [self.at(side, rgb, mirrored).log() for side, mirrored in views]
         return torch.stack(logs).mean(dim=0).exp()
 
-    def at(self, side: int, rgb: Tensor) -> Tensor:
-        """Its depth as it sees the picture at one of its sides."""
+    def at(self, side: int, rgb: Tensor, mirrored: tuple[bool, ...]) -> Tensor:
+        """Its depth as it sees the picture at one of its sides, plain, mirrored or both."""
         size = rgb.shape[-2:]
         seen = Preprocess((side, side), self.config.size_multiple).working_size(*size)
         picture = resize(rgb, seen)
-        depth_m = self.network(picture)
-        if self.config.predict_flip:
-            depth_m = (depth_m + self.network(picture.flip(-1)).flip(-1)) / 2
+        depths = [self.network(picture.flip(-1)).flip(-1) if turned else self.network(picture) for turned in mirrored]
+        depth_m = torch.stack(depths).mean(dim=0)
         factor, power = self.config.depth_law(min(seen))
         return factor * resize(depth_m, size) ** power

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hqmd_cli.transforms import shrink
 
 EPSILON = 1e-3  # of colours in 0..1, squared: contrasts well below its root, 8 of 255, are taken for noise
-FIT_SIDE = 128  # pixels, the shorter side of what is fitted to: no worse than the network's 336, and seven times faster
-STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, which is faster to use again than to ask for
+FIT_SIDE = 56  # pixels, the shorter side of what is fitted to. On val edges get sharper, and RMSE larger, towards 40
+STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, and what is at work stays in the processor's cache
 
 Floats = NDArray[np.float32]
 
@@ -28,20 +28,32 @@ def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Flo
     size = (round(depth_m.shape[0] * scale), round(depth_m.shape[1] * scale))
     log_depth = np.log(shrink(depth_m, size))
     radius = max(1, round(share * min(size)))
-    colours = np.multiply(shrink(image, size), np.float32(1 / 255), dtype=np.float32)
+    colours = np.multiply(shrink(halved(image, size), size), np.float32(1 / 255), dtype=np.float32)
     fits = local_fits(colours, log_depth, radius)
     fits[..., :3] /= 255  # from here on functions of the bytes as they are
     nearest, farthest = float(log_depth.min()), float(log_depth.max())
     height, width = image.shape[:2]
     result = np.empty((height, width), np.float32)
     rows = max(1, STRIP_PIXELS // width)
+    tall = [cv2.resize(plane, (plane.shape[1], height), interpolation=cv2.INTER_LINEAR) for plane in cv2.split(fits)]
+    whole, bytes_ = np.empty((len(tall), rows, width), np.float32), np.empty((3, rows, width), np.uint8)
     for top in range(0, height, rows):
         strip = slice(top, min(top + rows, height))
-        *slopes, fitted = cv2.split(enlarge(fits, (height, width), strip))
-        for slope, channel in zip(slopes, cv2.split(image[strip]), strict=True):
-            fitted += slope * channel
+        wide, channels = (space[:, : strip.stop - top] for space in (whole, bytes_))
+        for plane, enlarged in zip(tall, wide, strict=True):
+            cv2.resize(plane[strip], enlarged.shape[::-1], dst=enlarged, interpolation=cv2.INTER_LINEAR)
+        *slopes, fitted = wide
+        for slope, channel in zip(slopes, cv2.split(image[strip], tuple(channels)), strict=True):
+            fitted += np.multiply(slope, channel, out=slope)
         np.exp(np.clip(fitted, nearest, farthest, out=fitted), out=result[strip])
     return result
+
+
+def halved(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Half as large, again while it stays twice as large as `size`: OpenCV does that ten times as fast as the rest."""
+    while min(image.shape[0] / size[0], image.shape[1] / size[1]) >= 4:
+        image = shrink(image, (image.shape[0] // 2, image.shape[1] // 2))
+    return image
 
 
 def local_fits(colours: Floats, values: Floats, radius: int) -> Floats:
@@ -68,13 +80,3 @@ def local_fits(colours: Floats, values: Floats, radius: int) -> Floats:
     slope_b = (i_br * vr + i_gb * vg + i_bb * vb) * scale
     offset = mean_value - slope_r * red - slope_g * green - slope_b * blue
     return mean(np.stack([slope_r, slope_g, slope_b, offset], axis=2))
-
-
-def enlarge(fits: Floats, size: tuple[int, int], strip: slice) -> Floats:
-    """Rows `strip` of `fits` as they are when resized to `size` (H, W), bilinearly, pixel areas aligned."""
-    down, across = fits.shape[0] / size[0], fits.shape[1] / size[1]
-    top = (strip.start + 0.5) * down - 0.5
-    back = np.array([[across, 0, across / 2 - 0.5], [0, down, top]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    shape = (size[1], strip.stop - strip.start)
-    return cv2.warpAffine(fits, back, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]

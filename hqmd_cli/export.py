@@ -8,6 +8,7 @@ them once and both engines cannot disagree about them.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hqmd_cli.config import ModelConfig
 from hqmd_cli.engines import Engine
 from hqmd_cli.engines.onnx_engine import OnnxEngine
 from hqmd_cli.engines.torch_engine import PhotoToDepth, TorchEngine
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.images import write_aside
+from hqmd_cli.models.committee import Committee
 from hqmd_cli.models.layers import shorter_side
 from hqmd_cli.models.system import DepthModel
 from hqmd_cli.quantization import in_int8, in_int8_when_opened, replace_all
@@ -30,7 +33,10 @@ from hqmd_cli.registry import pick
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
 
-OPSET = 18
+# A file of its own keeps to operators that runtimes have known for years. A checkpoint's graph is for the ONNX Runtime
+# that hqmd requires: with one operator for all heads' attention, and one for GELU, a transformer takes less time.
+WIDELY_KNOWN, OF_OUR_OWN = 18, 23
+ATTENTION_SINCE = 23
 
 
 class Limits(NamedTuple):
@@ -40,14 +46,15 @@ class Limits(NamedTuple):
     largest_mm: float
 
 
-LIMITS = {"fp32": Limits(1, 10), "int8": Limits(50, 500)}  # by precision; int8 of hqmd-indoor: 5 and 45
+LIMITS = {"fp32": Limits(1, 10), "int8": Limits(50, 500)}  # by precision; int8 of hqmd-indoor: 25 and 244
 CHECKED_SIZES = ((224, 298), (288, 384), (225, 301))  # even, larger and odd: padding differs
 
 
-def graph_of(network: nn.Module, size: tuple[int, int] | None = None) -> Any:
+def graph_of(network: nn.Module, size: tuple[int, int] | None = None, opset: int = WIDELY_KNOWN) -> Any:
     """The network as an onnx.ModelProto that holds its weights. The network itself is left as it was.
 
-    size: (height, width) of the only pictures it shall take, one at a time, for runtimes that know no other; None: any.
+    opset: the version of ONNX's operators. size: (height, width) of the only pictures it shall take, one at a time, for
+    runtimes that know no other; None: any.
     """
     try:
         from onnxscript.optimizer import fold_constants, remove_unused_nodes
@@ -58,14 +65,14 @@ def graph_of(network: nn.Module, size: tuple[int, int] | None = None) -> Any:
     example = torch.zeros(*((1, *size) if size else (2, *CHECKED_SIZES[0])), 3, dtype=torch.uint8)
     dynamic = torch.export.Dim.DYNAMIC
     shapes = None if size else {"rgb": {0: dynamic, 1: dynamic, 2: dynamic}}
-    with traceable(network):
+    with traceable(network, opset):
         program = torch.export.export(PhotoToDepth(network).eval(), (example,), dynamic_shapes=shapes)
         exported: Any = torch.onnx.export(
             program,
             dynamo=True,
             input_names=["rgb"],
             output_names=["depth_m"],
-            opset_version=OPSET,
+            opset_version=opset,
             optimize=False,  # it would melt batch norm into the weights, which are the checkpoint's; ONNX Runtime does
             verbose=False,
         )
@@ -105,31 +112,39 @@ def drop_zero_biases(graph: Any) -> None:
 
 
 @contextmanager
-def traceable(network: nn.Module) -> Iterator[None]:
-    """While inside, every Conv2dSame of timm is one ONNX operator.
-
-    TensorFlow's padding depends on the size. Left to trace, each layer wraps the symbolic size of the one before in a
-    ceiling and a maximum, and solving them takes five minutes instead of seconds.
-    """
+def traceable(network: nn.Module, opset: int) -> Iterator[None]:
+    """While inside, parts of timm's networks that are one operator of ONNX are traced as that one."""
     from timm.layers.conv2d_same import Conv2dSame
+    from timm.models.vision_transformer import Attention
+
+    def stand_in(part: nn.Module) -> nn.Module | None:
+        if isinstance(part, Conv2dSame):
+            return SameConv(part)
+        if isinstance(part, Attention) and opset >= ATTENTION_SINCE and is_plain(part):
+            return OneAttention(part)
+        return None
 
     places = [
-        (parent, name, child)
+        (parent, name, child, simple)
         for parent in network.modules()
         for name, child in parent.named_children()
-        if isinstance(child, Conv2dSame)
+        if (simple := stand_in(child)) is not None
     ]
-    for parent, name, child in places:
-        setattr(parent, name, SameConv(child))
+    for parent, name, _, simple in places:
+        setattr(parent, name, simple)
     try:
         yield
     finally:
-        for parent, name, child in places:
+        for parent, name, child, _ in places:
             setattr(parent, name, child)
 
 
 class SameConv(nn.Module):
-    """ONNX's own Conv with auto_pad SAME_UPPER, which pads as TensorFlow does. Only for tracing."""
+    """ONNX's own Conv with auto_pad SAME_UPPER, which pads as TensorFlow does. Only for tracing.
+
+    TensorFlow's padding depends on the size. Left to trace, each layer wraps the symbolic size of the one before in a
+    ceiling and a maximum, and solving them takes five minutes instead of seconds.
+    """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -147,7 +162,39 @@ class SameConv(nn.Module):
         down, across = self.stride
         shape = (batch, self.weight.shape[0], (height + down - 1) // down, (width + across - 1) // across)
         inputs = [x, self.weight] if self.bias is None else [x, self.weight, self.bias]
-        return torch.onnx.ops.symbolic("Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=OPSET)
+        return torch.onnx.ops.symbolic(
+            "Conv", inputs, self.attributes, dtype=x.dtype, shape=shape, version=WIDELY_KNOWN
+        )
+
+
+class OneAttention(nn.Module):
+    """A transformer's attention as ONNX's own operator, which takes the heads side by side. Only for tracing.
+
+    Left to trace, queries, keys and values are cut out of one array and moved into place, head by head.
+    """
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.qkv, self.proj = attention.qkv, attention.proj
+        self.attributes = {"q_num_heads": attention.num_heads, "kv_num_heads": attention.num_heads}
+
+    def forward(self, x: Tensor, attn_mask: None = None, is_causal: bool = False) -> Tensor:
+        """(B, tokens, channels) -> (B, tokens, channels). Every token sees every other, as a picture's do."""
+        if attn_mask is not None or is_causal:
+            raise HqmdError("this network hides tokens from each other; its attention is not exported")
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        inputs, shape = [query, key, value], tuple(query.shape)
+        heads = torch.onnx.ops.symbolic(
+            "Attention", inputs, self.attributes, dtype=x.dtype, shape=shape, version=ATTENTION_SINCE
+        )
+        return self.proj(heads)
+
+
+def is_plain(attention: Any) -> bool:
+    """Whether timm's attention, when not in training, is softmax(Q K^T / sqrt(channels of a head)) V and no more."""
+    extras = ("q_norm", "k_norm", "norm", "gate")  # some of them younger than the oldest timm that serves here
+    plain = all(isinstance(getattr(attention, extra, None), nn.Identity | None) for extra in extras)
+    return plain and attention.scale == attention.head_dim**-0.5
 
 
 def export_file(
@@ -160,12 +207,14 @@ def export_file(
     """Write one self-contained .onnx file, `size` as in graph_of; returned and raised is what `verify` does.
 
     precision: a key of LIMITS; for int8 `pictures` are those of quantization.in_int8. Nobody multiplies the depth of
-    such a file by what a checkpoint's settings say, so the graph does.
+    such a file by what a checkpoint's settings say, nor enlarges it along a photo's edges: the graph says metres, and
+    of every pixel.
     """
     limits = pick(LIMITS, precision, "precision")
-    alone = Alone(network)
-    graph = graph_of(alone, size)
-    return write_verified(in_int8(graph, pictures) if precision == "int8" else graph, alone, path, limits, size)
+    with at_every_pixel(network):
+        alone = Alone(network)
+        graph = graph_of(alone, size)
+        return write_verified(in_int8(graph, pictures) if precision == "int8" else graph, alone, path, limits, size)
 
 
 def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> tuple[float, float]:
@@ -174,11 +223,26 @@ def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32")
     precision: that of ONNX_FILES, the names of such graphs.
     """
     limits = pick(LIMITS, precision, "precision")
-    graph = graph_of(network)
+    graph = graph_of(network, opset=OF_OUR_OWN)
     if precision == "int8":
         graph = in_int8_when_opened(graph)
     share_weights(graph, checkpoint / WEIGHTS_FILE)
+    shorten_names(graph.graph)
     return write_verified(graph, network, checkpoint / ONNX_FILES[precision], limits)
+
+
+@contextmanager
+def at_every_pixel(network: nn.Module) -> Iterator[None]:
+    """While inside, depth is not computed at each depth_stride-th pixel alone."""
+    parts: list[Any] = [part for part in network.modules() if isinstance(part, (DepthModel, Committee))]
+    configs: list[ModelConfig] = [part.config for part in parts]
+    for part, config in zip(parts, configs, strict=True):
+        part.config = replace(config, depth_stride=1)
+    try:
+        yield
+    finally:
+        for part, config in zip(parts, configs, strict=True):
+            part.config = config
 
 
 class Alone(nn.Module):
@@ -241,6 +305,20 @@ def share_weights(model: Any, weights: Path) -> None:
         if half:
             casts.append(helper.make_node("Cast", [shared.name], [name], to=TensorProto.FLOAT))
     replace_all(model.graph.node, [*casts, *model.graph.node])  # in the order of computation, as ONNX wants them
+
+
+def shorten_names(graph: Any) -> None:
+    """Numbers for the names of what is computed in between, which fill half of a graph's file without its weights."""
+    kept = {value.name for value in (*graph.input, *graph.output)} | {""}  # an input that is left out has no name
+    values = [tensor.name for tensor in graph.initializer] + [name for node in graph.node for name in node.output]
+    short = {name: f"{number:x}" for number, name in enumerate(dict.fromkeys(values)) if name not in kept}
+    for tensor in graph.initializer:
+        tensor.name = short[tensor.name]
+    for node in graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [short.get(name, name) for name in names]
+    del graph.value_info[:]  # the quantizer's
 
 
 def check_pictures(sizes: Sequence[tuple[int, int]] = CHECKED_SIZES) -> Iterator[NDArray[np.uint8]]:

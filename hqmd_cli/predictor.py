@@ -14,6 +14,7 @@ from hqmd_cli.engines import Engine
 from hqmd_cli.engines.opening import engine_opener
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.transforms import Preprocess
+from hqmd_cli.views import in_pixels, looks
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class DepthPredictor:
     of config.size; at another, things look as much larger as they would from nearer by, so that its depth is multiplied
     by the ratio of the two; its calibration follows (calibration.py). Of several sides the depths are averaged (their
     logarithms: how far a network is off is a factor rather than a distance): a small picture shows it the room, a large
-    one the edges.
+    one the edges. Every other of them sees the mirrored photo, which shows it the room anew.
     """
 
     engine: Engine
@@ -45,14 +46,14 @@ class DepthPredictor:
     @property
     def view(self) -> str:
         """How photos are shown to the network, in words."""
-        seen, own = (" and ".join(map(str, sides)) for sides in (self.shown_sides, self.config.shown_sides))
-        elsewhere = f" (calibrated for {own})" if self.config.is_calibrated and seen != own else ""
-        mirrored = ", as they are and mirrored" if self.flips else ""
-        return f"photos seen at {seen} pixels{mirrored}{elsewhere}"
+        own = self.config.shown_sides
+        is_elsewhere = self.config.is_calibrated and self.shown_sides != own
+        elsewhere = f" (calibrated for {' and '.join(map(str, own))})" if is_elsewhere else ""
+        return f"photos seen at {in_pixels(self.shown_sides, self.flips)}{elsewhere}"
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of one photo, at the photo's own size; brought back to it along its edges, or bilinearly."""
-        first, *others = (self.at(side, image) for side in sorted(self.shown_sides, reverse=True))
+        *others, first = (self.at(side, image, mirrored) for side, mirrored in looks(self.shown_sides, self.flips))
         depth_m = first
         if others:
             logs = [np.log(first), *(np.log(resize(other, first.shape)) for other in others)]
@@ -61,16 +62,18 @@ class DepthPredictor:
             return follow_edges(depth_m, image, self.config.edge_share)
         return resize(depth_m, image.shape[:2])
 
-    def at(self, side: int, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Depth as the network sees it at one side, at the size of what it saw."""
+    def at(self, side: int, image: NDArray[np.uint8], mirrored: tuple[bool, ...]) -> NDArray[np.float32]:
+        """Depth as the network sees it at one side, plain, mirrored or both; at the size in which it says it."""
         picture = Preprocess((side, side), self.config.size_multiple)(image)
-        depth_m = self.engine(picture)
-        if self.flips:
-            mirrored = self.engine(np.ascontiguousarray(picture[:, ::-1]))
-            depth_m = (depth_m + mirrored[:, ::-1]) / np.float32(2)
+        first, *others = (self.mirrored(picture) if turned else self.engine(picture) for turned in mirrored)
+        depth_m = (first + others[0]) / np.float32(2) if others else first
         # Not `side`: rounding, and of a long panorama transforms.base_scale, have changed it.
         factor, power = self.config.depth_law(min(picture.shape[:2]))
         return np.float32(factor) * (depth_m if power == 1 else depth_m ** np.float32(power))
+
+    def mirrored(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network says of a mirrored picture, mirrored back."""
+        return self.engine(cv2.flip(picture, 1))[:, ::-1]  # type: ignore[arg-type]
 
 
 def resize(depth_m: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:

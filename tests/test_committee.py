@@ -94,6 +94,20 @@ def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, oth
     np.testing.assert_allclose(both, np.sqrt(one * two), rtol=2e-3)
 
 
+def test_members_that_say_depth_at_other_pixels_are_brought_to_the_first_ones(trained_run, other, tmp_path):
+    places = {"one": (trained_run / "best", 4), "two": (other, 2)}
+    for name, (source, stride) in places.items():
+        network, info = load_checkpoint(source, CPU)
+        model = dataclasses.replace(info.model, depth_stride=stride)
+        save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model))
+    merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    rgb = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        both, first, second = (load_checkpoint(tmp_path / name, CPU)[0](rgb) for name in ("both", "one", "two"))
+    assert first.shape[-2:] == (16, 24) and second.shape[-2:] == (32, 48)
+    torch.testing.assert_close(both, (first * resize(second, (16, 24))).sqrt())
+
+
 def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path):
     """At 75 percent, rounded to its multiples of 8: what it says there, at the committee's scale and size."""
     network, info = load_checkpoint(other, CPU)

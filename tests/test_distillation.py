@@ -66,6 +66,21 @@ def test_a_teacher_sees_mirrored_pictures_and_whole_multiples_where_its_checkpoi
     torch.testing.assert_close(depth_m, torch.full((1, 1, 48, 64), 0.5 * 2 * 64 / 48))
 
 
+def test_of_several_sides_a_teacher_sees_every_other_mirrored_as_predict_does():
+    """What it sees on the left at the larger side ends up on the right."""
+
+    class Left(Brightness):
+        def forward(self, rgb):
+            depth_m = super().forward(rgb).clone()
+            depth_m[..., : rgb.shape[-1] // 2] *= 4 if rgb.shape[-2] == 48 else 9
+            return depth_m
+
+    network = Left(ModelConfig(size=(48, 64), predict_sides=(48, 96)))
+    depth_m = Teacher(network)(torch.full((1, 3, 48, 64), 0.5))
+    torch.testing.assert_close(depth_m[..., :24], torch.full((1, 1, 48, 24), (0.5 * 4 * 1.0) ** 0.5))
+    torch.testing.assert_close(depth_m[..., 40:], torch.full((1, 1, 48, 24), (0.5 * 1.0 * 9) ** 0.5))
+
+
 def test_the_share_decides_whom_the_pupil_follows():
     """The truth says 1 m, the teacher 4 m: what a few steps lead to lies where the share says."""
     batch = {

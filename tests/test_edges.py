@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from hqmd_cli import edges
 from hqmd_cli.config import ModelConfig
-from hqmd_cli.edges import STRIP_PIXELS, enlarge, follow_edges, local_fits
+from hqmd_cli.edges import STRIP_PIXELS, follow_edges, local_fits
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.predictor import DepthPredictor, resize
 
@@ -69,14 +70,23 @@ def test_the_fit_is_the_least_squares_one():
     assert middle[:3] @ colours[4, 4] + middle[3] == pytest.approx(values[4, 4], abs=0.01)
 
 
-def test_a_large_photo_is_the_same_in_strips_as_in_one():
+def test_a_large_photo_is_the_same_in_strips_as_in_one(monkeypatch):
     rng = np.random.default_rng(3)
-    fits = rng.uniform(-1, 1, (30, 40, 4)).astype(np.float32)
-    whole = enlarge(fits, (300, 400), slice(0, 300))
-    parts = [enlarge(fits, (300, 400), slice(top, min(top + 70, 300))) for top in range(0, 300, 70)]
-    np.testing.assert_allclose(np.vstack(parts), whole, atol=0.04)  # OpenCV's positions are multiples of 1/32
-    expected = np.dstack([resize(np.ascontiguousarray(fits[..., i]), (300, 400)) for i in range(4)])
-    np.testing.assert_allclose(whole, expected, atol=0.04)
+    depth_m, image = rng.uniform(1, 5, (30, 40)).astype(np.float32), rng.integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    whole, *others = (
+        monkeypatch.setattr(edges, "STRIP_PIXELS", pixels) or follow_edges(depth_m, image, 0.02)
+        for pixels in (300 * 400, 70 * 400, 400, 1)
+    )
+    for strips in others:
+        np.testing.assert_allclose(strips, whole, rtol=1e-5)
+
+
+def test_a_large_photo_is_halved_before_it_is_shrunk():
+    image = np.random.default_rng(5).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    large = np.repeat(np.repeat(image, 16, axis=0), 16, axis=1)
+    assert edges.halved(large, (60, 80)).shape == (120, 160, 3)
+    np.testing.assert_array_equal(edges.shrink(edges.halved(large, (60, 80)), (60, 80)), image)
+    assert edges.halved(image, (60, 80)) is image
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (3, 2), (2000, 5), (1100, STRIP_PIXELS // 1000)])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import DECODERS, build_model
-from hqmd_cli.models.layers import ConvBNReLU
+from hqmd_cli.models.layers import ConvBNReLU, resize
 from hqmd_cli.models.strides import Level, convolve, join, taps_on_coarse_map
 
 CONFIG = ModelConfig(
@@ -94,6 +94,23 @@ def test_the_same_weights_either_way(decoder: str) -> None:
         here, there = first(smooth(3, 64, 96)), joined(smooth(3, 64, 96))
     assert not torch.equal(here, there)
     assert (here / there).log().abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_depth_at_some_of_the_pixels(decoder: str) -> None:
+    """As at all of them, made smaller; and in training, where a loss asks for all, at all."""
+    torch.manual_seed(0)
+    every = build_model(replace(CONFIG, decoder=decoder)).eval()
+    some = build_model(replace(CONFIG, decoder=decoder, depth_stride=2)).eval()
+    some.load_state_dict(every.state_dict())
+    picture = smooth(3, 65, 96)
+    with torch.no_grad():
+        there, here = every(picture), some(picture)
+    assert here.shape == (1, 1, 33, 48)
+    assert (resize(there, (33, 48)) / here).log().abs().mean() < 0.1 * there.log().std()
+    assert some.train()(torch.rand(2, 3, 64, 96)).shape == (2, 1, 64, 96)
+    with pytest.raises(HqmdError, match="depth_stride"):
+        replace(CONFIG, depth_stride=3)
 
 
 def test_it_trains() -> None:

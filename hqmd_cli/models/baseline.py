@@ -1,6 +1,6 @@
 """The `baseline` decoder: DeepLabv3+'s own, one-channel logits at 1/4 resolution, enlarged (paper 3.1)."""
 
-from torch import Size, Tensor
+from torch import Tensor
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.fusion import Decoder
@@ -15,5 +15,5 @@ class BaselineDecoder(Decoder):
         super().__init__(config, low_channels)
         self.logits = FullPrecisionConv(config.fuse_channels, logit_channels(config), 1)
 
-    def enlarge(self, features: Tensor, size: Size) -> Tensor:
+    def enlarge(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(self.logits(features), size)

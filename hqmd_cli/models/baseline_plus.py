@@ -6,7 +6,7 @@ one, the 1x1 convolution would swap with the bilinear enlargement, and the decod
 resolution, the baseline with one more layer. With it the depth map has creases finer than the features.
 """
 
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hqmd_cli.config import ModelConfig
@@ -27,5 +27,5 @@ class BaselinePlusDecoder(Decoder):
         )
         self.logits = FullPrecisionConv(PLUS_CHANNELS, logit_channels(config), 1)
 
-    def enlarge(self, features: Tensor, size: Size) -> Tensor:
+    def enlarge(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         return self.logits(F.relu(resize(self.reduce(features).float(), size)))

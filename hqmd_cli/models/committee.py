@@ -30,18 +30,20 @@ class Committee(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         first, *others = self.members
-        depths = [first(rgb), *(self.answer(member, rgb) for member in others)]  # type: ignore[arg-type]
+        depths = [first(rgb)]
+        depths += [self.answer(member, rgb, depths[0].shape[-2:]) for member in others]  # type: ignore[arg-type]
         logs = [depth.log() * weight for depth, weight in zip(depths, self.weights, strict=True)]
         return torch.stack(logs).sum(dim=0).exp()
 
-    def answer(self, member: DepthModel, rgb: Tensor) -> Tensor:
-        """What a further member says of a picture, at the committee's scale."""
+    def answer(self, member: DepthModel, rgb: Tensor, size: tuple[int, int]) -> Tensor:
+        """What a further member says of a picture, at the committee's scale, brought to `size`: that of the first's."""
         learnt = min(self.config.size) / min(member.config.size)
-        size, seen = rgb.shape[-2:], size_for(member.config, *rgb.shape[-2:])
+        seen = size_for(member.config, *rgb.shape[-2:])
         if seen is None:
-            return member(rgb) * learnt
+            depth = member(rgb) * learnt
+            return depth if member.config.depth_stride == self.config.depth_stride else resize(depth, size)
         depth = resize(member(resize(rgb, seen)), size)
-        return depth * (learnt * shorter_side(*seen) / shorter_side(*size))
+        return depth * (learnt * shorter_side(*seen) / shorter_side(*rgb.shape[-2:]))
 
 
 def size_for(member: ModelConfig, height: int, width: int) -> tuple[int, int] | None:

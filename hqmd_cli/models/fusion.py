@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 
 from hqmd_cli.config import ModelConfig
 from hqmd_cli.models.layers import ConvBNReLU, resize
@@ -37,19 +37,19 @@ class Fusion(nn.Module):
 
 
 class Decoder(nn.Module):
-    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, H, W)."""
+    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, *size)."""
 
     def __init__(self, config: ModelConfig, low_channels: int) -> None:
         super().__init__()
         self.fusion = Fusion(config, low_channels)
 
-    def forward(self, low: Tensor, context: Tensor, size: Size) -> Tensor:
+    def forward(self, low: Tensor, context: Tensor, size: tuple[int, int]) -> Tensor:
         return self.enlarge(self.fusion(low, context), size)
 
-    def of_levels(self, low: Sequence[Level], context: Level, size: Size) -> Tensor:
+    def of_levels(self, low: Sequence[Level], context: Level, size: tuple[int, int]) -> Tensor:
         """The same of maps that are not joined (strides.py)."""
         return self.enlarge(self.fusion.of_levels(low, context), size)
 
-    def enlarge(self, features: Tensor, size: Size) -> Tensor:
-        """(B, C_fuse, H/4, W/4) -> (B, logit_channels, H, W)."""
+    def enlarge(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, C_fuse, H/4, W/4) -> (B, logit_channels, *size)."""
         raise NotImplementedError

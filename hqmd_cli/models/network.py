@@ -47,6 +47,8 @@ ACTIVATIONS = {
 class DepthNetwork(DepthModel):
     """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres, for any H and W from 32 up.
 
+    When it is not in training, H and W of depth are divided by config.depth_stride, and rounded up.
+
     A 2 x 3 x 289 x 385 batch through ResNet-50 at stride 16: low 2 x 256 x 73 x 97, high 2 x 2048 x 19 x 25,
     context 2 x 256 x 19 x 25, depth 2 x 1 x 289 x 385.
     """
@@ -73,26 +75,32 @@ class DepthNetwork(DepthModel):
             ACTIVATIONS[config.activation].start(self.decoder.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
-        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
-        logits = self.logits_of_levels(rgb) if self.config.coarse_first else self.logits(rgb)
+        """(B, 3, H, W) RGB in 0..1 -> metres, (B, 1, *depth_size(H, W))."""
+        size = self.depth_size(*rgb.shape[-2:])
+        logits = self.logits_of_levels(rgb, size) if self.config.coarse_first else self.logits(rgb, size)
         if self.ordinal is not None:
             return self.ordinal(logits)
         return Estimate(ACTIVATIONS[self.config.activation].to_metres(logits))
 
-    def logits(self, rgb: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in 0..1 -> (B, logit_channels, H, W)."""
+    def depth_size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) of the depth of a picture of this size."""
+        stride = 1 if self.training else self.config.depth_stride
+        return (height + stride - 1) // stride, (width + stride - 1) // stride
+
+    def logits(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, 3, H, W) RGB in 0..1 -> (B, logit_channels, *size)."""
         low, high = self.backbone(rgb)
         if self.guide is not None:
             high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
-        return self.decoder(low, self.aspp(high), rgb.shape[-2:])
+        return self.decoder(low, self.aspp(high), size)
 
-    def logits_of_levels(self, rgb: Tensor) -> Tensor:
+    def logits_of_levels(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
         """The same, each convolution at the stride of what it sees (strides.py)."""
         low, high = self.backbone.levels(rgb)
         if self.guide is not None:
             high = [*high, Level(self.guide(rgb, high[0].features.shape[-2:]))]
         context = Level(self.aspp.of_levels(high), self.context_ratio)
-        return self.decoder.of_levels(low, context, rgb.shape[-2:])
+        return self.decoder.of_levels(low, context, size)
 
     @torch.no_grad()
     def rescale(self, factor: float, power: float = 1.0) -> None:
