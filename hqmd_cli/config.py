@@ -192,7 +192,8 @@ class ModelConfig(Config):
         self.require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
         self.require(self.output_stride in (8, 16, 32), f"output_stride must be 8, 16 or 32, not {self.output_stride}")
         self.require(min(self.low_stages, self.high_stages) >= 1, "low_stages and high_stages must be at least 1")
-        self.require(self.depth_stride in (1, 2, 4), f"depth_stride must be 1, 2 or 4, not {self.depth_stride}")
+        strides = (1, 2, 4) if self.system == ModelConfig.system else (1,)
+        self.require(self.depth_stride in strides, f"depth_stride must be one of {strides}, not {self.depth_stride}")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
         for blocks in (self.high_blocks, self.guide_blocks, self.left_out):
             self.require(min(blocks, default=0) >= 0, f"a block's number must not be negative: {blocks}")

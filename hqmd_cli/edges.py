@@ -14,7 +14,7 @@ from hqmd_cli.transforms import shrink
 
 EPSILON = 1e-3  # of colours in 0..1, squared: contrasts well below its root, 8 of 255, are taken for noise
 FIT_SIDE = 56  # pixels, the shorter side of what is fitted to. On val edges get sharper, and RMSE larger, towards 40
-STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, and what is at work stays in the processor's cache
+STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, which is faster to use again than to ask for
 
 Floats = NDArray[np.float32]
 
@@ -36,10 +36,10 @@ def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Flo
     result = np.empty((height, width), np.float32)
     rows = max(1, STRIP_PIXELS // width)
     tall = [cv2.resize(plane, (plane.shape[1], height), interpolation=cv2.INTER_LINEAR) for plane in cv2.split(fits)]
-    whole, bytes_ = np.empty((len(tall), rows, width), np.float32), np.empty((3, rows, width), np.uint8)
+    fit_planes, photo_planes = np.empty((4, rows, width), np.float32), np.empty((3, rows, width), np.uint8)
     for top in range(0, height, rows):
         strip = slice(top, min(top + rows, height))
-        wide, channels = (space[:, : strip.stop - top] for space in (whole, bytes_))
+        wide, channels = (planes[:, : strip.stop - top] for planes in (fit_planes, photo_planes))
         for plane, enlarged in zip(tall, wide, strict=True):
             cv2.resize(plane[strip], enlarged.shape[::-1], dst=enlarged, interpolation=cv2.INTER_LINEAR)
         *slopes, fitted = wide

@@ -109,8 +109,9 @@ def test_depth_at_some_of_the_pixels(decoder: str) -> None:
     assert here.shape == (1, 1, 33, 48)
     assert (resize(there, (33, 48)) / here).log().abs().mean() < 0.1 * there.log().std()
     assert some.train()(torch.rand(2, 3, 64, 96)).shape == (2, 1, 64, 96)
-    with pytest.raises(HqmdError, match="depth_stride"):
-        replace(CONFIG, depth_stride=3)
+    for nonsense in ({"depth_stride": 3}, {"depth_stride": 2, "system": "fcrn"}):
+        with pytest.raises(HqmdError, match="depth_stride must be one of"):
+            replace(CONFIG, **nonsense)
 
 
 def test_it_trains() -> None:

@@ -58,7 +58,8 @@ SideOption = Annotated[
     typer.Option(
         parser=parse_sides,
         metavar="N[,N]",
-        help="Shorter side, in pixels, at which the network sees a photo; of several the depths are averaged.  "
+        help="Shorter side, in pixels, at which the network sees a photo; of several the depths are averaged, and at "
+        "every other it sees the photo mirrored.  "
         "[default: the model's]",
     ),
 ]
