@@ -62,14 +62,15 @@ def main() -> None:
     from hqmd_cli.engines.opening import graph_for
     from hqmd_cli.hub import ONNX_FILES, find_checkpoint
     from hqmd_cli.transforms import Preprocess
+    from hqmd_cli.views import looks
 
     checkpoint = find_checkpoint(args.model)
     config = read_info(checkpoint).model.at_size(args.size)
     if args.side:
         config = replace(config, predict_sides=(args.side,))
     graph = checkpoint / ONNX_FILES[graph_for(checkpoint, "auto") or "fp32"]
-    sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in config.shown_sides]
-    sizes *= 2 if config.predict_flip else 1
+    sides = [side for side, views in looks(config.shown_sides, config.predict_flip) for _ in views]
+    sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in sides]
     env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
 
     def seconds(command: list[str]) -> float:

@@ -65,8 +65,8 @@ class DepthPredictor:
     def at(self, side: int, image: NDArray[np.uint8], mirrored: tuple[bool, ...]) -> NDArray[np.float32]:
         """Depth as the network sees it at one side, plain, mirrored or both; at the size in which it says it."""
         picture = Preprocess((side, side), self.config.size_multiple)(image)
-        first, *others = (self.mirrored(picture) if turned else self.engine(picture) for turned in mirrored)
-        depth_m = (first + others[0]) / np.float32(2) if others else first
+        answers = [self.mirrored(picture) if turned else self.engine(picture) for turned in mirrored]
+        depth_m: NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
         # Not `side`: rounding, and of a long panorama transforms.base_scale, have changed it.
         factor, power = self.config.depth_law(min(picture.shape[:2]))
         return np.float32(factor) * (depth_m if power == 1 else depth_m ** np.float32(power))

@@ -1,8 +1,8 @@
 """Engines: what computes depth at the working size, by torch, ONNX Runtime or OpenVINO.
 
-An engine is any callable that takes a picture (h, w, 3) uint8 RGB and returns its depth (h, w) float32 in metres, as
-large as the picture, from any thread. It knows nothing of files, photo sizes or checkpoints' settings: predictor.py
-does.
+An engine is any callable that takes a picture (h, w, 3) uint8 RGB and returns its depth, float32 in metres, from any
+thread: (h, w), or of one of some pixels each way, where the network says no more (ModelConfig.depth_stride). It knows
+nothing of files, photo sizes or how checkpoints want photos shown: predictor.py does.
 """
 
 from typing import TYPE_CHECKING, Protocol

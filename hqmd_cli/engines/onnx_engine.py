@@ -10,7 +10,7 @@ from hqmd_cli.errors import HqmdError, first_line
 
 
 class OnnxEngine:
-    """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote, in this precision."""
+    """(h, w, 3) uint8 RGB -> float32 metres, an Engine. `path` is a file that export.py wrote, in this precision."""
 
     def __init__(self, path: Path, threads: int = 0, precision: str = "fp32") -> None:
         self.precision = precision

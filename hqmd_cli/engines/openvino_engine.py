@@ -19,7 +19,7 @@ TYPES = {"bf16": "bf16", "fp32": "f32"}  # by precision, as OpenVINO calls them
 
 
 class OpenVinoEngine:
-    """(h, w, 3) uint8 RGB -> (h, w) float32 metres. `path` is a file that export.py wrote, in float32.
+    """(h, w, 3) uint8 RGB -> float32 metres, an Engine. `path` is a file that export.py wrote, in float32.
 
     precision: in what it computes, bf16 or fp32; None: bf16 where the CPU has instructions for that, which takes half
     the time, and depth goes in steps of about one per cent (benchmarks/precision.md). threads: of a photo, 0: one a

@@ -19,7 +19,7 @@ BATCH = 8  # pictures at most that a GPU computes at once
 
 
 class TorchEngine:
-    """(h, w, 3) uint8 RGB -> (h, w) float32 metres.
+    """(h, w, 3) uint8 RGB -> float32 metres, an Engine.
 
     One call at a time computes, as torch spreads it over all cores or the whole GPU; pictures of the same size that
     wait meanwhile are computed together with the next, up to `batch` of them. By default that is done on a GPU only: a
@@ -64,7 +64,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def compute(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, h, w, 3) uint8 -> (B, h, w) metres."""
+        """(B, h, w, 3) uint8 -> (B, ...) metres, what __call__ gives of each."""
         try:
             return self.photo_to_depth(torch.from_numpy(pictures).to(self.device)).cpu().numpy()
         except torch.OutOfMemoryError as error:
@@ -86,7 +86,7 @@ class Request:
 
 
 class PhotoToDepth(nn.Module):
-    """The network between bytes and metres, as both engines compute it: (B, h, w, 3) uint8 -> (B, h, w) metres."""
+    """The network between bytes and metres, as all engines compute it: (B, h, w, 3) uint8 -> (B, ...) metres."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

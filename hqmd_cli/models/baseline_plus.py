@@ -4,6 +4,7 @@ Its difference to baseline.py is the paper's change of the network: the last ste
 resolution. Whether a non-linearity stands there the paper leaves unsaid. Here a ReLU follows the enlargement: without
 one, the 1x1 convolution would swap with the bilinear enlargement, and the decoder could be computed at 1/4
 resolution, the baseline with one more layer. With it the depth map has creases finer than the features.
+ModelConfig.depth_stride asks a network that has learnt for some of the pixels only.
 """
 
 from torch import Tensor, nn

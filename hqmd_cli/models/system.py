@@ -33,7 +33,7 @@ class Paper:
 class Estimate:
     """What a network says of a batch: depth, and what only its own loss asks for."""
 
-    depth_m: Tensor  # (B, 1, H, W) metres, at the size of the picture
+    depth_m: Tensor  # (B, 1, H, W) metres, at the size of the picture, or, out of training, by depth_stride less
     aux_m: tuple[Tensor, ...] = ()  # further depth maps (B, 1, h, w), supervised by the same loss while training
     parts: Mapping[str, Any] = field(default_factory=dict)  # by name, such as "ordinal": a loss says what it needs
 
