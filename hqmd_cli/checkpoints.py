@@ -149,14 +149,11 @@ def load_weights(network: "Network", folder: Path) -> None:
 def start_weights(network: "DepthModel", folder: Path) -> list[str]:
     """The same as far as two networks are alike: the start of training. Returns which layers begin anew.
 
-    The backbone takes all its weights from there, but need not take all that there are (ModelConfig.left_out). A
-    narrower fusion keeps the channels that count (models/narrowing.py); other layers behind the backbone that are of
-    another size begin anew. Raises HqmdError for another backbone, and for a network without one whose layers differ.
+    The backbone takes all its weights from there, but need not take all that there are (ModelConfig.high_blocks);
+    layers behind it that are of another size than the checkpoint's begin anew. Raises HqmdError for another backbone,
+    and for a network without one whose layers differ.
     """
-    from hqmd_cli.models.narrowing import narrowed
-
-    own = network.state_dict()
-    state = narrowed(read_weights(folder), own)
+    state, own = read_weights(folder), network.state_dict()
     new = sorted({*(own.keys() - state.keys()), *unlike(own, state)})
     firm = {name for name in own if name.startswith("backbone.")} or own.keys()
     if wrong := [name for name in new if name in firm]:

@@ -21,7 +21,7 @@ from hqmd_cli.config import ModelConfig, TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.metrics import DIGITS
-from hqmd_cli.models import DECODERS, build_model
+from hqmd_cli.models import build_model
 from hqmd_cli.models.layers import resize
 from hqmd_cli.training import fit
 
@@ -201,26 +201,6 @@ def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pair
     for name, tensor in load_checkpoint(tmp_path / "on" / "last", CPU)[0].named_parameters():
         if name.rpartition(".")[0] not in new:
             np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_a_narrower_fusion_keeps_the_channels_that_count(decoder, tmp_path):
-    """Half of the channels are given no say; without them depth stays what it was."""
-    wide = ModelConfig("test_efficientnet", decoder, size=(48, 64), aspp_channels=8, low_channels=6, fuse_channels=12)
-    network = build_model(wide).eval()
-    first, second = network.decoder.fusion.fuse
-    with torch.no_grad():
-        for norm in (first.norm, second.norm):
-            norm.weight.uniform_(0.5, 2)
-            norm.bias.uniform_(0, 1)
-            for parameter in (norm.weight, norm.bias):
-                parameter[1::2] = 0
-    save_checkpoint(tmp_path / "wide", network, CheckpointInfo(wide, TrainConfig(), "data"))
-    narrow = build_model(dataclasses.replace(wide, fuse_channels=6)).eval()
-    assert start_weights(narrow, tmp_path / "wide") == []
-    photo = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        torch.testing.assert_close(narrow(photo), network(photo))
 
 
 def test_weights_of_another_network_are_no_start(trained_run, other):
