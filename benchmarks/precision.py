@@ -1,11 +1,10 @@
-"""One model's graph in fp32 and int8, in ONNX Runtime and in OpenVINO: milliseconds, accuracy on val, megabytes.
+"""One model's graph in fp32 and int8, in ONNX Runtime: milliseconds, accuracy on val, megabytes.
 
-    python benchmarks/precision.py MODEL --data PAIRS [--split val] [--threads 2] [--photos 40]
+    python benchmarks/precision.py MODEL --data PAIRS [--split val] [--threads 2]
 
-int8 "dynamic" is what `hqmd export --precision int8` makes without photos, "static" with them: here, photos of the
-training split. OpenVINO (pip install openvino) opens the same files and computes in float32 or bfloat16. Time is the
-median of 20 runs of the bare network at the model's sides, opening the file apart; accuracy is that of the whole
-predictor under eigen-filled. One process, nothing else may run.
+int8 is what `hqmd export --precision int8` makes. Time is the median of 20 runs of the bare network at the model's
+sides, opening the file apart; accuracy is that of the whole predictor under eigen-filled. One process, nothing else may
+run.
 """
 
 import argparse
@@ -13,9 +12,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 
 RUNS = 20
@@ -27,16 +24,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="val")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--photos", type=int, default=40)
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # before anything that makes threads is imported
 
-    import numpy as np
     import onnx
     import torch
 
     from hqmd_cli.checkpoints import load_checkpoint
     from hqmd_cli.data import open_dataset
+    from hqmd_cli.engines.onnx_engine import OnnxEngine
     from hqmd_cli.evaluation import evaluate
     from hqmd_cli.export import graph_of
     from hqmd_cli.hub import find_checkpoint
@@ -48,63 +44,35 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     protocol = find_protocol("eigen-filled")
     judged = open_dataset(args.data, args.split, protocol.ground_truth, None)
-    learnt = open_dataset(args.data, "train", protocol.ground_truth, None)
     network, info = load_checkpoint(find_checkpoint(args.model), torch.device("cpu"))
     sides = info.model.shown_sides
-
-    def shown() -> Iterator[np.ndarray]:
-        for number in range(0, len(learnt), max(1, len(learnt) // args.photos)):
-            for side in sides:
-                yield Preprocess((side, side), info.model.size_multiple)(learnt[number].image)
-
     graph = graph_of(network)
-    variants: dict[str, Callable[[], object]] = {
-        "fp32": lambda: graph,
-        "int8 dynamic": lambda: in_int8(graph),
-        "int8 static": lambda: in_int8(graph, shown()),
-    }
+    variants: dict[str, Callable[[], object]] = {"fp32": lambda: graph, "int8": lambda: in_int8(graph)}
     pictures = [Preprocess((side, side), info.model.size_multiple)(judged[0].image) for side in sides]
     print(f"{args.model} at {sides}, {judged.description}, {len(judged)} pictures, {args.threads} threads")
-    print("| runtime | precision | MB | opening, s | ms | RMSE | AbsRel | delta1 | edge F1 |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| precision | MB | opening, s | ms | RMSE | AbsRel | delta1 | edge F1 |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name, make in variants.items():
             path = Path(folder, f"{name}.onnx")
             try:
                 onnx.save(make(), path)
-            except Exception as error:  # such as dynamic int8 of a network without matrices
+            except Exception as error:  # such as int8 of a network without matrices
                 print(f"| {name}: {error} |")
                 continue
-            for runtime, open_engine in runtimes(args.threads).items():
+            started = time.perf_counter()
+            engine = OnnxEngine(path, args.threads)
+            opened = time.perf_counter() - started
+            times = []
+            for _ in range(RUNS + 1):
                 started = time.perf_counter()
-                engine = open_engine(path)
-                opened = time.perf_counter() - started
-                times = []
-                for _ in range(RUNS + 1):
-                    started = time.perf_counter()
-                    for picture in pictures:
-                        engine(picture)
-                    times.append(1000 * (time.perf_counter() - started))
-                m = evaluate(DepthPredictor(engine, info.model), judged, protocol).metrics
-                figures = " | ".join(f"{m[key]:.4f}" for key in ("RMSE", "AbsRel", "delta1", "edgeF1"))
-                megabytes, ms = path.stat().st_size / 1e6, statistics.median(times[1:])
-                print(f"| {runtime} | {name} | {megabytes:.1f} | {opened:.2f} | {ms:.0f} | {figures} |", flush=True)
-
-
-def runtimes(threads: int) -> dict:
-    """How to open a file, by the runtime's name."""
-    from hqmd_cli.engines.onnx_engine import OnnxEngine
-    from hqmd_cli.errors import HqmdError
-
-    found: dict = {"ONNX Runtime": lambda path: OnnxEngine(path, threads)}
-    try:
-        from hqmd_cli.engines.openvino_engine import OpenVinoEngine
-    except HqmdError:  # not installed
-        return found
-    release = version("openvino").split("-")[0]
-    for precision in ("fp32", "bf16"):
-        found[f"OpenVINO {release}, {precision}"] = partial(OpenVinoEngine, threads=threads, precision=precision)
-    return found
+                for picture in pictures:
+                    engine(picture)
+                times.append(1000 * (time.perf_counter() - started))
+            m = evaluate(DepthPredictor(engine, info.model), judged, protocol).metrics
+            figures = " | ".join(f"{m[key]:.4f}" for key in ("RMSE", "AbsRel", "delta1", "edgeF1"))
+            megabytes, ms = path.stat().st_size / 1e6, statistics.median(times[1:])
+            print(f"| {name} | {megabytes:.1f} | {opened:.2f} | {ms:.0f} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -73,13 +73,13 @@ def run() -> None:
 
 
 def leave() -> None:
-    """End a process that did well without Python's tidying up, where ONNX Runtime or OpenVINO computed.
+    """End a process that did well without Python's tidying up, where ONNX Runtime computed.
 
     Taking down its graphs, and all that was imported, is a tenth of a cold predict. Every file is closed by now. What
     leaves its tidying to that end (torch with its workers, matplotlib, the hub's client) has it.
     """
     loaded = sys.modules.keys()
-    if {"onnxruntime", "openvino"} & loaded and not {"torch", "matplotlib", "huggingface_hub"} & loaded:
+    if "onnxruntime" in loaded and not {"torch", "matplotlib", "huggingface_hub"} & loaded:
         try:
             sys.stdout.flush()
             sys.stderr.flush()

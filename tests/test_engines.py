@@ -448,7 +448,7 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
         (("onnx", "cuda", published), "on the CPU"),
         (("onnx-int8", "auto", published), "--precision int8"),
         (("onnx-int8", "cuda", published), "on the CPU|no model.int8"),
-        (("tensorrt", "auto", published), "onnx, onnx-int8, openvino, torch"),
+        (("openvino", "auto", published), "no backend named 'openvino'; there are: auto, onnx, onnx-int8, torch"),
     ]:
         with pytest.raises(HqmdError, match=said):
             load_predictor(wish[2], wish[0], wish[1])
@@ -461,14 +461,11 @@ def test_where_a_driver_is_torch_is_asked(published, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph"])
-@pytest.mark.parametrize(("backend", "runtime"), [("onnx", "ONNX Runtime"), ("openvino", "OpenVINO")])
-def test_a_damaged_graph_is_named(backend, runtime, content, published, tmp_path):
-    if backend == "openvino":
-        pytest.importorskip("openvino", reason="pip install 'hqmd[openvino]'")
+def test_a_damaged_graph_is_named(content, published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "model.onnx").write_bytes(content)
-    with pytest.raises(HqmdError, match=rf"model\.onnx: {runtime} cannot open it"):
-        load_predictor(copy, backend)
+    with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
+        load_predictor(copy, "onnx")
 
 
 def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):

@@ -181,6 +181,7 @@ def test_what_its_numbers_are(desk, function, wish, kind):
         ("py:NAME:metres", {"sides": (224,)}, "--side is for hqmd's own"),
         ("py:NAME:metres", {"size": "fast"}, "--size is for hqmd's own"),
         ("py:NAME:metres", {"backend": "onnx"}, "--backend onnx is for hqmd's own"),
+        ("py:NAME:metres", {"backend": "tensorrt"}, "there are: auto, onnx, onnx-int8, torch"),
         ("py:NAME:metres", {"device": "cpu"}, "--device cpu"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.config import SMALLEST_SIDE
+from hqmd_cli.engines.opening import BACKENDS
 from hqmd_cli.hub import DEFAULT_MODEL
 from hqmd_cli.protocol import ALL, FILE_SUFFIX, PROTOCOLS
 
@@ -30,10 +31,7 @@ ModelKindOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 BackendOption = Annotated[
     str,
-    typer.Option(
-        help="auto (torch on a GPU; on the CPU ONNX Runtime, where the model has it), onnx, onnx-int8, torch or "
-        "openvino (for many photos)."
-    ),
+    typer.Option(help="; ".join(f"{name}: {backend.about}" for name, backend in BACKENDS.items()) + "."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Engines: what computes depth at the working size, by torch, ONNX Runtime or OpenVINO.
+"""Engines: what computes depth at the working size, by torch or ONNX Runtime.
 
 An engine is any callable that takes a picture (h, w, 3) uint8 RGB and returns its depth, float32 in metres, from any
 thread: (h, w), or of one of some pixels each way, where the network says no more (ModelConfig.depth_stride). It knows

@@ -3,20 +3,36 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.hub import ONNX_FILES
+from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
     import torch
 
     from hqmd_cli.engines import Engine
 
-OF_GRAPHS = ("onnx", "onnx-int8", "openvino")  # those that open a checkpoint's graph, and compute on the CPU
-BACKENDS = ("auto", *OF_GRAPHS, "torch")
+
+@dataclass(frozen=True)
+class Backend:
+    """A value of --backend."""
+
+    about: str  # for its help
+    graphs: tuple[str, ...]  # precisions of the graphs that it opens, the preferred one first; none: torch computes
+
+
+AUTO = "auto"
+BACKENDS = {
+    AUTO: Backend("torch on a GPU; on the CPU ONNX Runtime if the model has a graph", ("int8", "fp32")),
+    "onnx": Backend("ONNX Runtime on the CPU", ("fp32",)),
+    "onnx-int8": Backend("ONNX Runtime in 8-bit integers", ("int8",)),
+    "torch": Backend("torch on any device", ()),
+}
 
 
 def engine_opener(
@@ -27,22 +43,15 @@ def engine_opener(
     Two steps, for the import needs Python, while ONNX Runtime opens a graph without it: beside other imports, in a
     thread. backend "auto" is torch where there is a GPU or no graph for ONNX Runtime, which otherwise computes it, with
     `threads` a photo (0: one a core); in int8 where the checkpoint has that, which its publisher found to be as good.
-    OpenVINO has to be asked for: a photo's depth shall not depend on how many others there are. `compiled` is
-    torch.compile's. Raises HqmdError when the wish cannot be had.
+    `compiled` is torch.compile's. Raises HqmdError when the wish cannot be had.
     """
-    if backend not in BACKENDS:
-        raise HqmdError(f"no backend {backend!r}; there are: {', '.join(BACKENDS)}")
     precision = graph_for(checkpoint, backend)
     on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
-    if backend in OF_GRAPHS and device not in ("auto", "cpu"):
+    if precision and backend != AUTO and device not in ("auto", "cpu"):
         raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
-    if precision and (backend != "auto" or on_cpu):
+    if precision and (backend != AUTO or on_cpu):
         if compiled:
             raise HqmdError("--compile is for torch: add --backend torch")
-        if backend == "openvino":
-            from hqmd_cli.engines.openvino_engine import OpenVinoEngine
-
-            return partial(OpenVinoEngine, checkpoint / ONNX_FILES[precision], threads)
         from hqmd_cli.engines.onnx_engine import OnnxEngine
 
         return partial(OnnxEngine, checkpoint / ONNX_FILES[precision], threads, precision)
@@ -69,18 +78,12 @@ def open_in_torch(checkpoint: Path, device: "torch.device", compiled: bool) -> "
 def graph_for(checkpoint: Path, backend: str) -> str | None:
     """The precision of the checkpoint's graph that a backend would open; None: torch it is.
 
-    Raises HqmdError where the one that is asked for is not there.
+    Raises HqmdError where the one that is asked for is not there, and for a backend that does not exist.
     """
-    wanted = {
-        "auto": ("int8", "fp32"),
-        "onnx": ("fp32",),
-        "onnx-int8": ("int8",),
-        "openvino": ("fp32",),
-        "torch": (),
-    }[backend]
+    wanted = pick(BACKENDS, backend, "backend").graphs
     found = next((precision for precision in wanted if (checkpoint / ONNX_FILES[precision]).is_file()), None)
-    if found is None and backend in OF_GRAPHS:
-        how = " --precision int8" if backend == "onnx-int8" else ""
+    if wanted and found is None and backend != AUTO:
+        how = " --precision int8" if wanted == ("int8",) else ""
         raise HqmdError(
             f"{checkpoint}: there is no {ONNX_FILES[wanted[0]]}; `hqmd export{how}` makes one, or use --backend torch"
         )

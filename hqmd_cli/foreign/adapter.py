@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.engines.opening import BACKENDS
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.kinds import Kind, kind_named
 from hqmd_cli.opening import Predict, Wish
+from hqmd_cli.registry import pick
 
 
 def refuse_wishes(name: str, wish: Wish, backends: Collection[str], why: str) -> None:
     """Raise HqmdError for options that mean something to hqmd's own models only. `why`: what computes this one."""
+    pick(BACKENDS, wish.backend, "backend")
     for flag, given in {"--side": wish.sides, "--size": wish.size != DEFAULT_SIZE, "--compile": wish.compiled}.items():
         if given:
             raise HqmdError(f"{flag} is for hqmd's own models; {name} {why}")
