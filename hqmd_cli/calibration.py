@@ -3,7 +3,7 @@
 Beside the factor c a power p, as networks say less than there is: of photos unlike those it learned from a network
 keeps to the middle, the near too far and the far too near. One pair of numbers for all photos; nothing here looks at
 the photo that is predicted, nor at its truth. One number more would be one too many: on NYU's validation rooms a curve
-in log depth, or the place in the picture, fitted better and predicted worse (weights/README.md).
+in log depth, or the place in the picture, fitted better and predicted worse (docs/notebook.md).
 """
 
 from collections.abc import Iterator, Sequence

@@ -19,7 +19,7 @@ from hqmd_cli.registry import resolve
 
 PAPER, MODERN = "paper", "modern"
 
-# What long runs on few pictures were best with (weights/README.md), for any network.
+# What long runs on few pictures were best with (docs/notebook.md), for any network.
 MODERN_TRAINING: dict[str, Any] = {
     "optimizer": "adamw",
     "lr": 1e-3,

@@ -7,7 +7,7 @@ border's padding. Taps that lie fractions of a step apart, as those of an ordina
 whole steps by least squares: the map they look at is a smooth one, as it was enlarged.
 
 ModelConfig.coarse_first turns it on, for the same weights. hqmd-indoor-small takes 22 % less time by it, and its depth
-on val stays as good (weights/README.md).
+on val stays as good (docs/notebook.md).
 """
 
 from collections.abc import Sequence
