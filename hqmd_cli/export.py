@@ -6,7 +6,7 @@ them once and both engines cannot disagree about them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -198,23 +198,18 @@ def is_plain(attention: Any) -> bool:
 
 
 def export_file(
-    network: "Network",
-    path: Path,
-    precision: str = "fp32",
-    pictures: Iterable[NDArray[np.uint8]] = (),
-    size: tuple[int, int] | None = None,
+    network: "Network", path: Path, precision: str = "fp32", size: tuple[int, int] | None = None
 ) -> tuple[float, float]:
     """Write one self-contained .onnx file, `size` as in graph_of; returned and raised is what `verify` does.
 
-    precision: a key of LIMITS; for int8 `pictures` are those of quantization.in_int8. Nobody multiplies the depth of
-    such a file by what a checkpoint's settings say, nor enlarges it along a photo's edges: the graph says metres, and
-    of every pixel.
+    precision: a key of LIMITS. Nobody multiplies the depth of such a file by what a checkpoint's settings say, nor
+    enlarges it along a photo's edges: the graph says metres, and of every pixel.
     """
     limits = pick(LIMITS, precision, "precision")
     with at_every_pixel(network):
         alone = Alone(network)
         graph = graph_of(alone, size)
-        return write_verified(in_int8(graph, pictures) if precision == "int8" else graph, alone, path, limits, size)
+        return write_verified(in_int8(graph) if precision == "int8" else graph, alone, path, limits, size)
 
 
 def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> tuple[float, float]:

@@ -53,17 +53,8 @@ from hqmd_cli.views import in_pixels, looks
 
 CPU = torch.device("cpu")
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
-# Between them: TensorFlow's padding and torch's, with a guide and without, both decoders.
-GUIDED = ModelConfig(
-    "test_efficientnet",
-    size=(64, 96),
-    output_stride=32,
-    high_stages=2,
-    low_stages=2,
-    guide="test_vit",
-    guide_blocks=(1, 3),
-    guide_channels=8,
-)
+# Between them: TensorFlow's padding and torch's, joined stages and single ones, both decoders.
+JOINED = ModelConfig("test_efficientnet", size=(64, 96), output_stride=32, high_stages=2, low_stages=2)
 PLAIN = ModelConfig("tf_mobilenetv3_small_minimal_100", size=(224, 288), decoder="baseline")
 TRANSFORMER = ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp")
 
@@ -205,8 +196,8 @@ def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_a_network_with_a_guide_agrees_with_torch(tmp_path):
-    network = lively(GUIDED)
+def test_a_network_of_joined_stages_agrees_with_torch(tmp_path):
+    network = lively(JOINED)
     export_file(network, tmp_path / "model.onnx")
     agree(network, tmp_path / "model.onnx", alone=True)
 
@@ -334,26 +325,9 @@ def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(published, hqmd, tmp
 
 
 @pytest.mark.slow
-def test_convolutions_in_int8_need_photos(hqmd, tmp_path, monkeypatch):
-    trace_once(monkeypatch)
-    guided, network = tmp_path / "guided", lively(GUIDED)
-    save_checkpoint(guided, network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
-    result = hqmd("export", guided, "-o", tmp_path / "a.onnx", "--precision", "int8")
-    assert result.returncode == 0, result.stderr  # the guide's matrices
-    (tmp_path / "photos").mkdir()
-    shutil.copy(PHOTO, tmp_path / "photos")
-    flags = ("--precision", "int8", "--photos", tmp_path / "photos")
-    monkeypatch.setitem(LIMITS, "int8", Limits(np.inf, np.inf))  # random weights bear it badly
-    result = hqmd("export", guided, "-o", tmp_path / "b.onnx", *flags)
-    assert result.returncode == 0 and "differs from torch" in result.stderr
-    operations = {node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node}
-    assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= operations
-
-
-@pytest.mark.slow
-def test_a_network_without_matrices_has_no_dynamic_int8(trained_run, hqmd, tmp_path):
+def test_a_network_without_matrices_has_no_int8(trained_run, hqmd, tmp_path):
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "a.onnx", "--precision", "int8")
-    assert result.returncode == 1 and "--photos" in result.stderr and not list(tmp_path.iterdir())
+    assert result.returncode == 1 and "only convolutions" in result.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -375,8 +349,6 @@ def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
     ("flags", "said"),
     [
         (("kept", "--size", "96x128"), "for one file"),
-        (("kept", "--precision", "int8", "--photos", "."), "for one file"),
-        (("a.onnx", "--photos", "."), "--precision int8"),
         (("a.onnx", "--precision", "int4"), "fp32, int8"),
         (("a.onnx", "--note", "x.md"), "a folder"),
     ],

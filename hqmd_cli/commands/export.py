@@ -1,20 +1,13 @@
 """`hqmd export`: a model as ONNX, alone or as a folder ready to publish."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hqmd_cli.commands.options import MODEL_HELP, parse_size
 from hqmd_cli.errors import HqmdError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from hqmd_cli.config import ModelConfig
 
 
 def export(
@@ -31,10 +24,6 @@ def export(
     precision: Annotated[
         str, typer.Option(help="fp32, or int8: a transformer's matrices in 8-bit integers, which CPUs multiply faster.")
     ] = "fp32",
-    photos: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="For int8 in one file: quantize convolutions, too, by these photos."),
-    ] = None,
     size: Annotated[
         tuple | None,
         typer.Option(
@@ -63,18 +52,14 @@ def export(
     from hqmd_cli.registry import pick
 
     pick(LIMITS, precision, "precision")
-    if photos and precision != "int8":
-        raise HqmdError("--photos are for --precision int8")
     source = find_checkpoint(model)
     cpu = torch.device("cpu")
     if output.suffix.lower() == ".onnx":
         refuse({"--note": note}, "is for a checkpoint's card: give -o a folder")
         path = output
-        network, info = load_checkpoint(source, cpu)
-        shown = pictures_of(photos, info.model, size) if photos else ()
-        mean, largest = export_file(network, path, precision, shown, size)
+        mean, largest = export_file(load_checkpoint(source, cpu)[0], path, precision, size)
     else:
-        refuse({"--photos": photos, "--size": size}, "is for one file: give -o a name that ends in .onnx")
+        refuse({"--size": size}, "is for one file: give -o a name that ends in .onnx")
         path = output / ONNX_FILES[precision]
         if output.resolve() == source.resolve():
             refuse({"--note": note}, "is for a new folder: give -o another")
@@ -91,19 +76,3 @@ def refuse(options: dict[str, object], why: str) -> None:
     for flag, value in options.items():
         if value is not None:
             raise HqmdError(f"{flag} {why}")
-
-
-def pictures_of(photos: Path, model: "ModelConfig", size: tuple[int, int] | None) -> "Iterator[NDArray[np.uint8]]":
-    """Photos of a folder as the network sees them."""
-    import cv2
-
-    from hqmd_cli.images import read_photo
-    from hqmd_cli.sources import find_sources
-    from hqmd_cli.transforms import Preprocess
-
-    for path in filter(None, (source.path for source in find_sources([photos]))):
-        image = read_photo(path, str(path)).rgb
-        if size:
-            yield cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype("uint8")
-        else:
-            yield from (Preprocess((side, side), model.size_multiple)(image) for side in model.shown_sides)
