@@ -28,7 +28,7 @@ class Backend:
 
 AUTO = "auto"
 BACKENDS = {
-    AUTO: Backend("torch on a GPU; on the CPU ONNX Runtime if the model has a graph", ("int8", "fp32")),
+    AUTO: Backend("ONNX Runtime on a CPU if the model has a graph, otherwise torch", ("int8", "fp32")),
     "onnx": Backend("ONNX Runtime on the CPU", ("fp32",)),
     "onnx-int8": Backend("ONNX Runtime in 8-bit integers", ("int8",)),
     "torch": Backend("torch on any device", ()),
