@@ -61,7 +61,7 @@ def stepper(data: Path, model: ModelConfig, train: TrainConfig) -> Callable[[int
     """Steps -> pictures a second, of one batch again and again."""
     seen, _ = open_training_data(data)
     batch = next(iter(batches(seen, None, model, train, 0, 0, 1, 0)))
-    run = Run(model, train, "none", "none", None, open_accelerator(train, CPU), 10_000, {})
+    run = Run(model, train, "none", None, open_accelerator(train, CPU), 10_000, {})
     loss_of = build_loss(train.loss)
 
     def steps(number: int) -> float:

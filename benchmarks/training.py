@@ -116,7 +116,7 @@ def profile(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> d
 
     pairs, _ = open_training_data(data, None, "filled", None)
     accelerator = open_accelerator(train, CPU)
-    run = Run(model, train, "none", "none", None, accelerator, steps, {})
+    run = Run(model, train, "none", None, accelerator, steps, {})
     loss_of = timed("loss", build_loss(train.loss))
     run.learner.forward = timed("forward", run.learner.forward)
     accelerator.backward = timed("backward", accelerator.backward)

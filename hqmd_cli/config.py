@@ -17,6 +17,11 @@ DEFAULT_SIZE = "default"  # what --size is when nothing is said
 PRECISIONS = ("fp32", "bf16", "fp16")  # that a network computes in while it learns
 SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
 
+# Settings of a network that hqmd no longer has, each with the one that says whether it is used: checkpoints of before,
+# the bundled ones among them, name them all.
+DELETED = {"guide": "guide", "guide_blocks": "guide", "guide_channels": "guide", "left_out": "left_out"}
+LAST_WITH_DELETED = "6e49211"  # the last commit that had them
+
 
 class Config:
     """Shared by both configs: made from plain data, turned back into plain data, nonsense refused."""
@@ -40,6 +45,13 @@ class Config:
         """Refuse a nonsensical setting."""
         if not holds:
             raise HqmdError(complaint)
+
+
+def without_deleted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the settings that hqmd no longer has. Raises HqmdError where one is used."""
+    if used := [name for name, switch in DELETED.items() if name in values and values.get(switch, True)]:
+        raise HqmdError(f"hqmd no longer supports {', '.join(used)}; commit {LAST_WITH_DELETED} was the last that did")
+    return {name: value for name, value in values.items() if name not in DELETED}
 
 
 def require_view(config: Config, sides: tuple[int, ...], calibration: float, power: float) -> None:
@@ -108,9 +120,6 @@ class ModelConfig(Config):
         int, ...
     ] = ()  # of a ViT, counted from 0: these blocks instead; those behind the last are left out
     drop_path: float = 0.0  # chance that a training step skips a block of the backbone, rising with its depth
-    guide: str = ""  # a timm vision transformer, frozen, whose features are joined to `high` (models/guide.py)
-    guide_blocks: tuple[int, ...] = (5, 7, 9)  # of the guide, counted from 0; those behind the last are left out
-    guide_channels: int = 192  # the guide's features are projected to these
     aspp_rates: tuple[int, ...] = (6, 12, 18)  # DeepLabv3+ at stride 16
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
@@ -119,7 +128,6 @@ class ModelConfig(Config):
     coarse_first: bool = False
     # Once trained, it computes depth at one of so many pixels each way; predict goes on along the photo's edges
     depth_stride: int = 1
-    left_out: tuple[int, ...] = ()  # blocks of an EfficientNet backbone, counted from 0 over all its stages
     system: str = "hqmd"  # a key of models.SYSTEMS; what others leave of the above unused, their files say
     also: tuple["ModelConfig", ...] = ()  # further networks, averaged with this one (models/committee.py)
     weight: float = 1.0  # of this network among those that are averaged
@@ -127,7 +135,8 @@ class ModelConfig(Config):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """As Config.from_dict; presets and further networks are settings, too."""
+        """As Config.from_dict; presets and further networks are settings, too, and deleted ones must be unused."""
+        values = without_deleted(values)
         also = tuple(cls.from_dict(further) for further in values.get("also", ()))
         presets = tuple(Preset.from_dict(preset) for preset in values.get("presets", ()))
         plain = {name: value for name, value in values.items() if name not in ("also", "presets")}
@@ -195,9 +204,9 @@ class ModelConfig(Config):
         strides = (1, 2, 4) if self.system == ModelConfig.system else (1,)
         self.require(self.depth_stride in strides, f"depth_stride must be one of {strides}, not {self.depth_stride}")
         self.require(0 <= self.drop_path < 1, f"drop_path must be in [0, 1), not {self.drop_path}")
-        for blocks in (self.high_blocks, self.guide_blocks, self.left_out):
-            self.require(min(blocks, default=0) >= 0, f"a block's number must not be negative: {blocks}")
-        self.require(bool(self.guide_blocks) or not self.guide, "a guide needs guide_blocks")
+        self.require(
+            min(self.high_blocks, default=0) >= 0, f"a block's number must not be negative: {self.high_blocks}"
+        )
         self.require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
         self.require(
             all(not further.also for further in self.also),
@@ -209,7 +218,7 @@ class ModelConfig(Config):
         )
         self.require(self.weight > 0, f"weight must be positive, not {self.weight}")
         self.require(10 <= self.view_percent <= 100, f"view_percent must be in 10..100, not {self.view_percent}")
-        widths = (self.guide_channels, self.aspp_channels, self.low_channels, self.fuse_channels)
+        widths = (self.aspp_channels, self.low_channels, self.fuse_channels)
         self.require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
 
 

@@ -91,7 +91,7 @@ def test_the_share_decides_whom_the_pupil_follows():
     reached = {}
     for share in (0.05, 1.0):
         config = dataclasses.replace(TRAIN, teacher_share=share)
-        run = Run(MODEL, config, "none", "none", None, open_accelerator(config, CPU), 1000, {})
+        run = Run(MODEL, config, "none", None, open_accelerator(config, CPU), 1000, {})
         for _ in range(30):
             train_step(run, batch, build_loss("depth"), lambda rgb: torch.full((2, 1, 48, 64), 4.0))
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Convolutions at the stride of what they see, and blocks that are left out: the same depth for less time."""
+"""Convolutions at the stride of what they see: the same depth for less time."""
 
 from dataclasses import replace
 
@@ -120,25 +120,3 @@ def test_it_trains() -> None:
     network(torch.rand(2, 3, 64, 96)).sum().backward()
     silent = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert silent == []
-
-
-def test_blocks_are_left_out() -> None:
-    torch.manual_seed(0)
-    whole = build_model(replace(CONFIG, left_out=())).eval()
-    short = build_model(replace(CONFIG, left_out=(2, 4))).eval()
-    weights = short.state_dict()
-    assert weights.keys() < whole.state_dict().keys()
-    short.load_state_dict({name: whole.state_dict()[name] for name in weights})
-    for stage, block in ((1, 1), (2, 1)):  # the third block and the fifth of 1, 2, 2, 3, ...
-        whole.backbone.net.blocks[stage][block] = nn.Identity()
-    with torch.no_grad():
-        torch.testing.assert_close(short(smooth(3, 64, 96)), whole(smooth(3, 64, 96)))
-
-
-@pytest.mark.parametrize(
-    ("backbone", "block"),
-    [("tf_efficientnet_lite0", 0), ("tf_efficientnet_lite0", 99), ("resnet18", 1), ("vit_tiny_patch16_224", 1)],
-)
-def test_blocks_that_nothing_can_stand_for(backbone: str, block: int) -> None:
-    with pytest.raises(HqmdError, match=f"block {block} cannot be left out"):
-        build_model(replace(CONFIG, backbone=backbone, left_out=(block,), low_stages=1))

@@ -66,7 +66,7 @@ def run(pairs, folder, model=MODEL, train=TRAIN, **options):
 
 def carry(model, train):
     """What a run of two steps carries."""
-    return Run(model, train, "none", "none", None, open_accelerator(train, CPU), 2, {})
+    return Run(model, train, "none", None, open_accelerator(train, CPU), 2, {})
 
 
 def epochs_of(reports):

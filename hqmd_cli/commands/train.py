@@ -50,10 +50,6 @@ def train(
         str,
         typer.Option(metavar="default|none|FILE", help="Pretrained by timm, random, or a timm state dict."),
     ] = "default",
-    guide_weights: Annotated[
-        str,
-        typer.Option(metavar="default|none|FILE", help="The same for a recipe's guide, if it has one."),
-    ] = "default",
     start: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Go on from this model's weights, not from a backbone's.")
     ] = None,
@@ -179,7 +175,6 @@ def train(
         run_dir,
         extra_data=extra,
         backbone_weights=backbone_weights,
-        guide_weights=guide_weights,
         start=find_checkpoint(start) if start else None,
         teacher=find_checkpoint(teacher) if teacher else None,
         device=chosen,

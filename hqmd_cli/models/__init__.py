@@ -38,21 +38,16 @@ DECODERS = {
 }
 
 
-def build_model(
-    config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
-) -> "Network":
-    """Compose the network that `config` describes; both weights as in backbone.build_backbone.
+def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "Network":
+    """Compose the network that `config` describes; `backbone_weights` as in backbone.build_backbone.
 
     Raises HqmdError for names that do not exist and for weights that cannot be had.
     """
     from hqmd_cli.models.committee import Committee
 
-    return Committee(config, backbone_weights) if config.also else build_system(config, backbone_weights, guide_weights)
+    return Committee(config, backbone_weights) if config.also else build_system(config, backbone_weights)
 
 
-def build_system(
-    config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
-) -> "DepthModel":
+def build_system(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthModel":
     """The same of one network, without those it may be averaged with."""
-    system = resolve(SYSTEMS, config.system, "model")
-    return system(config, backbone_weights, guide_weights) if config.guide else system(config, backbone_weights)
+    return resolve(SYSTEMS, config.system, "model")(config, backbone_weights)

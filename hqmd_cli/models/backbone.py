@@ -174,7 +174,6 @@ def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = 
             if config.drop_path:
                 stride["drop_path_rate"] = config.drop_path
             net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
-            leave_out(net, config)
             backbone: Any = pyramid(config, net)
         elif pyramid is StageBackbone:
             raise HqmdError(f"{config.backbone} has no features at stride {LOW_STRIDE}, which {config.system} needs")
@@ -186,7 +185,6 @@ def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = 
                 )
             even = [blocks * (i + 1) // config.high_stages - 1 for i in range(config.high_stages)]
             net = plain_blocks(config.backbone, config.high_blocks or even, pretrained, config.drop_path)
-            leave_out(net, config)
             backbone = PlainBackbone(config, net)
     except HqmdError:
         raise
@@ -194,28 +192,12 @@ def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = 
         what = "pretrained weights cannot be had" if pretrained else "cannot be used as a backbone"
         remedy = "; pass --backbone-weights FILE, or none to start from random weights" if pretrained else ""
         raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
-    load_weights(backbone.net, weights)
+    if weights not in ("default", "none", None):
+        load_backbone_file(backbone.net, Path(weights))
     return backbone
 
 
-def leave_out(net: Any, config: ModelConfig) -> None:
-    """Make nothing of the blocks that `config` leaves out: ones that add to what they are given, as an identity does.
-
-    The names of the others stay, and so fit the weights of the whole network. Raises HqmdError for other blocks.
-    """
-    if not config.left_out:
-        return
-    stages = net.blocks.children() if hasattr(net, "blocks") else ()
-    places = [(stage, name, block) for stage in stages for name, block in stage.named_children()]
-    adding = [number for number, (*_, block) in enumerate(places) if getattr(block, "has_skip", False)]
-    if wrong := set(config.left_out).difference(adding):
-        raise HqmdError(f"{config.backbone}: block {min(wrong)} cannot be left out; those that can: {adding}")
-    for number in config.left_out:
-        stage, name, _ = places[number]
-        setattr(stage, name, nn.Identity())
-
-
-def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float = 0.0) -> Any:
+def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float) -> Any:
     """timm's vision transformer `name` as far as the last of `blocks`, giving those blocks' outputs as maps."""
     return timm.create_model(
         name,
@@ -225,12 +207,6 @@ def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: 
         dynamic_img_size=True,
         drop_path_rate=drop_path,
     )
-
-
-def load_weights(net: nn.Module, weights: str | None) -> None:
-    """Fill `net` from a file, where `weights` names one."""
-    if weights not in ("default", "none", None):
-        load_backbone_file(net, Path(weights))
 
 
 def refuse_unusable(config: ModelConfig, layout: Any) -> None:

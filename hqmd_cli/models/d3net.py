@@ -19,7 +19,7 @@ DenseUNet of networks/dense_decoders.py, with skips, is followed (docs/table1.md
 - The loss: `l1`, their code's default. The adversarial term that the paper adds to it is not part of this.
 - Photos are 256 x 320, nearly NYU's shape; their script squeezes them to 256 x 256.
 - Their lr is that code's default, the batch that of its NYU script; an Adam of beta_1 0.5 is not offered here.
-Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels.
+Unused of ModelConfig: decoder, low_*, high_*, aspp_*, fuse_channels.
 """
 
 from typing import Any

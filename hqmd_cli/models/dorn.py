@@ -22,7 +22,7 @@ Left unsaid or changed, and how we decided:
 - They keep conv1, conv2 and batch norm as pretrained: freeze_bn holds the latter; there is no switch for the others.
 - Their head, but for the fully connected layer, learns ten times as fast as ResNet, hence backbone_lr_factor; biases
   twice that. Here it is one rate for the head.
-Unused of ModelConfig: decoder, low_*, high_*, guide*, fuse_channels.
+Unused of ModelConfig: decoder, low_*, high_*, fuse_channels.
 """
 
 import torch

@@ -18,7 +18,7 @@ Left unsaid or changed, and how we decided:
 - Both maps are log depth (config.activation, exp); theirs in units of its standard deviation, .457.
 - Rates (4.1): .001 of convolutions, .1 of the fully connected layers, .01 of fine layer 2; one rate here, the first.
 - 2 million pictures for the coarse network, of 220 000.
-Unused of ModelConfig: backbone, decoder, output_stride, low_*, high_*, guide*, aspp_*, fuse_channels, depth_*.
+Unused of ModelConfig: backbone, decoder, output_stride, low_*, high_*, aspp_*, fuse_channels, depth_*.
 """
 
 import torch

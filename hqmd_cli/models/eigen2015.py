@@ -20,7 +20,7 @@ Left unsaid or changed, and how we decided:
 - The last layers are linear and say log depth (config.activation, exp), theirs by its standard deviation, .457.
 - Rates differ by layer, .001 to .1; one rate here, that of most convolutions. 2.5 million steps, a tenth of the rate
   after 2 million (5.1), are counted in epochs of the 220 000 pictures of their first paper.
-Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels, depth_bins, depth_range_m.
+Unused of ModelConfig: decoder, low_*, high_*, aspp_*, fuse_channels, depth_bins, depth_range_m.
 """
 
 from collections.abc import Callable

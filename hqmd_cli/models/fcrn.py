@@ -14,7 +14,7 @@ Left unsaid or changed, and how we decided:
 - The dropout's rate: one half, Hinton's.
 - The loss, BerHu with c a fifth of the batch's largest error (3.3), is the loss `depth`, and so are its holes.
 - "Gradually reduced every 6 to 8 epochs" (4.1): here to a tenth after 7 of their epochs, of 95 000 pictures.
-Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels.
+Unused of ModelConfig: decoder, low_*, high_*, aspp_*, fuse_channels.
 """
 
 from itertools import pairwise

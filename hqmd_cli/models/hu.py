@@ -17,7 +17,7 @@ Left unsaid or changed, and how we decided:
   times as much (docs/table1.md), so that its logarithms and its normals weigh slopes as if they were eight times as
   steep, and it pads with zeros, so that the picture's border counts as an edge.
 - "Reduced to a tenth every 5 epochs": of their 50 688 pictures.
-Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels.
+Unused of ModelConfig: decoder, low_*, high_*, aspp_*, fuse_channels.
 """
 
 from itertools import pairwise

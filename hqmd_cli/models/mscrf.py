@@ -27,7 +27,7 @@ the order of maps (fine to coarse), what starts and what is observed, 6 updates,
 - Which of the unified model's maps is the answer: the last one, as in the cascade.
 - Both learn end to end from the start, by the square loss in metres, `l2`, of side maps and answer alike.
   Rates and lengths: our defaults.
-Unused of ModelConfig: decoder, low_*, high_*, guide*, aspp_*, fuse_channels.
+Unused of ModelConfig: decoder, low_*, high_*, aspp_*, fuse_channels.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""The depth network: backbone (and guide) -> ASPP -> decoder -> metres (paper 3.1, figure 1)."""
+"""The depth network: backbone -> ASPP -> decoder -> metres (paper 3.1, figure 1)."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from hqmd_cli.config import ModelConfig
 from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import Backbone, build_backbone
-from hqmd_cli.models.guide import build_guide
 from hqmd_cli.models.layers import rescale_logarithm
 from hqmd_cli.models.ordinal_head import OrdinalHead
 from hqmd_cli.models.strides import Level
@@ -59,16 +58,12 @@ class DepthNetwork(DepthModel):
     )  # its settings are the defaults of ModelConfig and TrainConfig
     backbone: Backbone
 
-    def __init__(
-        self, config: ModelConfig, backbone_weights: str | None = "none", guide_weights: str | None = "none"
-    ) -> None:
+    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         pick({**ACTIVATIONS, **DISCRETISATIONS}, config.activation, "activation")
         self.backbone = build_backbone(config, backbone_weights)
         self.context_ratio = self.backbone.high_stride / self.backbone.low_stride
-        self.guide = build_guide(config, guide_weights) if config.guide else None
-        high_channels = self.backbone.high_channels + (config.guide_channels if config.guide else 0)
-        self.aspp = ASPP(high_channels, config.aspp_channels, config.aspp_rates)
+        self.aspp = ASPP(self.backbone.high_channels, config.aspp_channels, config.aspp_rates)
         self.decoder = resolve(DECODERS, config.decoder, "decoder")(config, self.backbone.low_channels)
         self.ordinal = OrdinalHead(config) if config.activation in DISCRETISATIONS else None
         if self.ordinal is None:  # intervals start undecided, halfway
@@ -90,15 +85,11 @@ class DepthNetwork(DepthModel):
     def logits(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, 3, H, W) RGB in 0..1 -> (B, logit_channels, *size)."""
         low, high = self.backbone(rgb)
-        if self.guide is not None:
-            high = torch.cat([high, self.guide(rgb, high.shape[-2:])], dim=1)
         return self.decoder(low, self.aspp(high), size)
 
     def logits_of_levels(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
         """The same, each convolution at the stride of what it sees (strides.py)."""
         low, high = self.backbone.levels(rgb)
-        if self.guide is not None:
-            high = [*high, Level(self.guide(rgb, high[0].features.shape[-2:]))]
         context = Level(self.aspp.of_levels(high), self.context_ratio)
         return self.decoder.of_levels(low, context, size)
 

@@ -125,7 +125,6 @@ def fit(
     *,
     extra_data: Dataset | None = None,
     backbone_weights: str = "default",
-    guide_weights: str = "default",
     start: Path | None = None,
     teacher: Path | None = None,
     device: torch.device | None = None,
@@ -164,12 +163,12 @@ def fit(
     loss_of, protocol = build_loss(train.loss), find_protocol(train.protocol)
     require_fit(val_data, protocol)  # what does not fit together should not wait for an epoch's end
     claim(run_dir, resume)
-    about = origins(model, train_data, val_data, extra_data, (backbone_weights, guide_weights), start, teacher)
+    about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher)
 
     accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
     teach = Teacher.load(teacher, accelerator.device, train.precision == "bf16") if teacher else None
-    pretrained = ("none", "none") if resume or start else (backbone_weights, guide_weights)
-    run = Run(model, train, *pretrained, start, accelerator, int(total_steps), about)
+    pretrained = "none" if resume or start else backbone_weights
+    run = Run(model, train, pretrained, start, accelerator, int(total_steps), about)
     require_normalisable(run, model)
     if resume:
         for path in run.restore(run_dir):
@@ -236,17 +235,16 @@ def claim(run_dir: Path, resume: bool) -> None:
 
 
 def origins(
-    model: ModelConfig,
     train_data: Dataset,
     val_data: Dataset,
     extra_data: Dataset | None,
-    weights: tuple[str, str],
+    backbone_weights: str,
     start: Path | None,
     teacher: Path | None,
 ) -> dict[str, str]:
     """What a run learns from, in words. A resumed run must have the same, and a checkpoint says it."""
     # Of a file only its name: folders are nobody else's business.
-    origin = " and ".join(Path(w).name for w in weights[: 2 if model.guide else 1])
+    origin = Path(backbone_weights).name
     if start:
         before = read_info(start)
         origin = f"{called(start)}, which had learned from {before.data} and started from {before.backbone_weights}"

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from hqmd_cli.checkpoints import read_info, start_weights
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.config import ModelConfig, TrainConfig, without_deleted
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.folders import mended_folder, sync
 from hqmd_cli.hub import BEST, LAST
@@ -40,7 +40,6 @@ class Run:
         model: ModelConfig,
         train: TrainConfig,
         backbone_weights: str,
-        guide_weights: str,
         start: Path | None,
         accelerator: Any,
         total_steps: int,
@@ -49,7 +48,7 @@ class Run:
         torch.manual_seed(train.seed)  # the new layers' first weights
         self.config, self.total_steps, self.accelerator = train, total_steps, accelerator
         self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
-        self.network = build_system(model, backbone_weights, guide_weights)
+        self.network = build_system(model, backbone_weights)
         self.new_layers: list[str] = []  # that the start has in another size
         if start:
             self.new_layers = start_weights(self.network, start)
@@ -127,7 +126,11 @@ class Run:
                 broken.append(path)
         else:
             raise HqmdError(f"{states[0]}: cannot be read, nor can older ones, so the run cannot be resumed")
-        if changed := [name for name, value in self.settings.items() if state["settings"].get(name) != value]:
+        try:
+            settings = without_deleted(state["settings"])
+        except HqmdError as error:
+            raise HqmdError(f"{path}: {error}") from error
+        if changed := [name for name, value in self.settings.items() if settings.get(name) != value]:
             raise HqmdError(
                 f"{path}: cannot resume with other settings: {', '.join(changed)}; use those of the run, or another -o"
             )
