@@ -21,11 +21,11 @@ def main() -> None:
 
     import numpy as np
 
-    from hqmd_cli.checkpoints import read_info
-    from hqmd_cli.engines.onnx_engine import OnnxEngine
-    from hqmd_cli.engines.opening import graph_for
-    from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.transforms import Preprocess
+    from hqmd_cli.checkpoints.checkpoint import read_info
+    from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.inference.engines.onnx import OnnxEngine
+    from hqmd_cli.inference.engines.select import graph_for
+    from hqmd_cli.inference.preprocess import Preprocess
 
     folder = find_checkpoint(args.model)
     config = read_info(folder).model

@@ -58,11 +58,11 @@ def main() -> None:
     parser.add_argument("--backend", default="auto", help="the same; the bare session is ONNX Runtime's in any case")
     args = parser.parse_args()
 
-    from hqmd_cli.checkpoints import read_info
-    from hqmd_cli.engines.opening import graph_for
-    from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.transforms import Preprocess
-    from hqmd_cli.views import looks
+    from hqmd_cli.checkpoints.checkpoint import read_info
+    from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.config.inference import looks
+    from hqmd_cli.inference.engines.select import graph_for
+    from hqmd_cli.inference.preprocess import Preprocess
 
     checkpoint = find_checkpoint(args.model)
     config = read_info(checkpoint).model.at_size(args.size)

@@ -21,15 +21,16 @@ import torch
 from torch.utils.data import DataLoader
 from training import CPU, PlainPairs
 
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
-from hqmd_cli.data.cache import cached
+from hqmd_cli.data.cache.build import cached
 from hqmd_cli.losses import build_loss
-from hqmd_cli.recipes import read_recipe
-from hqmd_cli.training.feeding import batches
+from hqmd_cli.models.recipes import read_recipe
+from hqmd_cli.training.accelerator import open_accelerator
+from hqmd_cli.training.batches import batches
 from hqmd_cli.training.loop import train_step
-from hqmd_cli.training.machine import open_accelerator
-from hqmd_cli.training.run import Run
+from hqmd_cli.training.state import Run
 
 WARM_UP = 2  # steps that are not counted
 WORKERS = (0, 1, 2)

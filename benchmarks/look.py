@@ -12,9 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hqmd_cli import load
-from hqmd_cli.images import read_image, write_image
-from hqmd_cli.pictures import colorize
+from hqmd_cli.api import load
+from hqmd_cli.files.images import write_image
+from hqmd_cli.files.photos import read_image
+from hqmd_cli.visualization.colormap import colorize
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PHOTOS = [EXAMPLES / name for name in ("astronaut.jpg", "coffee.jpg")]

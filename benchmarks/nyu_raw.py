@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from hqmd_cli import kinect
 from hqmd_cli.data import open_dataset
+from hqmd_cli.data.nyu_raw import kinect
 from hqmd_cli.data.sample import evenly
 
 START_S, PERIOD_S, PHOTO_LATER_S = 1294439278.998029, 0.04, 0.011

@@ -30,16 +30,16 @@ def main() -> None:
     import onnx
     import torch
 
-    from hqmd_cli.checkpoints import load_checkpoint
+    from hqmd_cli.checkpoints.checkpoint import load_checkpoint
+    from hqmd_cli.checkpoints.hub import find_checkpoint
     from hqmd_cli.data import open_dataset
-    from hqmd_cli.engines.onnx_engine import OnnxEngine
-    from hqmd_cli.evaluation import evaluate
-    from hqmd_cli.export import graph_of
-    from hqmd_cli.hub import find_checkpoint
-    from hqmd_cli.predictor import DepthPredictor
-    from hqmd_cli.protocol import find_protocol
-    from hqmd_cli.quantization import in_int8
-    from hqmd_cli.transforms import Preprocess
+    from hqmd_cli.evaluation.evaluate import evaluate
+    from hqmd_cli.evaluation.protocols import find_protocol
+    from hqmd_cli.export.onnx_graph import graph_of
+    from hqmd_cli.export.quantize import in_int8
+    from hqmd_cli.inference.engines.onnx import OnnxEngine
+    from hqmd_cli.inference.predictor import DepthPredictor
+    from hqmd_cli.inference.preprocess import Preprocess
 
     torch.set_num_threads(args.threads)
     protocol = find_protocol("eigen-filled")

@@ -24,10 +24,10 @@ from skimage.feature import canny
 
 from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Sample
-from hqmd_cli.evaluation import score_each
-from hqmd_cli.intrinsics import find_intrinsics
-from hqmd_cli.judged import Judged
-from hqmd_cli.protocol import find_protocol
+from hqmd_cli.evaluation.evaluate import score_each
+from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.protocols import find_protocol
+from hqmd_cli.geometry.camera import find_intrinsics
 
 AGREE = 1e-6
 OTHER_CANNY = ("DBEacc", "DBEcomp")  # scikit-image's edges lie up to a pixel from OpenCV's
@@ -111,7 +111,7 @@ def plain_contours(pred, gt, mask):
 
 def plain_normals(pred, gt, mask, camera):
     """Angles between the normals of planes fitted to 7 x 7 pixels of 1 / z, off the truth's jumps."""
-    from hqmd_cli.geometry import on_jumps  # which pixels are asked about is no metric of its own
+    from hqmd_cli.geometry.surfaces import on_jumps  # which pixels are asked about is no metric of its own
 
     chosen = ndimage.binary_erosion(~on_jumps(np.where(mask, gt, 0)), np.ones((7, 7)))
     rows, columns = np.mgrid[: gt.shape[0], : gt.shape[1]]

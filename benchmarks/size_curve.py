@@ -34,18 +34,18 @@ def main() -> None:
 
     import cv2
 
-    from hqmd_cli.calibration import best_power, depth_pairs
-    from hqmd_cli.checkpoints import read_info
+    from hqmd_cli.checkpoints.checkpoint import read_info
+    from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
     from hqmd_cli.commands.options import parse_sides
-    from hqmd_cli.config import DEFAULT_SIZE
+    from hqmd_cli.config.inference import DEFAULT_SIZE
     from hqmd_cli.data import open_dataset
-    from hqmd_cli.engines.onnx_engine import OnnxEngine
-    from hqmd_cli.engines.opening import graph_for
-    from hqmd_cli.evaluation import evaluate
-    from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.judged import judged_model
-    from hqmd_cli.predictor import DepthPredictor
-    from hqmd_cli.protocol import find_protocol
+    from hqmd_cli.evaluation.calibration import best_power, depth_pairs
+    from hqmd_cli.evaluation.evaluate import evaluate
+    from hqmd_cli.evaluation.prediction_source import judged_model
+    from hqmd_cli.evaluation.protocols import find_protocol
+    from hqmd_cli.inference.engines.onnx import OnnxEngine
+    from hqmd_cli.inference.engines.select import graph_for
+    from hqmd_cli.inference.predictor import DepthPredictor
 
     cv2.setNumThreads(args.threads)
     protocol = find_protocol("eigen-filled")

@@ -22,21 +22,22 @@ from typing import Any
 
 import torch
 
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_dataset, open_training_data
-from hqmd_cli.data.cache import cached
+from hqmd_cli.data.cache.build import cached
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import score_each
-from hqmd_cli.figures import collect
-from hqmd_cli.judged import judged_model
-from hqmd_cli.metrics import PIXEL_METRICS
+from hqmd_cli.evaluation.evaluate import score_each
+from hqmd_cli.evaluation.metrics.registry import PIXEL_METRICS
+from hqmd_cli.evaluation.prediction_source import judged_model
+from hqmd_cli.evaluation.protocols import find_protocol
+from hqmd_cli.evaluation.results import collect
+from hqmd_cli.inference.predictor import load_predictor
 from hqmd_cli.models import SYSTEMS
-from hqmd_cli.ordinal import DISCRETISATIONS
-from hqmd_cli.predictor import load_predictor
-from hqmd_cli.protocol import find_protocol
-from hqmd_cli.recipes import from_paper
-from hqmd_cli.training import EpochReport, fit
-from hqmd_cli.training.run import saved_states
+from hqmd_cli.models.ordinal import DISCRETISATIONS
+from hqmd_cli.models.recipes import from_paper
+from hqmd_cli.training.loop import EpochReport, fit
+from hqmd_cli.training.state import saved_states
 
 SIZE, BACKBONE, PROTOCOL = (160, 208), "tf_efficientnet_lite0", "eigen-filled"
 SHOWN = ("RMSE", "AbsRel", "delta1", "edgeF1", "normalMean")

@@ -24,9 +24,9 @@ def learn(data: Path, recipe: str, backbone_weights: str, steps: int, folder: Pa
     import torch
 
     from hqmd_cli.data import open_training_data
-    from hqmd_cli.ranks import Ranks
-    from hqmd_cli.recipes import read_recipe
-    from hqmd_cli.training import StepReport, fit
+    from hqmd_cli.models.recipes import read_recipe
+    from hqmd_cli.parallel.processes import Ranks
+    from hqmd_cli.training.loop import StepReport, fit
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     model, train = read_recipe(recipe)

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
+from hqmd_cli.config.inference import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import DEFAULT_MODEL
-from hqmd_cli.images import photo_of
-from hqmd_cli.kinds import Kind
-from hqmd_cli.opening import OpenModel, Wish, open_model
+from hqmd_cli.files.photos import photo_of
+from hqmd_cli.inference.open import OpenModel, Wish, open_model
+from hqmd_cli.units import Kind
 
 Photo = NDArray[np.uint8] | Image.Image
 

@@ -91,7 +91,7 @@ def hurried(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         if "real_curves" not in request.fixturenames:
-            patch.setattr("hqmd_cli.curves.curves", lambda rows, title: Blank())
+            patch.setattr("hqmd_cli.training.curves.curves", lambda rows, title: Blank())
         yield
 
 
@@ -104,9 +104,10 @@ def pairs(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of two steps, with best/ and last/: a real checkpoint of a tiny network."""
-    from hqmd_cli.config import ModelConfig, TrainConfig
+    from hqmd_cli.config.network import ModelConfig
+    from hqmd_cli.config.training import TrainConfig
     from hqmd_cli.data import open_training_data
-    from hqmd_cli.training import fit
+    from hqmd_cli.training.loop import fit
 
     folder = tmp_path_factory.mktemp("trained")
     data = open_training_data(write_pairs(folder / "pairs"), None)

@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hqmd_cli.checkpoints import load_checkpoint
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.checkpoints.checkpoint import load_checkpoint
+from hqmd_cli.checkpoints.run_folder import read_history
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data.sample import sample_from
-from hqmd_cli.run_folder import read_history
-from hqmd_cli.training import fit, loop
-from hqmd_cli.training.run import saved_states
+from hqmd_cli.training import loop
+from hqmd_cli.training.loop import fit
+from hqmd_cli.training.state import saved_states
 
 MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
 TRAIN = TrainConfig(batch_size=2, epochs=4, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.9)

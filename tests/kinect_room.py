@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hqmd_cli import kinect
+from hqmd_cli.data.nyu_raw import kinect
 
 WALL = (np.array([0.35, -0.2, 1.0]), 3.2)  # normal and offset: normal . point = offset, metres, colour camera's frame
 BOX = np.array([[-0.5, 0.6], [-0.35, 0.4], [1.7, 2.1]])  # from and to in x, y, z

@@ -6,12 +6,12 @@ import numpy as np
 from conftest import scene
 
 from hqmd_cli.data.sample import Sample, sample_from
-from hqmd_cli.evaluation import score_each
-from hqmd_cli.figures import collect
-from hqmd_cli.judged import Judged
-from hqmd_cli.paired import duels_of
-from hqmd_cli.protocol_recipe import Protocol
-from hqmd_cli.report.page import Report
+from hqmd_cli.evaluation.evaluate import score_each
+from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.evaluation.results import collect
+from hqmd_cli.evaluation.significance import duels_of
+from hqmd_cli.reporting.html.page import Report
 
 NAMES = [
     "<script>alert(1)</script>",

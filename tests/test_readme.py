@@ -16,12 +16,14 @@ from file_server import FileServer
 from hub_server import HubServer
 from kinect_room import write_scene
 
-from hqmd_cli.config import ModelConfig, TrainConfig
-from hqmd_cli.data import nyu, nyu_raw
-from hqmd_cli.download import RemoteFile
-from hqmd_cli.hub import DEFAULT_MODEL, bundled_models
-from hqmd_cli.images import read_depth_values
-from hqmd_cli.protocol import PROTOCOLS
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, bundled_models
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.data import nyu
+from hqmd_cli.data.nyu_raw import recordings as nyu_raw
+from hqmd_cli.evaluation.protocols import PROTOCOLS
+from hqmd_cli.files.depth_files import read_depth_values
+from hqmd_cli.files.download import RemoteFile
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

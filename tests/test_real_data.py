@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from hqmd_cli.config import ModelConfig, TrainConfig
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_dataset
-from hqmd_cli.evaluation import evaluate
+from hqmd_cli.evaluation.evaluate import evaluate
+from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.losses import build_loss
 from hqmd_cli.models import build_model
-from hqmd_cli.protocol import PROTOCOLS
-from hqmd_cli.training import EpochReport, fit
-from hqmd_cli.transforms import Augmentation, TrainTransform
+from hqmd_cli.training.augmentation import Augmentation, TrainTransform
+from hqmd_cli.training.loop import EpochReport, fit
 
 PAIRS = Path(os.environ.get("HQMD_TEST_PAIRS", Path(__file__).parents[2] / "shared" / "data" / "nyu_train"))
 pytestmark = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hqmd_cli.hub import DEFAULT_MODEL
-from hqmd_cli.report.page import SCRIPT, STYLE, TEMPLATE
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
+from hqmd_cli.reporting.html.page import SCRIPT, STYLE, TEMPLATE
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,4 +26,4 @@ def test_predict_from_a_wheel_outside_the_repository(tmp_path, photo, run_hqmd):
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "depth.png").is_file()
     assert (site / "hqmd_cli" / "weights" / DEFAULT_MODEL / "model.safetensors").is_file()
-    assert all((site / "hqmd_cli" / "report" / name).is_file() for name in (TEMPLATE, STYLE, SCRIPT))
+    assert all((site / "hqmd_cli" / "reporting" / "html" / name).is_file() for name in (TEMPLATE, STYLE, SCRIPT))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.models import build_model
-from hqmd_cli.recipes import from_paper
+from hqmd_cli.models.recipes import from_paper
 
 UP = {"0": "conv1", "1": "bn1", "4": "conv2", "5": "bn2"}
 HALVE = {"0": "downconv0", "1": "norm1"}

@@ -14,7 +14,7 @@ from fcrn import shake
 from torch import Tensor
 
 from hqmd_cli.models import build_model
-from hqmd_cli.recipes import from_paper
+from hqmd_cli.models.recipes import from_paper
 
 STEM = {"conv1.0": "conv1", "conv1.1": "bn1", "conv1.3": "conv2", "conv1.4": "bn2", "conv1.6": "conv3", "bn1": "bn3"}
 SCENE = {

@@ -29,9 +29,9 @@ from torch.nn import functional as F
 
 from hqmd_cli.losses import build_loss
 from hqmd_cli.models import build_model
-from hqmd_cli.models.eigen2014 import COARSE_ONE
-from hqmd_cli.models.system import Estimate
-from hqmd_cli.recipes import from_paper
+from hqmd_cli.models.base import Estimate
+from hqmd_cli.models.recipes import from_paper
+from hqmd_cli.models.table1.eigen2014 import COARSE_ONE
 
 Weights = dict[str, tuple[Tensor, Tensor]]
 INPUTS: dict[str, Tensor] = {}  # of the symbolic variables, by name

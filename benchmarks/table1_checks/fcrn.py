@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.models import build_model
-from hqmd_cli.recipes import from_paper
+from hqmd_cli.models.recipes import from_paper
 
 PARTS = {"long.0": "conv1", "long.1": "batchnorm1", "long.3": "conv2", "long.4": "batchnorm2"}
 PARTS |= {"short.0": "conv", "short.1": "batchnorm"}

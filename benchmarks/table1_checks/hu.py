@@ -23,7 +23,7 @@ from hqmd_cli.data import open_dataset
 from hqmd_cli.losses.hu import log_gradient_loss
 from hqmd_cli.losses.terms import gradients, normal_loss
 from hqmd_cli.models import build_model
-from hqmd_cli.recipes import from_paper
+from hqmd_cli.models.recipes import from_paper
 
 PARTS = {
     "long.0": "conv1",

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from scipy.io import loadmat, savemat
 
-from hqmd_cli.images import read_photo
-from hqmd_cli.models.laws import respond
-from hqmd_cli.transforms import shrink, to_network
+from hqmd_cli.files.photos import read_photo
+from hqmd_cli.geometry.resize import shrink
+from hqmd_cli.inference.preprocess import to_network
+from hqmd_cli.models.table1.texture_features import respond
 
 SIZE = (288, 384)
 RGB2YCBCR = """function r = rgb2ycbcr(a)

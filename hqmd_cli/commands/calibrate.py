@@ -15,14 +15,14 @@ from hqmd_cli.commands.options import (
     SideOption,
     SizeOption,
 )
-from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.config.inference import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 
 FEWEST_PHOTOS = 20  # of which a power may be asked
 
 if TYPE_CHECKING:
-    from hqmd_cli.config import ModelConfig
-    from hqmd_cli.figures import Result
+    from hqmd_cli.config.network import ModelConfig
+    from hqmd_cli.evaluation.results import Result
 
 
 def calibrate(
@@ -62,13 +62,15 @@ def calibrate(
     """
     from dataclasses import replace
 
-    from hqmd_cli.calibration import POWERS, best_power, depth_pairs
-    from hqmd_cli.checkpoints import read_info, record_figures, record_model
-    from hqmd_cli.commands.judging import judge, open_judged, print_table, with_progress
-    from hqmd_cli.hub import find_checkpoint
-    from hqmd_cli.judged import judged_model
-    from hqmd_cli.predictor import load_predictor
-    from hqmd_cli.tables import figures_table
+    from hqmd_cli.checkpoints.checkpoint import read_info, record_figures, record_model
+    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.evaluation.calibration import POWERS, best_power, depth_pairs
+    from hqmd_cli.evaluation.prediction_source import judged_model
+    from hqmd_cli.evaluation.session import judge, open_judged
+    from hqmd_cli.inference.predictor import load_predictor
+    from hqmd_cli.reporting.tables import figures_table
+    from hqmd_cli.terminal.evaluation_output import print_table
+    from hqmd_cli.terminal.progress import with_progress
 
     folder = find_checkpoint(model)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)

@@ -45,11 +45,12 @@ def check(
     from rich.console import Console
     from rich.progress import track
 
-    from hqmd_cli.check_report import as_dict, as_text
-    from hqmd_cli.checking import findings, look_at_all, open_splits, strays_of
     from hqmd_cli.data import default_data
+    from hqmd_cli.data.check.findings_text import as_dict, as_text
+    from hqmd_cli.data.check.scan import findings, look_at_all, open_splits, strays_of
     from hqmd_cli.data.sample import evenly
-    from hqmd_cli.images import require_suffix, write_image
+    from hqmd_cli.files.atomic import require_suffix
+    from hqmd_cli.files.images import write_image
 
     if picture:
         require_suffix(picture, frozenset({".png", ".jpg"}))
@@ -76,7 +77,7 @@ def check(
     else:
         print(as_text(splits, found), end="")
     if picture and shown:
-        from hqmd_cli.overlays import overlays
+        from hqmd_cli.data.check.overlays import overlays
 
         write_image(picture, overlays(shown))
     if any(finding.is_error for finding in found):

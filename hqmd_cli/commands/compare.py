@@ -31,7 +31,7 @@ from hqmd_cli.commands.options import (
     SplitOption,
     Table1Option,
 )
-from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.config.inference import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 
 
@@ -72,13 +72,15 @@ def compare(
     hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
     hqmd compare hqmd-indoor --pred maps/ --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
-    from hqmd_cli.commands.judging import (
-        FilesWish,
-        draw_grid,
-        judge,
-        open_files,
-        open_judged,
-        open_models,
+    from hqmd_cli.evaluation.session import FilesWish, judge, open_files, open_judged, open_models
+    from hqmd_cli.evaluation.significance import duels_of
+    from hqmd_cli.files.atomic import require_suffix, write_text
+    from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
+    from hqmd_cli.inference.open import Wish
+    from hqmd_cli.reporting.comparison import FORMATS, duels_table
+    from hqmd_cli.reporting.grid import draw_grid
+    from hqmd_cli.reporting.literature import literature_table
+    from hqmd_cli.terminal.evaluation_output import (
         print_figures,
         print_table,
         require_outputs,
@@ -86,11 +88,6 @@ def compare(
         write_per_picture,
         write_report,
     )
-    from hqmd_cli.comparison import FORMATS, duels_table
-    from hqmd_cli.images import FIGURE_SUFFIXES, require_suffix, write_figure, write_text
-    from hqmd_cli.literature import literature_table
-    from hqmd_cli.opening import Wish
-    from hqmd_cli.paired import duels_of
 
     models, folders = models or [], pred or []
     names = [*models, *(folder.name for folder in folders)]

@@ -37,7 +37,7 @@ def nyu(
 
     from hqmd_cli.data import NYU_FILE, cached_nyu
     from hqmd_cli.data.nyu import LABELLED
-    from hqmd_cli.download import fetch
+    from hqmd_cli.files.download import fetch
 
     file = replace(LABELLED, url=url or LABELLED.url)
     if not file.url.startswith(("https://", "http://")):
@@ -87,8 +87,8 @@ def nyu_raw(
     from rich.console import Console
     from rich.progress import track
 
-    from hqmd_cli.images import write_pieces
-    from hqmd_cli.preparation import make_pairs, plan_pairs, write_splits
+    from hqmd_cli.data.nyu_raw.prepare import make_pairs, plan_pairs, write_splits
+    from hqmd_cli.files.atomic import write_pieces
 
     plan = plan_pairs(raw, frames, fill, scenes)
     reasons = "".join(f", {number} left out: {why}" for why, number in plan.left_out().items())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.commands.options import (
     DEFAULT_PROTOCOL,
     DEFAULT_REPORT_PICTURES,
@@ -30,14 +31,13 @@ from hqmd_cli.commands.options import (
     SplitOption,
     Table1Option,
 )
-from hqmd_cli.config import DEFAULT_SIZE
+from hqmd_cli.config.inference import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.hub import DEFAULT_MODEL
-from hqmd_cli.protocol import ALL
+from hqmd_cli.evaluation.protocols import ALL
 
 if TYPE_CHECKING:
     from hqmd_cli.data.sample import Dataset
-    from hqmd_cli.judged import Judged
+    from hqmd_cli.evaluation.prediction_source import Judged
 
 
 def evaluate(
@@ -90,13 +90,14 @@ def evaluate(
     hqmd evaluate --explain eigen-filled
     """
     if explain:
-        from hqmd_cli.explain import explain as explanation_of
+        from hqmd_cli.evaluation.explain import explain as explanation_of
 
         print(explanation_of(explain))
         return
 
-    from hqmd_cli.checkpoints import record_figures
-    from hqmd_cli.commands.judging import (
+    from hqmd_cli.checkpoints.checkpoint import record_figures
+    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.evaluation.session import (
         FilesWish,
         judge,
         judge_under_each,
@@ -104,6 +105,11 @@ def evaluate(
         open_judged,
         open_models,
         open_under_each,
+    )
+    from hqmd_cli.inference.open import Wish
+    from hqmd_cli.reporting.literature import literature_dicts, literature_table
+    from hqmd_cli.reporting.tables import as_json, one_as_dict, protocols_table
+    from hqmd_cli.terminal.evaluation_output import (
         print_figures,
         print_table,
         require_outputs,
@@ -111,10 +117,6 @@ def evaluate(
         write_per_picture,
         write_report,
     )
-    from hqmd_cli.hub import find_checkpoint
-    from hqmd_cli.literature import literature_dicts, literature_table
-    from hqmd_cli.opening import Wish
-    from hqmd_cli.tables import as_json, one_as_dict, protocols_table
 
     as_it_is = not (side or flip or size != DEFAULT_SIZE)
     if record and not (as_it_is and protocol != ALL):

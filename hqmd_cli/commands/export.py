@@ -45,10 +45,10 @@ def export(
     """
     import torch
 
-    from hqmd_cli.checkpoints import load_checkpoint, publish_checkpoint
-    from hqmd_cli.export import LIMITS, export_beside, export_file
-    from hqmd_cli.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.images import new_folder
+    from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint
+    from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.export.onnx_graph import LIMITS, export_beside, export_file
+    from hqmd_cli.files.atomic import new_folder
     from hqmd_cli.registry import pick
 
     pick(LIMITS, precision, "precision")

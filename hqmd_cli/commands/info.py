@@ -20,10 +20,10 @@ def info(
     """
     import json
 
-    from hqmd_cli.describing import checkpoint_text, describe_checkpoint, describe_run, run_text
+    from hqmd_cli.checkpoints.hub import find_checkpoint, find_here
+    from hqmd_cli.checkpoints.run_folder import is_run
     from hqmd_cli.errors import printable
-    from hqmd_cli.hub import find_checkpoint, find_here
-    from hqmd_cli.run_folder import is_run
+    from hqmd_cli.reporting.model_info import checkpoint_text, describe_checkpoint, describe_run, run_text
 
     here = find_here(model)
     if here is None and is_run(Path(model)):

@@ -47,8 +47,8 @@ def merge(
     hqmd merge runs/lite2/best runs/lite0/best -o runs/both
     hqmd merge runs/vit/best runs/lite2/best -o runs/both --views 100,86 --weights 2,1
     """
-    from hqmd_cli.checkpoints import merge_checkpoints
-    from hqmd_cli.hub import find_checkpoint
+    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.checkpoints.merge import merge_checkpoints
 
     if len(models) < 2:
         raise HqmdError("there is nothing to merge with: name two models or more")

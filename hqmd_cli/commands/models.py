@@ -19,8 +19,9 @@ def models(
     """
     import json
 
-    from hqmd_cli.catalogue import bundled_rows, bundled_table, system_rows, systems_table
-    from hqmd_cli.commands.judging import print_table, with_progress
+    from hqmd_cli.reporting.model_list import bundled_rows, bundled_table, system_rows, systems_table
+    from hqmd_cli.terminal.evaluation_output import print_table
+    from hqmd_cli.terminal.progress import with_progress
 
     systems = system_rows(time, lambda names: iter(with_progress(names, "systems", len(names))))
     bundled = bundled_rows()

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.config import SMALLEST_SIDE
-from hqmd_cli.engines.opening import BACKENDS
-from hqmd_cli.hub import DEFAULT_MODEL
-from hqmd_cli.protocol import ALL, FILE_SUFFIX, PROTOCOLS
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
+from hqmd_cli.config.base import SMALLEST_SIDE
+from hqmd_cli.evaluation.protocols import ALL, FILE_SUFFIX, PROTOCOLS
+from hqmd_cli.inference.engines.select import BACKENDS
 
 # For training, whose run must find its protocol again on --resume: only those that come with hqmd.
 ProtocolName = StrEnum("ProtocolName", {name: name for name in PROTOCOLS})  # type: ignore[misc]

@@ -1,17 +1,15 @@
 """`hqmd predict`: photos, and video, to depth."""
 
-import math
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, find_here
 from hqmd_cli.commands.options import (
     BackendOption,
     DeviceOption,
@@ -21,20 +19,13 @@ from hqmd_cli.commands.options import (
     SideOption,
     SizeOption,
 )
-from hqmd_cli.config import DEFAULT_SIZE
-from hqmd_cli.engines.opening import engine_opener
-from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
-from hqmd_cli.hub import DEFAULT_MODEL, find_here
-from hqmd_cli.kinds import IN_WORDS, Kind, range_keys
+from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.inference.engines.select import engine_opener
+from hqmd_cli.terminal.predict_summary import answer_all, refuse_existing
 
 if TYPE_CHECKING:
-    from hqmd_cli.opening import OpenModel
-    from hqmd_cli.outputs import Job
-    from hqmd_cli.prediction import Done, PhotoWork
-    from hqmd_cli.ranks import Ranks
-
-T = TypeVar("T")
-SHOWN_CAMERAS = 3  # in the summary of many photos
+    from hqmd_cli.inference.open import OpenModel
 
 
 def predict(
@@ -107,15 +98,16 @@ def predict(
     opening = ThreadPoolExecutor(1).submit(engine_opener(here, backend, device, 0, compiled)) if here else None
 
     def open_model(threads: int) -> "OpenModel":
-        from hqmd_cli.opening import Wish
-        from hqmd_cli.opening import open_model as open_any
+        from hqmd_cli.inference.open import Wish
+        from hqmd_cli.inference.open import open_model as open_any
 
         wish = Wish(backend, device, side or (), size, flip, threads, compiled, model_kind)
         return open_any(model, wish, opening.result() if opening else None)
 
-    from hqmd_cli.outputs import DEFAULT_EDGE_RTOL, Look, plan, refuse_metres
-    from hqmd_cli.ranks import Ranks
-    from hqmd_cli.sources import find_sources, is_video
+    from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
+    from hqmd_cli.parallel.processes import Ranks
+    from hqmd_cli.prediction.outputs import Look, plan, refuse_metres
+    from hqmd_cli.prediction.sources import find_sources, is_video
 
     look = Look(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
     if any(is_video(source) or source.startswith("camera:") for source in sources):
@@ -129,7 +121,7 @@ def predict(
         for_photos |= {"--json": as_json or None, "--skip-existing": skip_existing or None}
         if given := [flag for flag, value in for_photos.items() if value is not None]:
             raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
-        from hqmd_cli.commands.predict_video import answer_video
+        from hqmd_cli.terminal.predict_video import answer_video
 
         opened = open_model(0)
         refuse_metres(opened.kind, model, [], look, None)
@@ -145,8 +137,8 @@ def predict(
     if not (skip_existing or overwrite):
         refuse_existing(all_jobs, as_json)
 
-    from hqmd_cli.prediction import PhotoWork, Reading, known_results, open_manifest
-    from hqmd_cli.records import Settings
+    from hqmd_cli.prediction.manifest import Settings
+    from hqmd_cli.prediction.photo_job import PhotoWork, Reading, known_results, open_manifest
 
     ranks = Ranks.from_environment()
     manifest = open_manifest(all_jobs, output, ranks)
@@ -177,120 +169,3 @@ def predict(
         overwrite,
     )
     answer_all(jobs, work, workers, ranks, faults if ranks.is_first else [])
-
-
-def refuse_existing(jobs: "list[Job]", sidecars: bool) -> None:
-    """Nothing is replaced unless the user says so."""
-    from hqmd_cli.prediction import sidecar_of
-
-    places = (
-        place for job in jobs for place in (*(t for t, _ in job.targets), *([sidecar_of(job)] if sidecars else []))
-    )
-    existing = [place for place in places if place.exists()]
-    if existing:
-        more = f", as do {len(existing) - 1} more results" if existing[1:] else ""
-        raise HqmdError(
-            f"{existing[0]}: exists already{more}; pass --overwrite, or --skip-existing to keep what the same "
-            "model and settings made of the same photo"
-        )
-
-
-def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks", faults: "list[HqmdError]") -> None:
-    """Run the jobs, name what was written, and sum up. Exit code 1 where one failed, 130 after Ctrl-C.
-
-    `faults` are sources that gave nothing: they count as failed.
-    """
-    from hqmd_cli.pipeline import run_jobs
-
-    tally, interrupted = Tally(work.model.kind), False
-    for fault in faults:
-        tally.count(fault)
-    try:
-        for _, outcome in counted(run_jobs(jobs, work, workers), len(jobs)):
-            tally.count(outcome)
-            if len(jobs) == 1 and not isinstance(outcome, HqmdError):
-                describe(outcome)
-    except KeyboardInterrupt:
-        interrupted = True
-    if work.manifest:
-        if not interrupted:
-            ranks.wait_for_all()
-        try:
-            if ranks.is_first:
-                work.manifest.join()
-        except HqmdError as error:
-            tally.count(error)
-    if len(jobs) + len(faults) > 1:
-        tally.describe()
-    if interrupted:
-        print("hqmd: interrupted; --skip-existing goes on from here", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
-    if tally.written:
-        print(tally.span, file=sys.stderr)
-    if tally.failed:
-        raise typer.Exit(1)
-
-
-@dataclass
-class Tally:
-    """What became of the jobs so far."""
-
-    kind: Kind
-    written: int = 0
-    skipped: int = 0
-    failed: int = 0
-    least: float = math.inf  # of all maps
-    greatest: float = -math.inf
-    cameras: Counter[str] = field(default_factory=Counter)  # where focal lengths are from, of results that need one
-
-    def count(self, outcome: "Done | HqmdError") -> None:
-        """Add a job; name what it wrote on stdout, or why it failed on stderr."""
-        if isinstance(outcome, HqmdError):
-            complain(outcome)
-            self.failed += 1
-            return
-        if outcome.skipped:
-            self.skipped += 1
-            return
-        self.written += 1
-        record = outcome.record
-        ends = [record[key] for key in range_keys(self.kind)]
-        self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
-        for target, _ in outcome.job.targets:
-            print(printable(str(target)))
-        if any(kind.needs_camera for _, kind in outcome.job.targets):
-            self.cameras[record["intrinsics"]["origin"]] += 1
-
-    @property
-    def span(self) -> str:
-        """What lies between the ends of all maps."""
-        if self.kind == "depth":
-            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}"
-        return f"{IN_WORDS[self.kind]}: {self.least:.6g}..{self.greatest:.6g}"
-
-    def describe(self) -> None:
-        """The sums, on stderr."""
-        left = f", {self.skipped} left as they are" if self.skipped else ""
-        print(f"{self.written} written, {self.failed} failed{left}", file=sys.stderr)
-        for origin, photos in self.cameras.most_common(SHOWN_CAMERAS):
-            print(f"camera of {photos}: {origin}", file=sys.stderr)
-        if others := self.cameras.total() - sum(count for _, count in self.cameras.most_common(SHOWN_CAMERAS)):
-            print(f"cameras of {others} more: see the records", file=sys.stderr)
-
-
-def describe(done: "Done") -> None:
-    """What the files of one photo hold, on stderr."""
-    for name, note in done.record["outputs"].items():
-        remark = done.record["remarks"].get(name)
-        print(f"{printable(name)}: {note}{f'; {remark}' if remark else ''}", file=sys.stderr)
-
-
-def counted(outcomes: "Iterator[T]", total: int) -> "Iterator[T]":
-    """The same, with a bar and the time left on a terminal where there are many."""
-    if total == 1 or not sys.stderr.isatty():
-        yield from outcomes
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(outcomes, "photos", total, console=Console(stderr=True), transient=True)

@@ -21,8 +21,8 @@ def push(
     \b
     hqmd push runs/mine/best me/rooms --private
     """
-    from hqmd_cli.hub import find_checkpoint
-    from hqmd_cli.publishing import push_checkpoint, require_pushable
+    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.export.publish import push_checkpoint, require_pushable
 
     source = find_checkpoint(model)
     require_pushable(name)

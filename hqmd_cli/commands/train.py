@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName, parse_size
-from hqmd_cli.config import PRECISIONS, ModelConfig, TrainConfig
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import PRECISIONS, TrainConfig
 from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS, SYSTEMS
 
@@ -126,20 +127,20 @@ def train(
     hqmd train --data nyu_depth_v2_labeled.mat -o runs/paper
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
-    from hqmd_cli.checking import require_usable
-    from hqmd_cli.command_line import command_line
-    from hqmd_cli.commands.training_screen import show
+    from hqmd_cli.checkpoints.hub import BEST, find_checkpoint
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
-    from hqmd_cli.data.cache import cached, readings
-    from hqmd_cli.device import pick_device
-    from hqmd_cli.hub import BEST, find_checkpoint
-    from hqmd_cli.protocol import find_protocol
-    from hqmd_cli.publishing import push_checkpoint, require_pushable
-    from hqmd_cli.ranks import Ranks
-    from hqmd_cli.recipes import override, read_recipe
-    from hqmd_cli.tracking import parse_trackers
-    from hqmd_cli.training import fit
-    from hqmd_cli.training.stopping import Terminated, exit_code, parse_duration
+    from hqmd_cli.data.cache.build import cached, readings
+    from hqmd_cli.data.check.scan import require_usable
+    from hqmd_cli.evaluation.protocols import find_protocol
+    from hqmd_cli.export.publish import push_checkpoint, require_pushable
+    from hqmd_cli.inference.device import pick_device
+    from hqmd_cli.models.recipes import override, read_recipe
+    from hqmd_cli.parallel.processes import Ranks
+    from hqmd_cli.terminal.command_line import command_line
+    from hqmd_cli.terminal.train_progress import show
+    from hqmd_cli.training.interruption import Terminated, exit_code, parse_duration
+    from hqmd_cli.training.loop import fit
+    from hqmd_cli.training.tracking import parse_trackers
 
     # What cannot be is refused before data is opened, or decoded for minutes.
     trackers = parse_trackers(track) if track else ()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.registry import resolve
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ DATASETS = {
     "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
     "iBims-1/": "hqmd_cli.data.ibims:Ibims",
     "DIODE/": "hqmd_cli.data.diode:Diode",
-    "NYU's raw recordings/": "hqmd_cli.data.nyu_raw:NyuRaw",
+    "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
     "pairs/": "hqmd_cli.data.pairs:PairFolder",
 }
 
@@ -130,8 +131,3 @@ def default_data() -> Path:
 def cached_nyu() -> Path:
     """Where NYU's labelled file is found by itself."""
     return hqmd_home() / NYU_FILE
-
-
-def hqmd_home() -> Path:
-    """What hqmd keeps from one run to the next: $HQMD_HOME, else ~/.cache/hqmd."""
-    return Path(os.environ.get("HQMD_HOME", Path.home() / ".cache" / "hqmd"))

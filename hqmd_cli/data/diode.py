@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data import WHOLE
-from hqmd_cli.data.published import PublishedPairs, require_files
+from hqmd_cli.data.published_layout import PublishedPairs, require_files
 from hqmd_cli.data.sample import GroundTruth
 from hqmd_cli.errors import HqmdError
 

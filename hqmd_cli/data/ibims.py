@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data import WHOLE
 from hqmd_cli.data.pairs import read_names
-from hqmd_cli.data.published import PublishedPairs, require_16_bit, require_files
+from hqmd_cli.data.published_layout import PublishedPairs, require_16_bit, require_files
 from hqmd_cli.data.sample import GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import read_depth_values, read_image
+from hqmd_cli.files.depth_files import read_depth_values
+from hqmd_cli.files.photos import read_image
 
 UNITS_PER_METRE = 65535 / 50
 PARTS = ("rgb", "depth", "mask_invalid", "mask_transp")

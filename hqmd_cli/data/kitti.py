@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data import WHOLE
 from hqmd_cli.data.pairs import Pair
-from hqmd_cli.data.published import PublishedPairs, require_16_bit
+from hqmd_cli.data.published_layout import PublishedPairs, require_16_bit
 from hqmd_cli.data.sample import GroundTruth
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import read_depth_values
+from hqmd_cli.files.depth_files import read_depth_values
 
 UNITS_PER_METRE = 256
 CAMERA = "image_02"

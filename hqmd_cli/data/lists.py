@@ -28,7 +28,8 @@ from hqmd_cli.data import WHOLE
 from hqmd_cli.data.pairs import Pairs, refuse_raw
 from hqmd_cli.data.sample import GroundTruth, evenly
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, depth_bits
+from hqmd_cli.files.depth_files import DEPTH_SUFFIXES, depth_bits
+from hqmd_cli.files.photos import PHOTO_SUFFIXES
 
 DELIMITERS = "\t,;"  # spaces where a list has none of these
 COLUMNS = {"photo": ("rgb", "image", "photo", "color", "colour"), "depth": ("depth",), "split": ("split",)}

@@ -15,8 +15,8 @@ import numpy as np
 
 from hqmd_cli.data import NYU_URL
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
-from hqmd_cli.download import RemoteFile
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.download import RemoteFile
 
 FRAMES = 1449
 IMAGES_SHAPE = (FRAMES, 3, 640, 480)

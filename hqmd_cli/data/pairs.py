@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data import WHOLE
+from hqmd_cli.data.depth_unit import find_depth_scale
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
-from hqmd_cli.data.units import find_depth_scale
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.images import DEPTH_SUFFIXES, PHOTO_SUFFIXES, depth_bits, read_depth_values, read_image
+from hqmd_cli.files.depth_files import DEPTH_SUFFIXES, depth_bits, read_depth_values
+from hqmd_cli.files.photos import PHOTO_SUFFIXES, read_image
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
 COARSE_BITS = 8  # a pixel of a depth map: whatever the unit, only 255 depths

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.kinds import Kind
+from hqmd_cli.units import Kind
 
 TOLERATED_FAULTS = 0.01  # of the frames may be broken: training does without them, and does not begin with more
 GroundTruth = Literal["filled", "raw", "as given"]

@@ -14,23 +14,23 @@ from hqmd_cli.registry import resolve
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hqmd_cli.models.system import Estimate
+    from hqmd_cli.models.base import Estimate
 
 DEPTH_LOSSES = {
     "depth": "hqmd_cli.losses.paper:depth",
     "depth+mg": "hqmd_cli.losses.paper:depth_and_magnitude",
     "full": "hqmd_cli.losses.paper:full",
-    "full+log": "hqmd_cli.losses.log_depth:full_and_log",
+    "full+log": "hqmd_cli.losses.regression:full_and_log",
     "hu": "hqmd_cli.losses.hu:full",
-    "l1": "hqmd_cli.losses.plain:l1",
-    "l2": "hqmd_cli.losses.plain:l2",
+    "l1": "hqmd_cli.losses.regression:l1",
+    "l2": "hqmd_cli.losses.regression:l2",
     "silog": "hqmd_cli.losses.scale_invariant:silog",
     "silog+grad": "hqmd_cli.losses.scale_invariant:silog_and_gradient",
 }
 OWN_LOSSES: dict[str, str] = {
-    "crf": "hqmd_cli.losses.fields:crf",
-    "mrf-gaussian": "hqmd_cli.losses.fields:mrf_gaussian",
-    "mrf-laplacian": "hqmd_cli.losses.fields:mrf_laplacian",
+    "crf": "hqmd_cli.losses.random_fields:crf",
+    "mrf-gaussian": "hqmd_cli.losses.random_fields:mrf_gaussian",
+    "mrf-laplacian": "hqmd_cli.losses.random_fields:mrf_laplacian",
     "ordinal": "hqmd_cli.losses.ordinal:ordinal",
 }
 LOSSES = DEPTH_LOSSES | OWN_LOSSES

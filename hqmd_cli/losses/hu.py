@@ -7,8 +7,8 @@ Shapes and masks as in terms.py.
 
 from torch import Tensor
 
-from hqmd_cli import across
 from hqmd_cli.losses.terms import absolute_error, normal_loss, paired_gradients
+from hqmd_cli.parallel import batch_sums as across
 
 ALPHA = 0.5  # of F(e) = ln(e + alpha)
 

@@ -2,11 +2,11 @@
 
 from torch import Tensor, masked_select
 
-from hqmd_cli import across
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses.terms import require_valid
-from hqmd_cli.models.system import Estimate
-from hqmd_cli.ordinal import entropy, labels_of
+from hqmd_cli.models.base import Estimate
+from hqmd_cli.models.ordinal import entropy, labels_of
+from hqmd_cli.parallel import batch_sums as across
 
 
 def ordinal(estimate: Estimate, depth_m: Tensor, valid: Tensor) -> Tensor:

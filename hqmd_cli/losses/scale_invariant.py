@@ -7,8 +7,8 @@ unsaid; both are as in the authors' code (define_cost, define_depths_cost; docs/
 import torch
 from torch import Tensor, masked_select
 
-from hqmd_cli import across
 from hqmd_cli.losses.terms import require_valid
+from hqmd_cli.parallel import batch_sums as across
 
 INVARIANCE = 0.5  # lambda: of a common factor by which a picture is wrong, half the square is forgiven
 

@@ -2,14 +2,14 @@
 
 Shapes throughout: pred_m and depth_m (B, 1, H, W) in metres, valid (B, 1, H, W) bool; the result is a scalar.
 An invalid pixel contributes nothing: neither to a sum, nor through a gradient stencil that touches it.
-Means are over the batch, all processes' pictures (across.py). A batch without a valid pixel raises HqmdError.
+Means are over the batch, all processes' pictures (batch_sums.py). A batch without a valid pixel raises HqmdError.
 """
 
 import torch
 from torch import Tensor, masked_select  # four times as fast as indexing by a mask, there and back
 
-from hqmd_cli import across
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.parallel import batch_sums as across
 
 BERHU_FRACTION = 1 / 5  # c is this share of the batch's largest absolute error; below eq. 1
 SMALLEST_THRESHOLD_M = 1e-6  # keeps eq. 1 finite where the prediction is perfect; far below any sensor's noise

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.models.layers import ConvBNReLU, resize
-from hqmd_cli.models.strides import Level, convolve
+from hqmd_cli.models.strided import Level, convolve
 
 
 class ImagePooling(nn.Sequential):
@@ -47,7 +47,7 @@ class ASPP(nn.Module):
         return self.project(torch.cat([branch(high) for branch in self.branches], dim=1))
 
     def of_levels(self, high: Sequence[Level]) -> Tensor:
-        """The same of maps of several strides that are not joined (strides.py) -> (B, C_out, h, w) of the finest."""
+        """The same of maps of several strides that are not joined (strided.py) -> (B, C_out, h, w) of the finest."""
         *convolutions, pooling = self.branches
         wide = torch.cat([convolve(branch, high) for branch in convolutions], dim=1)  # type: ignore[arg-type]
         means = torch.cat([level.features.mean((2, 3), keepdim=True) for level in high], dim=1)

@@ -22,10 +22,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config import ModelConfig
+from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.models.layers import ConvBNReLU, resize
-from hqmd_cli.models.strides import Level, joined
+from hqmd_cli.models.strided import Level, joined
 
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hqmd_cli.config import ModelConfig
+from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.models import DECODERS
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import Backbone, build_backbone
+from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import rescale_logarithm
-from hqmd_cli.models.ordinal_head import OrdinalHead
-from hqmd_cli.models.strides import Level
-from hqmd_cli.models.system import DepthModel, Estimate, Paper
-from hqmd_cli.ordinal import DISCRETISATIONS
+from hqmd_cli.models.ordinal import DISCRETISATIONS, OrdinalHead
+from hqmd_cli.models.strided import Level
 from hqmd_cli.registry import pick, resolve
 
 MEAN_DEPTH_M = 2.75  # about the mean of NYU's training depths: where an untrained network starts
@@ -88,7 +87,7 @@ class DepthNetwork(DepthModel):
         return self.decoder(low, self.aspp(high), size)
 
     def logits_of_levels(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
-        """The same, each convolution at the stride of what it sees (strides.py)."""
+        """The same, each convolution at the stride of what it sees (strided.py)."""
         low, high = self.backbone.levels(rgb)
         context = Level(self.aspp.of_levels(high), self.context_ratio)
         return self.decoder.of_levels(low, context, size)

@@ -1,7 +1,7 @@
 """The training loop, top to bottom: fit() computes and yields, the command prints.
 
 Only the first weights of new layers and drop path come from global random state, seeded at the start and at each step;
-what is read follows from seed, epoch and picture (feeding.py). So a run that was stopped and resumed sees the very
+what is read follows from seed, epoch and picture (batches.py). So a run that was stopped and resumed sees the very
 batches of the unbroken one, and on a CPU ends with the same bits.
 """
 
@@ -17,32 +17,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hqmd_cli.across import GlobalBatchNorm
-from hqmd_cli.checkpoints import CheckpointInfo, read_info, save_checkpoint
-from hqmd_cli.config import ModelConfig, TrainConfig
-from hqmd_cli.curves import write_curves
+from hqmd_cli.checkpoints.checkpoint import read_info, save_checkpoint
+from hqmd_cli.checkpoints.hub import BEST, LAST
+from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.run_folder import CHOSEN_BY, read_history, write_history
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data.sample import Dataset
-from hqmd_cli.distillation import Teacher
-from hqmd_cli.engines.torch_engine import TorchEngine
-from hqmd_cli.epoch_pictures import write_epoch_picture
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation import evaluate
-from hqmd_cli.figures import Result
-from hqmd_cli.folders import replaced_folder
-from hqmd_cli.hub import BEST, LAST
-from hqmd_cli.images import explain_write_errors
+from hqmd_cli.evaluation.evaluate import evaluate
+from hqmd_cli.evaluation.masking import require_fit
+from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.evaluation.protocols import find_protocol
+from hqmd_cli.evaluation.results import Result
+from hqmd_cli.files.atomic import explain_write_errors
+from hqmd_cli.files.folders import replaced_folder
+from hqmd_cli.inference.engines.pytorch import TorchEngine
+from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.losses import build_loss
-from hqmd_cli.ordinal import DISCRETISATIONS
-from hqmd_cli.predictor import DepthPredictor
-from hqmd_cli.protocol import find_protocol
-from hqmd_cli.protocol_recipe import Protocol
-from hqmd_cli.region import require_fit
-from hqmd_cli.run_folder import CHOSEN_BY, read_history, write_history
-from hqmd_cli.tracking import start_tracking, track_epoch
-from hqmd_cli.training.feeding import batches, examples_an_epoch, new_faults, require_few, unwrapped
-from hqmd_cli.training.machine import open_accelerator
-from hqmd_cli.training.run import KEEP, Run, saved_states
-from hqmd_cli.training.stopping import StopSignals
+from hqmd_cli.models.ordinal import DISCRETISATIONS
+from hqmd_cli.parallel.batch_sums import GlobalBatchNorm
+from hqmd_cli.training.accelerator import open_accelerator
+from hqmd_cli.training.batches import batches, examples_an_epoch, new_faults, require_few, unwrapped
+from hqmd_cli.training.curves import write_curves
+from hqmd_cli.training.distillation import Teacher
+from hqmd_cli.training.interruption import StopSignals
+from hqmd_cli.training.samples import write_epoch_picture
+from hqmd_cli.training.state import KEEP, Run, saved_states
+from hqmd_cli.training.tracking import start_tracking, track_epoch
 
 SAVE_SECONDS = 300  # an epoch longer than this is saved on the way, too
 

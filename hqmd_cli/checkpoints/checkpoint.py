@@ -1,0 +1,123 @@
+"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
+
+config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
+model.safetensors   the weights
+model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
+model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
+README.md           model card
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hqmd_cli.checkpoints.card import model_card
+from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, ONNX_FILES, WEIGHTS_FILE
+from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.weights import load_weights
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.atomic import write_aside, write_text
+from hqmd_cli.files.hashes import file_hash
+
+if TYPE_CHECKING:
+    import torch
+
+    from hqmd_cli.models import Network
+
+
+def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half: bool = False, name: str = "") -> None:
+    """Write the folder, each file by rename; with `half`, kernels and matrices in half precision.
+
+    `name` is what the card calls it, when that is not the folder's.
+
+    Vectors stay in float32: they are few, and the variances of batch norm can exceed what half precision holds.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise HqmdError(f"{folder}: a weight is too large for half precision")
+    content = save(tensors, metadata={"format": "pt"})  # not save_file: it has words of its own for a full disk
+    write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
+    write_info(folder, info, name)
+
+
+def read_info(folder: Path) -> CheckpointInfo:
+    """Read config.json. Raises HqmdError naming the file when it is not one of ours."""
+    path, values = folder / CONFIG_FILE, None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return CheckpointInfo(
+            ModelConfig.from_dict(values["model"]),
+            TrainConfig.from_dict(values["training"]),
+            values["data"],
+            values["step"],
+            values["figures"],
+            values["backbone_weights"],
+            values.get("teacher", ""),  # unknown to version 0.1, as are the next
+            values.get("note", ""),
+            values.get("command", ""),
+        )
+    except HqmdError as error:  # a setting that is unknown or cannot be
+        raise HqmdError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(values, dict) and "model_type" in values:
+            raise HqmdError(f"{path}: that of a model of transformers; write hf: before its name") from error
+        raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
+
+
+def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, CheckpointInfo]":
+    """Rebuild the network, in evaluation mode. Strict: raises HqmdError listing tensors that do not match."""
+    from hqmd_cli.models import build_model
+
+    info = read_info(folder)
+    try:
+        network = build_model(info.model, backbone_weights=None)
+    except HqmdError as error:  # a decoder, backbone or activation that this version does not have
+        raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
+    load_weights(network, folder)
+    return network.to(device).eval(), info
+
+
+def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:
+    """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
+
+    Its figures are those of the source; `name` as in save_checkpoint. Raises HqmdError when there is something at
+    `folder` already.
+    """
+    import torch
+
+    if folder.exists():
+        raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
+    network, info = load_checkpoint(source, torch.device("cpu"))
+    if note is not None:
+        info = replace(info, note=note)
+    save_checkpoint(folder, network, info, half=True, name=name)
+
+
+def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:
+    """Make figures, and the settings they were measured with, those of a checkpoint: in config.json and on its card."""
+    info = read_info(folder)
+    write_info(folder, replace(info, figures=figures, model=model or info.model))
+
+
+def record_model(folder: Path, model: ModelConfig) -> None:
+    """Change settings that a checkpoint's figures do not depend on, such as its presets."""
+    write_info(folder, replace(read_info(folder), model=model))
+
+
+def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
+    """config.json and card; `name` as in save_checkpoint."""
+    write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
+    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
+
+
+def model_hash(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint's settings and weights, and of the graphs that it has."""
+    graphs = [checkpoint / name for name in ONNX_FILES.values() if (checkpoint / name).exists()]
+    return file_hash(checkpoint / CONFIG_FILE, checkpoint / WEIGHTS_FILE, *graphs)

@@ -1,0 +1,63 @@
+"""What a training run leaves in its folder, as far as torch is not needed to read it.
+
+best, last      checkpoints: of the epoch with the lowest val error, and of the newest
+history.jsonl   a row an epoch: epoch (from 0), step, loss, learning rate, and val's metrics
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
+from hqmd_cli.files.atomic import explain_read_errors, write_text
+
+HISTORY_FILE = "history.jsonl"
+STATE_FOLDER = "state"  # what --resume needs
+STATE_NAMES = (STATE_FOLDER, "state.pt")  # the latter of version 0.1
+CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
+
+Row = dict[str, Any]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a training has begun here."""
+    kept = [f"{name}/{CONFIG_FILE}" for name in (BEST, LAST)]
+    return any((folder / name).exists() for name in (HISTORY_FILE, *STATE_NAMES, *kept))
+
+
+def read_history(run_dir: Path) -> list[Row]:
+    """The rows of the epochs that are over; one that was cut off, as a killed process may leave it, is left out."""
+    path = run_dir / HISTORY_FILE
+    if not path.exists():
+        return []
+    with explain_read_errors(str(path)):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [row for row in map(row_of, lines) if row is not None]
+
+
+def write_history(run_dir: Path, rows: list[Row]) -> None:
+    """All rows, by rename."""
+    write_text(run_dir / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def row_of(line: str) -> Row | None:
+    """A line of a history; None where it is no whole row."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("epoch"), int)
+    return row if whole else None
+
+
+def is_figure(value: Any) -> bool:
+    """Whether a value of a row is a number that means something."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def best_row(rows: Sequence[Row]) -> Row | None:
+    """That of the epoch which `best` is of; None where no epoch has a figure."""
+    judged = [row for row in rows if is_figure(row.get(CHOSEN_BY))]
+    return min(judged, key=lambda row: row[CHOSEN_BY], default=None)

@@ -1,0 +1,1 @@
+"""What a network is, how it is trained and how it sees photos: frozen dataclasses, checked when they are made."""

@@ -1,0 +1,1 @@
+"""Decoded pictures on disk, shared by runs and processes."""

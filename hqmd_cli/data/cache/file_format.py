@@ -1,0 +1,171 @@
+"""A dataset's samples in one file, decoded: what is read of it is what the dataset gives, bit for bit.
+
+    samples    photo, (H, W, 3) uint8; depth, (H, W) uint16 or float32; two masks of a bit a pixel, where needed
+    table      ROW a sample: where it begins, its size, how its depth is stored
+    names      JSON
+    END        magic number, where table and names begin, how long the file is
+
+The end is written last and the file appears by rename, so that what can be opened is whole. Photos are not copied when
+they are read: they are pages of the file, shared by all processes of a computer.
+"""
+
+import json
+import mmap
+import secrets
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.folders import sync
+
+ROW = np.dtype([("begin", "<u8"), ("height", "<u4"), ("width", "<u4"), ("units", "<f4"), ("masks", "<u1")])
+END = struct.Struct("<8sQQQ")
+MAGIC = b"hqmddec1"  # to be changed with the format
+OWN_VALID, HAS_EDGES = 1, 2  # which masks are stored; without the first, depth counts where it is positive
+UNITS = (1000.0, 256.0, 5000.0, 65535 / 50, 100.0)  # a metre; of formats of 16 bits, millimetres are most frequent
+PARTS = "*.part"
+
+
+class NotCached(Exception):
+    """A file that is not there or not whole."""
+
+
+class DecodedDataset:
+    """A dataset, read from its decoded file; the few pictures that cannot be read are left to the dataset itself."""
+
+    def __init__(self, dataset: Dataset, path: Path) -> None:
+        """Raises NotCached when the file is not there, not whole, or not of this dataset."""
+        self.dataset, self.path = dataset, path
+        self.ground_truth, self.description = dataset.ground_truth, dataset.description
+        self.table, self.sample_names, self._content = open_decoded(path)
+        if len(self.table) != len(dataset):
+            raise NotCached(f"{path}: {len(self.table)} samples, the data has {len(dataset)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The dataset's."""
+        return self.dataset.names
+
+    @property
+    def photos(self) -> list[str]:
+        """The dataset's."""
+        return self.dataset.photos
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "table": None, "sample_names": None, "_content": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """In a process that was not forked the file is opened again; it may have been replaced meanwhile."""
+        self.__dict__.update(state)
+        try:
+            self.table, self.sample_names, self._content = open_decoded(self.path)
+        except NotCached:
+            self.table = np.zeros(len(self.dataset), ROW)
+            self.sample_names = []
+
+    def __getitem__(self, index: int) -> Sample:
+        row = self.table[index]
+        if not row["height"]:
+            return self.dataset[index]
+        return unpack(self._content, row, self.sample_names[index])
+
+
+def open_decoded(path: Path) -> tuple[NDArray[np.void], list[str], mmap.mmap]:
+    """The table, the names, and the file as memory. Raises NotCached when it is not whole."""
+    try:
+        with path.open("rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        magic, table_at, names_at, length = END.unpack(content[-END.size :])
+        if magic != MAGIC or length != len(content):
+            raise ValueError("not whole")
+        names = json.loads(content[names_at : -END.size])
+        table = np.frombuffer(content, ROW, (names_at - table_at) // ROW.itemsize, table_at)
+        if len(table) != len(names):
+            raise ValueError("names are missing")
+    except (OSError, ValueError, struct.error) as error:
+        raise NotCached(f"{path}: {error}") from error
+    return table, names, content
+
+
+def write_decoded(path: Path, samples: Iterable[Sample | HqmdError]) -> None:
+    """Write the file, of samples or what is wrong with them."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTS[1:]}")
+    rows, names = [], []
+    try:
+        with part.open("xb") as file:
+            for sample in samples:
+                row, arrays = pack(sample) if isinstance(sample, Sample) else (np.zeros((), ROW), [])
+                row["begin"] = file.tell()
+                rows.append(row)
+                names.append(sample.name if isinstance(sample, Sample) else "")
+                for array in arrays:
+                    file.write(np.ascontiguousarray(array).data)
+            table_at = file.tell()
+            names_at = table_at + file.write(np.array(rows, ROW).tobytes())
+            end = names_at + file.write(json.dumps(names).encode()) + END.size
+            file.write(END.pack(MAGIC, table_at, names_at, end))
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def pack(sample: Sample) -> tuple[NDArray[np.void], list[NDArray]]:
+    """A sample's row, and the arrays that are its bytes; `begin` is still to be set."""
+    row = np.zeros((), ROW)
+    row["height"], row["width"] = sample.depth_m.shape
+    row["units"], depth = pack_depth(sample.depth_m)
+    arrays: list[NDArray] = [sample.image, depth]
+    if not np.array_equal(sample.valid, sample.depth_m > 0):
+        row["masks"] |= OWN_VALID
+        arrays.append(np.packbits(sample.valid))
+    if sample.edges is not None:
+        row["masks"] |= HAS_EDGES
+        arrays.append(np.packbits(sample.edges))
+    return row, arrays
+
+
+def pack_depth(depth_m: NDArray[np.float32]) -> tuple[float, NDArray[np.uint16] | NDArray[np.float32]]:
+    """Units a metre and the depth in them, where 16 bits give the very metres back; else 0 and the metres."""
+    for units in UNITS:
+        with np.errstate(invalid="ignore", over="ignore"):
+            numbers = np.round(depth_m * np.float32(units)).astype(np.uint16)
+        if np.array_equal(to_metres(numbers, units).view(np.uint32), depth_m.view(np.uint32)):  # bits: -0 and NaN, too
+            return units, numbers
+    return 0.0, depth_m
+
+
+def to_metres(numbers: NDArray[np.uint16], units: float) -> NDArray[np.float32]:
+    """As the readers of files compute it."""
+    return numbers.astype(np.float32) / np.float32(units)
+
+
+def unpack(content: mmap.mmap, row: np.void, name: str) -> Sample:
+    """The sample that was packed; the photo, and depth in float32, cannot be written to."""
+    shape, place = (int(row["height"]), int(row["width"])), int(row["begin"])
+    pixels = shape[0] * shape[1]
+
+    def take(kind: type[np.generic], number: int) -> NDArray:
+        nonlocal place
+        array = np.frombuffer(content, kind, number, place)
+        place += array.nbytes
+        return array
+
+    def mask() -> NDArray[np.bool_]:
+        return np.unpackbits(take(np.uint8, (pixels + 7) // 8), count=pixels).view(np.bool_).reshape(shape)
+
+    image = take(np.uint8, 3 * pixels).reshape(*shape, 3)
+    units = float(row["units"])
+    depth_m = to_metres(take(np.uint16, pixels), units) if units else take(np.float32, pixels)
+    depth_m = depth_m.reshape(shape)
+    valid = mask() if row["masks"] & OWN_VALID else depth_m > 0
+    return Sample(name, image, depth_m, valid, mask() if row["masks"] & HAS_EDGES else None)

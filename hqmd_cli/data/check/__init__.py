@@ -1,0 +1,1 @@
+"""Read every frame of a dataset and tell what is wrong with it."""

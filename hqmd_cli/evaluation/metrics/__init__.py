@@ -1,0 +1,1 @@
+"""Every metric: pure functions on arrays, and the registry that names them."""

@@ -1,0 +1,60 @@
+"""The metrics of the paper's section 4.2, the bias, and how well edges are kept: one pure function each.
+
+`pred_m` and `depth_m` are (T,) arrays in metres, the valid pixels of one picture; all positive and finite, which
+evaluate.py has checked before. Formulas: d the prediction, g the truth, sums over the T pixels. Edges need the
+neighbours of a pixel, so their metrics take whole maps (H, W) and the mask of the pixels that count. Further metrics of
+whole maps are in boundaries.py.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Depths = NDArray[np.floating]
+
+
+def abs_rel(pred_m: Depths, depth_m: Depths) -> float:
+    """Mean absolute relative error, 1/T sum |d - g| / g."""
+    return float(np.mean(np.abs(pred_m - depth_m) / depth_m))
+
+
+def log10(pred_m: Depths, depth_m: Depths) -> float:
+    """Mean log10 error, 1/T sum |log10 d - log10 g|."""
+    return float(np.mean(np.abs(np.log10(pred_m) - np.log10(depth_m))))
+
+
+def sq_rel(pred_m: Depths, depth_m: Depths) -> float:
+    """Mean squared relative error in metres, 1/T sum (d - g)^2 / g.
+
+    Eigen et al. 2014 (https://arxiv.org/abs/1406.2283), as all papers print it. KITTI's devkit divides by g^2 instead.
+    """
+    return float(np.mean(np.square(pred_m - depth_m) / depth_m))
+
+
+def rmse(pred_m: Depths, depth_m: Depths) -> float:
+    """Root mean squared error in metres, sqrt(1/T sum (d - g)^2)."""
+    return float(np.sqrt(np.mean(np.square(pred_m - depth_m))))
+
+
+def rmse_log(pred_m: Depths, depth_m: Depths) -> float:
+    """Root mean squared error of natural logarithms, sqrt(1/T sum (ln d - ln g)^2)."""
+    return float(np.sqrt(np.mean(np.square(np.log(pred_m) - np.log(depth_m)))))
+
+
+def si_log(pred_m: Depths, depth_m: Depths) -> float:
+    """Scale-invariant logarithmic error, 100 sqrt(1/T sum l^2 - (1/T sum l)^2) with l = ln d - ln g.
+
+    KITTI's devkit (depthError in evaluate_depth.cpp; 100 as on its leaderboard): the standard deviation of l, that is
+    RMSElog after the best common scale. The training loss of Eigen et al. 2014 takes half of the second term away, and
+    no root.
+    """
+    return float(100 * np.std(np.log(pred_m) - np.log(depth_m)))
+
+
+def delta(pred_m: Depths, depth_m: Depths, power: int) -> float:
+    """Share of pixels with max(d/g, g/d) < 1.25^power."""
+    return float(np.mean(np.maximum(pred_m / depth_m, depth_m / pred_m) < 1.25**power))
+
+
+def bias(pred_m: Depths, depth_m: Depths) -> float:
+    """Median of d/g: 1 is right, 1.1 is typically ten percent too far."""
+    return float(np.median(pred_m / depth_m))

@@ -1,0 +1,1 @@
+"""Tell what is wrong with predictions before they are scored: unit, kind, or the wrong picture."""

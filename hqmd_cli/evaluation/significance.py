@@ -1,0 +1,72 @@
+"""Is one model better than another, or were the pictures kind to it? Pairs of models, on the same pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.aggregation import average, resampled_figures
+from hqmd_cli.evaluation.bootstrap import holm, percentile_interval, two_sided_p
+from hqmd_cli.evaluation.metrics.registry import METRICS
+from hqmd_cli.evaluation.results import Result
+
+PAIRED = ("RMSE", "AbsRel", "delta1", "edgeF1")
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two models in one metric, on the n pictures where it is known for all models."""
+
+    metric: str
+    first: str
+    second: str
+    n: int
+    difference: float  # of their figures, first minus second
+    low: float  # its interval
+    high: float
+    won: float  # share of the pictures on which the first is better; on the rest of both shares they are equal
+    lost: float
+    p: float  # two-sided, by the same resamples
+    p_holm: float  # corrected for there being as many pairs in this metric
+
+
+def duels_of(results: Mapping[str, Result]) -> list[Duel]:
+    """Every pair of models in each metric of PAIRED that is known for some picture.
+
+    Raises HqmdError where the models were not measured on the same pictures by the same protocol.
+    """
+    if len({(result.protocol.digest, result.data, tuple(result.names)) for result in results.values()}) > 1:
+        raise HqmdError("models can only be compared on the same pictures under the same protocol")
+    return [duel for metric in PAIRED for duel in duels_in(metric, results)]
+
+
+def duels_in(metric: str, results: Mapping[str, Result]) -> list[Duel]:
+    """Every pair in one metric."""
+    known = ~np.isnan([result.per_picture[metric] for result in results.values()]).any(axis=0)
+    pairs = list(combinations(results, 2))
+    if not pairs or not known.any():
+        return []
+    averages = {
+        model: average(
+            metric, np.where(known, result.per_picture[metric], np.nan), result.pixels, result.protocol.aggregation
+        )
+        for model, result in results.items()
+    }
+    figures = {model: item.figure for model, item in averages.items()}
+    drawn = dict(zip(averages, resampled_figures(list(averages.values())), strict=True))
+    badness = {
+        model: np.array([METRICS[metric].badness(value) for value in item.values[known]])
+        for model, item in averages.items()
+    }
+    found = []
+    for first, second in pairs:
+        differences = drawn[first] - drawn[second]
+        low, high = percentile_interval(differences)
+        p = two_sided_p(differences)
+        won, lost = (float(np.mean(sign * (badness[second] - badness[first]) > 0)) for sign in (1, -1))
+        n, difference = int(known.sum()), figures[first] - figures[second]
+        found.append(Duel(metric, first, second, n, difference, low, high, won, lost, p, p_holm=p))
+    corrected = holm([duel.p for duel in found])
+    return [replace(duel, p_holm=p_holm) for duel, p_holm in zip(found, corrected, strict=True)]

@@ -1,0 +1,187 @@
+"""A large file fetched over HTTP: goes on where it broke off, is checked, and appears whole or not at all.
+
+NAME.part is what has come so far. What a server says of the file is compared to what is known of it before a byte is
+written, so that an error page or another file does not cost the hours of a download, nor what is there already.
+"""
+
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from ssl import SSLCertVerificationError
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from hqmd_cli import __version__
+from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.files.atomic import explain_write_errors
+
+PIECE = 2**20  # bytes
+ATTEMPTS = 5  # in a row that bring nothing
+FIRST_WAIT_S = 1.0  # doubled with each of them
+SILENCE_S = 60.0  # after which a connection counts as broken
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})  # of HTTP's errors, those that pass
+CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+
+Progress = Callable[[int], object]  # told how many bytes there are
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file, and what is known of it."""
+
+    url: str
+    size: int  # bytes
+    sha256: str
+    signature: tuple[int, bytes]  # at which byte it has which
+
+
+class Broken(Exception):
+    """The connection failed in a way that may pass."""
+
+
+def fetch(
+    file: RemoteFile, path: Path, progress: Progress = lambda there: None, first_wait_s: float = FIRST_WAIT_S
+) -> str:
+    """Download to `path`; a word on what was done. What is there already is checked and kept.
+
+    Raises HqmdError when the server has another file, cannot be reached, or what came is damaged, saying how to go on.
+    """
+    if path.exists():
+        require_whole(file, path, f"{path}: exists already, but", "move it away")
+        return "is there already"
+    part = path.with_name(f"{path.name}.part")
+    with explain_write_errors(part):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        if (room := shutil.disk_usage(part.parent).free) < (missing := file.size - part.stat().st_size):
+            raise HqmdError(
+                f"{part.parent}: {missing / 1e9:.1f} GB are to come, {room / 1e9:.1f} GB are free; make room"
+            )
+    receive_all(file, part, progress, first_wait_s)
+    rejected = path.with_name(f"{path.name}.rejected")
+    remedy = f"it is kept as {rejected}; try again, or rename it if the file has been changed where it comes from"
+    try:
+        require_whole(file, part, f"{file.url}: what came", remedy)
+    except HqmdError:
+        part.replace(rejected)  # so that a second try begins anew
+        raise
+    part.replace(path)
+    return "downloaded"
+
+
+def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: float) -> None:
+    """Go on until `part` has the size of the file. Raises HqmdError when nothing more comes for some time."""
+    in_vain = 0
+    while (there := part.stat().st_size) < file.size:
+        try:
+            receive(file, part, progress)
+            why = "the connection was closed early"
+        except Broken as error:
+            why = str(error)
+        in_vain = 0 if part.stat().st_size > there else in_vain + 1
+        if in_vain == ATTEMPTS:
+            raise HqmdError(
+                f"{file.url}: {why}; {there / 1e6:.0f} of {file.size / 1e6:.0f} MB are in {part}, and the same command "
+                "goes on from there"
+            )
+        if in_vain:
+            time.sleep(first_wait_s * 2 ** (in_vain - 1))
+
+
+def receive(file: RemoteFile, part: Path, progress: Progress) -> None:
+    """One request for what is missing. Raises Broken for what may pass, HqmdError for what will not."""
+    there = part.stat().st_size
+    headers = {"User-Agent": f"hqmd/{__version__}", "Accept-Encoding": "identity"}
+    if there:
+        headers["Range"] = f"bytes={there}-"
+    try:
+        with urlopen(Request(file.url, headers=headers), timeout=SILENCE_S) as response:
+            write_on(part, begins_at(file, response), file, response, progress)
+    except HTTPError as error:
+        if error.code == 416 and there:  # the file that is there ends before: then it is another one
+            require_size(file, size_of_range(error.headers.get("Content-Range")))
+            part.write_bytes(b"")
+            raise Broken("the server refused to go on where it broke off") from error
+        if error.code in AGAIN:
+            raise Broken(f"the server answers {error.code} {error.reason}") from error
+        raise HqmdError(f"{file.url}: the server answers {error.code} {error.reason}; is it still there?") from error
+    except URLError as error:
+        if isinstance(error.reason, SSLCertVerificationError):
+            raise HqmdError(
+                f"{file.url}: its certificate is not trusted here: {error.reason.verify_message}"
+            ) from error
+        raise Broken(getattr(error.reason, "strerror", None) or str(error.reason)) from error
+    except (HTTPException, OSError) as error:
+        raise Broken(first_line(error)) from error
+
+
+def begins_at(file: RemoteFile, response: HTTPResponse) -> int:
+    """Which byte of the file the response begins with. Raises HqmdError when it is of a file of another size."""
+    if response.status == 206:
+        content_range = response.headers.get("Content-Range")
+        require_size(file, size_of_range(content_range))
+        match = CONTENT_RANGE.match(content_range or "")
+        if match and match[1]:
+            return int(match[1])
+        raise Broken("the server sends a part, but not which")
+    length = response.headers.get("Content-Length")
+    require_size(file, int(length) if length and length.isdigit() else None)
+    return 0
+
+
+def size_of_range(content_range: str | None) -> int | None:
+    """The size of the whole file; None where it is not said."""
+    match = CONTENT_RANGE.match(content_range or "")
+    return int(match[2]) if match else None
+
+
+def require_size(file: RemoteFile, announced: int | None) -> None:
+    """Raise HqmdError when the server announces a file of another size; what it does not say is checked later."""
+    if announced not in (None, file.size):
+        raise HqmdError(
+            f"{file.url}: the server has {announced} bytes there, the file has {file.size}; it is another file, or an "
+            "error page: open the address in a browser"
+        )
+
+
+def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, progress: Progress) -> None:
+    """Append what comes from byte `begin` on; a server that knows no parts begins at 0, and so does the file then."""
+    with part.open("r+b") as opened:
+        if begin > opened.seek(0, 2):
+            raise Broken("the server left out a part")
+        opened.seek(begin)
+        opened.truncate()
+        while piece := piece_of(response):
+            with explain_write_errors(part):
+                opened.write(piece)
+                opened.flush()  # here, and not where the file is closed, so that a full disk is called one
+            if (there := opened.tell()) > file.size:
+                raise HqmdError(f"{file.url}: more than its {file.size} bytes come; remove {part}, and try again")
+            progress(there)
+
+
+def piece_of(response: HTTPResponse) -> bytes:
+    """The next bytes; none at the end, also where that comes too early. Raises Broken when the connection fails."""
+    try:
+        return response.read(PIECE)
+    except (HTTPException, OSError) as error:
+        raise Broken(first_line(error)) from error
+
+
+def require_whole(file: RemoteFile, path: Path, what: str, remedy: str) -> None:
+    """Raise HqmdError when size, signature or hash are not those of the file."""
+    place, expected = file.signature
+    with path.open("rb") as opened:
+        if (size := path.stat().st_size) != file.size:
+            raise HqmdError(f"{what} has {size} bytes, the file has {file.size}; {remedy}")
+        opened.seek(place)
+        if opened.read(len(expected)) != expected:
+            raise HqmdError(f"{what} is no file of its kind; {remedy}")
+        opened.seek(0)
+        if (found := hashlib.file_digest(opened, "sha256").hexdigest()) != file.sha256:
+            raise HqmdError(f"{what} has the sha256 {found}, the file has {file.sha256}; {remedy}")

@@ -1,0 +1,281 @@
+"""Video files and live cameras as frames, and frames as an .mp4.
+
+Without sound: OpenCV carries none over. Files keep their frames one for one, at the frame rate of their header: where
+the rate varies, the length stays right and the pace within becomes even. OpenCV hides damage within a picture: only
+frames that are missing are noticed.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.atomic import explain_write_errors, require_suffix
+
+# MPEG-4 part 2: of the codecs of an .mp4, the one whose encoder is in every opencv-python wheel and quick. H.264 is
+# not in them for its licence; VP9 is, but hardly a player takes it in an .mp4.
+CODEC = "mp4v"
+LARGEST_RATE_NUMERATOR = 65535  # MPEG-4 part 2 holds the frame rate as a fraction of 16-bit numbers
+PLAUSIBLE_FPS = (0.01, 1000.0)  # beyond, a header does not mean it
+ASSUMED_FPS = 25.0
+
+RGB = NDArray[np.uint8]  # (H, W, 3)
+DepthMap = NDArray[np.float32]  # (H, W) metres
+Frame = TypeVar("Frame")
+Done = TypeVar("Done")
+
+
+class Video:
+    """Frames of a video file or a camera, (H, W, 3) uint8 RGB, upright; iterate once, in a `with`. See open_video."""
+
+    def __init__(self, name: str, capture: cv2.VideoCapture, first: RGB, live: bool) -> None:
+        fps, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.name = name
+        self.live = live  # a camera
+        self.fps = fps if PLAUSIBLE_FPS[0] <= fps <= PLAUSIBLE_FPS[1] else None  # None: not known, NaN too
+        self.frames = int(frames) if 0 < frames < 1e9 and not live else None  # as announced; None: not known
+        self.height, self.width = first.shape[:2]  # upright
+        self.damaged: str | None = None  # once the end is reached: what is missing
+        self._capture = capture
+        self._first: RGB | None = first
+        self._read = 0
+
+    def read(self) -> RGB | None:
+        """The next frame; None at the end."""
+        frame, self._first = (self._first, None) if self._first is not None else (_read_rgb(self._capture), None)
+        if frame is None:
+            self.damaged = self._missing()
+        else:
+            self._read += 1
+        return frame
+
+    def _missing(self) -> str | None:
+        if self.live:
+            return f"it gave no more frames after {self._read}"
+        if self.frames is None:
+            return None
+        # Containers without a count announce a length, which other streams or a varying rate make inexact: half a
+        # second, or a twentieth of a short clip, is not yet damage.
+        tolerated = max(1.0, min((self.fps or ASSUMED_FPS) / 2, self.frames / 20))
+        if self.frames - self._read <= tolerated:
+            return None
+        return f"cut off or damaged: {self._read} of {self.frames} frames could be read"
+
+    def at(self, place: int) -> RGB | None:
+        """The frame at a place (0: the first) or near it; None where there is no jumping. Not to be mixed with read."""
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, place)
+        return _read_rgb(self._capture)
+
+    def __iter__(self) -> Iterator[RGB]:
+        while (frame := self.read()) is not None:
+            yield frame
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._capture.release()
+
+
+def open_video(source: Path | int) -> Video:
+    """Open a video file, or a camera by its number; turned upright by the file's rotation.
+
+    Raises HqmdError naming the source when there is no frame to be had from it. A file that was cut off gives the
+    frames up to there, after which `damaged` says so.
+    """
+    if isinstance(source, int):
+        name, problem = f"camera {source}", "cannot be opened; is it plugged in, and not in use elsewhere?"
+    else:
+        name, problem = str(source), "not a video that can be read, or a recording that was never finished"
+    capture = _open_capture(source)
+    first = None
+    try:
+        if not capture.isOpened():
+            raise HqmdError(f"{name}: {problem}")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        first = _read_rgb(capture)
+        if first is None:
+            raise HqmdError(f"{name}: not one frame of it can be read")
+        return Video(name, capture, first, live=isinstance(source, int))
+    finally:
+        if first is None:
+            capture.release()
+
+
+def _open_capture(source: Path | int) -> cv2.VideoCapture:
+    _hush()
+    if isinstance(source, int):
+        return cv2.VideoCapture(source)
+    if not source.exists():
+        raise HqmdError(f"{source}: no such file")
+    if not source.is_file():
+        raise HqmdError(f"{source}: not a file, so no video")
+    try:
+        with source.open("rb") as file:
+            if not file.read(1):
+                raise HqmdError(f"{source}: empty file")
+    except OSError as error:
+        raise HqmdError(f"{source}: cannot be read: {error.strerror or error}") from error
+    return cv2.VideoCapture(_opencv_name(source), cv2.CAP_FFMPEG)
+
+
+def _read_rgb(capture: cv2.VideoCapture) -> RGB | None:
+    known, bgr = capture.read()
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False) if known else None
+
+
+def _opencv_name(path: Path) -> str:
+    """The path for OpenCV: absolute, as FFmpeg takes `a:b.mp4` for a protocol; and UTF-8, as others make it crash."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise HqmdError(f"{path}: OpenCV opens only names in UTF-8; rename it") from error
+    return str(path.absolute())
+
+
+def _hush() -> None:
+    """Keep OpenCV's and FFmpeg's own messages off stderr, unless their variables ask for them."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+class VideoFile:
+    """An .mp4 that is being written beside its path. See write_video."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path = path
+        self.fps = writable_fps(fps)
+        self.frames = 0  # written
+        self.finished = False
+        self.size: tuple[int, int] | None = None  # (height, width) of the frames, from the first on
+        # FFmpeg chooses the container by the suffix, so that images.write_aside's .part does not do here.
+        self._aside = path.with_name(f".{path.name}.{os.getpid()}.part.mp4")
+        self._writer: cv2.VideoWriter | None = None
+        self._last: NDArray[np.uint8] | None = None  # BGR, of even size
+        _hush()
+        _opencv_name(path)  # refused now, not at the first frame
+        with explain_write_errors(path):
+            if path.is_dir():
+                raise HqmdError(f"{path}: cannot be written: it is a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._aside.touch()  # OpenCV would not say why a file cannot be made
+
+    def write(self, rgb: RGB, at_s: float | None = None) -> None:
+        """Add a frame (H, W, 3); all are as large as the first. The one before is repeated up to `at_s` seconds.
+
+        MPEG-4 has even sizes only: an odd one gets its last row or column twice. Raises
+        HqmdError when the sizes differ, no encoder takes the size, or the disk is full.
+        """
+        height, width = rgb.shape[:2]
+        bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
+        bgr = cv2.copyMakeBorder(bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        if self._writer is None or self.size is None:
+            self._writer = self._open(width + width % 2, height + height % 2)
+            self.size = height, width
+        if (height, width) != self.size:  # OpenCV drops such a frame without a word
+            raise HqmdError(
+                f"{self.path}: frame {self.frames + 1} is {width} x {height}, those before {self.size[1]} x "
+                f"{self.size[0]}; one video has one size"
+            )
+        while at_s is not None and self._last is not None and self.frames < round(at_s * self.fps):
+            self._add(self._last)
+        self._add(bgr.astype(np.uint8, copy=False))
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
+        fourcc = cv2.VideoWriter.fourcc(*CODEC)
+        writer = cv2.VideoWriter(_opencv_name(self._aside), cv2.CAP_FFMPEG, fourcc, self.fps, (width, height))
+        if not writer.isOpened():
+            raise HqmdError(
+                f"{self.path}: OpenCV cannot write {width} x {height} at {self.fps:g} frames a second as MPEG-4; "
+                "a side can have 8190 pixels at most, and OpenCV must have FFmpeg, as the opencv-python wheels do"
+            )
+        return writer
+
+    def _add(self, bgr: NDArray[np.uint8]) -> None:
+        assert self._writer is not None
+        written: bool | None = self._writer.write(bgr)  # None in OpenCV 4, which does not tell
+        if written is False:
+            raise HqmdError(f"{self.path}: frame {self.frames + 1} cannot be written; is the disk full?")
+        self._last = bgr
+        self.frames += 1
+
+    def finish(self) -> None:
+        """Close the file, look whether all frames are in it, and rename it to its path."""
+        if self._writer is None:
+            raise HqmdError(f"{self.path}: not written, as there was not one frame")
+        self._writer.release()
+        kept = cv2.VideoCapture(_opencv_name(self._aside), cv2.CAP_FFMPEG)
+        frames = kept.get(cv2.CAP_PROP_FRAME_COUNT)
+        kept.release()
+        if frames != self.frames:
+            raise HqmdError(f"{self.path}: not all of its {self.frames} frames could be written; is the disk full?")
+        with explain_write_errors(self.path):
+            self._aside.replace(self.path)
+        self.finished = True
+
+    def discard(self) -> None:
+        """Leave nothing beside the path."""
+        if self._writer is not None:
+            self._writer.release()
+        self._aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_video(path: Path, fps: float) -> Iterator[VideoFile]:
+    """An .mp4 at `fps` frames a second (see writable_fps), to `write` frames into, in a `with`. Makes the folders.
+
+    It appears by rename, whole, or on Ctrl-C with the frames written so far; on any other error not at all. Raises
+    HqmdError naming the path when it cannot be written.
+    """
+    require_suffix(path, {".mp4"})
+    file = VideoFile(path, fps)
+    try:
+        try:
+            yield file
+        except KeyboardInterrupt:
+            if file.frames:
+                finish_whole(file)
+            raise
+        finish_whole(file)
+    finally:
+        file.discard()
+
+
+def finish_whole(file: VideoFile) -> None:
+    """Ctrl-C does not reach another thread: what was written is not lost for coming at the end."""
+    with own_thread() as thread:
+        done = thread.submit(file.finish)
+    done.result()
+
+
+@contextmanager
+def own_thread() -> Iterator[ThreadPoolExecutor]:
+    """One thread, which has done all it was given when this ends. Until then, a second Ctrl-C is not listened to."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        yield thread
+    finally:
+        end = thread.submit(lambda: None)
+        while not end.done():  # not by shutdown alone: Python 3.11 takes a join that was interrupted for a thread's end
+            try:
+                wait([end])
+            except KeyboardInterrupt:  # closing a file that the thread still writes or reads would crash
+                continue
+        thread.shutdown()
+
+
+def writable_fps(fps: float) -> float:
+    """A frame rate with as many decimals, at most three, as MPEG-4 can hold; ASSUMED_FPS for nonsense, NaN too."""
+    if not PLAUSIBLE_FPS[0] <= fps <= PLAUSIBLE_FPS[1]:
+        return ASSUMED_FPS
+    return round(fps, min(3, int(math.log10(LARGEST_RATE_NUMERATOR / fps))))

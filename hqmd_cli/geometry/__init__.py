@@ -1,0 +1,1 @@
+"""Cameras, points, normals and meshes: arrays to arrays, no files."""

@@ -1,0 +1,45 @@
+"""What all foreign models share: which wishes they have no answer to, what their numbers are, and the mirror."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.inference.engines.select import BACKENDS
+from hqmd_cli.inference.open import Predict, Wish
+from hqmd_cli.registry import pick
+from hqmd_cli.units import Kind, kind_named
+
+
+def refuse_wishes(name: str, wish: Wish, backends: Collection[str], why: str) -> None:
+    """Raise HqmdError for options that mean something to hqmd's own models only. `why`: what computes this one."""
+    pick(BACKENDS, wish.backend, "backend")
+    for flag, given in {"--side": wish.sides, "--size": wish.size != DEFAULT_SIZE, "--compile": wish.compiled}.items():
+        if given:
+            raise HqmdError(f"{flag} is for hqmd's own models; {name} {why}")
+    if wish.backend not in backends:
+        raise HqmdError(f"--backend {wish.backend} is for hqmd's own models; {name} {why}")
+
+
+def settled_kind(name: str, said: tuple[Kind, str] | None, wish: Wish) -> tuple[Kind, str]:
+    """What the numbers are and how that is known: as the model says, else as the user does; it is never guessed."""
+    if said:
+        return said
+    if wish.kind:
+        return kind_named(wish.kind), "as --model-kind says"
+    raise HqmdError(
+        f"{name} does not say what its numbers are; state it with --model-kind: depth (metres), disparity (larger is "
+        "nearer) or relative (larger is farther)"
+    )
+
+
+def with_mirror(predict: Predict) -> Predict:
+    """The mean of a photo's map and of that of its mirror image, mirrored back."""
+
+    def averaged(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        mirrored = predict(np.ascontiguousarray(image[:, ::-1]))
+        return (predict(image) + mirrored[:, ::-1]) / np.float32(2)
+
+    return averaged

@@ -1,0 +1,214 @@
+"""Depth models of `transformers`: hf:org/name[@revision] on the Hugging Face hub, or hf:FOLDER as it has them.
+
+A model comes with its own image processor, which brings photos to the size it wants and its depth back to theirs. No
+code of the hub's is run (trust_remote_code), and weights are read from safetensors only, for pickles can run code, too.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib.util import find_spec
+from pathlib import Path
+from textwrap import shorten
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hqmd_cli.checkpoints.hub import CONFIG_FILE, HUB_NAME, snapshot
+from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.inference.foreign.adapter import refuse_wishes, settled_kind, with_mirror
+from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
+from hqmd_cli.inference.open import OpenModel, Wish
+
+if TYPE_CHECKING:
+    import torch
+
+NO_TRANSFORMERS = "hf: models are computed by transformers, which cannot be imported; pip install 'hqmd[hub]'"
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not model.fp16.safetensors and its like
+FILES = [CONFIG_FILE, "preprocessor_config.json", "processor_config.json", "model.safetensors.index.json", *WEIGHTS]
+LONGEST_ERROR = 300  # characters; some of theirs list hundreds of models
+PROBE_SIDE = 96  # pixels of a photo that only shows whether the network is whole
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model's files are."""
+
+    folder: Path
+    repo: str  # on the hub; empty of a folder of the user's
+    name: str  # hf:org/name@commit, or hf:FOLDER
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that decide its answers, in order."""
+        return sorted(path for path in self.folder.iterdir() if any(fnmatch(path.name, name) for name in FILES))
+
+
+def open_model(name: str, wish: Wish) -> OpenModel:
+    """See foreign/__init__.py. Raises HqmdError for what is not there, is no depth model, or cannot be computed so."""
+    refuse_wishes(name, wish, ("auto", "torch"), "is computed by torch, at the size that its own processor wants")
+    transformers = import_transformers()
+    source = find_source(name.partition(":")[2])
+    with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
+        config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+        require_depth_model(source, config)
+        kind, origin = settled_kind(source.name, meaning_of(config, source.repo), wish)
+
+        from hqmd_cli.inference.device import pick_device
+
+        device = pick_device(wish.device)
+        model = load(source, config, device)
+    return OpenModel(
+        name=source.name,
+        predict=with_mirror(model) if wish.flip else model,
+        engine=f"transformers {transformers.__version__}, torch on {device}",
+        precision="fp32",
+        digest=lambda: file_hash(*source.files),
+        flips=wish.flip,
+        kind=kind,
+        origin=origin,
+    )
+
+
+def import_transformers() -> Any:
+    """Only when such a model is named: it takes seconds, and is an extra."""
+    if find_spec("transformers") is None:
+        raise HqmdError(NO_TRANSFORMERS)
+    try:
+        import transformers
+    except ImportError as error:
+        raise HqmdError(f"{NO_TRANSFORMERS} ({first_line(error)})") from error
+    return transformers
+
+
+def find_source(place: str) -> Source:
+    """A folder here comes first, as with hqmd's own models; else the hub's, downloaded once, by its commit."""
+    folder = Path(place).expanduser()
+    if place and (folder / CONFIG_FILE).is_file():
+        source = Source(folder, "", f"hf:{place}")
+    elif match := HUB_NAME.fullmatch(place):
+        folder = snapshot(match["repo"], match["revision"], FILES)
+        source = Source(folder, match["repo"], f"hf:{match['repo']}@{folder.name}")
+    elif place and folder.is_dir():
+        raise HqmdError(f"hf:{place}: a folder without {CONFIG_FILE}, so no model of transformers")
+    else:
+        raise HqmdError(f"hf:{place}: neither a folder here nor org/name[@revision], as models on the hub are called")
+    names = [path.name for path in source.files]
+    if CONFIG_FILE not in names:
+        raise HqmdError(f"{source.name}: has no {CONFIG_FILE}, so it is no model of transformers")
+    if not any(fnmatch(name, weights) for name in names for weights in WEIGHTS):
+        raise HqmdError(
+            f"{source.name}: has no {WEIGHTS[0]}, and pickled weights (.bin) are not opened, for they can run code; "
+            "often a pull request of the hub's has it: try @refs/pr/1 and so on, or convert them"
+        )
+    return source
+
+
+def require_depth_model(source: Source, config: Any) -> None:
+    """Refuse models that do something else."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES as depth_models
+
+    if config.model_type in NO_DEPTH:
+        raise HqmdError(f"{source.name}: gives no depth, but {NO_DEPTH[config.model_type]}")
+    if config.model_type not in depth_models:
+        raise HqmdError(
+            f"{source.name}: {config.model_type} is none of transformers' depth models: {', '.join(depth_models)}"
+        )
+
+
+def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
+    """The network with its weights, and its processor."""
+    import torch
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
+    if getattr(config, "use_pretrained_backbone", None):
+        config.use_pretrained_backbone = False  # transformers 5.0 would download another model, to overwrite it
+    here_only = {"local_files_only": True, "trust_remote_code": False}
+    network, loaded = AutoModelForDepthEstimation.from_pretrained(
+        source.folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **here_only
+    )
+    processor = AutoImageProcessor.from_pretrained(source.folder, **here_only)
+    model = DepthModel(source.name, network.eval().to(device), processor, device)
+    if missing := sorted(loaded["missing_keys"]):
+        refuse_random(model, missing)
+    return model
+
+
+def refuse_random(model: "DepthModel", missing: list[str]) -> None:
+    """Raise HqmdError where weights that are not in the files, and so are random, have a say in the depth.
+
+    Some have none: published DPTs lack a layer that is not used (transformers issue 28292). Not a number spreads.
+    """
+    state = model.network.state_dict()
+    for name in missing:
+        if name in state and state[name].is_floating_point():
+            state[name].fill_(np.nan)
+    if not np.isfinite(model(np.full((PROBE_SIDE, PROBE_SIDE, 3), 128, np.uint8))).all():
+        raise HqmdError(
+            f"{model.name}: its files lack {len(missing)} weights, such as {missing[0]}: this is another network's "
+            "checkpoint, or a damaged one"
+        )
+
+
+class DepthModel:
+    """(H, W, 3) uint8 RGB -> (H, W) float32, what the model gives. One photo at a time, from any thread."""
+
+    def __init__(self, name: str, network: Any, processor: Any, device: "torch.device") -> None:
+        self.name, self.network, self.processor, self.device = name, network, processor, device
+        self.computing = Lock()  # over the whole of it: some processors make floats of all the photo's pixels
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        height, width = image.shape[:2]
+        doing = f"{self.name} failed on a photo of {width} x {height} pixels"
+        with self.computing, explained(doing), torch.inference_mode():
+            inputs = self.processor(images=Image.fromarray(image), return_tensors="pt").to(self.device)
+            answer = self.network(**inputs)
+            for part in ("predicted_depth", "field_of_view"):  # on to the CPU: photos are large, and some GPUs small
+                if answer.get(part) is not None:
+                    answer[part] = answer[part].float().cpu()
+            return self.at_size(answer, (height, width)).reshape(height, width).numpy()
+
+    def at_size(self, answer: Any, size: tuple[int, int]) -> "torch.Tensor":
+        """(H, W), by the processor's own way back; where it has none, bicubically as transformers' pipeline did."""
+        import torch
+
+        if way_back := getattr(self.processor, "post_process_depth_estimation", None):
+            # By place: target_sizes of most, and source_sizes of ZoeDepth's, which takes off its padding.
+            return way_back(answer, [size])[0]["predicted_depth"]
+        depth = answer["predicted_depth"][:, None]
+        return torch.nn.functional.interpolate(depth, size, mode="bicubic", align_corners=False)
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Whatever transformers and torch raise, as a line; a lack of memory as predict knows it."""
+    try:
+        yield
+    except (HqmdError, MemoryError):
+        raise
+    except Exception as error:  # no common type
+        said = shorten(first_line(error), LONGEST_ERROR, placeholder=" ...")
+        raise HqmdError(f"{doing}: {type(error).__name__}: {said}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' bars and advice: what matters of it is an HqmdError here. As it was, afterwards."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,77 @@
+"""Recipes: a run's settings in a TOML file, over those of the paper that its network comes from.
+
+[model]
+backbone = "tf_efficientnet_lite2"
+[training]
+epochs = 40
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.models import SYSTEMS
+from hqmd_cli.registry import resolve
+
+PAPER, MODERN = "paper", "modern"
+
+# What long runs on few pictures were best with (docs/notebook.md), for any network.
+MODERN_TRAINING: dict[str, Any] = {
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "backbone_lr_factor": 0.5,
+    "first_layer_lr_factor": 0.2,
+    "weight_decay": 0.01,
+    "schedule": "cosine",
+    "warmup_steps": 100,
+    "ema_decay": 0.998,
+    "augmentation": "strong",
+}
+
+
+def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelConfig, TrainConfig]:
+    """The settings of a recipe: "paper", which holds without one, "modern", or a file's, named in any HqmdError.
+
+    `system` is a key of models.SYSTEMS, the recipe's own without one.
+    """
+    if recipe in (None, PAPER):
+        return from_paper(system or ModelConfig.system, {})
+    if recipe == MODERN:
+        return from_paper(system or ModelConfig.system, {"training": MODERN_TRAINING})
+    path = Path(recipe)
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HqmdError(f"{path}: not a readable recipe: {error}") from error
+    if unknown := sorted(values.keys() - {"model", "training"}):
+        raise HqmdError(f"{path}: unknown section {', '.join(unknown)}; there are [model] and [training]")
+    try:
+        return from_paper(system or values.get("model", {}).get("system", ModelConfig.system), values)
+    except (HqmdError, TypeError) as error:
+        raise HqmdError(f"{path}: {error}") from error
+
+
+def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:
+    """A system's settings by its authors, and `values` over them. Raises HqmdError for what cannot be."""
+    paper = resolve(SYSTEMS, system, "model").paper
+    return (
+        ModelConfig.from_dict({**paper.model, **values.get("model", {}), "system": system}),
+        TrainConfig.from_dict({**paper.training, **values.get("training", {})}),
+    )
+
+
+C = TypeVar("C", ModelConfig, TrainConfig)
+
+
+def override(config: C, flags: dict[str, Any]) -> C:
+    """The config with every flag that was given (is not None).
+
+    The members of a StrEnum that Typer makes of a choice become plain text, which every checkpoint can hold.
+    """
+    given: dict[str, Any] = {name: str(v) if isinstance(v, str) else v for name, v in flags.items() if v is not None}
+    return replace(config, **given)

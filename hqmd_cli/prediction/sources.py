@@ -1,0 +1,161 @@
+"""What the user names on the command line, as the photos to read: files, folders, patterns and stdin."""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.files.photos import HEIC_REMEDY, HEIC_SUFFIXES, photo_suffixes
+
+STDIN = "-"
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
+PATTERN_CHARACTERS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One photo to read."""
+
+    path: Path | None  # None: stdin
+    place: Path  # where below an output folder its results go, the photo's suffix still on it
+
+    @property
+    def name(self) -> str:
+        """For messages: one line that can be printed whatever bytes the file's name holds. Not for opening it."""
+        return "stdin" if self.path is None else printable(str(self.path))
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a path is named like a video and is no folder."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(path)
+
+
+def find_sources(
+    arguments: Sequence[str | Path],
+    leave_out: Collection[Path] = (),
+    on_nothing: Callable[[HqmdError], object] | None = None,
+) -> list[Source]:
+    """The photos that arguments stand for, in their order, each once.
+
+    A file       is taken whatever its suffix, even where it cannot be read: reading it will tell. Its place is its
+                 name.
+    A folder     gives what has a photo's suffix in it and in all folders below, sorted, at its place in the tree.
+                 Broken links and unreadable files are among them, to fail when they are read. Videos, hidden files and
+                 folders, and folders that are links are not.
+    A pattern    that the shell did not expand (*, ?, [], and ** for folders of any depth) gives what matches, as if
+                 each match were named, at its place below the part of the pattern that is none. Hidden files match
+                 only a pattern that spells the dot. A file or folder that has such a name wins over the pattern.
+    -            is stdin. A file of that name is "./-", as text: a Path loses the dot.
+
+    A photo is the same when it is named again or found in two ways; links to one photo are several. What lies in
+    `leave_out` (where an earlier run wrote to), below a folder or a pattern, is no photo. An HqmdError that names the
+    argument that gives nothing, or the folder that cannot be listed, goes to `on_nothing`; without one, and where no
+    argument gives anything, it is raised.
+    """
+    real = cache(Path.resolve)  # asked of folders only, of which there are few
+    found: dict[Path | None, Source] = {}
+    faults = []
+    for argument in arguments:
+        try:
+            for source in sources_of(argument, leave_out):
+                same = None if source.path is None else real(source.path.parent) / source.path.name
+                found.setdefault(same, source)
+        except HqmdError as error:
+            faults.append(error)
+    if faults and (on_nothing is None or not found):
+        raise faults[0]
+    for fault in faults:
+        on_nothing(fault)  # type: ignore[misc]
+    return list(found.values())
+
+
+def sources_of(argument: str | Path, leave_out: Collection[Path]) -> Iterator[Source]:
+    """Those of one argument."""
+    text = os.fspath(argument)
+    if text == STDIN:
+        yield Source(None, Path("stdin"))
+    elif os.path.isdir(text):
+        yield from photos_below(Path(text), leave_out)
+    elif os.path.lexists(text):
+        yield Source(Path(text), Path(Path(text).name))
+    elif PATTERN_CHARACTERS & set(text):
+        yield from photos_like(text, leave_out)
+    else:
+        raise HqmdError(f"{printable(text) or repr(text)}: no such file or folder")
+
+
+def photos_below(folder: Path, leave_out: Collection[Path]) -> list[Source]:
+    """Those of a folder. Raises HqmdError when there are none."""
+    files = files_below(folder, leave_out)
+    suffixes = photo_suffixes()
+    photos = [file for file in files if file.suffix.lower() in suffixes]
+    if not photos:
+        heic = any(file.suffix.lower() in HEIC_SUFFIXES - suffixes for file in files)
+        remedy = f"; for those in HEIC: {HEIC_REMEDY}" if heic else ""
+        raise HqmdError(f"{printable(str(folder))}: no photos in this folder ({', '.join(sorted(suffixes))}){remedy}")
+    return [Source(photo, photo.relative_to(folder)) for photo in photos]
+
+
+def files_below(folder: Path, leave_out: Collection[Path]) -> list[Path]:
+    """All that is no folder and not hidden, sorted."""
+
+    def fail(error: OSError) -> None:  # os.walk would go on without a word
+        place = printable(str(error.filename))
+        raise HqmdError(f"{place}: cannot be listed: {error.strerror}; make it readable, or move it away") from error
+
+    elsewhere = set(earlier_results(folder, leave_out))
+    files = []
+    for here, folders, names in os.walk(folder, onerror=fail):
+        real = Path(here).resolve()
+        folders[:] = [name for name in folders if not name.startswith(".") and real / name not in elsewhere]
+        files += [Path(here, name) for name in names if not name.startswith(".") and real / name not in elsewhere]
+    return sorted(files)
+
+
+def earlier_results(top: Path, leave_out: Collection[Path]) -> list[Path]:
+    """Which of `leave_out` lie below `top`, as real paths. `top` itself does not: the user named it."""
+    real_top = top.resolve()
+    return [path for path in (p.resolve() for p in leave_out) if path != real_top and path.is_relative_to(real_top)]
+
+
+def photos_like(pattern: str, leave_out: Collection[Path]) -> list[Source]:
+    """Those of a pattern. Raises HqmdError when there are none."""
+    top, below = split_pattern(pattern)
+    try:
+        matches = sorted(top.glob(str(below)))
+    except ValueError as error:
+        raise HqmdError(f"{printable(pattern)}: {error}") from error
+    elsewhere = earlier_results(top, leave_out)
+    sources = []
+    for match in matches:
+        place = match.relative_to(top)
+        real = match.parent.resolve() / match.name
+        if (is_hidden(place) and not is_hidden(below)) or any(real.is_relative_to(path) for path in elsewhere):
+            continue
+        if os.path.isdir(match):
+            photos = (file for file in files_below(match, leave_out) if file.suffix.lower() in photo_suffixes())
+            sources += [Source(photo, photo.relative_to(top)) for photo in photos]
+        elif below.name != "**":  # which means folders; from Python 3.13 on it matches files too
+            sources.append(Source(match, place))
+    if not sources:
+        raise HqmdError(f"{printable(pattern)}: no file matches this pattern")
+    return sources
+
+
+def split_pattern(pattern: str) -> tuple[Path, Path]:
+    """ "photos/2024/*/a?.jpg" -> the folder photos/2024 and the pattern */a?.jpg below it.
+
+    A folder that is really called "[2024]" belongs to the former.
+    """
+    parts = Path(pattern).parts
+    for known in range(len(parts)):
+        if PATTERN_CHARACTERS & set(parts[known]) and not os.path.lexists(Path(*parts[: known + 1])):
+            return Path(*parts[:known]), Path(*parts[known:])
+    raise AssertionError(f"{pattern!r} exists as it is")
+
+
+def is_hidden(place: Path) -> bool:
+    """Whether a part of a relative path begins with a dot."""
+    return any(part.startswith(".") and part != ".." for part in place.parts)

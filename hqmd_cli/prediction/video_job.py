@@ -1,0 +1,287 @@
+"""The depth of a video or a live camera, in one colour range from the first frame to the last. No torch."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.data.sample import require_depth
+from hqmd_cli.errors import HqmdError, explain_model_errors
+from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
+from hqmd_cli.units import Kind, near_and_far
+
+RANGE_FRAMES = 16  # of a clip, evenly spaced, in the pass that finds its colour range
+RANGE_PERCENTILES = (1, 99)
+AHEAD = 2  # frames read before the network wants them, and as many that wait to be written: what bounds the memory
+
+DepthMap = NDArray[np.float32]  # (H, W) metres
+Frame = TypeVar("Frame")
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What became of a video."""
+
+    frames: int  # predicted; a camera's file has more, see predict_video
+    fps: float  # of the file written
+    near_m: float
+    far_m: float
+    range_origin: str  # how near and far were found
+    outside_share: float  # of all pixels, those nearer or farther than the range, shown as its ends
+    damaged: str | None  # what of the source could not be read
+    notes: tuple[str, ...]  # what else is not as in the source
+
+
+class VideoInterrupted(KeyboardInterrupt):
+    """Ctrl-C, after the frames done so far were kept: what a camera's recording ends with."""
+
+    def __init__(self, report: VideoReport) -> None:
+        super().__init__()
+        self.report = report
+
+
+@dataclass(frozen=True)
+class ColourRange:
+    """The depths that the ends of the colours stand for."""
+
+    near_m: float
+    far_m: float
+    origin: str
+
+
+Predict = Callable[[RGB], DepthMap]
+Paint = Callable[[RGB, DepthMap, float, float], RGB]  # photo, depth, near and far in metres -> a picture of any size
+
+
+def predict_video(
+    source: Path | int,
+    target: Path,
+    predict: Predict,
+    paint: Paint,
+    near_m: float | None = None,
+    far_m: float | None = None,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    max_frames: int | None = None,
+    kind: Kind = "depth",
+) -> VideoReport:
+    """Write the depth of a video file or a camera to an .mp4, in one colour range from the first frame to the last.
+
+    What of near_m and far_m is None is found: for a file by a pass over RANGE_FRAMES evenly spaced frames before the
+    first is written, for a camera from its first frame. Near is the least of these frames' 1st percentiles, far the
+    greatest of their 99th: lone wild pixels do not decide it, and what is near in one of the frames only still counts.
+    A camera's frames are shown until the next one is ready, so that the file plays in real time however long the
+    network takes.
+
+    A map of another kind than metres has its range in its own numbers, which is always found.
+
+    progress is told the frames done and, where the source says, their number. Memory does not grow with the length.
+    Ctrl-C keeps what is done as a playable file, and goes on upward as VideoInterrupted with the report; as plain
+    KeyboardInterrupt when nothing is done yet. Raises HqmdError naming the file for sources and targets that cannot
+    be read or written, a range that is none, and predictions that are no depth.
+    """
+    _require_range(near_m, far_m)
+    with open_video(source) as video:
+        if isinstance(source, Path) and os.path.exists(target) and source.samefile(target):
+            raise HqmdError(f"{target}: would overwrite the video itself; choose another -o")
+        run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind)
+        # The target is opened before the first pass: that it cannot be written is better known at once.
+        with _interrupted_with(run), write_video(target, math.nan if video.fps is None else video.fps) as run.file:
+            if isinstance(source, Path):
+                run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
+            overlap(run.read, run.work, run.write)
+        return run.report()
+
+
+@dataclass
+class _Run:
+    """One predict_video: its three stages, and what they count on their way."""
+
+    video: Video
+    predict: Predict
+    paint: Paint
+    progress: Callable[[int, int | None], None]
+    near_m: float | None  # as given
+    far_m: float | None
+    max_frames: int | None
+    kind: Kind
+    file: VideoFile | None = None
+    colours: ColourRange | None = None
+    started_s: float = math.nan
+    taken: int = 0  # frames read, predicted and written: each counted in the thread of its stage
+    predicted: int = 0
+    written: int = 0
+    pixels: int = 0
+    outside: int = 0
+
+    def read(self) -> tuple[RGB, float] | None:
+        """The next frame, and the seconds since the first."""
+        if self.taken == self.max_frames or (rgb := self.video.read()) is None:
+            return None
+        now_s = monotonic()
+        if not self.taken:
+            self.started_s = now_s
+        self.taken += 1
+        return rgb, now_s - self.started_s
+
+    def work(self, frame: tuple[RGB, float]) -> tuple[RGB, DepthMap, ColourRange, float]:
+        """Its depth."""
+        rgb, at_s = frame
+        frame_name = f"{self.video.name}, frame {self.predicted + 1}"
+        with explain_model_errors(frame_name):
+            depth_m = self.predict(rgb)
+        self.predicted += 1
+        require_depth(depth_m, frame_name, self.kind)
+        if self.colours is None:
+            given_m = self.near_m, self.far_m
+            self.colours = find_range([depth_m], *given_m, self.video.name, "of the first frame", self.kind)
+        counts = [count for count in (self.video.frames, self.max_frames) if count is not None]
+        self.progress(self.predicted, max(min(counts), self.predicted) if counts else None)  # headers may be short
+        return rgb, depth_m, self.colours, at_s
+
+    def write(self, done: tuple[RGB, DepthMap, ColourRange, float]) -> None:
+        """Its colours, into the file."""
+        rgb, depth_m, colours, at_s = done
+        assert self.file is not None
+        self.file.write(self.paint(rgb, depth_m, colours.near_m, colours.far_m), at_s if self.video.live else None)
+        self.written += 1
+        self.pixels += depth_m.size
+        least, greatest = sorted((colours.near_m, colours.far_m))
+        self.outside += int(np.count_nonzero((depth_m < least) | (depth_m > greatest)))
+
+    def report(self) -> VideoReport:
+        """What was done; at least one frame."""
+        assert self.file is not None and self.file.size is not None and self.colours is not None
+        height, width = self.file.size
+        notes = [] if self.video.live else ["without sound"]
+        if self.video.fps is None:
+            notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
+        elif abs(self.file.fps - self.video.fps) > 0.001:  # three decimals are not worth a word
+            notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
+        if self.file.frames > self.written:
+            notes.append(f"{self.file.frames - self.written} frames repeated, so that it plays in real time")
+        if width % 2 or height % 2:
+            notes.append(f"edge pixels repeated from {width} x {height} to even sides: MPEG-4 has no others")
+        return VideoReport(
+            frames=self.written,
+            fps=self.file.fps,
+            near_m=self.colours.near_m,
+            far_m=self.colours.far_m,
+            range_origin=self.colours.origin,
+            outside_share=self.outside / self.pixels,
+            damaged=self.video.damaged,
+            notes=tuple(notes),
+        )
+
+
+@contextmanager
+def _interrupted_with(run: _Run) -> Iterator[None]:
+    """Let a Ctrl-C after which the file was kept carry the report."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if run.file is not None and run.file.finished:
+            raise VideoInterrupted(run.report()) from interrupt
+        raise
+
+
+def overlap(read: Callable[[], Frame | None], work: Callable[[Frame], Done], write: Callable[[Done], None]) -> None:
+    """read until None, work, write: each item in turn, the three at the same time, at most AHEAD items between two.
+
+    `work` runs in the caller's thread, where Ctrl-C arrives; whatever it had finished by then is still written.
+    """
+    with own_thread() as reader, own_thread() as writer:
+        coming = deque(reader.submit(read) for _ in range(AHEAD))
+        leaving: deque[Future[None]] = deque()
+        while (item := coming.popleft().result()) is not None:
+            coming.append(reader.submit(read))
+            leaving.append(writer.submit(write, work(item)))
+            if len(leaving) > AHEAD:
+                leaving.popleft().result()
+        while leaving:
+            leaving.popleft().result()
+
+
+def _require_range(near_m: float | None, far_m: float | None) -> None:
+    for given_m in (near_m, far_m):
+        if given_m is not None and not 0 <= given_m < math.inf:
+            raise HqmdError(f"--vmin and --vmax are metres, 0 or more; {given_m:g} is not")
+    if near_m is not None and far_m is not None and near_m >= far_m:
+        raise HqmdError(f"--vmin {near_m:g} must be below --vmax {far_m:g}")
+
+
+def _clip_range(
+    source: Path, predict: Predict, near_m: float | None, far_m: float | None, max_frames: int | None, kind: Kind
+) -> ColourRange:
+    if near_m is not None and far_m is not None:
+        return ColourRange(near_m, far_m, "given")
+
+    def depths_m() -> Iterator[DepthMap]:
+        for rgb in spread_frames(source, max_frames):
+            with explain_model_errors(str(source)):
+                depth_m = predict(rgb)
+            require_depth(depth_m, str(source), kind)
+            yield depth_m
+
+    return find_range(depths_m(), near_m, far_m, str(source), "of {frames} spread over the clip", kind)
+
+
+def find_range(
+    depths_m: Iterable[DepthMap],
+    near_m: float | None,
+    far_m: float | None,
+    name: str,
+    of_which: str,
+    kind: Kind = "depth",
+) -> ColourRange:
+    """What is None of near_m and far_m: the least 1st and the greatest 99th percentile of at least one map.
+
+    Raises HqmdError when what was found is not on the right side of what was given.
+    """
+    if near_m is not None and far_m is not None:
+        return ColourRange(near_m, far_m, "given")
+    ends_m = np.array([np.percentile(depth_m, RANGE_PERCENTILES) for depth_m in depths_m])  # (frames, 2)
+    found = of_which.format(frames="1 frame" if len(ends_m) == 1 else f"{len(ends_m)} frames")
+    least_m, greatest_m = float(ends_m[:, 0].min()), float(ends_m[:, 1].max())
+    if near_m is not None:
+        colours = ColourRange(near_m, greatest_m, f"near given, far the 99th percentile {found}")
+    elif far_m is not None:
+        colours = ColourRange(least_m, far_m, f"near the 1st percentile {found}, far given")
+    else:
+        return ColourRange(*near_and_far(least_m, greatest_m, kind), f"1st and 99th percentile {found}")
+    if colours.near_m >= colours.far_m:
+        raise HqmdError(
+            f"{name}: nothing between {colours.near_m:.2f} m and {colours.far_m:.2f} m ({colours.origin}); "
+            "give both --vmin and --vmax"
+        )
+    return colours
+
+
+def spread_frames(source: Path, max_frames: int | None = None) -> Iterator[RGB]:
+    """RANGE_FRAMES frames of a file (of its first max_frames), evenly spaced from the first on; all of a shorter one.
+
+    By jumps where the file announces its frames and the farthest jump arrives; else (cut off, no index) by reading
+    through it, and once more beforehand where their number is not known. Of a file that is cut off, those there are.
+    """
+    with open_video(source) as video:
+        announced = video.frames
+        total = sum(1 for _ in video) if announced is None else announced
+    if max_frames is not None:
+        total = min(total, max_frames)
+    wanted = sorted({place * total // RANGE_FRAMES for place in range(RANGE_FRAMES)})
+    with open_video(source) as video:
+        if announced is not None and video.at(wanted[-1]) is not None:
+            yield from (rgb for place in wanted if (rgb := video.at(place)) is not None)
+            return
+    with open_video(source) as video:
+        yield from (rgb for place, rgb in enumerate(islice(video, wanted[-1] + 1)) if place in wanted)

@@ -1,0 +1,1 @@
+"""Results for people: tables, comparisons, published figures, and descriptions of models."""

@@ -1,0 +1,182 @@
+"""The page: everything that the template prints, gathered; and the text, piece by piece."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import hqmd_cli
+from hqmd_cli.data.sample import Dataset
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.bootstrap import METHOD
+from hqmd_cli.evaluation.error_by_depth import FEWEST_PICTURES, curve_of
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS
+from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.protocol import ALIGNED_BY, Protocol
+from hqmd_cli.evaluation.significance import Duel
+from hqmd_cli.reporting.comparison import explanation
+from hqmd_cli.reporting.html import chart as drawing
+from hqmd_cli.reporting.html.picture_choice import ORDERED_BY, anchors, choose
+from hqmd_cli.reporting.html.pictures import Picture, draw_each, error_limit_m, gradients
+from hqmd_cli.reporting.html.rows import UNKNOWN, figure, figures_of_pictures, known_metrics, pairs_by_metric, rows
+from hqmd_cli.reporting.tables import Results, has_detail
+
+FOLDER = Path(__file__).parent
+TEMPLATE, STYLE, SCRIPT = "report.html.jinja", "report.css", "report.js"
+SECTIONS = {  # id -> title; an id that no picture has
+    "-figures": "Figures",
+    "-pairs": "Pairs of models",
+    "-detail": "Edges, boundaries and normals",
+    "-depth": "Error over depth",
+    "-pictures": "Worst, median and best",
+    "-all": "Every picture",
+}
+
+Progress = Callable[[Iterable[int], str, int], Iterable[int]]  # items, what they are, how many -> the items
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page tells of. All results are of one dataset under one protocol."""
+
+    results: Results
+    dataset: Dataset
+    all_judged: Mapping[str, Judged]  # by the names that `results` has
+    duels: list[Duel]  # none of one model
+    command: str  # the line that makes the page
+    most_pictures: int  # that are shown, 3 or more
+
+    def __post_init__(self) -> None:
+        if len({(result.protocol.digest, result.data, *result.names) for result in self.results.values()}) != 1:
+            raise HqmdError("a report is of one protocol and the same pictures: figures of others do not compare")
+
+
+def page(report: Report, progress: Progress = lambda items, what, total: items) -> Iterator[str]:
+    """The HTML, in pieces: pictures are predicted again, drawn, and forgotten one by one."""
+    template = environment().get_template(TEMPLATE)
+    yield from template.generate(
+        **about(report), **figures_in(report), **pictures_in(report, progress), **looks(), drawing=drawing
+    )
+
+
+def about(report: Report) -> dict[str, Any]:
+    """What was measured, on what and how."""
+    result = next(iter(report.results.values()))
+    return {
+        "models": list(report.results),
+        "result": result,
+        "remarks": {name: each.remark for name, each in report.results.items() if each.remark},
+        "facts": facts(report),
+        "sections": sections_of(report),
+        "explanation": explanation(len(report.results)),
+        "as_scored": as_scored_in_words(result.protocol),
+    }
+
+
+def figures_in(report: Report) -> dict[str, Any]:
+    """Tables and curves."""
+    results = report.results
+    return {
+        "metrics": known_metrics(results),
+        "figures": rows(results, METRICS),
+        "detail": rows(results, DETAIL_METRICS) if has_detail(results) else [],
+        "pairs": pairs_by_metric(report.duels),
+        "curves": {name: curve_of(each.by_depth) for name, each in results.items() if each.by_depth is not None},
+        "fewest": FEWEST_PICTURES,
+        "table": figures_of_pictures(results),
+    }
+
+
+def pictures_in(report: Report, progress: Progress) -> dict[str, Any]:
+    """Which pictures are shown, and the pictures themselves, drawn while the template asks for them."""
+    result = next(iter(report.results.values()))
+    choice = choose(report.results, report.most_pictures)
+    limit_m = error_limit_m(report.results)
+
+    def drawn(indices: Collection[int], what: str) -> Iterator[Picture]:
+        tracked = progress(indices, what, len(indices))
+        return draw_each(tracked, report.dataset, report.all_judged, result.protocol, limit_m)
+
+    return {
+        "choice": choice,
+        "ordered_by": ORDERED_BY,
+        "anchors": anchors(result.names, taken=SECTIONS),
+        "limit_m": limit_m,
+        "highlights": drawn(choice.highlights, "worst, median, best"),
+        "others": drawn(choice.others, "pictures"),
+    }
+
+
+def looks() -> dict[str, Any]:
+    """Style and script, and the hash by which a browser knows that script from any other."""
+    script = (FOLDER / SCRIPT).read_text(encoding="utf-8")
+    return {
+        "gradients": gradients(),
+        "style": (FOLDER / STYLE).read_text(encoding="utf-8"),
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+
+
+def environment() -> Environment:
+    """Jinja's, in which every text is escaped unless the template says otherwise."""
+    jinja = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters |= {
+        "figure": figure,
+        "maybe": lambda value: UNKNOWN if value is None else figure(value),
+        "signed": lambda value: figure(value, sign="+"),
+        "percent": lambda share: f"{share:.0%}",
+        "in_address": lambda text: quote(text, safe="", errors="backslashreplace"),
+        "in_script": in_script,
+    }
+    return jinja
+
+
+def in_script(data: Any) -> Any:
+    """Plain data as JSON that may stand in a script element, which ends at the first </script whatever is quoted."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
+
+
+def facts(report: Report) -> dict[str, str]:
+    """What stands in the protocol box, besides the protocol's name."""
+    result = next(iter(report.results.values()))
+    return {
+        "recipe": result.protocol.recipe(result.ground_truth),
+        "hash": result.protocol.digest,
+        "source": result.protocol.source or UNKNOWN,
+        "data": result.data,
+        "pictures": f"n = {len(result.names)}",
+        "intervals": METHOD,
+        "made by": f"hqmd {hqmd_cli.__version__}",
+        "command": report.command,
+    }
+
+
+def as_scored_in_words(protocol: Protocol) -> str:
+    """What was done to the maps before they were scored, and before they are shown."""
+    parts = ["averaged with the mirrored photo's"] if protocol.flip else []
+    parts += ["averaged over areas at {1} x {0}".format(*protocol.compared_at)] if protocol.compared_at else []
+    parts += [ALIGNED_BY[protocol.alignment]] if protocol.alignment != "none" else []
+    parts += ["clipped to {:g}..{:g} m".format(*protocol.clip_m)] if protocol.clip_m else []
+    return ", ".join(parts)
+
+
+def sections_of(report: Report) -> dict[str, str]:
+    """The sections that this page has, id -> title."""
+    result = next(iter(report.results.values()))
+    absent = {"-pairs": not report.duels, "-detail": not has_detail(report.results), "-depth": result.by_depth is None}
+    return {anchor: title for anchor, title in SECTIONS.items() if not absent.get(anchor)}

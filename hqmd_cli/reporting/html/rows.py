@@ -1,0 +1,97 @@
+"""The figures of a report as a page prints them: rows of a table, intervals to be drawn, and those of every picture."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS, Metric
+from hqmd_cli.evaluation.significance import Duel
+from hqmd_cli.reporting.tables import Results, best_models, has_detail, head_of
+from hqmd_cli.units import DIGITS
+
+UNKNOWN = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Whether it is the best of its row, and a figure and its interval as printed."""
+
+    best: bool
+    figure: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric, a cell a model, and the intervals to be drawn in one scale."""
+
+    head: str
+    cells: list[Cell]
+    spans: list["Span"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where an interval and its figure stand, 0..100."""
+
+    low: float
+    at: float
+    high: float
+
+
+def figure(value: float, sign: str = "") -> str:
+    """A number as in every table of hqmd."""
+    return UNKNOWN if math.isnan(value) else f"{value:{sign}.{DIGITS}f}"
+
+
+def known_metrics(results: Results) -> dict[str, Metric]:
+    """The metrics that have a column."""
+    return METRICS | (DETAIL_METRICS if has_detail(results) else {})
+
+
+def rows(results: Results, metrics: Mapping[str, Metric]) -> list[Row]:
+    """A row a metric, the figures as in tables.py."""
+    best = best_models(results, metrics)
+    found = []
+    for metric in metrics:
+        told = {name: (result.metrics[metric], *result.intervals[metric]) for name, result in results.items()}
+        cells = [Cell(name in best[metric], *map(figure, values)) for name, values in told.items()]
+        ends = [value for values in told.values() for value in values if not math.isnan(value)]
+        low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+        found.append(Row(head_of(metric), cells, [span(*values, low, high) for values in told.values()]))
+    return found
+
+
+def span(value: float, low: float, high: float, left: float, right: float) -> Span:
+    """A figure and its interval between the ends of a scale. In the middle where nothing is known, or no end is."""
+
+    def place(at: float) -> float:
+        return 50.0 if math.isnan(at) or left == right else round(100 * (at - left) / (right - left), 1)
+
+    return Span(place(low), place(value), place(high))
+
+
+def pairs_by_metric(duels: list[Duel]) -> dict[str, list[tuple[Duel, Span]]]:
+    """Head of the metric -> its pairs; within one metric the spans have one scale, with no difference in the middle."""
+    found: dict[str, list[tuple[Duel, Span]]] = {}
+    for duel in duels:
+        reach = max(max(abs(each.low), abs(each.high)) for each in duels if each.metric == duel.metric)
+        drawn = span(duel.difference, duel.low, duel.high, -reach, reach)
+        found.setdefault(head_of(duel.metric), []).append((duel, drawn))
+    return found
+
+
+def figures_of_pictures(results: Results) -> dict[str, Any]:
+    """Every figure of every picture, as printed: values[model][metric][picture], None where it is not known."""
+    metrics = list(known_metrics(results))
+    values = [[printed(result.per_picture[metric]) for metric in metrics] for result in results.values()]
+    return {"models": list(results), "metrics": metrics, "heads": [head_of(metric) for metric in metrics]} | {
+        "values": values
+    }
+
+
+def printed(values: Iterable[float]) -> list[float | None]:
+    """Rounded as in the tables, for JSON."""
+    return [None if math.isnan(value) else round(float(value), DIGITS) for value in values]

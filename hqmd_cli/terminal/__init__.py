@@ -1,0 +1,1 @@
+"""What commands print: progress, summaries and tables on a terminal."""

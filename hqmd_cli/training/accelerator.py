@@ -1,0 +1,62 @@
+"""Where a run computes: Accelerate's one object for devices, precision, accumulation and several processes.
+
+`torchrun --nproc-per-node N --module -- hqmd_cli train ...` or `accelerate launch` start processes, which find one
+another here. Without the --, torchrun takes --start for an abbreviation of its own --start-method.
+https://huggingface.co/docs/accelerate
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.models.base import DepthModel, Estimate
+from hqmd_cli.parallel.processes import LONGEST_WAIT, Ranks
+
+
+class Learner(nn.Module):
+    """A network whose forward is its estimate: what is compiled, and wrapped for several processes."""
+
+    def __init__(self, network: DepthModel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rgb: Tensor) -> Estimate:
+        """(B, 3, H, W) RGB in 0..1."""
+        return self.network.estimate(rgb)
+
+
+def open_accelerator(
+    train: TrainConfig, device: torch.device, run_dir: Path | None = None, trackers: tuple[str, ...] = ()
+) -> Any:
+    """An accelerate.Accelerator for this run. Raises HqmdError when the batch or the precision does not suit it."""
+    from accelerate import Accelerator, InitProcessGroupKwargs
+    from accelerate.state import AcceleratorState
+
+    parts = Ranks.from_environment().world * train.accumulate
+    if train.batch_size % parts:
+        raise HqmdError(
+            f"a batch of {train.batch_size} cannot be shared by {parts // train.accumulate} processes in "
+            f"{train.accumulate} parts each; choose a multiple of {parts}"
+        )
+    if parts == train.accumulate and device.type != "cpu":
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)  # its only way to be told which
+    if train.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses
+    torch.use_deterministic_algorithms(train.deterministic)
+    # It keeps its settings for the whole process, in which several runs may follow one another.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    try:
+        return Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision={"fp32": "no"}.get(train.precision, train.precision),
+            log_with=list(trackers) or None,
+            project_dir=run_dir,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)],
+        )
+    except (ValueError, RuntimeError) as error:
+        raise HqmdError(f"{train.precision} on {device}: {first_line(error)}") from error

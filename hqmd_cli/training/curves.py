@@ -1,0 +1,63 @@
+"""How a run went, as one picture: history.jsonl -> curves.png."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hqmd_cli.checkpoints.run_folder import Row, best_row, is_figure, read_history
+from hqmd_cli.errors import printable
+from hqmd_cli.files.images import write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES_FILE = "curves.png"
+COLUMNS = 3  # of panels
+# Key of a row -> title. A panel each, as far as the rows have it.
+PANELS = {
+    "loss": "training loss",
+    "RMSE": "val RMSE, metres",
+    "AbsRel": "val AbsRel",
+    "delta1": "val delta1",
+    "lr": "learning rate",
+}
+
+
+def write_curves(run_dir: Path) -> None:
+    """Draw the run's history so far into its folder; nothing where no epoch is over."""
+    if rows := read_history(run_dir):
+        write_figure(run_dir / CURVES_FILE, curves(rows, run_dir.resolve().name))
+
+
+def curves(rows: Sequence[Row], title: str) -> "Figure":
+    """Each of PANELS over the steps; a dotted line at the step that `best` is of."""
+    from matplotlib.figure import Figure
+
+    shown = {key: points for key in PANELS if (points := points_of(rows, key))}
+    lines = max(1, math.ceil(len(shown) / COLUMNS))
+    figure = Figure((4 * COLUMNS, 3 * lines + 0.3), layout="constrained", dpi=100)
+    best = best_row(rows)
+    for place, (key, points) in enumerate(shown.items(), start=1):
+        axis = figure.add_subplot(lines, COLUMNS, place)
+        draw(axis, PANELS[key], points)
+        if best:
+            axis.axvline(best["step"], color="grey", linestyle=":", linewidth=1)
+    # A $ would begin a formula.
+    figure.suptitle(printable(title).replace("$", r"\$"), fontsize=10)
+    return figure
+
+
+def draw(axis: "Axes", title: str, points: Sequence[tuple[int, float]]) -> None:
+    """One panel. A dot an epoch where they are few: of a single one there is no line."""
+    axis.plot(*zip(*points, strict=True), marker="o" if len(points) <= 40 else "", markersize=3, linewidth=1.2)
+    axis.set_title(title, fontsize=9)
+    axis.set_xlabel("step", fontsize=8)
+    axis.tick_params(labelsize=7)
+    axis.grid(alpha=0.3)
+
+
+def points_of(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
+    """(step, value) where a row has a finite one."""
+    return [(row["step"], row[key]) for row in rows if is_figure(row.get(key))]

@@ -1,0 +1,136 @@
+"""Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
+
+import math
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import pick
+from hqmd_cli.units import Kind
+
+if TYPE_CHECKING:
+    pass
+
+RGB = NDArray[np.uint8]  # (H, W, 3)
+
+GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
+def table_of(opencv_colormap: int) -> NDArray[np.uint8]:
+    """A colormap of OpenCV's as (256, 3) RGB."""
+    bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], opencv_colormap)[0]
+    return bgr[:, ::-1].astype(np.uint8)
+
+
+# Far to near: all but turbo get brighter the nearer a thing is, and so tell the order in a print in grey too.
+COLORMAPS = {
+    "magma": table_of(cv2.COLORMAP_MAGMA),  # perceptually even; the same in every command
+    "inferno": table_of(cv2.COLORMAP_INFERNO),
+    "plasma": table_of(cv2.COLORMAP_PLASMA),
+    "viridis": table_of(cv2.COLORMAP_VIRIDIS),
+    "cividis": table_of(cv2.COLORMAP_CIVIDIS),
+    "turbo": table_of(cv2.COLORMAP_TURBO),  # far blue, near red
+    "gray": GRAYS,
+}
+DEFAULT_COLORMAP = "magma"
+MATPLOTLIB_COLORMAP = "magma_r"
+NO_DEPTH_GREY = 128
+
+
+def colorize(
+    depth_m: NDArray[np.floating],
+    near_m: float,
+    far_m: float,
+    colormap: str = DEFAULT_COLORMAP,
+    kind: Kind = "depth",
+) -> NDArray[np.uint8]:
+    """(H, W) metres -> (H, W, 3) uint8 RGB, near bright and far dark; grey where there is no positive depth.
+
+    Depth outside near_m..far_m gets the colour of that end; outside_share says how much there is. A range of one depth
+    (near_m = far_m, a map of one pixel) is fine. Of another kind, map and range are in its own numbers: a disparity's
+    near is its larger end, and gets the same colour. Raises HqmdError for a range that ends before it begins, or a name
+    that is no colormap.
+    """
+    if not (far_m <= near_m if kind == "disparity" else near_m <= far_m):
+        raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
+    table = pick(COLORMAPS, colormap, "colormap")
+    known = is_known(depth_m, kind)
+    # Not less than a micrometre, or a millionth of what has no metres: rounding is not to be seen as a landscape.
+    least = 1e-6 if kind == "depth" else 1e-6 * max(abs(near_m), abs(far_m)) or 1e-6
+    span = math.copysign(max(abs(far_m - near_m), least), far_m - near_m)
+    # In place: to ask for the memory of a map takes several times as long as what is done here with its numbers.
+    shades = np.where(known, depth_m, far_m)
+    shades -= near_m
+    shades /= span
+    np.clip(shades, 0, 1, out=shades)
+    np.subtract(1, shades, out=shades)
+    shades *= 255
+    np.round(shades, out=shades)
+    rgb = cv2.applyColorMap(shades.astype(np.uint8), table[:, None])
+    if not known.all():
+        rgb[~known] = NO_DEPTH_GREY
+    return rgb  # type: ignore[return-value]
+
+
+def is_known(depth_m: NDArray[np.floating], kind: Kind) -> NDArray[np.bool_]:
+    """Which pixels of any map tell something."""
+    return np.isfinite(depth_m) & (depth_m > 0) if kind == "depth" else np.isfinite(depth_m)
+
+
+def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, kind: Kind = "depth") -> float:
+    """The share of the pixels, 0..1, that colorize shows in the colour of an end though they lie beyond it."""
+    least, greatest = sorted((near_m, far_m))
+    return float(np.mean(is_known(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
+
+
+def side_by_side(image: RGB, picture: RGB) -> RGB:
+    """The photo left, the picture right; both (H, W, 3) uint8 RGB of one height."""
+    return np.hstack([image, picture])
+
+
+def with_legend(
+    picture: RGB, near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP, kind: Kind = "depth"
+) -> RGB:
+    """The picture, and right of it a bar of its colours with near and far in metres at their ends.
+
+    Of another kind the ends are numbers without a unit, and the kind stands between them. The bar is as high as the
+    picture, or as its lines of text; a lower picture is laid on white. How much wider the result is depends on the
+    picture's height only, so that the frames of a video stay alike.
+    """
+    height, width = picture.shape[:2]
+    size = max(11, round(height / 24))  # of the text, pixels
+    font = ImageFont.load_default(size)
+    bar = slice(width + size // 2, width + size // 2 + size)
+    lines = 3 if kind == "depth" else 4
+    text_left, full_height = bar.stop + size // 3, max(height, lines * size)
+    canvas = np.full((full_height, text_left + 5 * size, 3), 255, np.uint8)
+    canvas[:height, :width] = picture
+    shades = np.linspace(255, 0, full_height).round().astype(np.uint8)
+    canvas[:, bar] = pick(COLORMAPS, colormap, "colormap")[shades][:, None]
+    drawn = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(drawn)
+    for value, edge, anchor in ((near_m, size // 4, "lt"), (far_m, full_height - size // 4, "lb")):
+        pen.text((text_left, edge), in_numbers(value, kind), "black", font, anchor=anchor)
+    if kind != "depth":
+        pen.text((text_left, full_height // 2), kind, "black", font, anchor="lm")
+    return np.array(drawn)
+
+
+def in_numbers(value: float, kind: Kind) -> str:
+    """An end of the colours for a reader: metres to the centimetre where that means something, others to 3 digits."""
+    return f"{value:.{2 if value < 100 else 0}f} m" if kind == "depth" else f"{value:.3g}"
+
+
+def normals_to_rgb(normals: NDArray[np.floating]) -> RGB:
+    """(H, W, 3) unit normals in the camera's frame -> (H, W, 3) uint8 RGB; grey where they are NaN.
+
+    Red is to the right, green up, blue towards the camera, each from -1 (0) to 1 (255), as in OpenGL normal maps: a
+    wall that faces the camera is light blue, a floor green.
+    """
+    known = np.isfinite(normals).all(axis=2)
+    shown = np.round((normals * np.array([1, -1, -1], np.float32) + 1) * 127.5)
+    return np.where(known[..., None], shown, NO_DEPTH_GREY).astype(np.uint8)

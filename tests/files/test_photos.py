@@ -1,0 +1,731 @@
+"""Picture files in and out, and which file a result goes to."""
+
+import io
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image, ImageOps, features
+from PIL.PngImagePlugin import PngInfo
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files import photos as images
+from hqmd_cli.files.depth_files import depth_unit_tag
+from hqmd_cli.files.photos import LARGEST_PIXELS, read_image, read_photo, to_rgb
+
+ORIENTATION = 0x0112  # the EXIF tag
+
+
+def corners(height: int = 24, width: int = 40) -> np.ndarray:
+    """Four fields of different colour: which way is up, and which way is left, can be seen."""
+    image = np.full((height, width, 3), 200, np.uint8)
+    image[: height // 2, : width // 2] = 255, 0, 0
+    image[: height // 2, width // 2 :] = 0, 255, 0
+    image[height // 2 :, : width // 2] = 0, 0, 255
+    return image
+
+
+def camera_exif(orientation: int, focal_35mm: int) -> Image.Exif:
+    """As a camera writes it."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    camera = exif.get_ifd(0x8769)
+    camera[0xA405] = focal_35mm
+    exif[0x8769] = camera  # without this, TIFF and AVIF are written without it
+    return exif
+
+
+def jpeg(orientation_and_more: bytes) -> bytes:
+    """A JPEG with this EXIF block."""
+    buffer = io.BytesIO()
+    Image.fromarray(corners()).save(buffer, "JPEG", quality=95, exif=orientation_and_more)
+    return buffer.getvalue()
+
+
+def exif_block(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF by hand, since Pillow writes none that is wrong: (tag, type, count, four bytes of value) each."""
+    table = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
+
+
+# ---- photos in ----
+
+# How a camera stores an upright picture under each orientation (the standard's own eight).
+STORED_AS = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+# How to save without much loss, where that is not the rule.
+FINE = {
+    ".webp": {"lossless": True},
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".avif": {"quality": 95, "subsampling": "4:4:4"},
+}
+NEEDS_AVIF = pytest.param(".avif", marks=pytest.mark.skipif(not features.check("avif"), reason="Pillow has no AVIF"))
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", NEEDS_AVIF])
+def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = np.ascontiguousarray(STORED_AS[orientation](corners()))
+    Image.fromarray(stored).save(tmp_path / f"x{suffix}", exif=exif, **FINE.get(suffix, {}))
+    read = images.read_image(tmp_path / f"x{suffix}")
+    assert read.shape == (24, 40, 3) and read.dtype == np.uint8 and read.flags.writeable
+    assert np.abs(read.astype(int) - corners()).mean() < 6
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_orientation_of_a_picture_with_strips_of_its_own(tmp_path: Path, monkeypatch, orientation: int) -> None:
+    """Each strip comes where it belongs, the last one too; Pillow's own way of turning is the second witness."""
+    monkeypatch.setattr(images, "STRIP_PIXELS", 40 * 7)
+    noise = np.random.default_rng(0).integers(0, 256, (24, 40, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(noise).save(tmp_path / "x.png", exif=exif)
+    with Image.open(tmp_path / "x.png") as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), upright)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 70_001), (70_001, 1)])
+def test_narrow_pictures(tmp_path: Path, monkeypatch, size: tuple[int, int]) -> None:
+    monkeypatch.setattr(images, "STRIP_PIXELS", 1000)
+    values = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), values)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        (0x0100, 2, 3, b"ab\0\0"),  # the width as text
+        (0x011A, 2, 2, b"7\0\0\0"),  # the resolution as text
+        (0x8769, 4, 1, struct.pack("<I", 99999)),  # the camera's part beyond the end
+    ],
+    ids=["width", "resolution", "camera"],
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_nonsense_beside_the_orientation(tmp_path: Path, entry) -> None:
+    """Viewers show such photos upright; none of it is needed to see the picture."""
+    (tmp_path / "x.jpg").write_bytes(jpeg(exif_block(entry, (ORIENTATION, 3, 1, struct.pack("<HH", 6, 0)))))
+    assert images.read_image(tmp_path / "x.jpg").shape == (40, 24, 3)
+
+
+@pytest.mark.parametrize("block", [b"Exif\0\0rubbish", b"Exif\0\0II", exif_block((ORIENTATION, 3, 1, b"\x63\0\0\0"))])
+def test_exif_that_is_none(tmp_path: Path, block: bytes) -> None:
+    (tmp_path / "x.jpg").write_bytes(jpeg(block))
+    assert images.read_image(tmp_path / "x.jpg").shape == (24, 40, 3)
+
+
+def camera_block(kind: int, value: bytes) -> bytes:
+    """EXIF whose camera part holds a focal length of this kind (3: SHORT, 2: text, 5: RATIONAL, 11: FLOAT)."""
+    long_value = value if len(value) > 4 else b""
+    entry = struct.pack("<HHI4s", 0xA405, kind, 1, struct.pack("<I", 44) if long_value else value.ljust(4, b"\0"))
+    return exif_block((0x8769, 4, 1, struct.pack("<I", 26))) + struct.pack("<H", 1) + entry + bytes(4) + long_value
+
+
+@pytest.mark.parametrize(
+    ("block", "focal_35mm"),
+    [
+        (camera_block(3, struct.pack("<H", 28)), 28),
+        (camera_block(3, struct.pack("<H", 3000)), 3000),
+        (camera_block(5, struct.pack("<II", 51, 2)), 25.5),  # not the standard's kind, yet clear
+        (camera_block(3, struct.pack("<H", 0)), None),  # the standard's "unknown"
+        (camera_block(3, struct.pack("<H", 1)), None),
+        (camera_block(3, struct.pack("<H", 65535)), None),
+        (camera_block(5, struct.pack("<II", 0, 0)), None),
+        (camera_block(8, struct.pack("<h", -28)), None),
+        (camera_block(11, struct.pack("<f", float("nan"))), None),
+        (camera_block(2, b"x\0"), None),
+        (exif_block((ORIENTATION, 3, 1, b"\1\0\0\0")), None),  # no camera part
+        (exif_block((0x8769, 4, 1, struct.pack("<I", 99999))), None),  # one beyond the end
+        (exif_block((0x8769, 2, 3, b"ab\0\0")), None),  # one that is text
+        (b"Exif\0\0rubbish", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_focal_length(tmp_path: Path, block: bytes, focal_35mm: float | None) -> None:
+    (tmp_path / "x.jpg").write_bytes(jpeg(block))
+    photo = read_photo(tmp_path / "x.jpg")
+    assert photo.focal_35mm == focal_35mm
+    assert photo.rgb.shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", NEEDS_AVIF])
+def test_focal_length_in_every_format(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(corners()).save(tmp_path / f"x{suffix}", exif=camera_exif(orientation=6, focal_35mm=35))
+    photo = read_photo(tmp_path / f"x{suffix}")
+    assert photo.focal_35mm == 35 and photo.rgb.shape == (40, 24, 3)
+
+
+def test_photo_from_memory() -> None:
+    photo = read_photo(io.BytesIO(jpeg(exif_block((ORIENTATION, 3, 1, b"\6\0\0\0")))), "stdin")
+    assert photo.rgb.shape == (40, 24, 3) and photo.focal_35mm is None
+    for content, why in ((b"", "an empty file"), (b"text", "not a picture"), (jpeg(b"")[:400], "cannot be read")):
+        with pytest.raises(HqmdError, match=f"^stdin: {why}"):
+            read_photo(io.BytesIO(content), "stdin")
+
+
+def grey_ramp() -> np.ndarray:
+    return np.linspace(0, 255, 24 * 40).reshape(24, 40).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".bmp"])
+def test_grey(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(grey_ramp()).save(tmp_path / f"x{suffix}")
+    read = images.read_image(tmp_path / f"x{suffix}")
+    assert read.shape == (24, 40, 3)
+    assert np.abs(read.astype(int) - grey_ramp()[..., None]).max() <= 3
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".png", "<u2"), (".tif", "<u2"), (".tif", ">u2"), (".tif", "<i4")])
+def test_16_bit_grey(tmp_path: Path, suffix: str, kind: str) -> None:
+    """The whole range of 16 bits becomes that of 8; cut off, all but the darkest would be white."""
+    values = grey_ramp().astype(np.uint16) * 257
+    Image.fromarray(values.astype(kind)).save(tmp_path / f"x{suffix}")
+    read = images.read_image(tmp_path / f"x{suffix}")
+    np.testing.assert_array_equal(read, np.repeat(grey_ramp()[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(("name", "channels"), [("x.png", 3), ("x.tif", 3), ("x.png", 4)])
+def test_16_bit_colours(tmp_path: Path, name: str, channels: int) -> None:
+    """Of these Pillow itself keeps the high byte, at most one step from the rounded value."""
+    values = np.random.default_rng(0).integers(0, 65536, (24, 40, channels)).astype(np.uint16)
+    values[..., 3:] = 65535
+    order = [2, 1, 0, 3][:channels]  # OpenCV's, which writes them
+    assert cv2.imwrite(str(tmp_path / name), values[..., order])
+    np.testing.assert_array_equal(read_image(tmp_path / name), (values >> 8)[..., :3])
+
+
+def tiff(bits: int, samples: int, photometric: int, planes: int = 1) -> bytes:
+    """An uncompressed TIFF of one black or white pixel, all zeros, by hand: Pillow writes no 16-bit colours."""
+    behind = 8 + 2 + 12 * 9 + 4  # the header and a table of nine: here stand the lists that do not fit into it
+    bytes_a_plane = samples * bits // 8 // planes
+    pixels = behind + 2 * samples + 8 * planes
+    offsets = [pixels + bytes_a_plane * plane for plane in range(planes)]
+    lists = struct.pack(f"<{samples}H{2 * planes}I", *[bits] * samples, *offsets, *[bytes_a_plane] * planes)
+    table = [
+        (256, 3, 1, 1),  # width
+        (257, 3, 1, 1),  # height
+        (258, 3, samples, bits if samples == 1 else behind),
+        (259, 3, 1, 1),  # uncompressed
+        (262, 3, 1, photometric),
+        (273, 4, planes, offsets[0] if planes == 1 else behind + 2 * samples),
+        (277, 3, 1, samples),
+        (279, 4, planes, bytes_a_plane if planes == 1 else behind + 2 * samples + 4 * planes),
+        (284, 3, 1, 1 if planes == 1 else 2),
+    ]
+    entries = b"".join(struct.pack("<HHII", *entry) for entry in table)
+    return b"II*\0" + struct.pack("<IH", 8, len(table)) + entries + bytes(4) + lists + bytes(samples * bits // 8)
+
+
+def test_16_bit_tiffs_that_pillow_misreads(tmp_path: Path) -> None:
+    """It takes each byte of separate planes for a pixel, and white for black; both without a word."""
+    from_white, from_black, rgb = 0, 1, 2
+    (tmp_path / "planes.tif").write_bytes(tiff(16, 3, rgb, planes=3))
+    (tmp_path / "white.tif").write_bytes(tiff(16, 1, from_white))
+    for name, why in {"planes": "separate planes", "white": "counts from white"}.items():
+        with Image.open(tmp_path / f"{name}.tif") as picture:
+            assert picture.getpixel((0, 0)) in ((0, 0, 0), 0)  # Pillow reads it, or this tests something else
+        with pytest.raises(HqmdError, match=rf"{name}\.tif: cannot be read: 16-bit .*{why}"):
+            read_image(tmp_path / f"{name}.tif")
+    for content, value in (
+        (tiff(16, 3, rgb), 0),
+        (tiff(16, 1, from_black), 0),
+        (tiff(8, 1, from_white), 255),
+        (tiff(8, 3, rgb, planes=3), 0),
+    ):
+        (tmp_path / "fine.tif").write_bytes(content)
+        assert read_image(tmp_path / "fine.tif").tolist() == [[[value] * 3]]
+
+
+def test_black_and_white(tmp_path: Path) -> None:
+    Image.fromarray(corners()[..., 0] > 100).save(tmp_path / "x.png")
+    assert sorted(np.unique(images.read_image(tmp_path / "x.png"))) == [0, 255]
+
+
+def test_palette(tmp_path: Path) -> None:
+    Image.fromarray(corners()).quantize(8).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(images.read_image(tmp_path / "x.png"), corners())
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    Image.fromarray(corners()).convert("CMYK").save(tmp_path / "x.jpg", quality=95, subsampling=0)
+    assert np.abs(images.read_image(tmp_path / "x.jpg").astype(int) - corners()).mean() < 6
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_is_laid_on_white(tmp_path: Path, mode: str) -> None:
+    """What lies under it is often black or rubbish that no viewer shows."""
+    rgba = np.zeros((24, 40, 4), np.uint8)
+    rgba[:, 20:, 3] = 255
+    picture = Image.fromarray(rgba)
+    picture = picture.quantize(4) if mode == "P" else picture.convert(mode)
+    picture.save(tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as stored:
+        assert stored.mode == mode  # or this tests something else
+    read = images.read_image(tmp_path / "x.png")
+    assert (read[:, :20] == 255).all() and (read[:, 20:] == 0).all()
+
+
+def test_half_transparent(tmp_path: Path) -> None:
+    Image.new("RGBA", (40, 24), (255, 0, 0, 128)).save(tmp_path / "x.png")
+    np.testing.assert_allclose(images.read_image(tmp_path / "x.png")[0, 0], (255, 127, 127), atol=1)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".png", ".gif", NEEDS_AVIF])
+def test_of_several_pictures_the_first(tmp_path: Path, suffix: str) -> None:
+    first, second = Image.new("RGB", (40, 24), "red"), Image.new("RGB", (40, 24), "blue")
+    options = {"lossless": True} if suffix == ".webp" else {}
+    first.save(tmp_path / f"x{suffix}", save_all=True, append_images=[second], **options)
+    with Image.open(tmp_path / f"x{suffix}") as stored:
+        assert stored.n_frames == 2  # or this tests something else
+    np.testing.assert_allclose(images.read_image(tmp_path / f"x{suffix}")[5, 5], (255, 0, 0), atol=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.jpg", b""),
+        ("text.jpg", b"not a picture at all\n" * 20),
+        ("page.png", b"<!DOCTYPE html><html></html>"),
+        ("begins.png", b"\x89PNG\r\n\x1a\n"),
+    ],
+)
+def test_no_picture(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(HqmdError, match=rf"{tmp_path}/{name}: "):
+        images.read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".bmp"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    path = tmp_path / f"cut{suffix}"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(HqmdError, match=rf"cut\{suffix}: "):
+        images.read_image(path)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it is this large, and ends before its pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8-bit grey
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9)))
+
+
+@pytest.mark.filterwarnings("ignore:Image size")  # pytest undoes the filter that images.py sets
+@pytest.mark.parametrize(("width", "height"), [(10_000, 10_001), (30_000, 30_000), (LARGEST_PIXELS + 1, 1)])
+def test_more_than_100_megapixels(tmp_path: Path, monkeypatch, width: int, height: int) -> None:
+    """Told from the header: not even begun to be decoded."""
+    monkeypatch.setattr(Image.Image, "load", lambda picture: pytest.fail("decoded"))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda picture: pytest.fail("decoded"))
+    (tmp_path / "huge.png").write_bytes(png_of(width, height))
+    with pytest.raises(HqmdError, match=r"huge\.png: .*pixels"):
+        read_image(tmp_path / "huge.png")
+
+
+READ_IN_A_NEW_PROCESS = """
+import re, sys
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.photos import read_photo
+from pathlib import Path
+def peak_kilobytes():  # not getrusage: that begins with the peak of the process that started this one
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+read_photo(Path(sys.argv[1]))  # a small one: what reading loads is no part of a photo's memory
+before = peak_kilobytes()
+try:
+    print(*read_photo(Path(sys.argv[2])).rgb.shape)
+except HqmdError as error:
+    print(error)
+print(peak_kilobytes() - before)
+"""
+
+
+def read_in_a_new_process(small: Path, path: Path, *flags: str) -> tuple[str, int]:
+    """What reading says, and by how many bytes the process grew at most. Nothing must appear on stderr."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux says there what the peak was")
+    call = [sys.executable, *flags, "-c", READ_IN_A_NEW_PROCESS, str(small), str(path)]
+    run = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+    said, grown = run.stdout.splitlines()
+    return said, int(grown) * 1024
+
+
+@pytest.mark.parametrize("flags", [(), ("-W", "error")])
+def test_pillow_has_no_say_below_100_megapixels(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """It warns from 89 on. This one ends before its pixels, so that nothing is to be decoded."""
+    (tmp_path / "x.png").write_bytes(png_of(10_000, 10_000))
+    Image.new("RGB", (9, 9)).save(tmp_path / "small.png")
+    said, _ = read_in_a_new_process(tmp_path / "small.png", tmp_path / "x.png", *flags)
+    assert said.startswith(f"{tmp_path}/x.png: cannot be read: ") and "truncated" in said
+
+
+@pytest.mark.parametrize("entry", [(0x8769, 4, 1, struct.pack("<I", 99999)), (0x010F, 2, 99, struct.pack("<I", 99999))])
+def test_pillow_says_nothing_about_damaged_exif(tmp_path: Path, entry) -> None:
+    """Nothing that it misses is needed, and the user cannot mend it."""
+    (tmp_path / "small.jpg").write_bytes(jpeg(b""))
+    (tmp_path / "x.jpg").write_bytes(jpeg(exif_block(entry)))
+    assert read_in_a_new_process(tmp_path / "small.jpg", tmp_path / "x.jpg")[0] == "24 40 3"
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_memory_of_12_megapixels(tmp_path: Path, orientation: int) -> None:
+    """At most three copies of the photo while it is read, its own one among them."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    picture = Image.fromarray(corners(3000, 4000))
+    picture.save(tmp_path / "large.jpg", exif=exif)
+    picture.resize((40, 30)).save(tmp_path / "small.jpg", exif=exif)
+    said, grown = read_in_a_new_process(tmp_path / "small.jpg", tmp_path / "large.jpg")
+    assert said == ("3000 4000 3" if orientation == 1 else "4000 3000 3")
+    assert grown < 3 * 4000 * 3000 * 3
+
+
+@pytest.mark.slow
+def test_100_megapixels(tmp_path: Path) -> None:
+    Image.new("RGB", (10_000, 10_000), "red").save(tmp_path / "x.jpg")
+    Image.new("RGB", (9, 9)).save(tmp_path / "small.jpg")
+    said, grown = read_in_a_new_process(tmp_path / "small.jpg", tmp_path / "x.jpg")
+    assert said == "10000 10000 3" and grown < 3 * 10**8 * 3
+
+
+def test_decompression_bomb(tmp_path: Path, monkeypatch) -> None:
+    """Pillow refuses what would fill the memory, with an exception of its own kind."""
+    Image.new("L", (100, 100)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for read in (images.read_image, images.read_depth_values, images.depth_unit_tag):
+        with pytest.raises(HqmdError, match=r"huge\.png: "):
+            read(tmp_path / "huge.png")
+
+
+def test_missing_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(HqmdError, match=r"nothing\.jpg: no such file"):
+        images.read_image(tmp_path / "nothing.jpg")
+    with pytest.raises(HqmdError, match="a folder, not a photo"):
+        images.read_image(tmp_path)
+
+
+def test_broken_link(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").symlink_to("gone.jpg")
+    with pytest.raises(HqmdError, match=r"x\.jpg: a link to a file that is gone"):
+        read_image(tmp_path / "x.jpg")
+
+
+@pytest.mark.parametrize("what", ["loop", "long", "below a file", "zero byte"])
+def test_paths_the_system_refuses(tmp_path: Path, what: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    path = {"loop": "loop.jpg", "long": "x" * 300 + ".jpg", "below a file": "file/x.jpg", "zero byte": "a\0b.jpg"}[what]
+    with pytest.raises(HqmdError, match=r"\.jpg: cannot be read: \w+"):
+        read_image(tmp_path / path)
+
+
+def test_no_waiting_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
+        for name in ("pipe.jpg", "socket.jpg"):
+            with pytest.raises(HqmdError, match=rf"{name}: a pipe or device, not a file; send it to stdin"):
+                read_image(tmp_path / name)
+
+
+@pytest.fixture
+def forbidden() -> Iterator[Path]:
+    """A photo that this process may not open. Root may open any, so it becomes nobody for the time of a test."""
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path lies in folders that nobody may enter
+        path = Path(folder, "x.jpg")
+        path.write_bytes(jpeg(b""))
+        path.chmod(0)
+        Path(folder).chmod(0o755)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            if os.access(path, os.R_OK, effective_ids=True):
+                pytest.skip("this process may open everything")
+            yield path
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_forbidden(forbidden: Path) -> None:
+    with pytest.raises(HqmdError, match=r"x\.jpg: cannot be read: Permission denied; make it readable"):
+        read_image(forbidden)
+
+
+HEIC = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf"
+
+
+@pytest.mark.parametrize("name", ["x.heic", "sent.jpg"])  # phones and their couriers give HEIC this suffix, too
+def test_heic_without_pillow_heif(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    (tmp_path / name).write_bytes(HEIC)
+    with pytest.raises(HqmdError, match=rf"{name}: a photo in HEIC; to read it, pip install pillow-heif$"):
+        read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+def test_heic(tmp_path: Path, orientation: int) -> None:
+    """Turned once: by pillow-heif, which then sets the EXIF orientation to 1."""
+    pytest.importorskip("pillow_heif").register_heif_opener()  # to write one
+    exif = camera_exif(orientation, focal_35mm=26).tobytes()  # of an Exif object it would not see the orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED_AS[orientation](corners(240, 400))))
+    stored.save(tmp_path / "x.heic", exif=exif, quality=95)
+    photo = read_photo(tmp_path / "x.heic")
+    assert photo.rgb.shape == (240, 400, 3) and photo.focal_35mm == 26
+    assert np.abs(photo.rgb.astype(int) - corners(240, 400)).mean() < 6
+
+
+def test_pictures_of_pillow_s_own(tmp_path: Path) -> None:
+    """What `load` is given from Python: any mode, not necessarily from a file."""
+    picture = Image.fromarray(corners())
+    for mode in ("RGB", "RGBA", "RGBX", "YCbCr", "HSV", "P", "CMYK"):
+        assert np.abs(to_rgb(picture.convert(mode, palette=Image.Palette.ADAPTIVE)).astype(int) - corners()).max() <= 3
+    assert to_rgb(Image.new("RGB", (0, 5))).shape == (5, 0, 3)
+
+
+# ---- depth in and out ----
+
+
+def some_depth() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.1, 10, (24, 40)).astype(np.float32)
+
+
+def test_millimetres_there_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "depth.png"
+    images.write_depth_mm(path, some_depth())
+    values = images.read_depth_values(path)
+    assert values.dtype == np.uint16
+    assert np.abs(values / 1000 - some_depth()).max() <= 0.0005 + 1e-6
+    assert images.depth_unit_tag(path) == 1000
+
+
+def test_no_depth_is_0(tmp_path: Path) -> None:
+    """A negative number is no depth either; in 16 bits it would come out as 65 m."""
+    images.write_depth_mm(tmp_path / "x.png", np.array([[np.nan, np.inf, -np.inf, 0, -1, 2]]))
+    assert images.read_depth_values(tmp_path / "x.png").tolist() == [[0, 0, 0, 0, 0, 2000]]
+
+
+def test_too_far_for_16_bits(tmp_path: Path) -> None:
+    images.write_depth_mm(tmp_path / "x.png", np.array([[65.535, 1]]))
+    assert images.read_depth_values(tmp_path / "x.png").max() == 65535
+    with pytest.raises(HqmdError, match=r"y\.png: 65\.5 m does not fit .*\.npy"):
+        images.write_depth_mm(tmp_path / "y.png", np.array([[65.536, 1]]))
+    assert [file.name for file in tmp_path.iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_npy_there_and_back(tmp_path: Path, dtype: type) -> None:
+    depth_m = some_depth().astype(dtype)
+    depth_m[0, 0] = 80  # further than 16 bits of millimetres reach
+    images.write_depth_npy(tmp_path / "depth.npy", depth_m)
+    values = images.read_depth_values(tmp_path / "depth.npy")
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, depth_m.astype(np.float32))
+    assert [file.name for file in tmp_path.iterdir()] == ["depth.npy"]
+
+
+def test_a_depth_file_of_others_has_no_tag(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), np.uint16)).save(tmp_path / "x.png")
+    np.save(tmp_path / "x.npy", np.ones((4, 4)))
+    assert images.depth_unit_tag(tmp_path / "x.png") is None
+    assert images.depth_unit_tag(tmp_path / "x.npy") is None
+
+
+def npz() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, depth=np.ones((4, 4)))
+    return buffer.getvalue()
+
+
+def npy(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.npy", b""),
+        ("empty.png", b""),
+        ("text.npy", b"1.5 2.5"),
+        ("cut.npy", npy(np.ones((40, 40)))[:-100]),
+        ("several.npy", npz()),  # np.savez, renamed
+        ("zip.npy", b"PK\x03\x04rubbish"),
+        ("objects.npy", npy(np.array([[{}]], dtype=object))),
+        ("words.npy", npy(np.array([["a"]]))),
+        ("mask.npy", npy(np.ones((4, 4), bool))),
+        ("batch.npy", npy(np.ones((1, 4, 4)))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_depth_map(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(HqmdError, match=rf"{tmp_path}/{name}: "):
+        images.read_depth_values(tmp_path / name)
+
+
+class Trap:
+    """Runs code of its own when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_reading_a_depth_map_runs_no_code(tmp_path: Path) -> None:
+    (tmp_path / "trap.npy").write_bytes(npy(np.array([[Trap(tmp_path / "sprung")]], dtype=object)))
+    with pytest.raises(HqmdError, match=r"trap\.npy: "):
+        images.read_depth_values(tmp_path / "trap.npy")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_colour_picture_is_no_depth_map(tmp_path: Path) -> None:
+    Image.fromarray(corners()).save(tmp_path / "x.png")
+    with pytest.raises(HqmdError, match=r"one number a pixel, this is \(24, 40, 3\)"):
+        images.read_depth_values(tmp_path / "x.png")
+
+
+# ---- writing ----
+
+
+def test_nothing_half_written(tmp_path: Path) -> None:
+    """A crash in the middle leaves the old file as it was, and nothing beside it."""
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+
+    def crash(aside: Path) -> None:
+        aside.write_text("ne")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        images.write_aside(path, crash)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    def full(aside: Path) -> None:
+        aside.write_text("ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(HqmdError, match=r"result\.txt: cannot be written: No space left on device"):
+        images.write_aside(tmp_path / "result.txt", full)
+    assert not list(tmp_path.iterdir())
+
+
+def test_written_beside_and_renamed(tmp_path: Path) -> None:
+    """In the same folder, since a rename across disks is a copy; under a hidden name, which find_sources leaves out."""
+    seen: list[Path] = []
+    images.write_aside(tmp_path / "x.png", lambda aside: (seen.append(aside), aside.write_text("new")))
+    assert seen[0].parent == tmp_path and seen[0].name.startswith(".") and seen[0] != tmp_path / "x.png"
+    assert [file.name for file in tmp_path.iterdir()] == ["x.png"]
+
+
+def write_each_kind(folder: Path) -> list:
+    """All writers, into a folder: (name, call)."""
+    return [
+        (name, lambda name=name, write=write: write(folder / name))
+        for name, write in {
+            "depth.png": lambda path: images.write_depth_mm(path, some_depth()),
+            "depth.npy": lambda path: images.write_depth_npy(path, some_depth()),
+            "picture.png": lambda path: images.write_image(path, corners()),
+            "figure.png": lambda path: images.write_figure(path, Figure(figsize=(1, 1))),
+            "text.md": lambda path: images.write_text(path, "µ"),
+        }.items()
+    ]
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file where the folder should be; a read-only folder would not stop a test that runs as root."""
+    (tmp_path / "out").write_text("a file")
+    for name, write in write_each_kind(tmp_path / "out"):
+        with pytest.raises(HqmdError, match=rf"out/{name}: cannot be written"):
+            write()
+
+
+def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
+    for name, write in write_each_kind(tmp_path):
+        (tmp_path / name).mkdir()
+        with pytest.raises(HqmdError, match=rf"{name}: cannot be written"):
+            write()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_every_writer_leaves_its_file_only(tmp_path: Path) -> None:
+    written = write_each_kind(tmp_path / "new" / "tree")
+    for _, write in written:
+        write()
+        write()  # an older result is replaced
+    assert {file.name for file in (tmp_path / "new" / "tree").iterdir()} == {name for name, _ in written}
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.PNG", "x.webp", "x.tiff"])
+def test_picture_there_and_back(tmp_path: Path, name: str) -> None:
+    images.write_image(tmp_path / name, np.full((4, 4, 3), (250, 0, 0), np.uint8))
+    np.testing.assert_allclose(images.read_image(tmp_path / name)[0, 0], (250, 0, 0), atol=8)
+
+
+@pytest.mark.parametrize("name", ["x.xyz", "x", "x.psd"])  # Pillow knows .psd, but only to read it
+def test_unknown_picture_format(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HqmdError, match=rf"{name}: no picture format has this suffix"):
+        images.write_image(tmp_path / name, corners())
+
+
+@pytest.mark.parametrize(("name", "begins"), [("x.png", b"\x89PNG"), ("x.PDF", b"%PDF"), ("x.svg", b"<?xml")])
+def test_figure_format(tmp_path: Path, name: str, begins: bytes) -> None:
+    images.write_figure(tmp_path / name, Figure(figsize=(1, 1)))
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_unknown_figure_format(tmp_path: Path) -> None:
+    with pytest.raises(HqmdError, match=r"x\.docx: cannot be written with this suffix"):
+        images.write_figure(tmp_path / "x.docx", Figure(figsize=(1, 1)))
+
+
+def test_fractional_and_32_bit_pictures_are_refused_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / "f.tif")
+    Image.fromarray(np.full((3, 4), 70_000, np.int32)).save(tmp_path / "i.tif")
+    for name in ("f.tif", "i.tif"):
+        with pytest.raises(HqmdError, match=rf"{name}: cannot be read: .*8- or 16-bit"):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("tag", ["0", "nan", "-5", "metres"])
+def test_a_unit_tag_that_is_no_unit(tag: str, tmp_path: Path) -> None:
+    note = PngInfo()
+    note.add_text("depth_units_per_metre", tag)
+    Image.fromarray(np.full((3, 4), 2000, np.uint16)).save(tmp_path / "d.png", pnginfo=note)
+    with pytest.raises(HqmdError, match=r"d\.png: its text chunk"):
+        depth_unit_tag(tmp_path / "d.png")

@@ -1,0 +1,219 @@
+"""Several networks as one, and runs that go on from a model."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info, save_checkpoint
+from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.merge import merge_checkpoints
+from hqmd_cli.checkpoints.weights import load_weights, start_weights
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.data import open_training_data
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.models import build_model
+from hqmd_cli.models.layers import resize
+from hqmd_cli.training.loop import fit
+from hqmd_cli.units import DIGITS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, trained_run):
+    """A second checkpoint: another backbone and other weights than those of trained_run."""
+    folder = tmp_path_factory.mktemp("other") / "second"
+    info = load_checkpoint(trained_run / "best", CPU)[1]
+    model = dataclasses.replace(info.model, backbone="test_resnet")
+    torch.manual_seed(3)
+    save_checkpoint(folder, build_model(model), CheckpointInfo(model, TrainConfig(), "other data"))
+    return folder
+
+
+def test_a_merged_model_is_the_geometric_mean_of_its_members(hqmd, trained_run, other, tmp_path):
+    folder = tmp_path / "both"
+    result = hqmd("merge", trained_run / "best", other, "-o", folder)
+    assert result.returncode == 0, result.stderr
+    rgb = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    both, info = load_checkpoint(folder, CPU)
+    with torch.no_grad():
+        first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
+        assert (first - second).abs().max() > 0.01  # else a mean of the two would prove nothing
+        torch.testing.assert_close(both(rgb), (first * second).sqrt())
+    assert [member.backbone for member in info.model.members] == ["test_efficientnet", "test_resnet"]
+    assert "other data" in info.data and not info.figures  # its members' figures are not its own
+
+
+def test_merging_a_merged_model_weighs_every_network_alike(trained_run, other, tmp_path):
+    merge_checkpoints([trained_run / "best", other], tmp_path / "two")
+    merge_checkpoints([tmp_path / "two", other], tmp_path / "three")
+    rgb = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
+        three = load_checkpoint(tmp_path / "three", CPU)[0](rgb)
+    torch.testing.assert_close(three, (first * second * second) ** (1 / 3))
+
+
+def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tmp_path):
+    """The geometric mean of what each is multiplied by; and nobody's note on licences is lost."""
+    for name, source, calibration in (("one", trained_run / "best", 0.9), ("two", other, 1.1)):
+        network, info = load_checkpoint(source, CPU)
+        model = dataclasses.replace(info.model, calibration=calibration, calibration_power=calibration + 0.1)
+        save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model, note=f"licence of {name}"))
+    merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    merged = read_info(tmp_path / "both")
+    assert merged.model.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
+    assert merged.model.calibration_power == pytest.approx(1.1)
+    assert [(member.calibration, member.calibration_power) for member in merged.model.also] == [(1.0, 1.0)]
+    assert "licence of one" in merged.note and "licence of two" in merged.note
+
+
+def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, other, photo, tmp_path):
+    """One trained at twice the size: merged, both still say what each would alone, at whatever side."""
+    larger = tmp_path / "larger"
+    shutil.copytree(other, larger)
+    config = json.loads((larger / "config.json").read_text())
+    config["model"]["size"] = [96, 128]
+    (larger / "config.json").write_text(json.dumps(config))
+    merge_checkpoints([trained_run / "best", larger], tmp_path / "both")
+    depths_m = {}
+    for name in (trained_run / "best", larger, tmp_path / "both"):
+        result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", name, "--side", "64", "--overwrite")
+        assert result.returncode == 0, result.stderr
+        depths_m[name] = np.load(tmp_path / "d.npy")
+    one, two, both = depths_m.values()
+    np.testing.assert_allclose(both, np.sqrt(one * two), rtol=2e-3)
+
+
+def test_members_that_say_depth_at_other_pixels_are_brought_to_the_first_ones(trained_run, other, tmp_path):
+    places = {"one": (trained_run / "best", 4), "two": (other, 2)}
+    for name, (source, stride) in places.items():
+        network, info = load_checkpoint(source, CPU)
+        model = dataclasses.replace(info.model, depth_stride=stride)
+        save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model))
+    merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    rgb = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        both, first, second = (load_checkpoint(tmp_path / name, CPU)[0](rgb) for name in ("both", "one", "two"))
+    assert first.shape[-2:] == (16, 24) and second.shape[-2:] == (32, 48)
+    torch.testing.assert_close(both, (first * resize(second, (16, 24))).sqrt())
+
+
+def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path):
+    """At 75 percent, rounded to its multiples of 8: what it says there, at the committee's scale and size."""
+    network, info = load_checkpoint(other, CPU)
+    stepped = dataclasses.replace(info.model, size_multiple=8)
+    save_checkpoint(tmp_path / "stepped", network, dataclasses.replace(info, model=stepped))
+    result = hqmd("merge", trained_run / "best", tmp_path / "stepped", "-o", tmp_path / "both", "--views", "100,75")
+    assert result.returncode == 0, result.stderr
+    both = load_checkpoint(tmp_path / "both", CPU)[0]
+    rgb = torch.rand(1, 3, 64, 90, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first = load_checkpoint(trained_run / "best", CPU)[0](rgb)
+        second = resize(network(resize(rgb, (48, 64))), (64, 90)) * (48 / 64)  # 67.5 is nearest to 64
+        torch.testing.assert_close(both(rgb), (first * second).sqrt())
+
+
+def test_members_count_by_their_weights(hqmd, trained_run, other, tmp_path):
+    result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--weights", "2,1")
+    assert result.returncode == 0, result.stderr
+    rgb = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
+        both = load_checkpoint(tmp_path / "both", CPU)[0](rgb)
+    torch.testing.assert_close(both, (first * first * second) ** (1 / 3))
+    refused = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "x", "--weights", "2")
+    assert refused.returncode == 1 and "one for each model" in refused.stderr
+
+
+@pytest.mark.parametrize("views", ["100", "86,100", "100,a", "100,5", "100,86.5"])
+def test_views_that_are_none(hqmd, trained_run, other, tmp_path, views):
+    result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--views", views)
+    assert result.returncode != 0 and "view" in result.stderr and not (tmp_path / "both").exists()
+
+
+def test_merge_refuses_one_model_and_an_existing_folder(hqmd, trained_run, other, tmp_path):
+    assert "two models" in hqmd("merge", other, "-o", tmp_path / "one").stderr
+    (tmp_path / "there").mkdir()
+    assert "exists already" in hqmd("merge", trained_run / "best", other, "-o", tmp_path / "there").stderr
+
+
+def test_a_committee_is_not_trained(pairs, tmp_path):
+    model = ModelConfig(size=(48, 64), also=(ModelConfig(size=(48, 64)),))
+    with pytest.raises(HqmdError, match="merge"):
+        next(fit(model, TrainConfig(), *open_training_data(pairs), tmp_path / "run", backbone_weights="none"))
+
+
+def test_record_writes_the_figures_of_this_very_measurement(hqmd, other, pairs, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(other, folder)
+    flags = ("evaluate", "--model", folder, "--data", pairs, "--split", "val")
+    result = hqmd(*flags, "--record", "--json")
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    kept = json.loads((folder / "config.json").read_text())["figures"]
+    assert kept["metrics"]["RMSE"] == pytest.approx(measured["metrics"]["RMSE"]) and kept["n"] == 2
+    assert f"{kept['metrics']['RMSE']:.{DIGITS}f}" in (folder / "README.md").read_text()
+    assert "--record" in hqmd(*flags, "--record", "--flip").stderr
+
+
+def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_path):
+    """With a learning rate of nearly nothing, the weights after a step are those of the start."""
+    recipe = tmp_path / "recipe.toml"
+    model = load_checkpoint(trained_run / "best", CPU)[1].model
+    recipe.write_text(
+        f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
+        "fuse_channels = 16\n[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
+    )
+    flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
+    result = hqmd(*flags, "-o", tmp_path / "on")
+    assert result.returncode == 0, result.stderr
+    before = load_checkpoint(trained_run / "best", CPU)[0].state_dict()
+    after, info = load_checkpoint(tmp_path / "on" / "last", CPU)
+    for name, tensor in after.named_parameters():
+        np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
+    assert info.backbone_weights.startswith("run/best, which had learned from pairs, train")
+
+
+def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pairs, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    model = load_checkpoint(trained_run / "best", CPU)[1].model
+    recipe.write_text(
+        f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
+        f"fuse_channels = 16\nlow_channels = {model.low_channels // 2}\n"
+        "[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
+    )
+    flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
+    result = hqmd(*flags, "-o", tmp_path / "on")
+    assert result.returncode == 0, result.stderr
+    new = ("decoder.fusion.fuse.0.0", "decoder.fusion.narrow.0", "decoder.fusion.narrow.1")
+    assert f"of another size than in --start, and so begun anew: {', '.join(new)}\n" in result.stderr
+    before = load_checkpoint(trained_run / "best", CPU)[0].state_dict()
+    for name, tensor in load_checkpoint(tmp_path / "on" / "last", CPU)[0].named_parameters():
+        if name.rpartition(".")[0] not in new:
+            np.testing.assert_allclose(tensor.detach(), before[name], atol=1e-6)
+
+
+def test_weights_of_another_network_are_no_start(trained_run, other):
+    network, info = load_checkpoint(trained_run / "best", CPU)
+    with pytest.raises(HqmdError, match="do not match"):
+        load_weights(network, other)
+    another = build_model(dataclasses.replace(info.model, backbone="test_resnet"))
+    with pytest.raises(HqmdError, match=r"do not match the network's settings, such as backbone\."):
+        start_weights(another, trained_run / "best")
+
+
+@pytest.mark.slow
+def test_a_merged_model_runs_on_onnx_runtime(hqmd, trained_run, other, photo, tmp_path):
+    """Its model.onnx reads the weights of both networks from the one model.safetensors beside it."""
+    merge_checkpoints([trained_run / "best", other], tmp_path / "both", (100, 86))
+    result = hqmd("export", tmp_path / "both", "-o", tmp_path / "kept", "--note", __file__)
+    assert result.returncode == 0, result.stderr  # which means: compared to torch
+    assert (tmp_path / "kept" / "model.onnx").stat().st_size < (tmp_path / "kept" / "model.safetensors").stat().st_size
+    assert hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", tmp_path / "kept").returncode == 0
+    assert "Several networks as one" in (tmp_path / "kept" / "README.md").read_text()
