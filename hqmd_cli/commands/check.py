@@ -42,32 +42,22 @@ def check(
     """
     import json
 
-    from rich.console import Console
-    from rich.progress import track
-
     from hqmd_cli.data import default_data
     from hqmd_cli.data.check.findings_text import as_dict, as_text
     from hqmd_cli.data.check.scan import findings, look_at_all, open_splits, strays_of
     from hqmd_cli.data.sample import evenly
     from hqmd_cli.files.atomic import require_suffix
     from hqmd_cli.files.images import write_image
+    from hqmd_cli.terminal.progress import with_progress
 
     if picture:
         require_suffix(picture, frozenset({".png", ".jpg"}))
     path = data or default_data()
     splits = open_splits(path, split, val_data, depth_scale)
-    console = Console(stderr=True)
     total = sum(map(len, splits))
     wanted = evenly(total, OVERLAYS) if picture and total else []
     shown = []
-    looks = track(
-        look_at_all(splits, os.cpu_count() or 1),
-        "frames",
-        total,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    looks = with_progress(look_at_all(splits, os.cpu_count() or 1), "frames", total)
     for number, (_, _, sample) in enumerate(looks):
         if number in wanted and sample is not None:
             shown.append(sample)

@@ -32,24 +32,19 @@ def nyu(
     """
     from dataclasses import replace
 
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
     from hqmd_cli.data import NYU_FILE, cached_nyu
     from hqmd_cli.data.nyu import LABELLED
     from hqmd_cli.files.download import fetch
+    from hqmd_cli.terminal.progress import progress_bar
 
     file = replace(LABELLED, url=url or LABELLED.url)
     if not file.url.startswith(("https://", "http://")):
         raise HqmdError(f"{file.url}: not an address that begins with https:// or http://")
     path = output or cached_nyu()
     path = path if path.suffix.lower() == ".mat" else path / NYU_FILE  # by another suffix it would not be read
-    console = Console(stderr=True)
-    columns = (TextColumn(NYU_FILE), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("download", total=file.size)
-            done = fetch(file, path, lambda there: bar.update(task, completed=there))
+        with progress_bar(NYU_FILE, file.size, in_bytes=True) as update:
+            done = fetch(file, path, update)
     except KeyboardInterrupt:
         print("hqmd: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -84,24 +79,18 @@ def nyu_raw(
     hqmd data nyu-raw nyu_raw/ -o nyu_pairs/ --frames 120000
     hqmd train --data nyu_pairs/ -o runs/paper
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from hqmd_cli.data.nyu_raw.prepare import make_pairs, plan_pairs, write_splits
     from hqmd_cli.files.atomic import write_pieces
+    from hqmd_cli.terminal.progress import with_progress
 
     plan = plan_pairs(raw, frames, fill, scenes)
     reasons = "".join(f", {number} left out: {why}" for why, number in plan.left_out().items())
     few = f", fewer than the {frames} wanted" if plan.available < frames else ""
     print(f"{raw}: {plan.available} frames of {len(plan.scenes)} scenes{reasons}{few}", file=sys.stderr)
-    console = Console(stderr=True)
     outcomes = make_pairs(plan, raw, output, workers or os.cpu_count() or 1)
-    shown = track(
-        outcomes, "frames", len(plan.frames), console=console, transient=True, disable=not console.is_terminal
-    )
     faults: dict[str, str] = {}  # name -> what is wrong with the frame
     try:
-        for frame, fault in shown:
+        for frame, fault in with_progress(outcomes, "frames", len(plan.frames)):
             if fault:
                 faults[frame.name] = fault
                 if len(faults) <= NAMED:

@@ -23,7 +23,7 @@ def models(
     from hqmd_cli.terminal.evaluation_output import print_table
     from hqmd_cli.terminal.progress import with_progress
 
-    systems = system_rows(time, lambda names: iter(with_progress(names, "systems", len(names))))
+    systems = system_rows(time, lambda names: with_progress(names, "systems", len(names)))
     bundled = bundled_rows()
     if in_json:
         print(

@@ -3,23 +3,19 @@
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import typer
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
+from hqmd_cli.terminal.progress import with_progress
 from hqmd_cli.units import IN_WORDS, Kind, range_keys
 
 if TYPE_CHECKING:
     from hqmd_cli.parallel.processes import Ranks
     from hqmd_cli.prediction.outputs import Job
     from hqmd_cli.prediction.photo_job import Done, PhotoWork
-
-
-T = TypeVar("T")
-
 
 SHOWN_CAMERAS = 3  # in the summary of many photos
 
@@ -51,7 +47,8 @@ def answer_all(jobs: "list[Job]", work: "PhotoWork", workers: int, ranks: "Ranks
     for fault in faults:
         tally.count(fault)
     try:
-        for _, outcome in counted(run_jobs(jobs, work, workers), len(jobs)):
+        outcomes = run_jobs(jobs, work, workers)
+        for _, outcome in with_progress(outcomes, "photos", len(jobs)) if len(jobs) > 1 else outcomes:
             tally.count(outcome)
             if len(jobs) == 1 and not isinstance(outcome, HqmdError):
                 describe(outcome)
@@ -128,14 +125,3 @@ def describe(done: "Done") -> None:
     for name, note in done.record["outputs"].items():
         remark = done.record["remarks"].get(name)
         print(f"{printable(name)}: {note}{f'; {remark}' if remark else ''}", file=sys.stderr)
-
-
-def counted(outcomes: "Iterator[T]", total: int) -> "Iterator[T]":
-    """The same, with a bar and the time left on a terminal where there are many."""
-    if total == 1 or not sys.stderr.isatty():
-        yield from outcomes
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(outcomes, "photos", total, console=Console(stderr=True), transient=True)

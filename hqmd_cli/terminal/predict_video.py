@@ -1,10 +1,8 @@
 """The part of `hqmd predict` that answers to video: one file or camera in, one .mp4 out."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,11 +10,9 @@ from hqmd_cli.errors import INTERRUPTED, HqmdError, printable
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.outputs import Look, painted
 from hqmd_cli.prediction.video_job import VideoInterrupted, VideoReport, predict_video
+from hqmd_cli.terminal.progress import progress_bar
 from hqmd_cli.units import IN_WORDS, Kind
 from hqmd_cli.visualization.colormap import in_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CAMERA = "camera:"
 
@@ -44,7 +40,7 @@ def answer_video(sources: Sequence[str], output: Sequence[Path], look: Look, mod
         raise HqmdError(f"{target}: exists already; pass --overwrite")
     stopped = False
     try:
-        with progress_bar() as progress:
+        with progress_bar("frames") as progress:
             report = predict_video(
                 source,
                 target,
@@ -81,16 +77,3 @@ def describe(report: VideoReport, kind: Kind) -> None:
     )
     for note in report.notes:
         print(note, file=sys.stderr)
-
-
-@contextmanager
-def progress_bar() -> "Iterator[Callable[[int, int | None], None]]":
-    """A bar with the time left, on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("frames", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

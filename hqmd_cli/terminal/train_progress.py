@@ -1,15 +1,14 @@
 """What `hqmd train` shows: a bar with loss and speed, a line an epoch. Everything on stderr."""
 
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from hqmd_cli.checkpoints.hub import BEST
 from hqmd_cli.parallel.processes import Ranks
+from hqmd_cli.terminal.progress import progress_bar
 from hqmd_cli.training.loop import (
     BadBatch,
     BrokenPicture,
@@ -37,31 +36,28 @@ def show(
     run_dir: Path,
 ) -> None:
     """Follow a run to its end."""
-    style: dict[str, Any] = {"stderr": True, "highlight": False, "markup": False, "soft_wrap": True}
-    # Of several processes the first one speaks; what one of them left out only that one knows.
-    everyone, screen = Console(**style), Console(**style, quiet=not Ranks.from_environment().is_first)
-    screen.print(
-        f"train on {train_data.description} ({len(train_data)}), validate on {val_data.description} ({len(val_data)})"
-    )
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    is_first = Ranks.from_environment().is_first
+
+    def say(line: str, each_process: bool = False) -> None:
+        if is_first or each_process:
+            print(line, file=sys.stderr)  # looked up now: the bar puts its own stream in place of stderr
+
+    say(f"train on {train_data.description} ({len(train_data)}), validate on {val_data.description} ({len(val_data)})")
     last_line, broken = time.monotonic(), 0
-    with Progress(*columns, console=screen, disable=screen.quiet or not screen.is_terminal) as progress:
-        task = progress.add_task("starting", total=None)
+    with progress_bar("starting", shown=is_first) as update:
         for report in reports:
             broken += isinstance(report, BrokenPicture)
             if not isinstance(report, StepReport):
-                (everyone if isinstance(report, BrokenPicture) else screen).print(line_of(report, broken))
+                # Only the process that left a picture out knows of it.
+                say(line_of(report, broken), each_process=isinstance(report, BrokenPicture))
                 continue
-            text = (
-                f"step {report.step}/{report.total_steps}, loss {report.loss:.3f}, "
-                f"{report.pictures_per_second:.1f} pictures/s"
-            )
-            progress.update(task, total=report.total_steps, completed=report.step, description=text)
-            if not screen.is_terminal and time.monotonic() - last_line > QUIET_SECONDS:
-                screen.print(text)
+            text = f"loss {report.loss:.3f}, {report.pictures_per_second:.1f} pictures/s"
+            update(report.step, report.total_steps, text)
+            if not sys.stderr.isatty() and time.monotonic() - last_line > QUIET_SECONDS:
+                say(f"step {report.step}/{report.total_steps}, {text}")
                 last_line = time.monotonic()
     if (run_dir / BEST).exists():
-        screen.print(f"best checkpoint: {run_dir / BEST}")
+        say(f"best checkpoint: {run_dir / BEST}")
 
 
 def line_of(report: Event, broken: int) -> str:
