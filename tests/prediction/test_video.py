@@ -386,7 +386,7 @@ import resource, signal
 from pathlib import Path
 import numpy as np
 from hqmd_cli.errors import HqmdError
-from hqmd_cli import video
+from hqmd_cli.files import video
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 noise = np.random.default_rng(0).integers(0, 255, (9, 240, 320, 3), np.uint8)
