@@ -13,12 +13,30 @@ files that Git is not to keep (the larger ones, and those of weights) have to co
 import base64
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
+
+import hqmd_cli
+
+# Tokens, and what the hub answers when it is asked whose they are.
+USERS = {
+    "hf_writer": {"name": "me", "orgs": [{"name": "org"}], "auth": {"accessToken": {"role": "write"}}},
+    "hf_reader": {"name": "me", "orgs": [], "auth": {"accessToken": {"role": "read"}}},
+    "hf_fine": {"name": "me", "orgs": [], "auth": {"accessToken": {"role": "fineGrained"}}},
+}
+
+
+def environment(endpoint: str, home: Path, **settings: str) -> dict[str, str]:
+    """Return the environment of a process that talks to the hub at `endpoint`."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    env |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    env |= {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    return env | settings
 
 
 class HubServer:

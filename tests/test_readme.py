@@ -1,4 +1,4 @@
-"""The README's shell lines are run, and what it says of the code holds."""
+"""Run the shell lines of the README and of the pages for users, and check what these say about the code."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from file_server import FileServer
-from hub_server import HubServer
+from hub_server import USERS, HubServer, environment
 from kinect_room import write_scene
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, bundled_models
@@ -26,10 +26,21 @@ from hqmd_cli.files.depth_files import read_depth_values
 from hqmd_cli.files.download import RemoteFile
 
 ROOT = Path(__file__).parents[1]
+USER_PAGES = ("predict", "train", "evaluate", "models")
+MOST_README_LINES = 130
+# What the README promises to work exactly as typed.
+FOUR_COMMANDS = (
+    "hqmd predict photo.jpg -o depth.png",
+    "hqmd train --data nyu.mat",
+    "hqmd evaluate --split test",
+    "hqmd compare hqmd-indoor hqmd-indoor-small",
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in USER_PAGES}
+TEXT = "\n".join([README, *PAGES.values()])
+LINES = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 HQMD_LINES = [line for line in LINES if line.startswith("hqmd ")]
-# What keeps a training line of the README short: the same code on a network that fits into a test.
+# What keeps a training line short: the same code on a network that fits into a test.
 SHORT = shlex.split(
     "--backbone test_efficientnet --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0"
 )
@@ -37,7 +48,7 @@ SHORT = shlex.split(
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
-    """A folder that has what the README's lines name."""
+    """A folder with everything that the shell lines name."""
     desk = tmp_path / "desk"
     (desk / "photos").mkdir(parents=True)
     (desk / "runs").mkdir()
@@ -49,6 +60,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     frames.release()
     for name, target in {
         "nyu_depth_v2_labeled.mat": nyu_mat,
+        "nyu.mat": nyu_mat,
         "pairs": pairs,
         "weights": ROOT / "weights",
         "examples": ROOT / "examples",
@@ -82,7 +94,19 @@ def test_every_shell_line_is_a_known_one():
     assert len(HQMD_LINES) >= 7 and SLOW in HQMD_LINES
 
 
-# The one that takes 5 s; test_engines.py goes the same way with its `published`.
+def test_the_readme_is_short_and_shows_the_four_commands():
+    assert len(README.splitlines()) <= MOST_README_LINES
+    lines = README.splitlines()
+    assert all(command in lines for command in FOUR_COMMANDS)
+
+
+def test_the_links_lead_somewhere():
+    for folder, text in [(ROOT, README), *((ROOT / "docs", page) for page in PAGES.values())]:
+        targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+        assert [target for target in targets if "://" not in target and not (folder / target).exists()] == []
+
+
+# Takes 5 s; the fixture `published` of test_engines.py covers the same code.
 SLOW = "hqmd export runs/mine/best -o kept"
 
 
@@ -112,9 +136,7 @@ def test_lines_run(line, desk, hqmd):
 
 
 def push_as_the_user_would(line, desk):
-    """In a process of its own, to a hub on this machine (test_hub.py says why)."""
-    from test_publishing import USERS, environment
-
+    """Push in a process of its own to a hub on this machine; test_hub.py says why."""
     _, _, model, name, *_ = shlex.split(line)
     (desk / model / "model.onnx").write_bytes(b"making one is tested elsewhere")
     with HubServer({}, desk / "store", USERS) as server:
@@ -131,7 +153,8 @@ def test_the_training_lines_run_one_after_the_other(desk, hqmd):
     for line in (line for line in HQMD_LINES if " train " in line):
         result = hqmd(*shlex.split(line)[1:], *SHORT)
         assert result.returncode == 0, result.stderr
-        assert (desk / re.search(r"-o (\S+)", line)[1] / "best" / "config.json").is_file()
+        named = re.search(r"-o (\S+)", line)
+        assert [*desk.glob(f"{named[1] if named else 'runs/*'}/best/config.json")]
 
 
 def test_the_python_lines_run(desk):
@@ -159,5 +182,5 @@ def test_the_first_command_writes_a_depth_map(desk, hqmd):
 def test_names_and_numbers_of_the_prose_are_the_codes():
     paper, training = ModelConfig(), TrainConfig()
     assert (paper.backbone, paper.size, training.batch_size, training.lr) == ("resnet50", (289, 385), 8, 1e-4)
-    assert all(f"| `{name}` |" in README for name in PROTOCOLS)
+    assert all(f"| `{name}` |" in PAGES["evaluate"] for name in PROTOCOLS)
     assert DEFAULT_MODEL in bundled_models() and all(name in README for name in bundled_models())

@@ -1,7 +1,6 @@
 """`hqmd push`: to hub_server.py, and back by hub.py, in processes of their own as test_hub.py says why."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,20 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer
+from hub_server import USERS, HubServer, environment
 
-import hqmd_cli
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export import publish as publishing
-
-USERS = {
-    "hf_writer": {"name": "me", "orgs": [{"name": "org"}], "auth": {"accessToken": {"role": "write"}}},
-    "hf_reader": {"name": "me", "orgs": [], "auth": {"accessToken": {"role": "read"}}},
-    "hf_fine": {"name": "me", "orgs": [], "auth": {"accessToken": {"role": "fineGrained"}}},
-}
 
 PUSH = """
 import json, os, sys
@@ -45,14 +37,6 @@ for wish in json.loads(sys.argv[1]):
     print(json.dumps([answer, *notes]))
 assert "torch" not in sys.modules
 """
-
-
-def environment(endpoint: str, home: Path, **settings: str) -> dict[str, str]:
-    """Of a user of the hub at `endpoint`."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    env |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
-    env |= {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    return env | settings
 
 
 def push_all(endpoint: str, home: Path, wishes: list[dict], **settings: str) -> list[list[str]]:
