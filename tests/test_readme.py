@@ -150,11 +150,18 @@ def push_as_the_user_would(line, desk):
 
 def test_the_training_lines_run_one_after_the_other(desk, hqmd):
     shutil.rmtree(desk / "runs" / "mine")
-    for line in (line for line in HQMD_LINES if " train " in line):
+    for line in (line for line in HQMD_LINES if " train " in line and " -o " in line):
         result = hqmd(*shlex.split(line)[1:], *SHORT)
         assert result.returncode == 0, result.stderr
-        named = re.search(r"-o (\S+)", line)
-        assert [*desk.glob(f"{named[1] if named else 'runs/*'}/best/config.json")]
+        assert (desk / re.search(r"-o (\S+)", line)[1] / "best" / "config.json").is_file()
+
+
+def test_training_without_a_run_folder_makes_one_below_runs(desk, hqmd):
+    shutil.rmtree(desk / "runs" / "mine")
+    (line,) = (line for line in HQMD_LINES if " train " in line and " -o " not in line)
+    result = hqmd(*shlex.split(line)[1:], *SHORT)
+    assert result.returncode == 0, result.stderr
+    assert len([*desk.glob("runs/*/best/config.json")]) == 1
 
 
 def test_the_python_lines_run(desk):
