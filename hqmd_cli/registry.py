@@ -4,7 +4,7 @@ Where the things are code, the dict holds `"package.module:attribute"`: nothing 
 the CLI can offer the names without torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
@@ -23,3 +23,8 @@ def pick(registry: Mapping[str, Thing], name: str, kind: str) -> Thing:
 def resolve(registry: Mapping[str, str], name: str, kind: str) -> Any:
     """Import what `name` stands for. Raises HqmdError as `pick` does."""
     return resolve_name(pick(registry, name, kind))
+
+
+def lazy(name: str) -> Callable[..., Any]:
+    """Return a function that calls `"package.module:function"`, which is imported at its first call."""
+    return lambda *arguments: resolve_name(name)(*arguments)

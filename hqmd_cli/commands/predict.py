@@ -22,10 +22,14 @@ from hqmd_cli.commands.options import (
 from hqmd_cli.config.inference import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines.select import engine_opener
+from hqmd_cli.prediction.formats import DEFAULT_FORMAT, OUTPUTS
 from hqmd_cli.terminal.predict_summary import answer_all, refuse_existing
+from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
 if TYPE_CHECKING:
     from hqmd_cli.inference.open import OpenModel
+
+OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for output in OUTPUTS.values())
 
 
 def predict(
@@ -38,16 +42,15 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="depth.png: colours; depth.mm.png: 16-bit millimetres; .npy, .tiff: metres; .ply: points; .glb: mesh; "
-            ".normals.png; .mp4 for video; or a folder. May repeat.",
+            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); or a folder. May repeat.",
         ),
     ],
     formats: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="For a folder, separated by commas: color, mm, npy, tiff, ply, glb, normals.",
-            show_default="color",
+            help=f"What to write into a folder, separated by commas: {', '.join(OUTPUTS)}.",
+            show_default=DEFAULT_FORMAT,
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -58,7 +61,7 @@ def predict(
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
     compiled: Annotated[bool, typer.Option("--compile", help="With torch: compile the network first.")] = False,
-    colormap: Annotated[str, typer.Option(help="magma, inferno, plasma, viridis, cividis, turbo or gray.")] = "magma",
+    colormap: Annotated[str, typer.Option(help=f"{', '.join(COLORMAPS)}.")] = DEFAULT_COLORMAP,
     vmin: Annotated[float | None, typer.Option(help="Nearest depth of the colours, metres.")] = None,
     vmax: Annotated[float | None, typer.Option(help="Farthest depth of the colours, metres.")] = None,
     legend: Annotated[bool, typer.Option("--legend", help="Near and far in metres beside the colours.")] = False,

@@ -1,9 +1,9 @@
-"""What predict can write: a kind of file by name, and the kind that a path asks for by its suffix."""
+"""The files that predict writes: how colour pictures look, and which photo goes to which file."""
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from unicodedata import normalize
@@ -12,22 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
 from hqmd_cli.files.images import write_image
 from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
+from hqmd_cli.prediction.formats import BY_SUFFIX, DEFAULT_FORMAT, OUTPUTS, Output, output_for
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.prediction.sources import Source
-from hqmd_cli.prediction.writers import require_trimesh, write_depth_tiff, write_glb, write_normals, write_ply
+from hqmd_cli.prediction.writers import write_depth_tiff
 from hqmd_cli.registry import pick
 from hqmd_cli.units import IN_WORDS, Kind, near_and_far
-from hqmd_cli.visualization.colormap import (
-    COLORMAPS,
-    DEFAULT_COLORMAP,
-    colorize,
-    outside_share,
-    side_by_side,
-    with_legend,
-)
+from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
+from hqmd_cli.visualization.colormap import colorize, outside_share, side_by_side, with_legend
 
 
 @dataclass(frozen=True)
@@ -87,84 +81,10 @@ def write_color(path: Path, result: DepthResult, look: Look) -> str:
     return f"colours from {near_m:.2f} to {far_m:.2f} m{beyond}"
 
 
-def plain(write: Callable[[Path, NDArray[np.float32]], None]) -> Callable[[Path, DepthResult, Look], str]:
-    """A writer of depth alone as one of outputs."""
-
-    def write_depth(path: Path, result: DepthResult, look: Look) -> str:
-        write(path, result.depth_m)
-        return ""
-
-    return write_depth
-
-
 def write_tiff(path: Path, result: DepthResult, look: Look) -> str:
     """The map with what its numbers are."""
     write_depth_tiff(path, result.depth_m, result.kind)
     return ""
-
-
-def of_surface(write: Callable[[Path, DepthResult, float], str]) -> Callable[[Path, DepthResult, Look], str]:
-    """A writer that needs to know what a depth jump is as one of outputs."""
-    return lambda path, result, look: write(path, result, look.edge_rtol)
-
-
-@dataclass(frozen=True)
-class Output:
-    """One kind of file."""
-
-    suffix: str
-    write: Callable[[Path, DepthResult, Look], str]  # returns what there is to say about this file; may be empty
-    note: str  # for the summary: what its numbers mean; {unit} stands for what those of the map are
-    needs_camera: bool = False  # whether its numbers depend on the focal length
-    needs_metres: bool = False  # whether it would claim them
-    check: Callable[[], None] = lambda: None  # before anything is computed: HqmdError where it cannot be written
-
-    def note_of(self, kind: Kind) -> str:
-        """`note` of a map of this kind."""
-        return self.note.format(unit=IN_WORDS[kind])
-
-
-DEFAULT_FORMAT = "color"
-OUTPUTS = {
-    "color": Output(".png", write_color, "colours from near to far"),
-    "mm": Output(".mm.png", plain(write_depth_mm), "16-bit PNG in millimetres", needs_metres=True),
-    "npy": Output(".npy", plain(write_depth_npy), "float32 {unit}"),
-    "tiff": Output(".tiff", write_tiff, "float32 {unit}"),
-    "ply": Output(
-        ".ply",
-        of_surface(write_ply),
-        "points in metres: x right, y up, the camera at 0",
-        needs_camera=True,
-        needs_metres=True,
-        check=require_trimesh,
-    ),
-    "glb": Output(
-        ".glb",
-        of_surface(write_glb),
-        "mesh in metres: x right, y up, the camera at 0",
-        needs_camera=True,
-        needs_metres=True,
-        check=require_trimesh,
-    ),
-    "normals": Output(
-        ".normals.png",
-        of_surface(write_normals),
-        "normals: red right, green up, blue to the camera",
-        needs_camera=True,
-        needs_metres=True,  # up to a factor, but no shift
-    ),
-}
-OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
-BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
-    suffix: replace(OUTPUTS[kind], suffix=suffix) for suffix, kind in OTHER_SUFFIXES.items()
-}
-LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
-
-
-def output_for(path: Path) -> Output | None:
-    """The kind that a path's suffix asks for, the longest suffix first; None for anything else."""
-    name = path.name.lower()
-    return next((BY_SUFFIX[suffix] for suffix in LONGEST_FIRST if name.endswith(suffix)), None)
 
 
 @dataclass(frozen=True)

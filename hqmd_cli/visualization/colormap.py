@@ -1,7 +1,7 @@
 """Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
 
 import math
-from typing import TYPE_CHECKING
+from functools import cache
 
 import cv2
 import numpy as np
@@ -9,36 +9,23 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.registry import pick
+from hqmd_cli.registry import pick, resolve
 from hqmd_cli.units import Kind
-
-if TYPE_CHECKING:
-    pass
+from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
-GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-
-
-def table_of(opencv_colormap: int) -> NDArray[np.uint8]:
-    """A colormap of OpenCV's as (256, 3) RGB."""
-    bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], opencv_colormap)[0]
-    return bgr[:, ::-1].astype(np.uint8)
-
-
-# Far to near: all but turbo get brighter the nearer a thing is, and so tell the order in a print in grey too.
-COLORMAPS = {
-    "magma": table_of(cv2.COLORMAP_MAGMA),  # perceptually even; the same in every command
-    "inferno": table_of(cv2.COLORMAP_INFERNO),
-    "plasma": table_of(cv2.COLORMAP_PLASMA),
-    "viridis": table_of(cv2.COLORMAP_VIRIDIS),
-    "cividis": table_of(cv2.COLORMAP_CIVIDIS),
-    "turbo": table_of(cv2.COLORMAP_TURBO),  # far blue, near red
-    "gray": GRAYS,
-}
-DEFAULT_COLORMAP = "magma"
 MATPLOTLIB_COLORMAP = "magma_r"
 NO_DEPTH_GREY = 128
+
+
+@cache
+def colours_of(colormap: str) -> NDArray[np.uint8]:
+    """(256, 3) RGB of a colormap, from far to near. Raises HqmdError listing the names for an unknown one."""
+    if not pick(COLORMAPS, colormap, "colormap"):
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], resolve(COLORMAPS, colormap, "colormap"))[0]
+    return bgr[:, ::-1].astype(np.uint8)
 
 
 def colorize(
@@ -57,7 +44,7 @@ def colorize(
     """
     if not (far_m <= near_m if kind == "disparity" else near_m <= far_m):
         raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
-    table = pick(COLORMAPS, colormap, "colormap")
+    table = colours_of(colormap)
     known = is_known(depth_m, kind)
     # Not less than a micrometre, or a millionth of what has no metres: rounding is not to be seen as a landscape.
     least = 1e-6 if kind == "depth" else 1e-6 * max(abs(near_m), abs(far_m)) or 1e-6
@@ -110,7 +97,7 @@ def with_legend(
     canvas = np.full((full_height, text_left + 5 * size, 3), 255, np.uint8)
     canvas[:height, :width] = picture
     shades = np.linspace(255, 0, full_height).round().astype(np.uint8)
-    canvas[:, bar] = pick(COLORMAPS, colormap, "colormap")[shades][:, None]
+    canvas[:, bar] = colours_of(colormap)[shades][:, None]
     drawn = Image.fromarray(canvas)
     pen = ImageDraw.Draw(drawn)
     for value, edge, anchor in ((near_m, size // 4, "lt"), (far_m, full_height - size // 4, "lb")):

@@ -16,7 +16,8 @@ from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals, on_jumps, unproject
 from hqmd_cli.prediction import outputs, writers
-from hqmd_cli.prediction.outputs import OUTPUTS, Job, Look, Output, output_for, painted, plan
+from hqmd_cli.prediction.formats import OUTPUTS, Output, output_for
+from hqmd_cli.prediction.outputs import Job, Look, painted, plan
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.visualization.colormap import colorize, normals_to_rgb

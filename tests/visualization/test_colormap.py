@@ -8,8 +8,8 @@ from PIL import Image
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.images import write_figure
+from hqmd_cli.visualization import COLORMAPS
 from hqmd_cli.visualization.colormap import (
-    COLORMAPS,
     MATPLOTLIB_COLORMAP,
     NO_DEPTH_GREY,
     colorize,

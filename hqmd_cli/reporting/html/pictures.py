@@ -16,7 +16,8 @@ from hqmd_cli.evaluation.evaluate import Compared, as_scored, predicted
 from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.reporting.tables import Results
-from hqmd_cli.visualization.colormap import COLORMAPS, DEFAULT_COLORMAP, RGB, colorize
+from hqmd_cli.visualization import DEFAULT_COLORMAP
+from hqmd_cli.visualization.colormap import RGB, colorize, colours_of
 from hqmd_cli.visualization.error_map import ENDS_OF_RANGE, colorize_error, error_colours, round_limit_m
 
 MOST_PIXELS = 640 * 480  # of a picture in the page; larger ones are reduced
@@ -107,7 +108,7 @@ def gradient(colours: NDArray[np.uint8], stops: int = 16) -> str:
 
 def gradients() -> dict[str, str]:
     """What the legends show: depth from near to far, error from too near to too far."""
-    return {"depth": gradient(COLORMAPS[DEFAULT_COLORMAP][::-1]), "error": gradient(error_colours())}
+    return {"depth": gradient(colours_of(DEFAULT_COLORMAP)[::-1]), "error": gradient(error_colours())}
 
 
 def layer(name: str, rgb: RGB, known: NDArray[np.bool_] | None = None) -> Layer:
