@@ -147,7 +147,7 @@ def predict(
     manifest = open_manifest(all_jobs, output, ranks)
     if manifest and ranks.is_first:
         manifest.join()  # what a run that was stopped left must not outlive what this one writes
-    ranks.meet()
+    ranks.connect()
     jobs = ranks.share(all_jobs)
     sidecars = as_json or (skip_existing and manifest is None)
 

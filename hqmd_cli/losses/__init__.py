@@ -1,8 +1,11 @@
-"""Training objectives by name. A new one is one file and one line here.
+"""Training objectives by name. A new objective takes one file and one line here.
 
-An objective of DEPTH_LOSSES is a function (pred_m, depth_m, valid) -> scalar; see terms.py for shapes and masks. One of
-OWN_LOSSES takes models.system.Estimate in place of pred_m: it asks for what only some networks say besides depth.
-With the two decoders depth, depth+mg, full and hu give the five "Baseline" rows of the paper's Table 1.
+An objective in DEPTH_LOSSES is a function (pred_m, depth_m, valid) -> scalar; terms.py defines shapes and masks. An
+objective in OWN_LOSSES takes a models.base.Estimate in place of pred_m, for outputs that only some networks have.
+Every mean or sum goes through parallel/batch_sums.py, so that several processes train on the same objective as one;
+tests/losses/test_two_processes.py checks each entry.
+
+With the two decoders, depth, depth+mg, full and hu give the five "Baseline" rows of the paper's Table 1.
 """
 
 from collections.abc import Callable
@@ -37,7 +40,7 @@ LOSSES = DEPTH_LOSSES | OWN_LOSSES
 
 
 def build_loss(name: str) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":
-    """The objective called `name`. Raises HqmdError listing the names when there is none."""
+    """Return the objective called `name`. Raises HqmdError listing the names if there is none."""
     objective = resolve(LOSSES, name, "loss")
     return objective if name in OWN_LOSSES else of_all_depths(objective)
 
@@ -45,13 +48,13 @@ def build_loss(name: str) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":
 def of_all_depths(
     objective: "Callable[[Tensor, Tensor, Tensor], Tensor]",
 ) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":
-    """The sum over the depth map and the auxiliary ones, these brought to its size."""
+    """Apply a loss of depth to an estimate: to its depth map and, enlarged to the same size, its auxiliary ones."""
 
     def loss(estimate: "Estimate", depth_m: "Tensor", valid: "Tensor") -> "Tensor":
         from hqmd_cli.models.layers import resize
 
-        if "ordinal" in estimate.parts:  # its depth is counted, and a count has no gradient
-            raise HqmdError("a network that answers in intervals learns by the loss ordinal only: --loss ordinal")
+        if "ordinal" in estimate.parts:  # its depth counts decisions, and a count has no gradient
+            raise HqmdError("a network that predicts intervals needs the loss ordinal: pass --loss ordinal")
         total = objective(estimate.depth_m, depth_m, valid)
         for aux_m in estimate.aux_m:
             total = total + objective(resize(aux_m, depth_m.shape[-2:]), depth_m, valid)

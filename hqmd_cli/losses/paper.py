@@ -1,4 +1,4 @@
-"""The paper's objective, eq. 7, and its two ablations in Table 1. Shapes and masks as in terms.py."""
+"""The paper's objective, eq. 7, and its two ablations in Table 1. terms.py defines shapes and masks."""
 
 from torch import Tensor
 

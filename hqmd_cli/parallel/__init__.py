@@ -1,1 +1,1 @@
-"""Several threads or processes: shares of the work, and sums over a whole batch."""
+"""Threads and processes: a pool for many jobs, shares of a folder, and sums over a whole batch."""

@@ -1,11 +1,11 @@
-"""Sums over the pictures of a batch, wherever they are: with several processes each holds a part of it.
+"""Sums and means over a whole batch, whose pictures may be spread over several processes.
 
-The paper's c is a share of the largest error "in a mini-batch" (below eq. 1), and a mean over valid pixels is one over
-those of all its pictures. Taken by each process of its own part, they would be those of a smaller batch. So losses, and
-batch norm while training, ask here. With one process nothing is sent.
+The paper's c is a share of the largest error "in a mini-batch" (below eq. 1), and a mean over valid pixels counts the
+pixels of all pictures. A process that used only its own pictures would train on the objective of a smaller batch. So
+losses, and batch norm in training, use these functions. With one process they send nothing.
 
-Gradients flow through: every process computes the same loss of the whole batch, and averages its gradients with the
-others' (DistributedDataParallel), which then are those of one process that had all pictures.
+Gradients flow through. Every process computes the same loss of the whole batch, and DistributedDataParallel averages
+the gradients: the result equals the gradient of one process that holds all pictures.
 """
 
 from typing import Any
@@ -16,20 +16,16 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 
-def several() -> bool:
-    """Whether there are several processes at one batch."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and world() > 1
+def is_distributed() -> bool:
+    """True if several processes share each batch."""
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def world() -> int:
-    """How many."""
-    return torch.distributed.get_world_size()
+class SumOverProcesses(torch.autograd.Function):
+    """Sum a tensor over all processes. A value counts in every process's sum, so its gradient is the sum of theirs.
 
-
-class Total(torch.autograd.Function):
-    """The sum over all processes. A value counts in the total of each, so its gradient is the sum of theirs.
-
-    torch has had this in torch.distributed.nn and deprecates it there for a module that is not public.
+    torch.distributed.nn has this function, but deprecates it in favour of a private module.
     """
 
     @staticmethod
@@ -45,53 +41,48 @@ class Total(torch.autograd.Function):
         return result
 
 
-def total(values: Tensor) -> Tensor:
-    """The sum over all processes, elementwise."""
-    return Total.apply(values.contiguous()) if several() else values
+def batch_sum(values: Tensor) -> Tensor:
+    """Add up each element of `values` over all processes; the shape stays."""
+    return SumOverProcesses.apply(values.contiguous()) if is_distributed() else values
 
 
-def count(number: int, like: Tensor) -> Tensor:
-    """The same of a number, as a tensor beside `like`."""
-    return total(torch.tensor(float(number), dtype=torch.float64, device=like.device))
+def batch_count(number: int, like: Tensor) -> Tensor:
+    """Add up `number` over all processes: a float64 scalar on the device of `like`."""
+    return batch_sum(torch.tensor(float(number), dtype=torch.float64, device=like.device))
 
 
-def mean(values: Tensor) -> Tensor:
-    """The mean of (N,) over the batch; NaN where it has none at all."""
-    if not several():
+def batch_mean(values: Tensor) -> Tensor:
+    """Mean of (N,) values over the batch; NaN if the batch has none."""
+    if not is_distributed():
         return values.mean()
-    return (total(values.sum()) / count(values.numel(), values)).to(values.dtype)
+    return (batch_sum(values.sum()) / batch_count(values.numel(), values)).to(values.dtype)
 
 
-def mean_or_zero(values: Tensor) -> Tensor:
-    """The mean; 0, still differentiable, where there is none."""
-    if not several():
+def batch_mean_or_zero(values: Tensor) -> Tensor:
+    """Mean of (N,) values over the batch; 0, which still has a gradient, if the batch has none."""
+    if not is_distributed():
         return values.sum() / max(values.numel(), 1)
-    return (total(values.sum()) / count(values.numel(), values).clamp(min=1)).to(values.dtype)
+    return (batch_sum(values.sum()) / batch_count(values.numel(), values).clamp(min=1)).to(values.dtype)
 
 
-def largest(values: Tensor) -> Tensor:
-    """The largest of (N,) over the batch, 0 where there is none; a constant to the gradient."""
-    most = values.detach().max() if values.numel() else values.new_zeros(())
-    if several():
-        torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
-    return most
-
-
-def anywhere(mask: Tensor) -> bool:
-    """Whether one is true in any process."""
-    return bool(largest(mask.any().float()) > 0)
+def batch_max(values: Tensor) -> Tensor:
+    """Largest of (N,) values over the batch, 0 if there are none; a constant to the gradient."""
+    largest = values.detach().max() if values.numel() else values.new_zeros(())
+    if is_distributed():
+        torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+    return largest
 
 
 class GlobalBatchNorm(TorchFunctionMode):
-    """While inside, batch norm in training takes mean and variance over the pictures of all processes.
+    """Context in which batch norm, while training, takes mean and variance over the pictures of all processes.
 
-    torch's SyncBatchNorm does so on GPUs only, and timm has normalisation layers of its own that call the same
-    function; here that is replaced. Running statistics are those of one process with the whole batch, too.
+    torch's SyncBatchNorm works on GPUs only, and timm has its own normalisation layers. All of them call
+    `F.batch_norm`, which this context replaces. Running statistics equal those of one process with the whole batch.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.batch_norm and several():
+        if func is F.batch_norm and is_distributed():
             return batch_norm(*args, **kwargs)
         return func(*args, **kwargs)
 
@@ -106,15 +97,15 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """torch.nn.functional.batch_norm over all processes, in float32. x (B, C, ...) of this one's pictures."""
+    """torch.nn.functional.batch_norm over all processes, in float32; x (B, C, ...) holds this process's pictures."""
     if not training:
         return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     axes, shape = [0, *range(2, x.ndim)], (1, -1, *([1] * (x.ndim - 2)))
     wide = x.float()
-    number = count(x.numel() // x.shape[1], x).float()
-    average = total(wide.sum(axes)) / number
+    number = batch_count(x.numel() // x.shape[1], x).float()
+    average = batch_sum(wide.sum(axes)) / number
     centred = wide - average.view(shape)
-    variance = total(centred.square().sum(axes)) / number  # in two passes: the difference of large sums is inexact
+    variance = batch_sum(centred.square().sum(axes)) / number  # in two passes: large sums would cancel inexactly
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
             running_mean.lerp_(average.detach(), momentum)

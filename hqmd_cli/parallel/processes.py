@@ -1,7 +1,7 @@
-"""Several processes at one folder share its photos: `torchrun --nproc-per-node N --module -- hqmd_cli predict ...`.
+"""Several processes share a folder's photos: `torchrun --nproc-per-node N --module -- hqmd_cli predict ...`.
 
-Each process takes every Nth job and writes its own manifest; when all are done the first one joins them. Without
-torchrun there is one process, and torch is not imported.
+Each process takes every Nth job and writes its own manifest; the first one joins them at the end. Without torchrun
+there is one process, and torch is not imported.
 """
 
 import os
@@ -13,44 +13,44 @@ from typing import TypeVar
 from hqmd_cli.errors import HqmdError, first_line
 
 T = TypeVar("T")
-MEETING_TIME = timedelta(minutes=5)  # for all processes to find one another at the start
-LONGEST_WAIT = timedelta(days=7)  # for the slowest process; torch's half an hour is shorter than many a folder
+CONNECT_TIMEOUT = timedelta(minutes=5)
+LONGEST_WAIT = timedelta(days=7)  # for the slowest process; many folders take longer than torch's default of 30 minutes
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among its like, from torchrun's environment."""
+    """This process's number and the number of processes, from torchrun's environment."""
 
     rank: int
     world: int
 
     @classmethod
     def from_environment(cls) -> "Ranks":
-        """One of one where torchrun did not start us."""
+        """Read RANK and WORLD_SIZE; without torchrun, 0 of 1."""
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
     @property
     def is_first(self) -> bool:
-        """Whether this process does what is to be done once."""
+        """True for the one process that does what must happen once."""
         return self.rank == 0
 
     def share(self, jobs: Sequence[T]) -> list[T]:
-        """This process's part: neighbours go to different processes, so that large photos of one day are spread."""
+        """Return this process's jobs. Neighbours go to different processes, since large photos often come in runs."""
         return list(jobs[self.rank :: self.world])
 
-    def meet(self) -> None:
-        """Connect the processes, before any work is done. Raises HqmdError when they do not find one another."""
+    def connect(self) -> None:
+        """Connect the processes; call it before any work. Raises HqmdError if they do not find each other."""
         if self.world == 1:
             return
         import torch.distributed as dist
 
         try:
-            dist.init_process_group("gloo", timeout=MEETING_TIME)
+            dist.init_process_group("gloo", timeout=CONNECT_TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise HqmdError(f"the {self.world} processes of torchrun cannot connect: {first_line(error)}") from error
 
     def wait_for_all(self) -> None:
-        """Return when every process has come here; `meet` comes first."""
+        """Return when every process has called this; call `connect` first."""
         if self.world == 1:
             return
         import torch.distributed as dist

@@ -5,15 +5,18 @@ stencils.
 """
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from hqmd_cli.commands.train import LossName
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.losses import DEPTH_LOSSES, LOSSES, build_loss, terms
+from hqmd_cli.losses import DEPTH_LOSSES, LOSSES, OWN_LOSSES, build_loss, terms
 from hqmd_cli.losses.hu import log_depth_loss, log_gradient_loss
 from hqmd_cli.models.base import Estimate
+from hqmd_cli.models.ordinal import spacing_increasing
 
 GRADIENT_TERMS = {
     "normal": terms.normal_loss,
@@ -273,3 +276,44 @@ def test_an_unknown_name_lists_the_names() -> None:
         build_loss("berho")
     for text in ("berho", *LOSSES):
         assert text in str(refusal.value)
+
+
+def own_objective(name: str):
+    """An own loss as (pred_m, depth_m, valid) -> scalar; the network gives logits of 5 intervals, too."""
+    logits = torch.randn(2, 5, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    parts = {"ordinal": logits, "thresholds_m": spacing_increasing(1, 5, 5)} if name == "ordinal" else {}
+    return lambda pred_m, depth_m, valid: build_loss(name)(Estimate(pred_m, parts=parts), depth_m, valid)
+
+
+@pytest.mark.parametrize("garbage", [math.nan, math.inf, 1e9, -3.0])
+@pytest.mark.parametrize("name", OWN_LOSSES)
+def test_depth_of_invalid_pixels_changes_no_own_loss(name: str, garbage: float) -> None:
+    pred, depth = random_maps()
+    valid = mask_with_holes()
+    spoilt = depth.masked_fill(~valid, garbage)
+    clean, dirty = (own_objective(name)(pred, truth, valid) for truth in (depth, spoilt))
+    assert clean.isfinite() and clean.item() == dirty.item()
+
+
+@pytest.mark.parametrize("name", OWN_LOSSES)
+def test_own_losses_refuse_a_batch_without_a_valid_pixel(name: str) -> None:
+    pred, depth = random_maps()
+    with pytest.raises(HqmdError, match="no valid depth pixel"):
+        own_objective(name)(pred, depth, torch.zeros_like(depth, dtype=torch.bool))
+
+
+def test_train_offers_every_loss() -> None:
+    assert [str(name) for name in LossName] == list(LOSSES)
+
+
+def test_a_new_loss_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cubed_error.py").write_text(
+        "from hqmd_cli.losses.terms import absolute_error\n"
+        "from hqmd_cli.parallel.batch_sums import batch_mean\n\n\n"
+        "def l3(pred_m, depth_m, valid):\n"
+        "    return batch_mean(absolute_error(pred_m, depth_m, valid) ** 3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(LOSSES, "l3", "cubed_error:l3")
+    pred, depth = depth_map([1, 3]), depth_map([1, 1])
+    assert objective("l3")(pred, depth, everywhere(depth)).item() == pytest.approx((0 + 8) / 2)
