@@ -182,7 +182,7 @@ import sys
 from pathlib import Path
 import timm, torch
 from safetensors.torch import load_file
-from hqmd_cli.config import ModelConfig
+from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.models import build_model
 network = build_model(ModelConfig("mobilenetv3_small_050", size=(32, 32), output_stride=32), "default")
 there = load_file(sys.argv[1])
