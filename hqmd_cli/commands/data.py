@@ -32,7 +32,7 @@ def nyu(
     """
     from dataclasses import replace
 
-    from hqmd_cli.data import NYU_FILE, cached_nyu
+    from hqmd_cli.data import NYU_FILE, downloaded_nyu
     from hqmd_cli.data.nyu import LABELLED
     from hqmd_cli.files.download import fetch
     from hqmd_cli.terminal.progress import progress_bar
@@ -40,7 +40,7 @@ def nyu(
     file = replace(LABELLED, url=url or LABELLED.url)
     if not file.url.startswith(("https://", "http://")):
         raise HqmdError(f"{file.url}: not an address that begins with https:// or http://")
-    path = output or cached_nyu()
+    path = output or downloaded_nyu()
     path = path if path.suffix.lower() == ".mat" else path / NYU_FILE  # by another suffix it would not be read
     try:
         with progress_bar(NYU_FILE, file.size, in_bytes=True) as update:

@@ -1,12 +1,14 @@
-"""KITTI's depth benchmark: laser depth, gathered over eleven frames, for street photos. Uhrig et al., 3DV 2017.
+"""KITTI depth benchmark: street photos with laser depth accumulated over eleven frames. Uhrig et al., 3DV 2017.
 
-As published, all archives unpacked into one folder:
+The archives as published, unpacked into one folder:
     train|val/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png     data_depth_annotated.zip
     [depth_selection/]val_selection_cropped/{image,groundtruth_depth}/*.png                 data_depth_selection.zip
-The first has no photos: they are KITTI's raw data, 2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000005.png,
-unpacked into the same folder, into raw/ in it or beside it, or merged into the drives of train/ and val/.
-Depth has 16 bits, 256 = 1 m, 0 = none. After the readme of KITTI's depth devkit; only the left camera's frames
-(image_02) are taken of drives, both cameras' of the selection, which is what the benchmark's own validation does.
+The first archive has no photos. They are part of KITTI's raw data,
+2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000005.png, which may lie in the same folder, in raw/ inside or
+beside it, or merged into the drives of train/ and val/.
+
+Depth has 16 bits, 256 = 1 m, 0 = unknown (readme of KITTI's depth devkit). Drives are read from the left camera only
+(image_02), the selection from both cameras, as in the benchmark's own validation.
 """
 
 from pathlib import Path
@@ -14,12 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data import WHOLE
 from hqmd_cli.data.pairs import Pair
-from hqmd_cli.data.published_layout import PublishedPairs, require_16_bit
-from hqmd_cli.data.sample import GroundTruth
+from hqmd_cli.data.published_layout import PublishedPairs
+from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import read_depth_values
 
 UNITS_PER_METRE = 256
 CAMERA = "image_02"
@@ -35,17 +35,6 @@ class KittiDepth(PublishedPairs):
     layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
     split_help = "KITTI's are train, val and selection, as unpacked"
 
-    @staticmethod
-    def recognises(path: Path) -> bool:
-        """By its drives, or by the selection's folder of depth."""
-        return bool(drive_folders(path)) or selection_folder(path) is not None
-
-    @staticmethod
-    def splits(path: Path) -> list[str]:
-        """Those there are; all is the drives of every split, or the selection where there are no drives."""
-        selection = ["selection"] if selection_folder(path) else []
-        return [*(split for split in drive_folders(path) if split != WHOLE), *selection, WHOLE]
-
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         drives = drive_folders(path)
         selection = selection_folder(path)
@@ -56,26 +45,35 @@ class KittiDepth(PublishedPairs):
             pairs = [pair for folder in folders for pair in drive_pairs(path, folder)]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
 
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """True if there are drives, or the selection."""
+        return bool(drive_folders(path)) or selection_folder(path) is not None
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the splits on disk, and `all`: the drives of every split, or the selection if there are no drives."""
+        selection = ["selection"] if selection_folder(path) else []
+        return [*(split for split in drive_folders(path) if split != WHOLE), *selection, WHOLE]
+
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
-        """(H, W) metres, 0 where the laser saw nothing."""
-        values = read_depth_values(depth)
-        require_16_bit(depth, values, self.title)
-        return values.astype(np.float32) / np.float32(UNITS_PER_METRE)
+        """Read a depth map: (H, W) metres, 0 where the laser measured nothing."""
+        return self.read_16_bit_m(depth, UNITS_PER_METRE)
 
 
 def drive_folders(path: Path) -> dict[str, list[Path]]:
-    """Split -> the folders of depth maps of its drives; WHOLE for drives that lie in the path itself."""
+    """Map each split to the depth folders of its drives; `all` stands for drives directly in `path`."""
     parts = {"train": path / "train", "val": path / "val", WHOLE: path}
     return {split: folders for split, part in parts.items() if (folders := sorted(part.glob(DRIVES)))}
 
 
 def selection_folder(path: Path) -> Path | None:
-    """Where the selection is; None where it is not."""
+    """Return the folder of the selection, or None."""
     return next((path / place for place in SELECTIONS if (path / place / SELECTION_DEPTH).is_dir()), None)
 
 
 def drive_pairs(path: Path, depths: Path) -> list[Pair]:
-    """The pairs of one drive; a name is DRIVE/image_02/FRAME. Raises HqmdError where photos are missing."""
+    """Return the pairs of one drive, named DRIVE/image_02/FRAME. Raises HqmdError if photos are missing."""
     drive = depths.parents[2]
     in_raw = Path(drive.name[: len("2011_09_26")], drive.name)
     above = path.resolve().parent
@@ -84,7 +82,7 @@ def drive_pairs(path: Path, depths: Path) -> list[Pair]:
     photos = next((folder for folder in folders if folder.is_dir()), None)
     if photos is None:
         raise HqmdError(
-            f"{drive}: its photos are not there; unpack the raw data of {drive.name} so that {folders[2]} exists"
+            f"{drive}: its photos are missing; unpack the raw data of {drive.name} so that {folders[2]} exists"
         )
     pairs = [(f"{drive.name}/{CAMERA}/{d.stem}", photos / d.name, d) for d in sorted(depths.glob("*.png"))]
     if missing := [photo for _, photo, _ in pairs if not photo.is_file()]:
@@ -96,10 +94,10 @@ def drive_pairs(path: Path, depths: Path) -> list[Pair]:
 
 
 def selected_pairs(selection: Path) -> list[Pair]:
-    """The pairs of the selection, by the photos' names. Raises HqmdError where photos are missing."""
+    """Return the pairs of the selection, named after the photos. Raises HqmdError if photos are missing."""
     pairs = []
     for depth in sorted((selection / SELECTION_DEPTH).glob("*.png")):
-        # The archive's photos are called ..._sync_image_..., in the readme's listing as their depth is.
+        # In the archive photos are called ..._sync_image_...; in the readme they have the name of their depth map.
         candidates = [selection / "image" / depth.name.replace(f"_sync_{SELECTION_DEPTH}_", "_sync_image_")]
         candidates.append(selection / "image" / depth.name)
         photo = next((photo for photo in candidates if photo.is_file()), None)

@@ -1,80 +1,74 @@
-"""Lists of pairs: text files with a row a pair, as they are passed around.
+"""Lists of pairs: text files with one pair per row.
 
-LIST.csv, .tsv, .txt    A photo and its depth map a row, parted by tabs, commas, semicolons or, where there are none of
-                        these, spaces. A header line names the columns (`rgb` or `image`, `depth`, and `split` if there
-                        are splits); without one they are the first two. What else stands in a row is not read.
-BTS's lists             `rgb depth focal`; AdaBins, NeWCRFs and ZoeDepth have them, too. `None` stands where a photo has
-                        no depth; such rows are left out and counted. Depth has 16 bits, NYU's in millimetres, KITTI's
-                        in 1/256 m, and a path may begin with a slash that means nothing.
+LIST.csv, .tsv, .txt    A photo and its depth map per row, separated by tabs, commas or semicolons, or by spaces if the
+                        list has none of these. A header line names the columns: `rgb` or `image`, `depth` and,
+                        optionally, `split`. Without a header they are the first two. Other columns are ignored.
+BTS's lists             `rgb depth focal`, also used by AdaBins, NeWCRFs and ZoeDepth. Rows with `None` for the depth
+                        map are skipped and counted. Depth has 16 bits: NYU's in millimetres, KITTI's in 1/256 m. A
+                        leading slash of a path has no meaning.
                         https://github.com/cleinc/bts, pytorch/bts_dataloader.py
-nyu2_train|test.csv     of Hu et al. and DenseDepth, no header. The training depth has 8 bits, 255 = 10 m, so that it
-                        comes in steps of 39 mm; the test depth has 16, in millimetres.
+nyu2_train|test.csv     Lists of Hu et al. and DenseDepth, without header. Training depth has 8 bits, 255 = 10 m, which
+                        means steps of 39 mm; test depth has 16 bits, in millimetres.
                         https://github.com/JunjH/Revisiting_Single_Depth_Estimation, nyu_transform.py, ToTensor;
                         https://github.com/ialhashim/DenseDepth, data.py and issue 146
 
-Paths are relative to the list's folder, to one of the three above it (the way nyu2_train.csv lies in data/ and its rows
-begin with data/), or to a folder in HQMD_DATA_ROOT (several as in PATH): photos to one, depth maps to the same or
-another, whichever has the files.
+Paths are relative to the list's folder, to one of the three folders above it (nyu2_train.csv lies in data/, and its
+rows begin with data/), or to a folder in HQMD_DATA_ROOT (several as in PATH). Photos and depth maps may have different
+roots; the root that has the files is taken.
 """
 
 import csv
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hqmd_cli.data import WHOLE
-from hqmd_cli.data.pairs import Pairs, refuse_raw
-from hqmd_cli.data.sample import GroundTruth, evenly
+from hqmd_cli.data.pairs import OwnPairs, refuse_raw
+from hqmd_cli.data.sample import WHOLE, GroundTruth, evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import DEPTH_SUFFIXES, depth_bits
 from hqmd_cli.files.photos import PHOTO_SUFFIXES
 
-DELIMITERS = "\t,;"  # spaces where a list has none of these
+DELIMITERS = "\t,;"  # or else spaces
 COLUMNS = {"photo": ("rgb", "image", "photo", "color", "colour"), "depth": ("depth",), "split": ("split",)}
-WITHOUT_DEPTH = ("none", "")  # what BTS's lists, and tables with empty cells, have in place of a depth map
+WITHOUT_DEPTH = ("none", "")  # in place of a depth map: BTS's lists, and empty cells
 ROOTS_VARIABLE = "HQMD_DATA_ROOT"
 FOLDERS_ABOVE = 3
-TRIED = 16  # entries, evenly spaced, by which the folder that has the files is found
+TRIED = 16  # entries, evenly spaced, that decide which root has the files
 
 
-class Known(NamedTuple):
-    """What is known of a published list's depth."""
+class PublishedList(NamedTuple):
+    """Depth of a published list."""
 
     units_per_metre: float
-    words: str  # how the unit is known
-    raw: bool  # measured, and its holes not filled
+    origin: str  # how the unit is known
+    raw: bool  # measured, without filled holes
 
 
-# By a folder in the paths of its depth maps, and their bits a pixel.
+# By a folder in the paths of the depth maps, and their bits per pixel.
 PUBLISHED = {
-    ("nyu2_train", 8): Known(255 / 10, "Hu's and DenseDepth's training set: 255 = 10 m", raw=False),
-    ("nyu2_test", 16): Known(1000, "Hu's and DenseDepth's test set: millimetres", raw=False),
-    ("proj_depth", 16): Known(256, "KITTI's 1/256 m", raw=True),
+    ("nyu2_train", 8): PublishedList(255 / 10, "Hu's and DenseDepth's training set: 255 = 10 m", raw=False),
+    ("nyu2_test", 16): PublishedList(1000, "Hu's and DenseDepth's test set: millimetres", raw=False),
+    ("proj_depth", 16): PublishedList(256, "KITTI's 1/256 m", raw=True),
 }
-BTS_NYU = Known(1000, "BTS's list of NYU: millimetres", raw=True)
-BTS_DEPTH, NYU_FOCAL = re.compile(r"sync_depth_\d+"), 518.8579  # what its depth maps are called; pixels, in every row
+BTS_NYU = PublishedList(1000, "BTS's list of NYU: millimetres", raw=True)
+BTS_DEPTH, NYU_FOCAL = re.compile(r"sync_depth_\d+"), 518.8579  # names of its depth maps; focal length in pixels
 
 
 class Row(NamedTuple):
-    """A pair as the list has it."""
+    """One row of a list."""
 
     photo: str
     depth: str
-    split: str
-    third: str  # cell of a list without a header: BTS's focal length
+    split: str = ""
+    third: str = ""  # cell of a list without a header: BTS's focal length
 
 
-class PairList(Pairs):
+class PairList(OwnPairs):
     """One split of a list, or all of it."""
 
     split_help = "a list with a header line may have a column `split`"
-
-    @staticmethod
-    def splits(path: Path) -> list[str]:
-        """What stands in the column `split`, if there is one."""
-        return [*sorted({row.split for row in read_list(path) if row.split} - {WHOLE}), WHOLE]
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         rows = [row for row in read_list(path) if split in (WHOLE, row.split)]
@@ -82,90 +76,94 @@ class PairList(Pairs):
         photos = find_files(path, [row.photo for row in with_depth])
         depths = find_files(path, [row.depth for row in with_depth])
         pairs = list(zip(names_of([row.photo for row in with_depth]), photos, depths, strict=True))
-        known = published_list(with_depth, depths)
+        known = find_published(with_depth, depths)
         if known and known.raw and ground_truth == "raw":
             self.ground_truth = "raw"
         else:
             refuse_raw(path, ground_truth)
         super().__init__(path, split, pairs, depth_scale, known and known[:2])
-        if left_out := len(rows) - len(with_depth):
-            self.description += f", rows without depth left out: {left_out}"
+        if skipped := len(rows) - len(with_depth):
+            self.description += f", rows without depth left out: {skipped}"
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the values in the column `split`, and `all`."""
+        return [*sorted({row.split for row in read_list(path) if row.split} - {WHOLE}), WHOLE]
 
 
 def read_list(path: Path) -> list[Row]:
-    """The rows of a list. Raises HqmdError when it is no text, or a row has no photo and depth."""
+    """Read the rows of a list. Raises HqmdError if it is not text, or a row lacks a photo or a depth map."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in file if line.strip() and not line.startswith("#")]
-        cells = list(cells_of(lines))
+        cells = split_cells(lines)
     except (OSError, ValueError, csv.Error) as error:
         raise HqmdError(f"{path}: not a readable list: {error}") from error
-    places, body = columns(path, cells)
+    columns, body = find_columns(path, cells)
     rows = []
     for row in body:
-        cell = {name: row[place] if place < len(row) else "" for name, place in places.items()}
-        if not cell["photo"] or places["depth"] >= len(row):
+        cell = {name: row[column] if column < len(row) else "" for name, column in columns.items()}
+        if not cell["photo"] or columns["depth"] >= len(row):
             raise HqmdError(f"{path}: a photo and a depth map are needed in every row, unlike in {' '.join(row)!r}")
-        rows.append(Row(**{"split": "", "third": ""} | cell))
+        rows.append(Row(**cell))
     return rows
 
 
-def cells_of(lines: Sequence[str]) -> Iterator[list[str]]:
-    """The cells of each line, by the first line's delimiter."""
+def split_cells(lines: Sequence[str]) -> list[list[str]]:
+    """Split lines at the delimiter that the first line has."""
     delimiter = next((d for d in DELIMITERS if lines and d in lines[0]), None)
     rows = csv.reader(lines, delimiter=delimiter) if delimiter else map(str.split, lines)
-    for row in rows:
-        yield [cell.strip().replace("\\", "/") for cell in row]
+    return [[cell.strip().replace("\\", "/") for cell in row] for row in rows]
 
 
-def columns(path: Path, cells: list[list[str]]) -> tuple[dict[str, int], list[list[str]]]:
-    """Which column has what, and the rows below the header, if there is one. Raises HqmdError when that is not said."""
+def find_columns(path: Path, cells: list[list[str]]) -> tuple[dict[str, int], list[list[str]]]:
+    """Return the column of each field of Row, and the rows without the header. Raises HqmdError if they are unclear."""
     if not cells or len(cells[0]) < 2:
         folder = path.resolve().parent
         is_split = (folder / "rgb").is_dir() and (folder / "depth").is_dir()
-        remedy = f"; of a folder of pairs give the folder, {folder}" if is_split else ""
+        remedy = f"; for a folder of pairs give the folder, {folder}" if is_split else ""
         raise HqmdError(f"{path}: a list has a photo and a depth map in each row, as rgb/a.jpg,depth/a.png{remedy}")
     if any(Path(cell).suffix.lower() in PHOTO_SUFFIXES | DEPTH_SUFFIXES for cell in cells[0]):
         return {"photo": 0, "depth": 1, "third": 2}, cells
-    places = {name: place for name, words in COLUMNS.items() if (place := column(cells[0], words)) is not None}
-    if not {"photo", "depth"} <= places.keys() or len(cells) == 1:
+    found = {field: column for field, words in COLUMNS.items() if (column := find_column(cells[0], words)) is not None}
+    if not {"photo", "depth"} <= found.keys() or len(cells) == 1:
         raise HqmdError(
-            f"{path}: needs a header line such as `rgb,depth` or `image,depth,split`, or none, and a row a pair; it "
-            f"begins with {','.join(cells[0])!r}"
+            f"{path}: needs a header line such as `rgb,depth` or `image,depth,split`, or none, and one pair per row; "
+            f"it begins with {','.join(cells[0])!r}"
         )
-    return places, cells[1:]
+    return found, cells[1:]
 
 
-def column(header: list[str], words: tuple[str, ...]) -> int | None:
-    """The column called by one of the words, else the first that begins with one, such as `image_path`."""
+def find_column(header: list[str], words: tuple[str, ...]) -> int | None:
+    """Return the first column named by one of the words, or else beginning with one, such as `image_path`."""
     names = [name.lower() for name in header]
-    exact = [place for place, name in enumerate(names) if name in words]
-    return next(iter(exact + [place for place, name in enumerate(names) if name.startswith(words)]), None)
+    exact = [column for column, name in enumerate(names) if name in words]
+    return next(iter(exact + [column for column, name in enumerate(names) if name.startswith(words)]), None)
 
 
 def find_files(path: Path, entries: list[str]) -> list[Path]:
-    """The files that a column of the list means. Raises HqmdError when some are in none of the folders tried."""
+    """Find the files that a column of the list names. Raises HqmdError if no root has all of them."""
     folder = path.resolve().parent
     stated = [Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root]
     roots = [*stated, path.parent, *list(folder.parents)[:FOLDERS_ABOVE]]
     tried = [entries[i] for i in evenly(len(entries), TRIED)]
-    best = max(roots, key=lambda root: sum(below(root, entry).is_file() for entry in tried))  # of equals the first
+    best = max(roots, key=lambda root: sum(below(root, entry).is_file() for entry in tried))  # the first one of a tie
     files = [below(best, entry) for entry in entries]
     if missing := [file for file in files if not file.is_file()]:
         raise HqmdError(
             f"{path}: {len(missing)} of {len(files)} listed files do not exist, such as {missing[0]}; put the list "
-            f"into the folder that its paths begin in, or name that folder in {ROOTS_VARIABLE}"
+            f"into the folder that its paths start from, or set {ROOTS_VARIABLE} to that folder"
         )
     return files
 
 
 def below(root: Path, entry: str) -> Path:
-    """A list's entry as it is where that is a file's whole path, else below the root."""
+    """Return the path of an entry: as it is if it is the absolute path of a file, or else below the root."""
     return Path(entry) if entry.startswith("/") and os.path.isfile(entry) else root / entry.lstrip("/")
 
 
 def names_of(photos: list[str]) -> list[str]:
-    """The photos of a list without suffix, and without their folders unless two have one name."""
+    """Name samples after their photos, without suffix and, unless two share a name, without folders."""
     paths = [Path(photo).with_suffix("") for photo in photos]
     stems = [path.name for path in paths]
     if len(set(stems)) == len(stems):
@@ -173,8 +171,8 @@ def names_of(photos: list[str]) -> list[str]:
     return [path.relative_to(path.anchor).as_posix() for path in paths]
 
 
-def published_list(rows: list[Row], depths: list[Path]) -> Known | None:
-    """What is known of the list's depth, by its paths and BTS's focal length; None where it is somebody's own."""
+def find_published(rows: list[Row], depths: list[Path]) -> PublishedList | None:
+    """Recognise a published list by its paths and BTS's focal length; None for the user's own."""
     bits = depth_bits(depths[0]) if depths else None
     for (folder, bits_there), known in PUBLISHED.items():
         if bits == bits_there and all(folder in row.depth.split("/") for row in rows):
@@ -185,7 +183,7 @@ def published_list(rows: list[Row], depths: list[Path]) -> Known | None:
 
 
 def is_nyu(row: Row) -> bool:
-    """Whether BTS's focal length is that of NYU's photos."""
+    """True if the third cell is the focal length of NYU's photos."""
     try:
         return abs(float(row.third) - NYU_FOCAL) < 0.01
     except ValueError:

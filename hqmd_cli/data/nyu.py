@@ -1,7 +1,7 @@
-"""NYU Depth V2, labelled: the official `nyu_depth_v2_labeled.mat`, read as it is.
+"""NYU Depth V2, labelled: the official `nyu_depth_v2_labeled.mat`. Silberman, Hoiem, Kohli and Fergus, ECCV 2012.
 
-MATLAB 7.3 is HDF5 with the axes reversed: `images` (1449, 3, 640, 480) uint8; `depths` (in-filled) and `rawDepths`
-(0 where the Kinect saw nothing) (1449, 640, 480) float, metres. Silberman, Hoiem, Kohli and Fergus, ECCV 2012.
+A MATLAB 7.3 file is HDF5 with reversed axes: `images` (1449, 3, 640, 480) uint8; `depths` (holes filled) and
+`rawDepths` (0 where the Kinect measured nothing), both (1449, 640, 480) float, metres.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from hqmd_cli.data import NYU_URL
-from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
+from hqmd_cli.data.sample import FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.download import RemoteFile
 
@@ -22,29 +22,29 @@ FRAMES = 1449
 IMAGES_SHAPE = (FRAMES, 3, 640, 480)
 DEPTH_FIELDS: dict[GroundTruth, str] = {"filled": "depths", "raw": "rawDepths"}
 
-# NYU publishes neither; several repositories have measured the size and the hash, which was not done here: 2972037809
-# bytes, MD5 520609c519fba3ba5ac58c8fefcc3530 (https://github.com/ENSTA-U2IS-AI/torch-uncertainty, torch_uncertainty/
-# datasets/nyu.py, which refuses anything else, and three more), and this SHA-256 (three, one of which has both hashes).
+# NYU publishes neither size nor hash, and we have not measured them. Four repositories agree on 2972037809 bytes and
+# MD5 520609c519fba3ba5ac58c8fefcc3530 (one is https://github.com/ENSTA-U2IS-AI/torch-uncertainty, torch_uncertainty/
+# datasets/nyu.py, which refuses any other file), and three on this SHA-256; one of them has both hashes.
 LABELLED = RemoteFile(
     NYU_URL,
     size=2_972_037_809,
     sha256="2d724b0c0ab358aa1ce5df855e5bd14a2279ab7202efe22f32a30d612dcb86aa",
-    signature=(512, b"\x89HDF\r\n\x1a\n"),  # behind MATLAB's header
+    signature=(512, b"\x89HDF\r\n\x1a\n"),  # after MATLAB's header
 )
 
 # The official 795/654 split, 1-based as in splits.mat (checked against that file's trainNdxs and testNdxs).
 SPLITS_FILE = "nyu_splits.json"
 SPLITS_SHA256 = "b790ab9cabc641704c355a141e21ed19529e2d36e5011bfde4ac83d2ca097cd7"
 
-# Models must not be chosen on the test split, so every 9th run of consecutive training frames is held out:
-# consecutive frames come from one room, so no room is on both sides.
+# Models must not be selected on the test split, so every 9th run of consecutive training frames is held out.
+# Consecutive frames show one room, so no room is in both parts.
 VAL_EVERY, VAL_FIRST = 9, 4
 
 
 def official_splits() -> dict[str, list[int]]:
-    """The 1-based frames of `trainval` (the official 795), its parts `train` (721) and `val` (74), and `test` (654).
+    """Return the 1-based frames of `train` (721), `val` (74), both together (`trainval`, 795) and `test` (654).
 
-    Raises HqmdError when the shipped file is not the one whose hash is written here.
+    Raises HqmdError if the packaged file of splits was changed.
     """
     content = files("hqmd_cli.data").joinpath(SPLITS_FILE).read_bytes()
     if hashlib.sha256(content).hexdigest() != SPLITS_SHA256:
@@ -57,7 +57,7 @@ def official_splits() -> dict[str, list[int]]:
 
 
 def consecutive_runs(frames: list[int]) -> list[list[int]]:
-    """[3, 4, 7] -> [[3, 4], [7]]."""
+    """Split ascending frame numbers where one is missing: [3, 4, 7] -> [[3, 4], [7]]."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and runs[-1][-1] == frame - 1:
@@ -68,15 +68,15 @@ def consecutive_runs(frames: list[int]) -> list[list[int]]:
 
 
 def scenes_of(path: Path) -> list[str]:
-    """The scene of each of the 1449 frames, such as kitchen_0004, as the labelled file has them.
+    """Read the scene of each of the 1449 frames, such as kitchen_0004, from the labelled file.
 
-    Raises HqmdError when it is not that file.
+    Raises HqmdError if `path` is another file.
     """
     if not path.is_file():
         raise HqmdError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            references = file["scenes"][()].ravel()  # MATLAB's cell array of texts: each is an array of its own
+            references = file["scenes"][()].ravel()  # MATLAB stores each text of a cell array as an array
             scenes = ["".join(map(chr, file[reference][()].ravel())) for reference in references]
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise HqmdError(f"{path}: not the labelled file, or damaged: its scenes cannot be read ({error})") from error
@@ -85,8 +85,8 @@ def scenes_of(path: Path) -> list[str]:
     return scenes
 
 
-class NyuMat:
-    """One split of the labelled file. Safe with several workers: each process opens the file for itself."""
+class NyuMat(FileDataset):
+    """One split of the labelled file. Safe with several workers: each process opens the file itself."""
 
     split_help = "trainval is the official 795 frames, train and val its parts"
 
@@ -103,26 +103,26 @@ class NyuMat:
 
     @staticmethod
     def splits(path: Path) -> list[str]:
-        """The same for every copy of the file."""
+        """Return the official splits; every copy of the file has them."""
         return list(official_splits())
 
     @property
     def names(self) -> list[str]:
-        """The official frame numbers, 1-based, in five digits."""
+        """Official frame numbers, 1-based, with five digits."""
         return [f"{frame:05d}" for frame in self.frames]
 
     @property
     def photos(self) -> list[str]:
-        """What tells the photos apart."""
+        """Path of the file and frame number of each photo."""
         return [f"{self.path.resolve()}, frame {frame}" for frame in self.frames]
 
     @property
     def files(self) -> list[Path]:
-        """What samples are read from."""
+        """The labelled file."""
         return [self.path]
 
     def _check_layout(self) -> None:
-        """Refuse anything but the official layout: another number of frames means another split."""
+        """Raise HqmdError for any other number of frames: the split would select other pictures."""
         for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):
             if not isinstance(self.open().get(field), h5py.Dataset):
                 raise HqmdError(
@@ -135,9 +135,9 @@ class NyuMat:
                 )
 
     def open(self) -> h5py.File:
-        """The HDF5 file of this process: a handle inherited by a fork would share its position."""
+        """Return this process's handle. One inherited by a fork would share its position with the parent."""
         if self._file is None or self._process != os.getpid():
-            self._file = None  # first: HDF5 opens a file that is open already on the descriptor it has
+            self._file = None  # close first: HDF5 reuses the descriptor of a file that is still open
             try:
                 self._file, self._process = h5py.File(self.path, "r"), os.getpid()
             except OSError as error:
@@ -158,4 +158,4 @@ class NyuMat:
             depth_m = np.ascontiguousarray(file[self.field][frame - 1].T, dtype=np.float32)  # (W, H) -> (H, W)
         except OSError as error:
             raise HqmdError(f"{self.path}: frame {frame} is damaged: {error}") from error
-        return sample_from(self.names[index], image, depth_m)
+        return sample_from(f"{frame:05d}", image, depth_m)

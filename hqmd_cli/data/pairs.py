@@ -1,6 +1,6 @@
-"""Photos and depth maps as files, and a folder of such pairs; lists of them are in lists.py.
+"""Photos and depth maps as files, and a folder of such pairs. lists.py reads lists of them.
 
-DIR/rgb/NAME.jpg + DIR/depth/NAME.png, and optionally DIR/train.txt, val.txt, test.txt: names, one a line
+DIR/rgb/NAME.jpg and DIR/depth/NAME.png; optionally train.txt, val.txt and test.txt in DIR, one name per line.
 """
 
 from pathlib import Path
@@ -8,39 +8,37 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data import WHOLE
 from hqmd_cli.data.depth_unit import find_depth_scale
-from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
+from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import DEPTH_SUFFIXES, depth_bits, read_depth_values
 from hqmd_cli.files.photos import PHOTO_SUFFIXES, read_image
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
-COARSE_BITS = 8  # a pixel of a depth map: whatever the unit, only 255 depths
 
 
-class FilePairs:
-    """Photos and their depth in files; a dataset finds them and reads the depth."""
+class FilePairs(FileDataset):
+    """Photos and depth maps in one file each. Subclasses find the pairs and read the depth."""
 
     pairs: list[Pair]
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
-        """(H, W) metres, 0 where there is none."""
+        """Read a depth map: (H, W) metres, 0 where unknown."""
         raise NotImplementedError
 
     @property
     def names(self) -> list[str]:
-        """The samples' names, in order."""
+        """Names of the samples, in order."""
         return [name for name, _, _ in self.pairs]
 
     @property
     def photos(self) -> list[str]:
-        """What tells the photos apart."""
+        """Absolute paths of the photos."""
         return [str(photo.resolve()) for _, photo, _ in self.pairs]
 
     @property
     def files(self) -> list[Path]:
-        """Everything that samples are read from; when one of them changes, what was kept of it is of no use."""
+        """Photos and depth maps."""
         return [file for _, photo, depth in self.pairs for file in (photo, depth)]
 
     def __len__(self) -> int:
@@ -55,8 +53,8 @@ class FilePairs:
             raise HqmdError(f"{photo} and {depth}: {error}") from error
 
 
-class Pairs(FilePairs):
-    """Shared by the readers of folders and lists: pairs of files with one depth unit."""
+class OwnPairs(FilePairs):
+    """The user's own pairs, in a folder or a list. All depth maps have one unit, which is found or stated."""
 
     ground_truth: GroundTruth = "as given"
 
@@ -68,52 +66,33 @@ class Pairs(FilePairs):
         depth_scale: float | None,
         known: tuple[float, str] | None = None,
     ) -> None:
-        """`known`: units per metre of a published dataset, and how that is known."""
+        """Find the unit. `known` is the one of a published list: units per metre, and how they are known."""
         if not pairs:
             raise HqmdError(f"{path}: split {split!r} is empty")
         self.pairs = pairs
         depths = [depth for _, _, depth in pairs]
-        by_itself = known is None or depth_scale is not None
-        self.units_per_metre, origin = find_depth_scale(depths, depth_scale) if by_itself else known  # type: ignore[misc]
+        if known is None or depth_scale is not None:
+            known = find_depth_scale(depths, depth_scale)
+        self.units_per_metre, origin = known
         self.description = f"{path.name}, {split}, depth / {self.units_per_metre:g} ({origin})"
-        if depth_bits(depths[0]) == COARSE_BITS:
-            self.description += f", 8 bits in steps of {1000 / self.units_per_metre:.0f} mm"
+        if depth_bits(depths[0]) == 8:
+            self.step_mm = 1000 / self.units_per_metre
+            self.description += f", 8 bits in steps of {self.step_mm:.0f} mm"
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
-        """(H, W) metres, 0 where there is none."""
+        """Read a depth map: (H, W) metres, 0 where unknown."""
         return read_depth_values(depth).astype(np.float32) / np.float32(self.units_per_metre)
 
 
-class PairFolder(Pairs):
+class PairFolder(OwnPairs):
     """One split of a folder of pairs."""
 
     layout = "rgb/NAME.jpg and depth/NAME.png"
-    split_help = "a split is a file such as val.txt beside rgb/ and depth/, one name a line"
-
-    @staticmethod
-    def recognises(path: Path) -> bool:
-        """By either folder, so that the other is asked for."""
-        return any((path / part).is_dir() for part in ("rgb", "depth"))
-
-    @staticmethod
-    def splits(path: Path) -> list[str]:
-        """Every NAME.txt is one."""
-        return [*(file.stem for file in sorted(path.glob("*.txt"))), WHOLE]
-
-    @staticmethod
-    def strays(path: Path) -> list[str]:
-        """What is there without its partner, in words."""
-        suffixes = {"rgb": PHOTO_SUFFIXES, "depth": DEPTH_SUFFIXES}
-        photos, depths = ({file.stem for file in files_in(path / part, known)} for part, known in suffixes.items())
-        both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
-        return [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
+    split_help = "a split is a file such as val.txt beside rgb/ and depth/, one name per line"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
-        photos, depths = (
-            files_by_name(path / "rgb", PHOTO_SUFFIXES),
-            files_by_name(path / "depth", DEPTH_SUFFIXES),
-        )
+        photos, depths = files_by_name(path / "rgb", PHOTO_SUFFIXES), files_by_name(path / "depth", DEPTH_SUFFIXES)
         names = sorted(photos.keys() | depths.keys()) if split == WHOLE else read_names(path / f"{split}.txt")
         for found, kind in ((photos, "rgb"), (depths, "depth")):
             if missing := [name for name in names if name not in found]:
@@ -122,9 +101,27 @@ class PairFolder(Pairs):
                 )
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
 
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """True if either folder is there, so that the error message asks for the other one."""
+        return any((path / part).is_dir() for part in ("rgb", "depth"))
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the stems of all .txt files, and `all`."""
+        return [*(file.stem for file in sorted(path.glob("*.txt"))), WHOLE]
+
+    @staticmethod
+    def unpaired(path: Path) -> list[str]:
+        """Describe photos without depth and depth maps without photo, one line each."""
+        suffixes = {"rgb": PHOTO_SUFFIXES, "depth": DEPTH_SUFFIXES}
+        photos, depths = ({file.stem for file in files_in(path / part, known)} for part, known in suffixes.items())
+        both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
+        return [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
+
 
 def read_names(path: Path) -> list[str]:
-    """The names of a split file, one a line. Raises HqmdError when it is no text."""
+    """Read the names in a split file, one per line. Raises HqmdError if it is not text."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -133,7 +130,7 @@ def read_names(path: Path) -> list[str]:
 
 
 def refuse_raw(path: Path, ground_truth: str) -> None:
-    """Files do not say whether their holes were filled, so they cannot be passed off as raw."""
+    """Raise HqmdError for raw ground truth: the user's files do not say if holes were filled."""
     if ground_truth == "raw":
         raise HqmdError(
             f"{path}: a protocol on raw depth needs the official .mat, which holds it beside the filled one"
@@ -141,12 +138,12 @@ def refuse_raw(path: Path, ground_truth: str) -> None:
 
 
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Its files with one of `suffixes`, sorted; none where there is no such folder."""
+    """List the files in `folder` with one of `suffixes`, sorted; an empty list if there is no such folder."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes) if folder.is_dir() else []
 
 
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """Files with one of `suffixes` below `folder`, by name without suffix. Raises HqmdError for twins."""
+    """Map the stems of the files in `folder` to their paths. Raises HqmdError if two files share a stem."""
     if not folder.is_dir():
         raise HqmdError(f"{folder}: no such folder; a folder of pairs has {PairFolder.layout}")
     found: dict[str, Path] = {}

@@ -1,6 +1,7 @@
-"""What every dataset hands over, and what a dataset is."""
+"""Samples, and the contract of every dataset."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.units import Kind
 
-TOLERATED_FAULTS = 0.01  # of the frames may be broken: training does without them, and does not begin with more
+WHOLE = "all"  # the split that every dataset without splits of its own has
+TOLERATED_FAULTS = 0.01  # share of broken frames: training skips them, and does not start with more
 GroundTruth = Literal["filled", "raw", "as given"]
 
 
@@ -19,34 +21,72 @@ class Sample:
 
     name: str
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
-    depth_m: NDArray[np.float32]  # (H, W) metres; 0 where there is none
-    valid: NDArray[np.bool_]  # (H, W) where depth_m can be trusted
-    edges: NDArray[np.bool_] | None = None  # (H, W) where people have drawn depth edges; None: nobody has
+    depth_m: NDArray[np.float32]  # (H, W) metres; 0 where unknown
+    valid: NDArray[np.bool_]  # (H, W) True where depth_m can be trusted
+    edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by people; None if nobody drew any
 
 
 class Dataset(Protocol):
-    """A list of samples; cheap to open and to send to another process, read on access."""
+    """A list of samples. Cheap to open and to pickle; reads a sample when it is indexed.
 
-    ground_truth: GroundTruth  # "as given": the files do not say whether holes were filled
+    Indexing raises HqmdError naming the file for a sample that cannot be read.
+    """
+
+    ground_truth: GroundTruth  # "as given": the files do not say if holes were filled
     description: str  # for the line under a table, such as "nyu.mat, test"
 
     @property
     def names(self) -> list[str]:
-        """The samples' names, in order, without reading them: predictions made elsewhere are found by them."""
+        """Names of the samples, in order, without reading them."""
 
     @property
     def photos(self) -> list[str]:
-        """One text a sample that no other photo has: what was trained on must not be validated on."""
+        """One string per sample that identifies its photo, so that training and validation data can be compared."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
 
 
-def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> Sample:
-    """Pair a photo with its depth; depth counts where it is positive and finite.
+class FileDataset(Dataset):
+    """A dataset that users open by its path: base class of everything in `hqmd_cli.data.DATASETS`.
 
-    Raises ValueError when the sizes differ.
+    The constructor opens one split and raises HqmdError if the files do not fit. tests/data/test_contract.py checks
+    every class against this contract.
+    """
+
+    layout: str = ""  # how the files lie in the folder; empty for a format that is a single file
+    split_help: str  # how the user gets a split, for the message about a split that does not exist
+    units_per_metre: float | None = None  # of the depth files, where the user may state it
+    step_mm: float | None = None  # between two depths of 8-bit files
+
+    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None: ...
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that samples are read from. A change of one of them outdates the cache."""
+        raise NotImplementedError
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """True if the folder `path` has this layout; never asked of a format that is a single file."""
+        raise NotImplementedError
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Names of the splits at `path`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def unpaired(path: Path) -> list[str]:
+        """Describe photos without depth and depth maps without photo, one line each."""
+        return []
+
+
+def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> Sample:
+    """Pair a photo (H, W, 3) with its depth (H, W). Depth is valid where it is finite and positive, and 0 elsewhere.
+
+    Raises ValueError if the sizes differ.
     """
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
@@ -55,9 +95,9 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
 
 
 def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth") -> None:
-    """Refuse a map that is no depth: NaN, infinite, zero or negative somewhere. (H, W) metres.
+    """Raise HqmdError unless every pixel of a prediction (H, W) is finite and, for metric depth, positive.
 
-    What has no metres may be zero or negative: far away, or as its zero happens to lie.
+    Disparity and relative depth may be zero or negative.
     """
     if not np.isfinite(depth_m).all():
         raise HqmdError(f"{name}: the prediction has {np.count_nonzero(~np.isfinite(depth_m))} NaN or infinite pixels")
@@ -66,5 +106,5 @@ def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth"
 
 
 def evenly(total: int, most: int) -> list[int]:
-    """Up to `most` places of `total`, both ends among them."""
-    return sorted({int(place) for place in np.linspace(0, total - 1, min(most, total))})
+    """Return up to `most` evenly spaced indices below `total`, including the first and the last."""
+    return sorted({int(index) for index in np.linspace(0, total - 1, min(most, total))})

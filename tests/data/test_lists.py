@@ -95,7 +95,7 @@ def test_list_without_columns(pairs: Path, rows: list[tuple[str, ...]], complain
 
 
 def test_the_split_file_of_a_folder_of_pairs(pairs: Path) -> None:
-    with pytest.raises(HqmdError, match=r"train\.txt: .*of a folder of pairs give the folder, .*pairs$"):
+    with pytest.raises(HqmdError, match=r"train\.txt: .*for a folder of pairs give the folder, .*pairs$"):
         data.open_dataset(pairs / "train.txt", "all")
 
 

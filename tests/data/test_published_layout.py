@@ -119,7 +119,7 @@ def test_kitti_trains(kitti: Path) -> None:
 def test_kitti_without_photos(kitti: Path) -> None:
     (kitti / "2011_09_26" / DRIVES["val"]).rename(kitti / "elsewhere")
     with pytest.raises(
-        HqmdError, match=r"photos are not there; unpack the raw data of .*drive_0002_sync so that .*/data"
+        HqmdError, match=r"photos are missing; unpack the raw data of .*drive_0002_sync so that .*/data"
     ):
         open_dataset(kitti, "val")
 
@@ -335,9 +335,7 @@ def test_measured_depth_is_raw_where_that_is_asked(tmp_path: Path, write, split:
 
 def test_folders_are_told_apart(tmp_path: Path, pairs: Path) -> None:
     assert find_reader(pairs) is PairFolder
-    with pytest.raises(
-        HqmdError, match=r"no data in a layout that is known: KITTI: .*; iBims-1: .*; DIODE: .*; pairs: rgb"
-    ):
+    with pytest.raises(HqmdError, match=r"no data in a known layout: KITTI: .*; iBims-1: .*; DIODE: .*; pairs: rgb"):
         find_reader(tmp_path)
     write_kitti(tmp_path / "all")
     write_diode(tmp_path / "all")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.folders import sync
+from hqmd_cli.files.atomic import sync
 
 ROW = np.dtype([("begin", "<u8"), ("height", "<u4"), ("width", "<u4"), ("units", "<f4"), ("masks", "<u1")])
 END = struct.Struct("<8sQQQ")

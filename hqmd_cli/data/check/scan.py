@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data import WHOLE, find_reader, open_dataset
+from hqmd_cli.data import find_reader, open_dataset
 from hqmd_cli.data.check.near_duplicates import ALIKE, fingerprint, identity, most_alike
-from hqmd_cli.data.pairs import COARSE_BITS, FilePairs, Pairs
-from hqmd_cli.data.sample import TOLERATED_FAULTS, evenly
+from hqmd_cli.data.pairs import FilePairs
+from hqmd_cli.data.sample import TOLERATED_FAULTS, WHOLE, evenly
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import depth_bits, depth_size
+from hqmd_cli.files.depth_files import depth_size
 from hqmd_cli.files.photos import ends_well, photo_size
 from hqmd_cli.parallel.thread_pool import run_jobs
 
@@ -112,8 +112,7 @@ def open_one(split: Split, path: Path, name: str, depth_scale: float | None) -> 
 
 def strays_of(path: Path) -> list[str]:
     """What of a folder of pairs has no partner, in words; it is in no split that opens."""
-    reader = find_reader(path)
-    return reader.strays(path) if hasattr(reader, "strays") else []
+    return find_reader(path).unpaired(path)
 
 
 def look_at_all(splits: Sequence[Split], workers: int) -> Iterator[tuple[Split, int, "Sample | None"]]:
@@ -197,7 +196,7 @@ def broken(split: Split) -> Iterator[Finding]:
 def about_depth(split: Split) -> Iterator[Finding]:
     """What the depths of a split give away."""
     assert split.dataset is not None
-    if step_mm := coarse_step_mm(split.dataset):
+    if step_mm := getattr(split.dataset, "step_mm", None):
         yield Finding(f"{split.name}: depth has 8 bits, and so comes in steps of {step_mm:.0f} mm")
     if not split.looks:
         return
@@ -223,13 +222,6 @@ def odd_range(split: Split) -> Iterator[Finding]:
     clipped = float(np.mean([look.at_farthest * (look.farthest_m == farthest) for look in with_depth] or [0]))
     if clipped > CLIPPED:
         yield Finding(f"{split.name}: {clipped:.0%} of the depth is exactly {farthest:.3g} m, as if cut off there")
-
-
-def coarse_step_mm(dataset: "Dataset") -> float | None:
-    """Between two depths of 8-bit files; None of others."""
-    if isinstance(dataset, Pairs) and depth_bits(dataset.pairs[0][2]) == COARSE_BITS:
-        return 1000 / dataset.units_per_metre
-    return None
 
 
 def twins_within(split: Split) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.nyu import official_splits, scenes_of
 from hqmd_cli.data.nyu_raw.kinect import HEIGHT, LARGEST_RAW, WIDTH
+from hqmd_cli.data.sample import FileDataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import read_image
 
@@ -46,11 +47,11 @@ class Frame(NamedTuple):
         return f"{self.scene}_{time_of(self.depth).replace('.', '-')}"
 
 
-class NyuRaw:
-    """Says how a folder of recordings becomes one that is read."""
+class NyuRaw(FileDataset):
+    """Raw recordings, which cannot be opened: the error says how to make pairs of them."""
 
     layout = f"{FRAMES}, to be prepared by `hqmd data nyu-raw`"
-    split_help = ""
+    split_help = "make pairs of the recordings first: hqmd data nyu-raw"
 
     @staticmethod
     def recognises(path: Path) -> bool:
