@@ -10,7 +10,7 @@ from hqmd_cli.evaluation.evaluate import score_each
 from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.results import collect
-from hqmd_cli.evaluation.significance import duels_of
+from hqmd_cli.evaluation.significance import comparisons_of
 from hqmd_cli.reporting.html.page import Report
 
 NAMES = [
@@ -55,7 +55,7 @@ def report_of(
         name: collect(score_each(judged, data, protocol, by_depth=True, **more), data, protocol)
         for name, judged in all_judged.items()
     }
-    return Report(results, data, all_judged, duels_of(results), "hqmd compare <b>", most)
+    return Report(results, data, all_judged, comparisons_of(results), "hqmd compare <b>", most)
 
 
 JUDGED = {"near & <far>": times(1.1, 1.2, 1.3, 1.05), "photo": times(0.9, 0.8)}

@@ -73,11 +73,11 @@ def compare(
     hqmd compare hqmd-indoor --pred maps/ --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
     from hqmd_cli.evaluation.session import FilesWish, judge, open_files, open_judged, open_models
-    from hqmd_cli.evaluation.significance import duels_of
+    from hqmd_cli.evaluation.significance import comparisons_of
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
     from hqmd_cli.inference.open import Wish
-    from hqmd_cli.reporting.comparison import FORMATS, duels_table
+    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table
     from hqmd_cli.reporting.grid import draw_grid
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import (
@@ -106,18 +106,18 @@ def compare(
     all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)
     all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
     results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
-    duels = duels_of(results)
+    comparisons = comparisons_of(results)
     print_figures(results)
-    if duels:
-        print_table(duels_table(duels, results))
+    if comparisons:
+        print_table(comparisons_table(comparisons, results))
     if beside:
         print_table(literature_table(beside, results[names[0]]))
     if output:
-        for path, text in FORMATS[output.suffix.lower()](output, results, duels, beside).items():
+        for path, text in FORMATS[output.suffix.lower()](output, results, comparisons, beside).items():
             write_text(path, text)
     if per_picture:
         write_per_picture(per_picture, results)
     if picture:
         write_figure(picture, draw_grid(all_judged, results, dataset, picture_rows))
     if report:
-        write_report(report, all_judged, results, duels, dataset, report_pictures)
+        write_report(report, all_judged, results, comparisons, dataset, report_pictures)

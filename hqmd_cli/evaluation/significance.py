@@ -16,7 +16,7 @@ PAIRED = ("RMSE", "AbsRel", "delta1", "edgeF1")
 
 
 @dataclass(frozen=True)
-class Duel:
+class Comparison:
     """Two models in one metric, on the n pictures where it is known for all models."""
 
     metric: str
@@ -32,17 +32,17 @@ class Duel:
     p_holm: float  # corrected for there being as many pairs in this metric
 
 
-def duels_of(results: Mapping[str, Result]) -> list[Duel]:
+def comparisons_of(results: Mapping[str, Result]) -> list[Comparison]:
     """Every pair of models in each metric of PAIRED that is known for some picture.
 
     Raises HqmdError where the models were not measured on the same pictures by the same protocol.
     """
     if len({(result.protocol.digest, result.data, tuple(result.names)) for result in results.values()}) > 1:
         raise HqmdError("models can only be compared on the same pictures under the same protocol")
-    return [duel for metric in PAIRED for duel in duels_in(metric, results)]
+    return [comparison for metric in PAIRED for comparison in comparisons_in(metric, results)]
 
 
-def duels_in(metric: str, results: Mapping[str, Result]) -> list[Duel]:
+def comparisons_in(metric: str, results: Mapping[str, Result]) -> list[Comparison]:
     """Every pair in one metric."""
     known = ~np.isnan([result.per_picture[metric] for result in results.values()]).any(axis=0)
     pairs = list(combinations(results, 2))
@@ -67,6 +67,6 @@ def duels_in(metric: str, results: Mapping[str, Result]) -> list[Duel]:
         p = two_sided_p(differences)
         won, lost = (float(np.mean(sign * (badness[second] - badness[first]) > 0)) for sign in (1, -1))
         n, difference = int(known.sum()), figures[first] - figures[second]
-        found.append(Duel(metric, first, second, n, difference, low, high, won, lost, p, p_holm=p))
-    corrected = holm([duel.p for duel in found])
-    return [replace(duel, p_holm=p_holm) for duel, p_holm in zip(found, corrected, strict=True)]
+        found.append(Comparison(metric, first, second, n, difference, low, high, won, lost, p, p_holm=p))
+    corrected = holm([comparison.p for comparison in found])
+    return [replace(comparison, p_holm=p_holm) for comparison, p_holm in zip(found, corrected, strict=True)]

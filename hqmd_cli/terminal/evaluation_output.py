@@ -11,7 +11,7 @@ from rich.console import Console
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.results import Result
-from hqmd_cli.evaluation.significance import Duel
+from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
 from hqmd_cli.reporting.literature import Published, published_rows, require_nyu
 from hqmd_cli.reporting.parquet import PARQUET, require_pyarrow, write_parquet
@@ -69,7 +69,7 @@ def write_report(
     folder: Path,
     all_judged: Mapping[str, Judged],
     results: dict[str, Result],
-    duels: list[Duel],
+    comparisons: list[Comparison],
     dataset: "Dataset",
     most_pictures: int,
 ) -> None:
@@ -77,5 +77,5 @@ def write_report(
     from hqmd_cli.reporting.html.page import Report, page
 
     path, command = folder / REPORT, shlex.join(["hqmd", *sys.argv[1:]])
-    write_pieces(path, page(Report(results, dataset, all_judged, duels, command, most_pictures), with_progress))
+    write_pieces(path, page(Report(results, dataset, all_judged, comparisons, command, most_pictures), with_progress))
     print(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)

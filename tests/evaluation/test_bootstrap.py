@@ -11,7 +11,7 @@ from hqmd_cli.evaluation.bootstrap import RESAMPLES, SEED, holm, percentile_inte
 from hqmd_cli.evaluation.metrics.registry import METRICS
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.evaluation.results import Result
-from hqmd_cli.evaluation.significance import PAIRED, duels_of
+from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -92,7 +92,7 @@ def test_a_mean_over_pictures_is_exactly_numpys():
 
 
 @pytest.mark.parametrize("protocol", ["hqmd", "fcrn"])
-def test_a_duel_is_that_of_a_slow_loop(protocol):
+def test_a_comparison_is_that_of_a_slow_loop(protocol):
     rng = np.random.default_rng(6)
     first, second = rng.normal(0.50, 0.1, 12), rng.normal(0.54, 0.1, 12)
     pixels = rng.integers(50, 100, 12)
@@ -104,13 +104,13 @@ def test_a_duel_is_that_of_a_slow_loop(protocol):
         return np.sqrt(np.average(values[pictures] ** 2, weights=pixels[pictures]))
 
     differences = np.array([rmse(first, pictures) - rmse(second, pictures) for pictures in drawn_pictures(12)])
-    (duel,) = (found for found in duels_of(results) if found.metric == "RMSE")
+    (comparison,) = (found for found in comparisons_of(results) if found.metric == "RMSE")
     everyone = np.arange(12)
-    assert duel.difference == pytest.approx(rmse(first, everyone) - rmse(second, everyone))
-    assert (duel.low, duel.high) == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
+    assert comparison.difference == pytest.approx(rmse(first, everyone) - rmse(second, everyone))
+    assert (comparison.low, comparison.high) == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
     beyond = min((differences <= 0).sum(), (differences >= 0).sum())
-    assert duel.p == duel.p_holm == pytest.approx(2 * (beyond + 1) / (RESAMPLES + 1))
-    assert (duel.won, duel.lost, duel.n) == (np.mean(first < second), np.mean(first > second), 12)
+    assert comparison.p == comparison.p_holm == pytest.approx(2 * (beyond + 1) / (RESAMPLES + 1))
+    assert (comparison.won, comparison.lost, comparison.n) == (np.mean(first < second), np.mean(first > second), 12)
 
 
 def test_pairing_sees_what_single_intervals_do_not():
@@ -118,44 +118,47 @@ def test_pairing_sees_what_single_intervals_do_not():
     hard = np.random.default_rng(8).uniform(0.1, 1, 50)
     results = {"a": result({"AbsRel": hard}), "b": result({"AbsRel": hard + 0.01})}
     assert results["a"].intervals["AbsRel"][1] > results["b"].intervals["AbsRel"][0]
-    (duel,) = (found for found in duels_of(results) if found.metric == "AbsRel")
-    assert (duel.won, duel.p) == (1, pytest.approx(2 / (RESAMPLES + 1)))
-    assert (duel.low, duel.high) == pytest.approx((-0.01, -0.01))
+    (comparison,) = (found for found in comparisons_of(results) if found.metric == "AbsRel")
+    assert (comparison.won, comparison.p) == (1, pytest.approx(2 / (RESAMPLES + 1)))
+    assert (comparison.low, comparison.high) == pytest.approx((-0.01, -0.01))
 
 
 def test_who_wins_goes_by_the_metrics_own_direction_and_equals_are_neither():
     better = {"RMSE": np.array([0.4, 0.5]), "delta1": np.array([0.9, 0.8])}
     worse = {"RMSE": np.array([0.6, 0.5]), "delta1": np.array([0.7, 0.8])}
-    duels = {duel.metric: duel for duel in duels_of({"better": result(better), "worse": result(worse)})}
-    assert {metric: (duel.won, duel.lost) for metric, duel in duels.items()} == {
+    comparisons = {
+        comparison.metric: comparison
+        for comparison in comparisons_of({"better": result(better), "worse": result(worse)})
+    }
+    assert {metric: (comparison.won, comparison.lost) for metric, comparison in comparisons.items()} == {
         "RMSE": (0.5, 0.0),
         "AbsRel": (0.0, 0.0),
         "delta1": (0.5, 0.0),
         "edgeF1": (0.0, 0.0),
     }
-    assert duels["AbsRel"].p == 1
+    assert comparisons["AbsRel"].p == 1
 
 
 def test_a_picture_that_is_unknown_for_one_is_left_out_for_all():
     first, second = np.array([0.1, 0.2, np.nan, 0.9]), np.array([0.3, 0.3, 0.3, np.nan])
-    duels = duels_of({"a": result({"edgeF1": first}), "b": result({"edgeF1": second})})
-    (duel,) = (found for found in duels if found.metric == "edgeF1")
-    assert (duel.n, duel.difference) == (2, pytest.approx(-0.15))
+    comparisons = comparisons_of({"a": result({"edgeF1": first}), "b": result({"edgeF1": second})})
+    (comparison,) = (found for found in comparisons if found.metric == "edgeF1")
+    assert (comparison.n, comparison.difference) == (2, pytest.approx(-0.15))
 
 
 def test_models_under_different_protocols_are_not_compared():
     values = {"RMSE": np.array([0.4, 0.5])}
     with pytest.raises(HqmdError, match="same protocol"):
-        duels_of({"a": result(values), "b": result(values, "fcrn")})
+        comparisons_of({"a": result(values), "b": result(values, "fcrn")})
 
 
 def test_ten_models_on_654_pictures_take_seconds():
     rng = np.random.default_rng(9)
     results = {f"m{i}": result({metric: rng.random(654) for metric in PAIRED}) for i in range(10)}
     began = time.process_time()  # of this process: the machine may be busy with others
-    duels = duels_of(results)
-    assert len(duels) == 45 * len(PAIRED)
-    assert all(duel.p <= duel.p_holm for duel in duels)
+    comparisons = comparisons_of(results)
+    assert len(comparisons) == 45 * len(PAIRED)
+    assert all(comparison.p <= comparison.p_holm for comparison in comparisons)
     assert time.process_time() - began < 10
 
 

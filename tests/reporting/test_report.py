@@ -135,12 +135,22 @@ def test_the_best_is_bold() -> None:
     assert "<td><b>" not in "".join(page(report_of({"alone": JUDGED["photo"]})))
 
 
-def test_pairs_are_the_duels() -> None:
+def test_pairs_are_the_comparisons() -> None:
     (table,) = PAGE.tables["pairs"]
-    for row, duel in zip(table[1:], REPORT.duels, strict=True):
-        assert row[:3] == [head_of(duel.metric), duel.first + duel.second, f"{duel.difference:+.4f}"]
-        assert row[3] == f"{duel.low:+.4f} to {duel.high:+.4f}"
-        assert row[5:] == [f"{duel.won:.0%}", f"{duel.lost:.0%}", str(duel.n), f"{duel.p:.4f}", f"{duel.p_holm:.4f}"]
+    for row, comparison in zip(table[1:], REPORT.comparisons, strict=True):
+        assert row[:3] == [
+            head_of(comparison.metric),
+            comparison.first + comparison.second,
+            f"{comparison.difference:+.4f}",
+        ]
+        assert row[3] == f"{comparison.low:+.4f} to {comparison.high:+.4f}"
+        assert row[5:] == [
+            f"{comparison.won:.0%}",
+            f"{comparison.lost:.0%}",
+            str(comparison.n),
+            f"{comparison.p:.4f}",
+            f"{comparison.p_holm:.4f}",
+        ]
 
 
 def test_every_picture_has_its_figures() -> None:

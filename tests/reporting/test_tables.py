@@ -15,9 +15,9 @@ from rich.console import Console
 from hqmd_cli.evaluation.metrics.registry import METRICS
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.evaluation.results import Result
-from hqmd_cli.evaluation.significance import PAIRED, duels_of
+from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
 from hqmd_cli.reporting import tables
-from hqmd_cli.reporting.comparison import FORMATS, duels_table
+from hqmd_cli.reporting.comparison import FORMATS, comparisons_table
 from hqmd_cli.reporting.literature import published_rows
 from hqmd_cli.reporting.parquet import write_parquet
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown, for_screen
@@ -35,13 +35,13 @@ def result(protocol: str = "hqmd", **figures: float) -> Result:
 RESULTS = {"mine_1": result(RMSE=0.5, delta1=0.7, bias=1.2), "runs/other[2]": result(RMSE=0.55, delta1=0.8, bias=0.9)}
 
 
-DUELS = duels_of(RESULTS)
+COMPARISONS = comparisons_of(RESULTS)
 PATH = Path("out/table")
 
 
 def written(suffix: str, results: dict[str, Result] = RESULTS) -> dict[str, str]:
     """What compare writes: file name -> text."""
-    files = FORMATS[suffix](PATH.with_suffix(suffix), results, duels_of(results))
+    files = FORMATS[suffix](PATH.with_suffix(suffix), results, comparisons_of(results))
     return {path.name: text for path, text in files.items()}
 
 
@@ -101,13 +101,13 @@ def test_an_unknown_figure_is_never_best_and_is_valid_json() -> None:
     assert tables.best_models(both)["edgeF1"] == {"known"}
     (first, _) = json.loads(written(".json", both)["table.json"], parse_constant=pytest.fail)["models"]
     assert first["metrics"]["edgeF1"] is None
-    assert {duel.metric for duel in duels_of(both)} == set(PAIRED) - {"edgeF1"}
+    assert {comparison.metric for comparison in comparisons_of(both)} == set(PAIRED) - {"edgeF1"}
 
 
 def test_pairs_stand_in_every_format() -> None:
-    duel = DUELS[0]
-    assert (duel.metric, duel.first, duel.second) == ("RMSE", *RESULTS)
-    table = duels_table(DUELS, RESULTS)
+    comparison = COMPARISONS[0]
+    assert (comparison.metric, comparison.first, comparison.second) == ("RMSE", *RESULTS)
+    table = comparisons_table(COMPARISONS, RESULTS)
     assert table.rows[0] == [
         *("RMSE [m] ↓", "mine_1", "runs/other[2]", "-0.0500", "-0.0500", "-0.0500", "100%", "0%", "3"),
         *("0.0002", "0.0002"),  # the least there is: of 10,000 resamples none is beyond 0
@@ -117,7 +117,7 @@ def test_pairs_stand_in_every_format() -> None:
     assert r"RMSE [m] $\downarrow$ & mine\_1 & runs/other[2] & -0.0500 &" in files[".tex"]["table.tex"]
     (first, *_) = csv_rows(files[".csv"]["table.pairs.csv"])
     (pair, *_) = json.loads(files[".json"]["table.json"])["pairs"]
-    assert float(first["difference"]) == pair["difference"] == duel.difference == pytest.approx(-0.05)
+    assert float(first["difference"]) == pair["difference"] == comparison.difference == pytest.approx(-0.05)
     assert first["protocol_hash"] == PROTOCOLS["hqmd"].digest
 
 
@@ -171,7 +171,7 @@ DOCUMENT = r"""\documentclass{article}
 def hostile_tex() -> str:
     """All tables of models with hostile names, as one document."""
     results = {name: result(RMSE=0.5 + i / 100) for i, name in enumerate(HOSTILE)}
-    files = FORMATS[".tex"](Path("t.tex"), results, duels_of(results), published_rows())
+    files = FORMATS[".tex"](Path("t.tex"), results, comparisons_of(results), published_rows())
     return DOCUMENT % next(iter(files.values()))
 
 

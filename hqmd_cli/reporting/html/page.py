@@ -20,7 +20,7 @@ from hqmd_cli.evaluation.error_by_depth import FEWEST_PICTURES, curve_of
 from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS
 from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Protocol
-from hqmd_cli.evaluation.significance import Duel
+from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.reporting.comparison import explanation
 from hqmd_cli.reporting.html import chart as drawing
 from hqmd_cli.reporting.html.picture_choice import ORDERED_BY, anchors, choose
@@ -49,7 +49,7 @@ class Report:
     results: Results
     dataset: Dataset
     all_judged: Mapping[str, Judged]  # by the names that `results` has
-    duels: list[Duel]  # none of one model
+    comparisons: list[Comparison]  # none of one model
     command: str  # the line that makes the page
     most_pictures: int  # that are shown, 3 or more
 
@@ -87,7 +87,7 @@ def figures_in(report: Report) -> dict[str, Any]:
         "metrics": known_metrics(results),
         "figures": rows(results, METRICS),
         "detail": rows(results, DETAIL_METRICS) if has_detail(results) else [],
-        "pairs": pairs_by_metric(report.duels),
+        "pairs": pairs_by_metric(report.comparisons),
         "curves": {name: curve_of(each.by_depth) for name, each in results.items() if each.by_depth is not None},
         "fewest": FEWEST_PICTURES,
         "table": figures_of_pictures(results),
@@ -178,5 +178,9 @@ def as_scored_in_words(protocol: Protocol) -> str:
 def sections_of(report: Report) -> dict[str, str]:
     """The sections that this page has, id -> title."""
     result = next(iter(report.results.values()))
-    absent = {"-pairs": not report.duels, "-detail": not has_detail(report.results), "-depth": result.by_depth is None}
+    absent = {
+        "-pairs": not report.comparisons,
+        "-detail": not has_detail(report.results),
+        "-depth": result.by_depth is None,
+    }
     return {anchor: title for anchor, title in SECTIONS.items() if not absent.get(anchor)}

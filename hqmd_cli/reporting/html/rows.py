@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS, Metric
-from hqmd_cli.evaluation.significance import Duel
+from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.reporting.tables import Results, best_models, has_detail, head_of
 from hqmd_cli.units import DIGITS
 
@@ -73,13 +73,13 @@ def span(value: float, low: float, high: float, left: float, right: float) -> Sp
     return Span(place(low), place(value), place(high))
 
 
-def pairs_by_metric(duels: list[Duel]) -> dict[str, list[tuple[Duel, Span]]]:
+def pairs_by_metric(comparisons: list[Comparison]) -> dict[str, list[tuple[Comparison, Span]]]:
     """Head of the metric -> its pairs; within one metric the spans have one scale, with no difference in the middle."""
-    found: dict[str, list[tuple[Duel, Span]]] = {}
-    for duel in duels:
-        reach = max(max(abs(each.low), abs(each.high)) for each in duels if each.metric == duel.metric)
-        drawn = span(duel.difference, duel.low, duel.high, -reach, reach)
-        found.setdefault(head_of(duel.metric), []).append((duel, drawn))
+    found: dict[str, list[tuple[Comparison, Span]]] = {}
+    for comparison in comparisons:
+        reach = max(max(abs(each.low), abs(each.high)) for each in comparisons if each.metric == comparison.metric)
+        drawn = span(comparison.difference, comparison.low, comparison.high, -reach, reach)
+        found.setdefault(head_of(comparison.metric), []).append((comparison, drawn))
     return found
 
 
