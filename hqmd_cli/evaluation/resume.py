@@ -16,8 +16,7 @@ import numpy as np
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.results import Scored, without_nan
-from hqmd_cli.files.atomic import explain_write_errors
-from hqmd_cli.files.jsonl import forget_torn_line
+from hqmd_cli.files.jsonl import append_row, complete_lines
 
 
 class ScoreLog:
@@ -33,13 +32,12 @@ class ScoreLog:
         if path.exists() and path.stat().st_size:
             self.read()
         else:
-            self.write(self.question)
+            append_row(self.path, self.question)
 
     def read(self) -> None:
         """Take over what there is; a last line without an end is what a process that was killed left."""
         try:
-            lines = [line for line in self.path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-            asked, *rows = map(json.loads, lines)
+            asked, *rows = map(json.loads, complete_lines(self.path))
             self.rows = {row["name"]: row for row in rows}
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise HqmdError(f"{self.path}: no file that --resume wrote; name another") from error
@@ -64,23 +62,16 @@ class ScoreLog:
 
     def add(self, sample: Sample, scored: Scored) -> None:
         """Keep one picture's figures, with full precision."""
-        self.write(
+        append_row(
+            self.path,
             {
                 "name": scored.name,
                 "checksum": checksum(sample),
                 "pixels": scored.pixels,
                 "figures": without_nan(scored.figures),
                 "by_depth": None if scored.by_depth is None else scored.by_depth.tolist(),
-            }
+            },
         )
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Append a line."""
-        with explain_write_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab+") as file:
-                forget_torn_line(file)
-                file.write((json.dumps(row) + "\n").encode())
 
 
 def checksum(sample: Sample) -> int:

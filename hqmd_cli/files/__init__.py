@@ -1,1 +1,1 @@
-"""Files and nothing else: read and write photos, depth maps, video and downloads."""
+"""Reading and writing files: photos, depth maps, pictures, videos, downloads."""

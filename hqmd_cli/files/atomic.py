@@ -1,4 +1,4 @@
-"""Photos and depth maps on disk: the only room that reads and writes picture files."""
+"""Files and folders that appear whole or not at all: each is written beside its place, then renamed."""
 
 import errno
 import os
@@ -10,25 +10,26 @@ from shutil import rmtree
 
 from hqmd_cli.errors import HqmdError, first_line
 
+UNFINISHED = ".*.part"  # pattern of what place_beside gives; processes that were killed leave such files
+WRITE_REMEDIES = {
+    errno.ENOSPC: "; make room, or choose another -o",
+    errno.EACCES: "; choose another -o",
+    errno.EROFS: "; choose another -o",
+}
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """A file of these bytes."""
+    """Write a file of these bytes."""
     write_aside(path, lambda aside: aside.write_bytes(content))
 
 
-def require_suffix(path: Path, suffixes: Collection[str]) -> None:
-    """Refuse a path that asks for a format that is not written."""
-    if path.suffix.lower() not in suffixes:
-        raise HqmdError(f"{path}: cannot be written with this suffix; there are {', '.join(sorted(suffixes))}")
-
-
 def write_text(path: Path, text: str) -> None:
-    """A text file."""
+    """Write a text file in UTF-8."""
     write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """A text file that need not be in memory as a whole; bytes of file names that are no text come as escapes."""
+    """Write a text file piece by piece. Undecodable bytes of file names are written as escapes."""
 
     def save(aside: Path) -> None:
         with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -38,7 +39,7 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
 
 
 def write_aside(path: Path, save: Callable[[Path], object]) -> None:
-    """Let `save` write beside `path`, then rename: a file appears whole or not at all. Makes the folders."""
+    """Let `save` write a file beside `path`, then rename it to `path`. Creates the folders."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = place_beside(path)
@@ -49,19 +50,16 @@ def write_aside(path: Path, save: Callable[[Path], object]) -> None:
             aside.unlink(missing_ok=True)
 
 
-UNFINISHED = ".*.part"  # what place_beside gives: left by processes that were killed
-
-
 def place_beside(path: Path) -> Path:
-    """Where to write what is to become `path`. Short whatever its name: the longest leave no room for more."""
+    """Return a hidden name in the folder of `path`; short, since the name of `path` may be as long as allowed."""
     return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A place beside `path` to fill, in a `with`: the folder appears by rename, complete, or not at all.
+    """Give a place beside `path` to fill; at the end of the `with`, rename it to `path`.
 
-    Raises HqmdError when there is something at `path` already.
+    Raises HqmdError if `path` exists.
     """
     if path.exists():
         raise HqmdError(f"{path}: exists already; remove it, or choose another -o")
@@ -75,8 +73,71 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside `path` to fill; at the end of the `with`, sync it to the disk and put it in place of `path`.
+
+    A process that is killed leaves the old folder or the new one. Between the two renames the old one has another
+    name, from which `mended_folder` brings it back. Raises HqmdError if the disk is full, and leaves the old folder as
+    it was.
+    """
+    mended_folder(path)
+    aside, former = aside_of(path), former_of(path)
+    with explain_write_errors(path):
+        try:
+            aside.mkdir(parents=True)
+            yield aside
+            for file in (*aside.iterdir(), aside):
+                sync(file)
+            if path.exists():
+                path.rename(former)
+            aside.rename(path)
+            sync(path.parent)
+        finally:
+            rmtree(aside, ignore_errors=True)
+        rmtree(former, ignore_errors=True)
+
+
+def mended_folder(path: Path) -> None:
+    """Remove what a killed `replaced_folder` left; bring the old folder back if the new one is not in its place."""
+    rmtree(aside_of(path), ignore_errors=True)
+    if former_of(path).exists():
+        if path.exists():
+            rmtree(former_of(path), ignore_errors=True)
+        else:
+            former_of(path).rename(path)
+
+
+def aside_of(path: Path) -> Path:
+    """Return where the folder that will become `path` is filled."""
+    return path.with_name(f".{path.name}.new")
+
+
+def former_of(path: Path) -> Path:
+    """Return where the old folder lies while the new one takes its place."""
+    return path.with_name(f".{path.name}.old")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk and would survive a loss of power."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_suffix(path: Path, suffixes: Collection[str]) -> None:
+    """Raise HqmdError unless the path ends in one of `suffixes`."""
+    if path.suffix.lower() not in suffixes:
+        raise HqmdError(f"{path}: cannot be written with this suffix; there are {', '.join(sorted(suffixes))}")
+
+
+@contextmanager
 def explain_read_errors(name: str) -> Iterator[None]:
-    """Turn what the system says of a photo (gone, unreadable, no memory left) into a line that names it."""
+    """Turn an OSError or MemoryError while `name` is read into an HqmdError that names it."""
     try:
         yield
     except OSError as error:
@@ -85,16 +146,9 @@ def explain_read_errors(name: str) -> Iterator[None]:
         raise HqmdError(f"{name}: not enough memory: {first_line(error)}") from error
 
 
-WRITE_REMEDIES = {
-    errno.ENOSPC: "; make room, or choose another -o",
-    errno.EACCES: "; choose another -o",
-    errno.EROFS: "; choose another -o",
-}
-
-
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn the system's words (read-only folder, full disk) into a line that names the file."""
+    """Turn an OSError (read-only folder, full disk) into an HqmdError that names `path` and the remedy."""
     try:
         yield
     except OSError as error:

@@ -1,20 +1,19 @@
-"""What is written down about a prediction: beside a result (NAME.json), and a line a photo for a folder.
-
-A record says what the numbers are (unit, range, camera), what made them (model, its hash, size, version) and from what,
-so that a result can be trusted later and a run knows which of them are still the answer to the same question.
-"""
+"""Hashes of files."""
 
 import hashlib
 from pathlib import Path
 
-HASHED_BYTES = 2**20  # in hand at once
+CHUNK_BYTES = 2**20  # weights may be gigabytes
 
 
 def file_hash(*paths: Path) -> str:
-    """SHA-256 of files, one after the other. Sizes and times would not do: two BMPs out of one archive share both."""
+    """Return the SHA-256 of the concatenated content of files, in hexadecimal.
+
+    Size and time do not identify a file: two BMPs out of one archive share both.
+    """
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
-            while part := file.read(HASHED_BYTES):  # weights may be gigabytes
-                digest.update(part)
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
     return digest.hexdigest()

@@ -1,19 +1,30 @@
-"""What is written down about a prediction: beside a result (NAME.json), and a line a photo for a folder.
+"""JSON Lines files that grow row by row and survive a process that is killed."""
 
-A record says what the numbers are (unit, range, camera), what made them (model, its hash, size, version) and from what,
-so that a result can be trusted later and a run knows which of them are still the answer to the same question.
-"""
-
+import json
 import os
-from typing import BinaryIO
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from hqmd_cli.files.atomic import explain_write_errors
+
+ONE_AT_A_TIME = Lock()  # rows come from several threads
 
 
-def forget_torn_line(file: BinaryIO) -> None:
-    """Cut off what follows the last line end of a file opened for appending."""
-    end = file.seek(0, os.SEEK_END)
-    if end == 0:
-        return
-    file.seek(end - 1)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Append a row, from any thread. Cuts off an incomplete last line first. Creates the folders."""
+    with ONE_AT_A_TIME, explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            if end := file.seek(0, os.SEEK_END):
+                file.seek(end - 1)
+                if file.read(1) != b"\n":
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+            file.write((json.dumps(row) + "\n").encode())
+
+
+def complete_lines(path: Path) -> list[str]:
+    """Read the lines of a file, without a last line that a killed process or a full disk left incomplete."""
+    return [line for line in path.read_text("utf-8", "replace").splitlines(keepends=True) if line.endswith("\n")]

@@ -5,7 +5,6 @@ so that a result can be trusted later and a run knows which of them are still th
 """
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import explain_write_errors, write_text
+from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.jsonl import forget_torn_line
+from hqmd_cli.files.jsonl import append_row, complete_lines
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.units import UNITS, Kind, near_and_far, range_keys
 
@@ -77,7 +76,6 @@ class Manifest:
     def __init__(self, folder: Path, rank: int | None = None) -> None:
         self.folder = folder
         self.path = folder / (MANIFEST_FILE if rank is None else f"manifest.{rank}.jsonl")
-        self.lock = threading.Lock()
 
     @property
     def parts(self) -> list[Path]:
@@ -92,9 +90,7 @@ class Manifest:
         """
         rows = {}
         for path in self.parts:
-            for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(keepends=True), 1):
-                if not line.endswith("\n"):
-                    break
+            for number, line in enumerate(complete_lines(path), 1):
                 try:
                     row = json.loads(line)
                     rows[row["place"]] = row
@@ -106,11 +102,7 @@ class Manifest:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line; from any thread."""
-        with self.lock, explain_write_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab+") as file:
-                forget_torn_line(file)
-                file.write((json.dumps(row) + "\n").encode())
+        append_row(self.path, row)
 
     def join(self) -> None:
         """One file again, one line a photo, in the order of their places."""

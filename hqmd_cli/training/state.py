@@ -1,8 +1,8 @@
-"""What a run carries from step to step, and how that outlasts the process.
+"""The state of a run: network, optimiser, schedule and counters, in memory and in files.
 
-RUN_DIR/state/00000123.pt   everything that resuming after step 123 needs; the newest few
-RUN_DIR/best, last          checkpoints
-RUN_DIR/history.jsonl       a row an epoch
+RUN_DIR/state/00000123.00002.pt   the state after step 123 and two epochs; the newest few are kept
+RUN_DIR/best, last                checkpoints
+RUN_DIR/history.jsonl             a row per epoch
 """
 
 import math
@@ -23,15 +23,14 @@ from hqmd_cli.checkpoints.weights import start_weights
 from hqmd_cli.config.network import ModelConfig, without_deleted
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.atomic import UNFINISHED, explain_write_errors, write_aside
-from hqmd_cli.files.folders import mended_folder, sync
+from hqmd_cli.files.atomic import UNFINISHED, explain_write_errors, mended_folder, sync, write_aside
 from hqmd_cli.models import build_system
 from hqmd_cli.models.base import DepthModel
 from hqmd_cli.training.accelerator import Learner
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
 
-KEEP = 2  # newest states that stay on the disk
-CARRIED = ("step", "epochs_done", "best", "losses", "bad_batches")  # numbers
+KEEP = 2  # states on the disk
+COUNTERS = ("step", "epochs_done", "best", "losses", "bad_batches")  # attributes of Run that a state holds
 
 
 class Run:
@@ -47,17 +46,17 @@ class Run:
         total_steps: int,
         about: Mapping[str, str],
     ) -> None:
-        torch.manual_seed(train.seed)  # the new layers' first weights
+        torch.manual_seed(train.seed)  # for the weights of new layers
         self.config, self.total_steps, self.accelerator = train, total_steps, accelerator
-        self.settings = {**model.to_dict(), **train.to_dict(), **about}  # what a resumed run must share
+        self.settings = {**model.to_dict(), **train.to_dict(), **about}  # a resumed run must have the same
         self.network = build_system(model, backbone_weights)
-        self.new_layers: list[str] = []  # that the start has in another size
+        self.new_layers: list[str] = []  # layers that have another size in `start`
         if start:
             self.new_layers = start_weights(self.network, start)
             self.network.rescale(*read_info(start).model.depth_law(min(model.size)))
         self.network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(self.network, train)
-        # Buffers, too: batch norm statistics of the latest weights do not fit averaged ones.
+        # With buffers: the latest statistics of batch norm do not fit averaged weights.
         average = moving_average(train.ema_decay)
         self.ema = AveragedModel(self.network, avg_fn=average, use_buffers=True) if train.ema_decay else None
         optimizer = build_optimizer(self.network, train)
@@ -65,23 +64,23 @@ class Run:
         self.optimizer = accelerator.prepare_optimizer(optimizer, device_placement=False)
         self.learner = accelerator.prepare_model(Learner(self.network), device_placement=False)
         self.step = 0
-        self.epochs_done = 0  # validated ones
-        self.best = math.inf
-        self.losses: list[float] = []  # of this epoch's steps
-        self.bad_batches = 0  # whose loss was not finite, left out
+        self.epochs_done = 0  # including their validation
+        self.best = math.inf  # lowest CHOSEN_BY so far
+        self.losses: list[float] = []  # one for each step of this epoch
+        self.bad_batches = 0  # skipped so far
 
     @property
-    def judged(self) -> DepthModel:
-        """The weights that are validated and kept: the moving average where there is one."""
+    def evaluated(self) -> DepthModel:
+        """Network that is validated and saved: with averaged weights if the run averages them."""
         return self.ema.module if self.ema else self.network  # type: ignore[return-value]
 
     @property
     def learning_rate(self) -> float:
-        """Of what is not pretrained, at the step that comes."""
+        """Learning rate of the next step, for the layers that are not pretrained."""
         return float(self.scheduler.get_last_lr()[0])
 
     def train_mode(self) -> None:
-        """What learns is in training mode; what is frozen keeps its batch norm statistics, too."""
+        """Put the network into training mode, except for frozen parts, whose batch norm keeps its statistics."""
         self.network.train()
         if self.config.freeze_backbone and self.network.backbone:
             self.network.backbone.net.eval()
@@ -90,19 +89,19 @@ class Run:
                 layer.eval()
 
     def parts(self) -> dict[str, Any]:
-        """Everything with a state_dict."""
+        """Everything that has a state_dict, by its key in a state file."""
         parts = {"network": self.network, "optimizer": self.optimizer, "scheduler": self.scheduler}
         more = {"ema": self.ema, "scaler": self.accelerator.scaler}
         return parts | {name: part for name, part in more.items() if part is not None}
 
     def save(self, run_dir: Path, keep: int = KEEP) -> None:
-        """Write the state of this step, then remove all but the newest `keep`. Nothing where it is there already."""
+        """Write the state of this step unless the file exists, then remove all but the newest `keep` states."""
         path = run_dir / STATE_FOLDER / f"{self.step:08}.{self.epochs_done:05}.pt"
         if not self.accelerator.is_main_process or path.exists():
             return
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts().items()}
-        state |= {name: getattr(self, name) for name in CARRIED} | {"settings": self.settings}
-        content = BytesIO()  # written in one piece: torch.save answers a full disk with words of its own
+        state |= {name: getattr(self, name) for name in COUNTERS} | {"settings": self.settings}
+        content = BytesIO()  # torch.save would raise its own error for a full disk
         torch.save(state, content)
 
         def write(aside: Path) -> None:
@@ -115,9 +114,9 @@ class Run:
             old.unlink()
 
     def restore(self, run_dir: Path) -> list[Path]:
-        """Continue from the newest state that is whole; returned are newer ones that are not, and are removed.
+        """Continue from the newest readable state. Remove newer, unreadable ones and return their paths.
 
-        Raises HqmdError when none is, or it is of a run with other settings or data.
+        Raises HqmdError if no state can be read, or its run had other settings or data.
         """
         states, broken = saved_states(run_dir), []
         for path in states:
@@ -138,23 +137,23 @@ class Run:
             )
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
-        for name in CARRIED:
+        for name in COUNTERS:
             setattr(self, name, state[name])
-        self.accelerator.wait_for_everyone()  # all have read
+        self.accelerator.wait_for_everyone()  # all processes have read the state
         if self.accelerator.is_main_process:
             for path in (*broken, *run_dir.rglob(UNFINISHED)):
                 path.unlink()
             for folder in (BEST, LAST):
                 mended_folder(run_dir / folder)
-            forget_later(run_dir, self.epochs_done)
+            drop_later_rows(run_dir, self.epochs_done)
         return broken
 
 
 def freeze(network: DepthModel, train: TrainConfig) -> None:
-    """Take what is not to learn out of training."""
+    """Freeze the backbone or batch norm, as the settings say."""
     if train.freeze_backbone:
         if network.backbone is None:
-            raise HqmdError(f"{network.config.system} has no backbone that could be frozen")
+            raise HqmdError(f"{network.config.system} has no backbone to freeze")
         network.backbone.net.requires_grad_(False)
     if train.freeze_bn:
         for layer in batch_norms(network):
@@ -162,19 +161,19 @@ def freeze(network: DepthModel, train: TrainConfig) -> None:
 
 
 def batch_norms(network: nn.Module) -> list[nn.Module]:
-    """All of its batch norm layers."""
+    """List all batch norm layers of a network."""
     return [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 def saved_states(run_dir: Path) -> list[Path]:
-    """State files of a run, newest first."""
+    """List a run's state files, newest first."""
     return sorted((run_dir / STATE_FOLDER).glob("*.pt"), reverse=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """A state file. Raises HqmdError unless every byte of it is as it was written."""
+    """Read a state file. Raises HqmdError if a single byte of it changed."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load looks at no checksums
+        with zipfile.ZipFile(path) as archive:  # torch.load checks no checksums
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} is damaged")
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -182,8 +181,8 @@ def read_state(path: Path) -> dict[str, Any]:
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
-def forget_later(run_dir: Path, epochs_done: int) -> None:
-    """Leave out of the history what comes after these: killed before that was saved, the run goes there again."""
+def drop_later_rows(run_dir: Path, epochs_done: int) -> None:
+    """Remove epochs from the history that the restored state does not know: the run will reach them again."""
     rows = read_history(run_dir)
     kept = [row for row in rows if row["epoch"] < epochs_done]
     with explain_write_errors(run_dir):

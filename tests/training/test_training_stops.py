@@ -19,7 +19,7 @@ from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.checkpoints.run_folder import read_history
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.folders import aside_of, former_of, replaced_folder
+from hqmd_cli.files.atomic import aside_of, former_of, replaced_folder
 from hqmd_cli.training.interruption import StopSignals, Terminated, parse_duration
 from hqmd_cli.training.loop import BadBatch, BrokenState, EpochReport, StepReport, Stopped, fit
 from hqmd_cli.training.state import read_state, saved_states
@@ -160,7 +160,7 @@ def test_durations():
         90, 2700, 28800, 5400, 172800, 1800,
     ]  # fmt: skip
     for nonsense in ("", "90", "h", "5 m", "-3m", "1h30", "1x"):
-        with pytest.raises(HqmdError, match="no duration"):
+        with pytest.raises(HqmdError, match="not a duration"):
             parse_duration(nonsense)
 
 
@@ -285,9 +285,9 @@ def test_a_worker_that_is_left_over_ends_with_its_process(tmp_path):
 import sys; sys.path.insert(0, {str(HARNESS.parent)!r})
 from dataclasses import replace
 from kill_harness import MODEL, TRAIN, Slopes
-from hqmd_cli.training.feeding import batches, unwrapped
+from hqmd_cli.training.batches import batches, plain_errors
 loader = batches(Slopes(10), None, MODEL, TRAIN, 0, 0, 5, 1)
-kept = unwrapped(loader)
+kept = plain_errors(loader)
 next(kept)
 import builtins; builtins.kept = kept
 """
