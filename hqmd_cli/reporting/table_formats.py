@@ -1,4 +1,4 @@
-"""A table of texts as rich text, Markdown and LaTeX."""
+"""A table of texts, for the screen (rich), as Markdown and as LaTeX."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,17 +12,17 @@ TEX_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\tex
 
 @dataclass(frozen=True)
 class Table:
-    """Plain texts, a list a row; nothing in them is markup."""
+    """Plain texts, a list a row. No text holds markup."""
 
     heads: list[str]
     rows: list[list[str]]
     caption: str
     bold: frozenset[tuple[int, int]] = frozenset()  # (row, column)
-    words: int = 1  # leading columns that hold words, set to the left
+    words: int = 1  # leading columns of words, aligned left
 
 
 def for_screen(table: Table) -> "ScreenTable":
-    """A rich table."""
+    """Make a rich table."""
     from rich.markup import escape
     from rich.table import Table as ScreenTable
 
@@ -32,23 +32,23 @@ def for_screen(table: Table) -> "ScreenTable":
             screen.add_column(escape(head), overflow="fold")
         else:
             widest = max((len(row[column]) for row in table.rows), default=0)
-            screen.add_column(escape(head), justify="right", overflow="fold", min_width=widest)  # heads may break
+            screen.add_column(escape(head), justify="right", overflow="fold", min_width=widest)  # only heads may wrap
     for row in marked(table, [[escape(cell) for cell in row] for row in table.rows], "[bold]{}[/bold]"):
         screen.add_row(*row)
     return screen
 
 
 def as_markdown(table: Table) -> str:
-    """A Markdown table, the caption below."""
+    """Write a Markdown table with its caption below."""
     heads, *rows = [[cell.replace("|", r"\|") for cell in row] for row in (table.heads, *table.rows)]
     rules = [":---" if column < table.words else "---:" for column in range(len(heads))]
     lines = [heads, rules, *marked(table, rows, "**{}**")]
-    caption = table.caption.replace("\n", "\n\n")  # a single line end would not be one
+    caption = table.caption.replace("\n", "\n\n")  # Markdown ignores a single line end
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption}\n"
 
 
 def as_latex(table: Table) -> str:
-    """A booktabs table."""
+    """Write a LaTeX table for the package booktabs."""
     heads, *rows = [[tex(cell) for cell in row] for row in (table.heads, *table.rows)]
     head, *body = (" & ".join(row) + r" \\" for row in (heads, *marked(table, rows, r"\textbf{{{}}}")))
     return "\n".join(
@@ -69,7 +69,7 @@ def as_latex(table: Table) -> str:
 
 
 def marked(table: Table, rows: list[list[str]], bold: str) -> list[list[str]]:
-    """The table's rows, as a format has escaped them, with its markup round what is bold."""
+    """Put a format's markup around the bold cells of `rows`, whose texts are escaped already."""
     return [
         [bold.format(cell) if (i, j) in table.bold else cell for j, cell in enumerate(row)]
         for i, row in enumerate(rows)
@@ -77,6 +77,6 @@ def marked(table: Table, rows: list[list[str]], bold: str) -> list[list[str]]:
 
 
 def tex(text: str) -> str:
-    """Plain text for LaTeX. A bracket at the start of a row would be an argument of the line break before it."""
+    """Escape plain text for LaTeX. A bracket that opens a row is braced, or the line break before it would take it."""
     escaped = "".join((TEX_SPECIAL | TEX_ARROWS).get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
     return f"{{[}}{escaped[1:]}" if escaped.startswith("[") else escaped

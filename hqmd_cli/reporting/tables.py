@@ -1,4 +1,4 @@
-"""Figures as tables, CSV and JSON. Each names its protocol, says its recipe and bears its hash."""
+"""Figures as tables, CSV and JSON, each with the name, the recipe and the hash of its protocol."""
 
 import csv
 import io
@@ -13,30 +13,30 @@ from hqmd_cli.evaluation.results import Result
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
 
-ENDS = ("95 % from", "to")  # the rows of intervals
+ENDS = ("95 % from", "to")  # heads of an interval's ends
 
-Results = Mapping[str, Result]  # model -> figures, all on one dataset under one protocol
+Results = Mapping[str, Result]  # model -> result, all on one dataset under one protocol
 
 
 def caption(results: Results) -> str:
-    """What stands under every table: protocol, recipe, data, number of pictures; and what is special about a model."""
+    """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models."""
     remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
     return "; ".join([measured_on(next(iter(results.values()))), METHOD, *remarks])
 
 
 def measured_on(result: Result) -> str:
-    """The same of one result, without the method of its intervals."""
+    """Name a result's protocol, recipe, data and number of pictures."""
     return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}"
 
 
 def head_of(metric: str) -> str:
-    """A metric with its unit and which way is good."""
+    """Return a metric's name with its unit and an arrow in the direction that is better, such as "RMSE [m] ↓"."""
     about = (METRICS | DETAIL_METRICS)[metric]
     return f"{metric}{'' if about.unit == '1' else f' [{about.unit}]'} {about.arrow}"
 
 
 def best_models(results: Results, metrics: Mapping[str, Metric] = METRICS) -> dict[str, set[str]]:
-    """Which models are best in each metric, as printed; nobody where there is no choice."""
+    """Return the best models in each metric, compared as printed; no model if there is only one."""
     if len(results) < 2:
         return {metric: set() for metric in metrics}
     best = {}
@@ -48,7 +48,7 @@ def best_models(results: Results, metrics: Mapping[str, Metric] = METRICS) -> di
 
 
 def figures_table(results: Results) -> Table:
-    """Three rows a model: its figures, the best of each column in bold, and both ends of their intervals."""
+    """Three rows a model: figures, with the best of each column in bold, and both ends of their intervals."""
     best = best_models(results)
     bold = frozenset(
         ((1 + len(ENDS)) * i, 1 + j)
@@ -61,7 +61,7 @@ def figures_table(results: Results) -> Table:
 
 
 def detail_table(results: Results) -> Table:
-    """Three rows a metric of detail, a column a model: the figures, the best in bold, and both ends of intervals."""
+    """Three rows a metric of detail, a column a model: figures, with the best in bold, and both ends of intervals."""
     best = best_models(results, DETAIL_METRICS)
     rows: list[list[str]] = []
     bold: set[tuple[int, int]] = set()
@@ -74,24 +74,24 @@ def detail_table(results: Results) -> Table:
 
 
 def protocols_table(model: str, by_protocol: Results) -> Table:
-    """One model's figures, three rows a protocol: nothing in bold, as no protocol is better than another."""
+    """Three rows a protocol with the figures of one model. Nothing is bold: protocols do not compete."""
     rows = [row for protocol, result in by_protocol.items() for row in rows_of(protocol, result)]
     notes = [measured_on(result) for result in by_protocol.values()]
     remark = next(iter(by_protocol.values())).remark
-    about = f"{model}; each protocol measures something else: compare within a row only; {METHOD}"
+    about = f"{model}; each protocol measures something else, so compare only within a row; {METHOD}"
     about += f"; {remark}" if remark else ""
     return Table(["protocol", *map(head_of, METRICS)], rows, "\n".join([about, *notes]))
 
 
 def rows_of(label: str, result: Result) -> list[list[str]]:
-    """One result: label and figures, then the lower and the upper ends of their intervals."""
+    """Return three rows: the figures of a result, the lower and the upper ends of their intervals."""
     lines = [(label, [result.metrics[metric] for metric in METRICS])]
     lines += [(end, [result.intervals[metric][i] for metric in METRICS]) for i, end in enumerate(ENDS)]
     return [[head, *(f"{value:.{DIGITS}f}" for value in values)] for head, values in lines]
 
 
 def as_csv(results: Results) -> str:
-    """A row a model with full precision: figures, the ends of their intervals, n, protocol, its hash, recipe, data."""
+    """A row a model in full precision: figures, intervals, n, protocol with hash and recipe, data, remark."""
     metrics = list(next(iter(results.values())).per_picture)
     ends = [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
     lines: list[list[Any]] = [["model", *metrics, *ends, "n", "protocol", "protocol_hash", "recipe", "data", "remark"]]
@@ -102,44 +102,28 @@ def as_csv(results: Results) -> str:
     return csv_text(lines)
 
 
-def per_picture_csv(results: Results) -> str:
-    """A row a picture and model with full precision: how many pixels count, all metrics, protocol, its hash, recipe."""
-    heads, rows = per_picture_rows(results)
-    return csv_text([heads, *rows])
-
-
-def per_picture_rows(results: Results) -> tuple[list[str], list[list[Any]]]:
-    """Names of the columns, and the rows: texts, a whole number, and figures, NaN where one is not known."""
-    metrics = list(next(iter(results.values())).per_picture)
-    rows: list[list[Any]] = []
-    for model, result in results.items():
-        values = zip(result.names, result.pixels, *(result.per_picture[metric] for metric in metrics), strict=True)
-        rows += [[name, model, pixels, *figures, *protocol_of(result)] for name, pixels, *figures in values]
-    return ["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe"], rows
-
-
 def has_detail(results: Results) -> bool:
-    """Whether detail.py's metrics were measured."""
+    """True if DETAIL_METRICS were measured for every model."""
     return all(set(DETAIL_METRICS) <= set(result.per_picture) for result in results.values())
 
 
 def protocol_of(result: Result) -> list[str]:
-    """What every row of a CSV says of its protocol."""
+    """Return a protocol's name, hash and recipe, as in each row of a CSV file."""
     return [result.protocol.name, result.protocol.digest, result.recipe]
 
 
 def csv_text(lines: Iterable[Iterable[Any]]) -> str:
-    """Lines of a CSV file."""
+    """Write rows as the text of a CSV file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 
 def as_json(rows: Any) -> str:
-    """Plain data as a file's text."""
+    """Write plain data as the text of a JSON file."""
     return json.dumps(rows, indent=2) + "\n"
 
 
 def one_as_dict(model: str, result: Result) -> dict[str, Any]:
-    """One model's figures, their intervals, protocol, recipe, data and n, as plain data for JSON."""
+    """Return a model's figures, intervals, protocol, recipe, data and n as plain data for JSON."""
     return {"model": model, **result.to_dict()}

@@ -14,9 +14,9 @@ from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
 from hqmd_cli.reporting.literature import Published, published_rows, require_nyu
-from hqmd_cli.reporting.parquet import PARQUET, require_pyarrow, write_parquet
+from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, require_pyarrow, write_parquet
 from hqmd_cli.reporting.table_formats import Table, for_screen
-from hqmd_cli.reporting.tables import detail_table, figures_table, has_detail, per_picture_csv
+from hqmd_cli.reporting.tables import detail_table, figures_table, has_detail
 from hqmd_cli.terminal.progress import with_progress
 
 if TYPE_CHECKING:

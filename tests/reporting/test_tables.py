@@ -19,7 +19,7 @@ from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
 from hqmd_cli.reporting import tables
 from hqmd_cli.reporting.comparison import FORMATS, comparisons_table
 from hqmd_cli.reporting.literature import published_rows
-from hqmd_cli.reporting.parquet import write_parquet
+from hqmd_cli.reporting.per_picture import per_picture_csv, write_parquet
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown, for_screen
 
 PICTURES = ["a", "b", "c"]
@@ -129,7 +129,7 @@ def test_one_model_has_no_pairs(suffix: str) -> None:
 
 
 def test_a_row_a_picture_and_model() -> None:
-    rows = csv_rows(tables.per_picture_csv(RESULTS))
+    rows = csv_rows(per_picture_csv(RESULTS))
     assert [(row["picture"], row["model"]) for row in rows] == [(name, model) for model in RESULTS for name in PICTURES]
     assert [float(row["RMSE"]) for row in rows[:3]] == RESULTS["mine_1"].per_picture["RMSE"].tolist()
     assert {row["pixels"] for row in rows} == {"100"}
@@ -204,7 +204,7 @@ def test_per_picture_in_parquet_says_what_the_csv_says(tmp_path: Path) -> None:
     results = {"mine": unknown, "other": result(RMSE=0.7)}
     write_parquet(tmp_path / "p.parquet", results)
     table = read_table(tmp_path / "p.parquet")
-    rows = csv_rows(tables.per_picture_csv(results))
+    rows = csv_rows(per_picture_csv(results))
     assert table.column_names == list(rows[0]) and table.num_rows == len(rows) == 6
     for row, expected in zip(table.to_pylist(), rows, strict=True):
         assert row["picture"] == expected["picture"] and row["pixels"] == int(expected["pixels"])
