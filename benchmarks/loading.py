@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
-from training import CPU, PlainPairs
 
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
@@ -31,6 +30,7 @@ from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import batches
 from hqmd_cli.training.loop import train_step
 from hqmd_cli.training.state import Run
+from training import CPU, PlainPairs
 
 WARM_UP = 2  # steps that are not counted
 WORKERS = (0, 1, 2)

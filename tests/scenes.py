@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from conftest import scene
 
+from conftest import scene
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.evaluation.evaluate import score_each
 from hqmd_cli.evaluation.prediction_source import Judged

@@ -12,10 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from file_server import FileServer
-from hub_server import USERS, HubServer, environment
-from kinect_room import write_scene
 
+from file_server import FileServer
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, bundled_models
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
@@ -24,6 +22,8 @@ from hqmd_cli.data.nyu_raw import recordings as nyu_raw
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.files.depth_files import read_depth_values
 from hqmd_cli.files.download import RemoteFile
+from hub_server import USERS, HubServer, environment
+from kinect_room import write_scene
 
 ROOT = Path(__file__).parents[1]
 USER_PAGES = ("predict", "train", "evaluate", "models")

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer, commit_of
 
 import hqmd_cli
 from hqmd_cli.checkpoints import hub
 from hqmd_cli.errors import HqmdError
+from hub_server import HubServer, commit_of
 
 LOOK_UP = """
 import json, sys

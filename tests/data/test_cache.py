@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import scene
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from conftest import scene
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_pairs
-from kinect_room import write_scene
 from test_published_layout import write_diode, write_ibims, write_kitti
 
+from conftest import write_pairs
 from hqmd_cli.data import DATASETS, find_reader, open_dataset, open_extra_data, open_training_data
 from hqmd_cli.data.cache.build import cached
 from hqmd_cli.data.cache.file_format import DecodedDataset
 from hqmd_cli.data.sample import FileDataset, Sample
 from hqmd_cli.errors import HqmdError
+from kinect_room import write_scene
 
 RAW = "NYU's raw recordings/"  # the only one that is recognised in order to be refused
 

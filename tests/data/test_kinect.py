@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from kinect_room import raw_depth, raw_photo, truth
 
 from hqmd_cli.data.nyu_raw import kinect
 from hqmd_cli.data.nyu_raw.kinect import COLOUR, DEPTH, HEIGHT, WIDTH, metres, project, straighten
+from kinect_room import raw_depth, raw_photo, truth
 
 
 def test_metres() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from kinect_room import raw_depth, raw_photo, truth, write_depth, write_scene
 from PIL import Image
 
 from hqmd_cli import data
@@ -31,6 +30,7 @@ from hqmd_cli.data.nyu_raw.recordings import (
     synchronised,
 )
 from hqmd_cli.errors import HqmdError
+from kinect_room import raw_depth, raw_photo, truth, write_depth, write_scene
 
 KITCHEN = 1294439278.998029
 

@@ -7,9 +7,9 @@ from typing import ClassVar, cast
 
 import numpy as np
 import pytest
-from conftest import TRAIN_NAMES, VAL_NAMES, scene
 from PIL import Image
 
+from conftest import TRAIN_NAMES, VAL_NAMES, scene
 from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError

@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hub_server import USERS, HubServer, environment
 
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export import publish as publishing
+from hub_server import USERS, HubServer, environment
 
 PUSH = """
 import json, os, sys

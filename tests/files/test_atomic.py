@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from pictures import corners, some_depth
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import write_aside, write_text
 from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
 from hqmd_cli.files.images import write_figure, write_image
+from pictures import corners, some_depth
 
 
 def test_nothing_half_written(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import corners, some_depth
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values, write_depth_mm, write_depth_npy
+from pictures import corners, some_depth
 
 
 def test_millimetres_there_and_back(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from file_server import FileServer, breaks_off, elsewhere, fails, hangs_up, no_parts, refuses
 
+from file_server import FileServer, breaks_off, elsewhere, fails, hangs_up, no_parts, refuses
 from hqmd_cli import data
 from hqmd_cli.data import nyu
 from hqmd_cli.errors import HqmdError

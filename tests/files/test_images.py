@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from pictures import corners
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.images import write_figure, write_image
 from hqmd_cli.files.photos import read_image
+from pictures import corners
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.PNG", "x.webp", "x.tiff"])

@@ -14,13 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pictures import corners
 from PIL import Image, ImageOps, features
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files import photos
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
 from hqmd_cli.files.photos import LARGEST_PIXELS, read_image, read_photo, to_rgb
+from pictures import corners
 
 ORIENTATION = 0x0112  # the EXIF tag
 

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hub_server import HubServer, commit_of
 from PIL import Image
 
 import hqmd_cli
@@ -25,12 +24,14 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.inference.foreign import hugging_face
 from hqmd_cli.inference.foreign.output_kinds import meaning_of
+from hub_server import HubServer, commit_of
 
 if find_spec("transformers") is None:
     pytest.skip("the extra hub is not installed", allow_module_level=True)
 
 import torch
 import transformers
+
 from tiny_models import FAMILIES, save_model
 
 SIZE = (57, 83)  # (H, W): no multiple of anything

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import CROPPED, JUDGED, NAMES, REPORT, WHOLE, Scenes, report_of
 
 import hqmd_cli
 from hqmd_cli.data import open_dataset
@@ -24,6 +23,7 @@ from hqmd_cli.reporting.html.page import page
 from hqmd_cli.reporting.html.picture_choice import anchors, choose
 from hqmd_cli.reporting.html.rows import UNKNOWN
 from hqmd_cli.reporting.tables import head_of
+from scenes import CROPPED, JUDGED, NAMES, REPORT, WHOLE, Scenes, report_of
 
 HTML = "".join(page(REPORT))
 

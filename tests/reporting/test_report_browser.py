@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from scenes import JUDGED, NAMES, REPORT
 from selenium import webdriver
 from selenium.webdriver import ActionChains, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.by import By
@@ -19,6 +18,7 @@ from hqmd_cli.evaluation.metrics.registry import METRICS
 from hqmd_cli.files.atomic import write_pieces
 from hqmd_cli.reporting.html.page import page
 from hqmd_cli.reporting.html.picture_choice import anchors, choose
+from scenes import JUDGED, NAMES, REPORT
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import scene
 from PIL import Image
-from scenes import CROPPED, NAMES, WHOLE, Scenes, report_of, times
 
+from conftest import scene
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.reporting.html.pictures import MOST_PIXELS, Picture, draw_each, error_limit_m, layer
 from hqmd_cli.visualization.colormap import colorize
 from hqmd_cli.visualization.error_map import colorize_error
+from scenes import CROPPED, NAMES, WHOLE, Scenes, report_of, times
 
 
 def pixels(source: str) -> np.ndarray:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.checkpoints.run_folder import read_history
@@ -23,6 +22,7 @@ from hqmd_cli.files.atomic import aside_of, former_of, replaced_folder
 from hqmd_cli.training.interruption import StopSignals, Terminated, parse_duration
 from hqmd_cli.training.loop import BadBatch, BrokenState, EpochReport, StepReport, Stopped, fit
 from hqmd_cli.training.state import read_state, saved_states
+from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 HARNESS = Path(__file__).parents[1] / "kill_harness.py"
 SHORT = replace(TRAIN, epochs=2)
