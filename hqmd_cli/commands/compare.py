@@ -77,8 +77,7 @@ def compare(
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
     from hqmd_cli.inference.open import Wish
-    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table
-    from hqmd_cli.reporting.grid import draw_grid
+    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import (
         print_figures,

@@ -1,12 +1,16 @@
-"""What `hqmd compare` shows and writes: the models' figures, and what their pairs say."""
+"""What `hqmd compare` shows and writes: tables of figures and of pairs of models, and a grid of depth maps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from math import comb
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hqmd_cli.evaluation.alignment import align
+from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.significance import Comparison
-from hqmd_cli.reporting.literature import Published, literature_csv, literature_dicts, literature_table
+from hqmd_cli.reporting.literature import PublishedRow, literature_csv, literature_dicts, literature_table
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown
 from hqmd_cli.reporting.tables import (
     ENDS,
@@ -23,10 +27,17 @@ from hqmd_cli.reporting.tables import (
     protocol_of,
 )
 from hqmd_cli.units import DIGITS
+from hqmd_cli.visualization.comparison_grid import GridRow, comparison_grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hqmd_cli.data.sample import Dataset, Sample
+    from hqmd_cli.evaluation.prediction_source import Map
 
 
 def comparisons_table(comparisons: Sequence[Comparison], results: Results) -> Table:
-    """A row a metric and pair."""
+    """A row a metric and pair of models."""
     heads = ["metric", "model", "against", "difference", *ENDS, "won", "lost", "n", "p", "p (Holm)"]
     rows = [
         [
@@ -45,16 +56,15 @@ def comparisons_table(comparisons: Sequence[Comparison], results: Results) -> Ta
 
 
 def explanation(n_models: int) -> str:
-    """How to read a comparison."""
+    """Say what the columns of comparisons_table mean."""
     return (
         "paired differences, model minus against; won, lost: share of the n pictures on which the model is better, "
-        "worse; p: two-sided, from the same resamples; Holm: corrected for there being several pairs in each metric "
-        f"({comb(n_models, 2)})"
+        f"worse; p: two-sided, from the same resamples; Holm: corrected for {comb(n_models, 2)} pairs in each metric"
     )
 
 
 def comparisons_csv(comparisons: Sequence[Comparison], results: Results) -> str:
-    """A row a metric and pair with full precision, protocol, its hash, recipe and data."""
+    """A row a metric and pair of models in full precision, with protocol, hash, recipe and data."""
     result = next(iter(results.values()))
     about = [*protocol_of(result), result.data]
     heads = [field.name for field in fields(Comparison)]
@@ -62,14 +72,15 @@ def comparisons_csv(comparisons: Sequence[Comparison], results: Results) -> str:
     return csv_text([[*heads, "protocol", "protocol_hash", "recipe", "data"], *rows])
 
 
-Files = Callable[[Path, Results, Sequence[Comparison], Sequence[Published]], dict[Path, str]]
+# (path, results, comparisons, published rows) -> path of each file: its text
+Files = Callable[[Path, Results, Sequence[Comparison], Sequence[PublishedRow]], dict[Path, str]]
 
 
-def in_tables(typeset: Callable[[Table], str]) -> Files:
-    """One file with all tables: figures, detail, pairs of several models, published figures."""
+def in_tables(as_text: Callable[[Table], str]) -> Files:
+    """Make a format that puts all tables into one file."""
 
     def files(
-        path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[Published] = ()
+        path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[PublishedRow] = ()
     ) -> dict[Path, str]:
         tables = [figures_table(results)]
         if has_detail(results):
@@ -78,15 +89,15 @@ def in_tables(typeset: Callable[[Table], str]) -> Files:
             tables.append(comparisons_table(comparisons, results))
         if published:
             tables.append(literature_table(published, next(iter(results.values()))))
-        return {path: "\n".join(map(typeset, tables))}
+        return {path: "\n".join(map(as_text, tables))}
 
     return files
 
 
 def as_csv_files(
-    path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[Published] = ()
+    path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[PublishedRow] = ()
 ) -> dict[Path, str]:
-    """A CSV file holds one table, so the others stand in NAME.pairs.csv and NAME.published.csv."""
+    """Put each table into a CSV file of its own: NAME.csv, NAME.pairs.csv, NAME.published.csv."""
     files = {path: as_csv(results)}
     if comparisons:
         files[path.with_suffix(f".pairs{path.suffix}")] = comparisons_csv(comparisons, results)
@@ -96,9 +107,9 @@ def as_csv_files(
 
 
 def as_json_file(
-    path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[Published] = ()
+    path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[PublishedRow] = ()
 ) -> dict[Path, str]:
-    """Models, pairs, and how to read the latter; published figures apart."""
+    """Put everything into one JSON file, with a line on how to read the pairs."""
     plain: dict[str, object] = {"models": [one_as_dict(model, result) for model, result in results.items()]}
     if comparisons:
         plain |= {"pairs": [asdict(comparison) for comparison in comparisons], "pairs_by": explanation(len(results))}
@@ -107,10 +118,31 @@ def as_json_file(
     return {path: as_json(plain)}
 
 
-# Suffix -> what to write where.
+# Suffix of `compare -o` -> its format.
 FORMATS: dict[str, Files] = {
     ".md": in_tables(as_markdown),
     ".tex": in_tables(as_latex),
     ".csv": as_csv_files,
     ".json": as_json_file,
 }
+
+
+def draw_grid(all_judged: Mapping[str, Judged], results: Results, dataset: "Dataset", rows: int) -> "Figure":
+    """Draw `rows` photos, evenly spaced over the dataset, each with its ground truth and the depth of every model."""
+    chosen = range(0, len(dataset), max(1, len(dataset) // rows))[:rows]
+    samples = [dataset[index] for index in chosen]
+    protocol = next(iter(results.values())).protocol
+    cells = [
+        GridRow(s.name, s.image, [s.depth_m, *(in_metres(judged, s, protocol) for judged in all_judged.values())])
+        for s in samples
+    ]
+    return comparison_grid(cells, list(all_judged), caption(results))
+
+
+def in_metres(judged: Judged, sample: "Sample", protocol: Protocol) -> "Map":
+    """Predict a sample's depth. A map without metres is fitted to the ground truth as the protocol says."""
+    values = judged(sample)
+    if judged.kind == "depth":
+        return values
+    fitted = align(values, sample.depth_m, sample.valid, protocol.alignment, judged.kind == "disparity")
+    return fitted.clip(*protocol.clip_m) if protocol.clip_m else fitted

@@ -13,7 +13,7 @@ from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
-from hqmd_cli.reporting.literature import Published, published_rows, require_nyu
+from hqmd_cli.reporting.literature import PublishedRow, published_rows, require_nyu
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, require_pyarrow, write_parquet
 from hqmd_cli.reporting.table_formats import Table, for_screen
 from hqmd_cli.reporting.tables import detail_table, figures_table, has_detail
@@ -39,7 +39,7 @@ def print_figures(results: dict[str, Result]) -> None:
         print_table(detail_table(results))
 
 
-def rows_beside(dataset: "Dataset", published: bool, table1: bool) -> list[Published]:
+def rows_beside(dataset: "Dataset", published: bool, table1: bool) -> list[PublishedRow]:
     """The published rows that the user wants to see; none by default. Raises HqmdError for other data than NYU's."""
     if not (published or table1):
         return []
