@@ -1,8 +1,8 @@
-"""Whether a CPU gains by computing several pictures at once: milliseconds a picture over the size of the batch.
+"""Measure if a CPU gains by computing several pictures at once: milliseconds a picture, by size of the batch.
 
     python benchmarks/batch.py MODEL [--threads 2] [--batches 1 2 4 8]
 
-The bare ONNX Runtime session that predict would open, on random pictures of the model's size for 640 x 480 photos.
+Runs the ONNX Runtime session that predict would open, on random pictures at the model's size for 640 x 480 photos.
 """
 
 import argparse

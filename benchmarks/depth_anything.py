@@ -1,9 +1,9 @@
-"""The other program of folder.py: Depth Anything V2-S in transformers, over a folder, as its documentation shows.
+"""Run Depth Anything V2-S over a folder, as the documentation of transformers shows: the other program for folder.py.
 
     python benchmarks/folder.py MODEL --against "python benchmarks/depth_anything.py {folder} {out} --side 336"
 
-Needs `pip install transformers`. The weights are random, since hubs cannot be reached where this was measured: the time
-is that of the network, the depth is nonsense. A photo's shorter side becomes --side pixels (a multiple of 14).
+Needs `pip install transformers`. The weights are random, because no hub could be reached for the measurement: the time
+is real, the depth is nonsense. A photo's shorter side becomes --side pixels (a multiple of 14).
 """
 
 import argparse

@@ -1,11 +1,10 @@
-"""A folder of photos, end to end: hqmd's photos a second against the bare network, and against another program.
+"""Time a folder of photos end to end: hqmd against the bare network, and against another program.
 
     python benchmarks/folder.py MODEL [--photos 200] [--threads 2] [--against COMMAND]
 
-The photos are links to one 640 x 480 JPEG. In turn, in one run: `hqmd predict FOLDER -o OUT` as a whole process,
-start included; and the model's ONNX Runtime session called in a loop on a picture that is ready, as many times. With
---against, COMMAND is run as a third, with {folder} and {out} in it replaced. --size, --side and
---backend are passed on to hqmd.
+The photos are links to one 640 x 480 JPEG. These take turns in one run: `hqmd predict FOLDER -o OUT` as a whole
+process, start included; the model's ONNX Runtime session in a loop on a ready picture, once for each photo; and, with
+--against, COMMAND, in which {folder} and {out} are replaced. --size, --side and --backend are passed on to hqmd.
 """
 
 import argparse
@@ -39,7 +38,7 @@ print(time.perf_counter() - started)
 
 
 def make_folder(folder: Path, photos: int) -> None:
-    """Links to one photo."""
+    """Fill a new folder with links to one photo."""
     folder.mkdir()
     make_photo(str(folder / ".photo.jpg"))
     for number in range(photos):
@@ -53,9 +52,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against")
-    parser.add_argument("--size", default="default", help="as that of hqmd predict")
-    parser.add_argument("--side", type=int, help="the same")
-    parser.add_argument("--backend", default="auto", help="the same; the bare session is ONNX Runtime's in any case")
+    parser.add_argument("--size", default="default", help="passed on to hqmd predict")
+    parser.add_argument("--side", type=int, help="passed on to hqmd predict")
+    parser.add_argument(
+        "--backend", default="auto", help="passed on to hqmd predict; the bare session is always ONNX Runtime"
+    )
     args = parser.parse_args()
 
     from hqmd_cli.checkpoints.checkpoint import read_info

@@ -1,11 +1,11 @@
-"""Pictures a second of loaders alone, and of the training step that is to be fed.
+"""Measure data loaders alone, beside the training step that they feed: pictures a second.
 
     HQMD_CACHE=/tmp/decoded python benchmarks/loading.py --data NYU_PAIRS --recipe weights/recipes/indoor-small.toml
 
-The plain loader is the one of training.py; ours reads the files, or what was decoded before. They give augmented
-batches of the recipe and nobody uses them; the step is that of `hqmd train` on one batch that is there already. All
-take turns, so that other work hits each of them. What a loader needs before its first batch, which is once an epoch, is
-told apart.
+The plain loader is the one in training.py. Ours reads the files or the cache of decoded pictures. Loaders yield
+augmented batches that nobody uses; the step is that of `hqmd train`, on a batch that is ready. All take turns, so that
+other work on the machine affects each of them. The time before a loader's first batch, once an epoch, is reported
+apart.
 """
 
 import argparse
@@ -37,7 +37,7 @@ WORKERS = (0, 1, 2)
 
 
 def loaders(data: Path, model: ModelConfig, train: TrainConfig, number: int) -> dict[str, Callable[[int], Iterable]]:
-    """By name: workers -> so many batches."""
+    """Return loaders by name: functions from a number of workers to `number` batches."""
     seen, _ = open_training_data(data)
     kept = cached(seen, True, train.epochs, print)
     plain = PlainPairs(data, model.size)
@@ -52,14 +52,14 @@ def loaders(data: Path, model: ModelConfig, train: TrainConfig, number: int) -> 
 
 
 def time_loader(feed: Iterable, batch_size: int) -> tuple[float, float]:
-    """Pictures a second after the first batch, and seconds until there is one."""
+    """Return pictures a second after the first batch, and the seconds before it."""
     ends = [time.perf_counter()]
     ends += [time.perf_counter() for _ in feed]
     return batch_size * (len(ends) - 2) / (ends[-1] - ends[1]), ends[1] - ends[0]
 
 
 def stepper(data: Path, model: ModelConfig, train: TrainConfig) -> Callable[[int], float]:
-    """Steps -> pictures a second, of one batch again and again."""
+    """Return a function from a number of steps, on the same batch, to pictures a second."""
     seen, _ = open_training_data(data)
     batch = next(iter(batches(seen, None, model, train, 0, 0, 1, 0)))
     run = Run(model, train, "none", None, open_accelerator(train, CPU), 10_000, {})
@@ -79,10 +79,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--recipe", default="weights/recipes/indoor-small.toml")
-    arguments.add_argument("--batches", type=int, default=24, help="of a loader, each turn")
-    arguments.add_argument("--steps", type=int, default=8, help="each turn")
+    arguments.add_argument("--batches", type=int, default=24, help="of each loader, per turn")
+    arguments.add_argument("--steps", type=int, default=8, help="per turn")
     arguments.add_argument("--runs", type=int, default=3)
-    arguments.add_argument("--threads", type=int, default=2, help="of the step")
+    arguments.add_argument("--threads", type=int, default=2, help="for the step")
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     model, train = read_recipe(options.recipe)

@@ -1,9 +1,9 @@
-"""Photos from other cameras, as models see them: one picture to look at, no figures.
+"""Draw the depth of photos from other cameras by several models: one picture to look at, no figures.
 
     python benchmarks/look.py MODEL MODEL... -o examples/models.png [--photos examples/coffee.jpg ...] [--height 240]
 
-A row a photo: the photo, then each model's depth, all in one range of colours (2nd to 98th percentile of the first
-model's depth). There is no ground truth of these photos; blotches, bent walls and smeared edges show without one.
+One row per photo: the photo, then the depth of each model, all in one range of colours (2nd to 98th percentile of the
+first model's depth). These photos have no ground truth, but blotches, bent walls and smeared edges show without one.
 """
 
 import argparse
@@ -23,7 +23,7 @@ GAP = 6  # white pixels between the pictures
 
 
 def row(photo: Path, models: list[str], height: int) -> np.ndarray:
-    """(height, W, 3) uint8."""
+    """Return the row of one photo: (height, W, 3) uint8 RGB."""
     image = read_image(photo)
     depths_m = [load(model)(image) for model in models]
     near_m, far_m = np.percentile(depths_m[0], (2, 98))

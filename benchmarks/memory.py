@@ -1,9 +1,9 @@
-"""How much memory predict takes: the peak for one large photo, and over a long folder.
+"""Measure the memory of predict: the peak for one large photo, and over a long folder.
 
     python benchmarks/memory.py [--model hqmd-indoor] [--megapixels 12 100] [--links 2000]
 
-First, one photo of each size, whole processes, with every kind of output: the peak resident memory as the kernel counts
-it (VmHWM). Then a folder of --links links to four photos: resident memory at each tenth of the way.
+First, for one photo of each size and each kind of output: the peak resident memory of a whole process, as the kernel
+counts it (VmHWM). Then, for a folder of --links links to the example photos: resident memory at each tenth of the way.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def status_mb(pid: int, key: str) -> float | None:
-    """A line of /proc/PID/status in megabytes; None when the process is over."""
+    """Read a line of /proc/PID/status in megabytes; None if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -33,7 +33,7 @@ def status_mb(pid: int, key: str) -> float | None:
 
 
 def watched(arguments: list[str], key: str, every: float) -> Iterator[float]:
-    """Run a command; its memory again and again until it ends. Raises RuntimeError when it fails."""
+    """Run a command and yield its memory in megabytes until it ends. Raises RuntimeError if it fails."""
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         while process.poll() is None:
             megabytes = status_mb(process.pid, key)
@@ -45,7 +45,7 @@ def watched(arguments: list[str], key: str, every: float) -> Iterator[float]:
 
 
 def large_photo(path: Path, megapixels: float) -> str:
-    """An example photo enlarged to 4 : 3; returned is its size in words."""
+    """Write an example photo, stretched to 4 : 3; return its size in words."""
     import cv2
 
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)

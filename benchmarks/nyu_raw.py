@@ -1,11 +1,11 @@
-"""`hqmd data nyu-raw` on recordings made of real frames: does what went in come out?
+"""Test how well `hqmd data nyu-raw` recovers known depth, on raw recordings made from real pairs.
 
     python benchmarks/nyu_raw.py --data NYU_PAIRS --frames 20
 
-The recordings themselves cannot be had here. Real photos and depth maps of the labelled pairs are taken back to what
-the Kinect would have recorded, by the calibration turned round: points seen from the depth camera, through its lens,
-as the sensor's 11-bit numbers with their bytes swapped; photos through the lens of the colour camera; names and time
-stamps as published. The command makes pairs of that again, and their depth is compared with that of the real ones.
+NYU's recordings are not available here. So this inverts the calibration, and turns labelled pairs into what the Kinect
+would have recorded: points as the depth camera sees them through its lens, in the sensor's 11-bit numbers with swapped
+bytes; photos through the lens of the colour camera; names and time stamps as published. The command makes pairs of
+these again, and their depth is compared with the original.
 """
 
 import argparse
@@ -27,11 +27,11 @@ START_S, PERIOD_S, PHOTO_LATER_S = 1294439278.998029, 0.04, 0.011
 
 
 def raw_depth(depth_m: np.ndarray) -> np.ndarray:
-    """(480, 640) metres from the colour camera -> the sensor's numbers; where no point falls, none."""
+    """Turn (480, 640) metres, seen from the colour camera, into the sensor's numbers; LARGEST_RAW where no point falls."""
     v, u = np.nonzero(depth_m)
     z, c = depth_m[v, u].astype(np.float64), kinect.COLOUR
     seen = np.stack([(u - c.cx) / c.fx * z, (v - c.cy) / c.fy * z, z], axis=1)
-    points = (seen + kinect.TRANSLATION_M) @ kinect.ROTATION.T  # kinect.to_colour_camera turned round
+    points = (seen + kinect.TRANSLATION_M) @ kinect.ROTATION.T  # the inverse of kinect.to_colour_camera
     lens = np.array(kinect.DEPTH.distortion)
     pixels, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), kinect.DEPTH.matrix, lens)
     columns, rows = np.round(pixels.reshape(-1, 2)).astype(int).T
@@ -43,7 +43,7 @@ def raw_depth(depth_m: np.ndarray) -> np.ndarray:
 
 
 def raw_photo(image: np.ndarray) -> np.ndarray:
-    """(480, 640, 3) -> the same through the colour camera's lens."""
+    """Distort a photo (480, 640, 3) as the colour camera's lens does."""
     v, u = np.mgrid[: kinect.HEIGHT, : kinect.WIDTH].astype(np.float64)
     c = kinect.COLOUR
     x, y = kinect.without_distortion((u - c.cx) / c.fx, (v - c.cy) / c.fy, c)
@@ -53,7 +53,7 @@ def raw_photo(image: np.ndarray) -> np.ndarray:
 
 
 def record(scene: Path, samples: list) -> None:
-    """The folder of a recording, in the official layout."""
+    """Write the folder of a recording, in the official layout."""
     scene.mkdir(parents=True)
     for i, sample in enumerate(samples):
         seconds = START_S + PERIOD_S * i

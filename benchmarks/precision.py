@@ -1,10 +1,9 @@
-"""One model's graph in fp32 and int8, in ONNX Runtime: milliseconds, accuracy on val, megabytes.
+"""Compare a model's graph in fp32 and int8 in ONNX Runtime: milliseconds, accuracy on val, megabytes.
 
     python benchmarks/precision.py MODEL --data PAIRS [--split val] [--threads 2]
 
-int8 is what `hqmd export --precision int8` makes. Time is the median of 20 runs of the bare network at the model's
-sides, opening the file apart; accuracy is that of the whole predictor under eigen-filled. One process, nothing else may
-run.
+int8 is what `hqmd export --precision int8` writes. The time is the median of 20 runs of the bare network at the model's
+sides, without opening the file. The accuracy is that of the whole predictor under eigen-filled. Run nothing beside it.
 """
 
 import argparse

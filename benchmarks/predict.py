@@ -1,8 +1,8 @@
-"""How long a user waits: whole processes, in turn, against what a bare `import torch, torchvision` costs.
+"""Measure how long a user waits: whole processes, in turn, against a bare `import torch, torchvision`.
 
     python benchmarks/predict.py [--runs 5] [--threads 2]
 
-Prints the median wall time of each command and its ratio to the import, pair by pair from the same round.
+Prints the median wall time of each command, and the median of its ratio to the import in the same round.
 """
 
 import argparse
@@ -21,14 +21,14 @@ BASE = "import torch, torchvision"
 
 
 def wall_seconds(command: list[str], threads: int) -> float:
-    """One whole process."""
+    """Run one whole process and return its wall time."""
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     return time.perf_counter() - started
 
 
 def make_photo(path: str) -> None:
-    """640 x 480, as cameras and NYU have it."""
+    """Write a photo of 640 x 480, the size of NYU's."""
     import cv2
 
     image = cv2.imread(str(EXAMPLE))
@@ -36,7 +36,7 @@ def make_photo(path: str) -> None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the processor's name if the system states it, or else the machine type."""
     info = Path("/proc/cpuinfo")
     names = (
         [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
@@ -60,14 +60,14 @@ def main() -> None:
             BASE: [sys.executable, "-c", BASE],
             "hqmd --help": [*hqmd, "--help"],
             "hqmd predict PHOTO": [*hqmd, "predict", photo, *out],
-            "the same, --size fast": [*hqmd, "predict", photo, *out, "--size", "fast"],
-            "the same, hqmd-indoor-small": [*hqmd, "predict", photo, *out, "--model", "hqmd-indoor-small"],
+            "hqmd predict PHOTO --size fast": [*hqmd, "predict", photo, *out, "--size", "fast"],
+            "hqmd-indoor-small": [*hqmd, "predict", photo, *out, "--model", "hqmd-indoor-small"],
         }
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(args.runs + 1):
             for name, command in commands.items():
                 took = wall_seconds(command, args.threads)
-                if turn:  # the first round only warms the disk cache
+                if turn:  # the first round warms the disk cache
                     seconds[name].append(took)
     packages = ", ".join(f"{name} {version(name)}" for name in ("hqmd", "torch", "torchvision"))
     print(

@@ -1,12 +1,11 @@
-"""Scoring against the plain loop that depth repositories copy: same maps, same metrics, in one run.
+"""Time scoring against the plain loop that depth repositories copy: same maps, same metrics, in one run.
 
     python benchmarks/scoring.py --data NYU_PAIRS --pictures 654
 
-The plain loop goes picture by picture in numpy, with scipy and scikit-image for what numpy has not: compute_errors as
-in AdaBins, BTS and many others, the edges of Hu et al., the depth boundary errors of iBims-1's script, boundary F1
-after Depth Pro's, and normals by fitting planes. Both get their maps ready in memory. Before anything is timed both
-must agree, to 1e-6, except where the plain way is another approximation (OTHER_CANNY) or a pixel counts by a hair
-(COUNTED).
+The plain loop scores picture by picture in numpy, scipy and scikit-image: compute_errors as in AdaBins, BTS and many
+others, the edges of Hu et al., the depth boundary errors of iBims-1's script, boundary F1 after Depth Pro's, and
+normals by fitting planes. Both loops get their maps ready in memory. Before anything is timed they must agree to 1e-6,
+except where the plain loop approximates differently (OTHER_CANNY) or rounding decides if a pixel counts (COUNTED).
 """
 
 import argparse
@@ -32,12 +31,12 @@ from hqmd_cli.geometry.camera import find_intrinsics
 AGREE = 1e-6
 OTHER_CANNY = ("DBEacc", "DBEcomp")  # scikit-image's edges lie up to a pixel from OpenCV's
 CANNY_TOLERANCE_PX = 0.5
-COUNTED = ("normal11.25", "normal22.5", "normal30")  # in float32 a pixel or two fall to the other side of the limit
+COUNTED = ("normal11.25", "normal22.5", "normal30")  # in float32 a pixel or two fall on the other side of the limit
 COUNTED_TOLERANCE = 1e-4
 
 
 def plain_pixels(pred, gt):
-    """compute_errors, as it is copied, and what hqmd has besides."""
+    """Compute the metrics of compute_errors, as repositories copy it, and the others of hqmd."""
     thresh = np.maximum(gt / pred, pred / gt)
     error = np.log(pred) - np.log(gt)
     return {
@@ -55,7 +54,7 @@ def plain_pixels(pred, gt):
 
 
 def plain_edges(pred, gt, mask):
-    """Precision, recall and F1 of Sobel edges, threshold by threshold."""
+    """Compute precision, recall and F1 of Sobel edges, threshold by threshold."""
     whole = ndimage.binary_erosion(mask, np.ones((3, 3)))
     figures = {}
     for threshold, name in ((0.25, "0.25"), (0.5, "0.5"), (1.0, "1")):
@@ -73,7 +72,7 @@ def plain_edges(pred, gt, mask):
 
 
 def plain_boundaries(pred, gt, mask):
-    """Depth boundary errors as in iBims-1's script: Canny, and a distance transform of each map's edges."""
+    """Compute depth boundary errors as in iBims-1's script: Canny, and a distance transform of each map's edges."""
     holes = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
     edges = []
     for z in (pred, gt):
@@ -92,7 +91,7 @@ def plain_boundaries(pred, gt, mask):
 
 
 def plain_contours(pred, gt, mask):
-    """Boundary F1: for each ratio the four directions of occlusion, as masks."""
+    """Compute boundary F1: for each ratio the four directions of occlusion, as masks."""
     ratios = np.linspace(1.05, 1.25, 10)
     scores = []
     for ratio in ratios:
@@ -110,8 +109,8 @@ def plain_contours(pred, gt, mask):
 
 
 def plain_normals(pred, gt, mask, camera):
-    """Angles between the normals of planes fitted to 7 x 7 pixels of 1 / z, off the truth's jumps."""
-    from hqmd_cli.geometry.surfaces import on_jumps  # which pixels are asked about is no metric of its own
+    """Compute angles between normals of planes fitted to 7 x 7 pixels of 1 / z, away from jumps of the truth."""
+    from hqmd_cli.geometry.surfaces import on_jumps  # which pixels count is no metric of its own
 
     chosen = ndimage.binary_erosion(~on_jumps(np.where(mask, gt, 0)), np.ones((7, 7)))
     rows, columns = np.mgrid[: gt.shape[0], : gt.shape[1]]
@@ -138,7 +137,7 @@ def plain_normals(pred, gt, mask, camera):
 
 
 def plain_loop(samples, preds, limit=None):
-    """Protocol eigen-filled, all metrics, one picture after the other, in float64."""
+    """Score all metrics under eigen-filled in float64, one picture after the other."""
     rows = []
     for sample, pred in list(zip(samples, preds, strict=True))[:limit]:
         gt, pred = sample.depth_m.astype(np.float64), pred.astype(np.float64)
@@ -157,7 +156,7 @@ def plain_loop(samples, preds, limit=None):
 
 
 class Maps:
-    """Samples in memory as a dataset."""
+    """A dataset of samples in memory."""
 
     def __init__(self, samples: list[Sample]) -> None:
         self.samples, self.ground_truth, self.description = samples, "filled", "maps in memory"
@@ -171,7 +170,7 @@ class Maps:
 
 
 def hqmd_loop(samples, preds, limit=None):
-    """The same by hqmd."""
+    """Score all metrics under eigen-filled with hqmd."""
     of = {id(sample): pred for sample, pred in zip(samples, preds, strict=True)}
     judged = Judged(lambda sample: of[id(sample)])
     protocol = find_protocol("eigen-filled")
@@ -179,7 +178,7 @@ def hqmd_loop(samples, preds, limit=None):
 
 
 def disturbed(depth_m: np.ndarray, seed: int) -> np.ndarray:
-    """What a network might have said: blurred, a few percent off with smooth noise."""
+    """Imitate a network's depth: blurred, and a few percent off with smooth noise."""
     rng = np.random.default_rng(seed)
     noise = ndimage.zoom(rng.normal(0, 0.08, (6, 8)), (80, 80), order=1)
     return (ndimage.gaussian_filter(depth_m, 3) * np.exp(noise) * 1.03).astype(np.float32)

@@ -1,11 +1,11 @@
-"""What a larger input buys: accuracy and time of models over the size at which they see a photo.
+"""Measure accuracy and time of models by the side at which they see a photo.
 
     python benchmarks/size_curve.py MODEL... --data PAIRS [--split val] [--sides 192 224 256 288 224,288] [--threads 2]
 
-For every model and side, or sides that are averaged: the time a photo takes from uint8 to metres (median over the
-split's first photos, one process, nothing else running), RMSE with its interval, AbsRel, delta1 and edge F1 under
-eigen-filled, calibrated for that side as `hqmd calibrate` does; with --flips no yes, averaged with the mirrored photo,
-too. With -o FILE.png, also RMSE over milliseconds.
+For every model and side (or several sides, averaged): the time of a photo from uint8 to metres, RMSE with its interval,
+AbsRel, delta1 and edge F1 under eigen-filled, calibrated for that side as `hqmd calibrate` does. The time is the median
+over the first photos of the split; run nothing beside it. `--flips no yes` also averages with the mirrored photo.
+`-o FILE.png` also draws RMSE over milliseconds.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def draw(curves: dict[str, list[tuple[float, float]]], path: Path) -> None:
-    """RMSE over milliseconds, a line a model."""
+    """Draw RMSE over milliseconds, one line per model."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

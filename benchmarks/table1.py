@@ -1,13 +1,13 @@
-"""Table 1 at a small scale: every system with the same pictures, backbone and number of steps, scored on val.
+"""Rerun Table 1 at a small scale: every system with the same pictures, backbone and number of steps, scored on val.
 
     python benchmarks/table1.py RUNS --data NYU_PAIRS --backbone-weights efficientnet_lite0.safetensors --epochs 4
 
-Each system learns with its own loss, at 160 x 208, from the 721 training pairs, `--epochs` times, in batches of eight,
-with the same optimiser and schedule; its backbone is the same small one at stride 32 where it takes one. The five
-"Baseline" rows of the paper are done with three seeds. What is done is kept below RUNS: a call that was broken off,
-even killed, goes on where it was. On two cores, two processes of one thread each do more in an hour than one of two:
-`--part 1/2` and `--part 2/2`, side by side; then without it for the table, and what became of the paper's ordering, as
-Markdown.
+Each system trains with its own loss at 160 x 208 on the 721 training pairs, `--epochs` times, in batches of eight, with
+the same optimiser and schedule. Systems that take a backbone get the same small one at stride 32. The five "Baseline"
+rows of the paper use three seeds. Finished jobs stay below RUNS, so a call that was stopped or killed continues.
+
+On two cores, two processes of one thread each do more in an hour than one of two: run `--part 1/2` and `--part 2/2`
+side by side. Then run it without `--part`, which prints the table and the paper's ordering as Markdown.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from hqmd_cli.training.state import saved_states
 
 SIZE, BACKBONE, PROTOCOL = (160, 208), "tf_efficientnet_lite0", "eigen-filled"
 SHOWN = ("RMSE", "AbsRel", "delta1", "edgeF1", "normalMean")
-# The paper's rows: decoder and loss.
+# Decoder and loss of the paper's own rows.
 BASELINES = (
     ("baseline", "depth"),
     ("baseline+", "depth"),
@@ -49,16 +49,16 @@ BASELINES = (
     ("baseline+", "full"),
     ("baseline+", "hu"),
 )
-# What the paper says of Table 1 (section 4.3): which row is better than which, in RMSE and at edges; normals beside
-# edges, as after few steps no prediction is steep enough to have an edge.
+# What the paper says about Table 1 (section 4.3): which row is better than which, in RMSE and at edges. Normals are
+# compared beside edges, because after few steps no prediction is steep enough to have an edge.
 CLAIMS = (
     ("baseline+ depth", "baseline depth"),
     ("baseline+ depth+mg", "baseline+ depth"),
     ("baseline+ full", "baseline+ depth+mg"),
     ("baseline+ full", "baseline+ hu"),
 )
-OWN_STRIDE = ("moukari",)  # whose atrous rates are meant for 16
-OWN_RATE = ("make3d", "make3d-laplacian")  # linear in their features: they learn at their own rate
+OWN_STRIDE = ("moukari",)  # its atrous rates are meant for stride 16
+OWN_RATE = ("make3d", "make3d-laplacian")  # linear in their features, so they need their own rate
 
 
 Measured = dict[tuple[str, int], dict[str, Any]]  # row and seed -> figures.Result.to_dict()
@@ -66,7 +66,7 @@ Measured = dict[tuple[str, int], dict[str, Any]]  # row and seed -> figures.Resu
 
 @dataclass(frozen=True)
 class Job:
-    """One network to be trained."""
+    """One network to train."""
 
     row: str
     seed: int
@@ -75,12 +75,12 @@ class Job:
 
     @property
     def folder(self) -> str:
-        """Its name below RUNS."""
+        """Name of its folder below RUNS."""
         return f"{self.row.replace(' ', '-')}-{self.seed}"
 
 
 def jobs(epochs: int, seeds: int) -> Iterator[Job]:
-    """Ours first, then each other system."""
+    """Yield our own networks first, then each other system."""
     rules = {
         "optimizer": "adamw", "lr": 1e-3, "backbone_lr_factor": 0.5, "weight_decay": 0.01, "schedule": "cosine",
         "warmup_steps": 30, "epochs": epochs, "batch_size": 8, "protocol": PROTOCOL,
@@ -100,7 +100,7 @@ def jobs(epochs: int, seeds: int) -> Iterator[Job]:
 
 
 def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
-    """Train to the end, or from where it was left."""
+    """Train to the end, resuming what was stopped."""
     folder = runs / job.folder
     seen, held_out = open_training_data(data)
     seen = cached(seen, wanted=True, passes=job.train.epochs, say=lambda line: print(line, file=sys.stderr))
@@ -115,7 +115,7 @@ def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
 
 
 def figures_of(run: Path, data: Path) -> dict[str, Any]:
-    """What the network was at the end, not at its best, with edges and normals: measured once, then read."""
+    """Measure a network's last weights, with edges and normals; keep the figures beside them, and read them from there."""
     kept = run / "figures.json"
     if not kept.exists():
         predictor = load_predictor(run / "last", "torch", "cpu")
@@ -128,7 +128,7 @@ def figures_of(run: Path, data: Path) -> dict[str, Any]:
 
 
 def table(measured: Measured) -> Iterator[str]:
-    """A row a system: means over seeds with their range, and of one seed the bootstrap interval over pictures."""
+    """Yield a row per system: the mean over seeds and their range, or one seed with its bootstrap interval."""
     yield "| row | " + " | ".join(SHOWN) + " | seeds |"
     yield "| --- |" + " --- |" * (len(SHOWN) + 1)
     for row in dict.fromkeys(row for row, _ in measured):
@@ -142,7 +142,7 @@ def table(measured: Measured) -> Iterator[str]:
 
 
 def ordering(measured: Measured) -> Iterator[str]:
-    """Whether each claim of the paper's shows, by seed."""
+    """Yield a line per claim of the paper and metric: in how many seeds it holds."""
     metrics = {run: figures["metrics"] for run, figures in measured.items()}
     for better, worse in CLAIMS:
         seeds = [seed for row, seed in metrics if row == better and (worse, seed) in metrics]
@@ -154,7 +154,7 @@ def ordering(measured: Measured) -> Iterator[str]:
 
 
 def part(text: str) -> tuple[int, int]:
-    """Of 2/3, the second of three, (1, 3)."""
+    """Parse "2/3", the second of three parts, as (1, 3)."""
     one, of_all = (int(number) for number in text.split("/"))
     if not 1 <= one <= of_all:
         raise ValueError(text)
@@ -189,7 +189,7 @@ def main() -> None:
 
 
 def weights_for(job: Job, small: str) -> str:
-    """The small backbone's, for those that have it."""
+    """Return the small backbone's weights for a system that takes it, else "none"."""
     from hqmd_cli.models import build_system
 
     backbone = build_system(job.model).backbone

@@ -1,10 +1,10 @@
-"""The step of `hqmd train` against the loop that repositories copy, and where its time goes.
+"""Time the step of `hqmd train` against the loop that repositories copy, and its parts.
 
     python benchmarks/training.py --data NYU_PAIRS --recipe weights/recipes/indoor-small.toml --steps 20 --runs 3
 
-Both train the same network with the same loss on batches of the same size, out of the same files, end to end. The plain
-loop is that of Hu et al. and its descendants: PIL decodes and turns, torchvision jitters, tensors are contiguous,
-everything in float32, one worker process each. They take turns, so that other work hits both.
+Both train the same network with the same loss, batch size and files, end to end, with one worker process each. The
+plain loop follows Hu et al. and its descendants: PIL decodes and rotates, torchvision jitters, tensors are contiguous
+and float32. They take turns, so that other work on the machine affects both.
 """
 
 import argparse
@@ -41,7 +41,7 @@ WARM_UP = 3  # steps that are not counted
 
 
 class PlainPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """rgb/NAME.jpg and depth/NAME.png as PIL opens them, resized, turned, cropped, mirrored and jittered."""
+    """Pairs rgb/NAME.jpg and depth/NAME.png, opened by PIL, resized, rotated, cropped, mirrored and jittered."""
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size, self.names = folder, size, (folder / "train.txt").read_text().split()
@@ -71,7 +71,7 @@ class PlainPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
 
 def plain_loop(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> Iterator[float]:
-    """Seconds at which each step ends."""
+    """Train with the plain loop; yield the time at which each step ends."""
     network = build_system(model).train()
     loss_of = build_loss(train.loss)
     optimizer = torch.optim.Adam(network.parameters(), train.lr, weight_decay=1e-4)
@@ -86,7 +86,7 @@ def plain_loop(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -
 
 
 def our_loop(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> Iterator[float]:
-    """The same of `hqmd train`."""
+    """Train with `hqmd train`; yield the time at which each step ends."""
     with TemporaryDirectory() as folder:
         pairs = open_training_data(data, None, "filled", None)
         reports = fit(model, train, *pairs, Path(folder) / "run", backbone_weights="none", device=CPU, workers=1)
@@ -96,12 +96,12 @@ def our_loop(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> 
 
 
 def pictures_a_second(ends: list[float], batch_size: int) -> float:
-    """Of the steps after the warm-up."""
+    """Return pictures a second, without the steps of the warm-up."""
     return batch_size * (len(ends) - WARM_UP - 1) / (ends[-1] - ends[WARM_UP])
 
 
 def profile(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> dict[str, float]:
-    """Seconds a step by its parts, in the loop's own train_step."""
+    """Return the seconds that a step spends in each of its parts, measured inside train_step."""
     spent: dict[str, float] = defaultdict(float)
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

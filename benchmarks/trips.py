@@ -1,4 +1,4 @@
-"""Count how often one job switches between the package's files: the trips that its reader has to make.
+"""Count how often a job switches between the package's files: the trips that its reader has to make.
 
     python benchmarks/trips.py                  # every job: files entered, switches, returns to a file already left
     python benchmarks/trips.py photo --list     # one job, each stop with the functions that are entered there

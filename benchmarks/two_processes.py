@@ -1,9 +1,9 @@
-"""One process with a whole batch against two with half of it each, on the CPU: the same losses, and how fast?
+"""Compare training in one process with training in two that share each batch, on the CPU: losses and speed.
 
     python benchmarks/two_processes.py --data NYU_PAIRS --steps 20
 
-Trains twice from the same weights: one process with two threads, and two (torchrun, gloo) with one thread each. Prints
-the loss of each step of both, the largest difference, and the speed after the first steps.
+Trains twice from the same weights: in one process with two threads, and in two (torchrun, gloo) with one thread each.
+Prints the losses of each step, the largest difference, and the speed after the first steps.
 """
 
 import argparse
@@ -20,7 +20,7 @@ WARM_UP = 3  # steps that are not counted
 
 
 def learn(data: Path, recipe: str, backbone_weights: str, steps: int, folder: Path) -> None:
-    """Train, and write each step's loss and end; in whatever process, of how many it is."""
+    """Train, and let the first process write the loss and the end of each step."""
     import torch
 
     from hqmd_cli.data import open_training_data
@@ -31,7 +31,7 @@ def learn(data: Path, recipe: str, backbone_weights: str, steps: int, folder: Pa
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     model, train = read_recipe(recipe)
     train = replace(train, max_steps=steps, precision="fp32")
-    model = replace(model, drop_path=0.0)  # which blocks are skipped is each process's own chance
+    model = replace(model, drop_path=0.0)  # each process skips other blocks at random
     pairs = open_training_data(data, None, "filled", None)
     rows = []
     reports = fit(model, train, *pairs, folder / "run", backbone_weights=backbone_weights, workers=1)
