@@ -27,7 +27,7 @@ START_S, PERIOD_S, PHOTO_LATER_S = 1294439278.998029, 0.04, 0.011
 
 
 def raw_depth(depth_m: np.ndarray) -> np.ndarray:
-    """Turn (480, 640) metres, seen from the colour camera, into the sensor's numbers; LARGEST_RAW where no point falls."""
+    """Turn (480, 640) metres, seen from the colour camera, into the sensor's numbers; LARGEST_RAW: none."""
     v, u = np.nonzero(depth_m)
     z, c = depth_m[v, u].astype(np.float64), kinect.COLOUR
     seen = np.stack([(u - c.cx) / c.fx * z, (v - c.cy) / c.fy * z, z], axis=1)

@@ -42,13 +42,13 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     protocol = find_protocol("eigen-filled")
-    judged = open_dataset(args.data, args.split, protocol.ground_truth, None)
+    data = open_dataset(args.data, args.split, protocol.ground_truth, None)
     network, info = load_checkpoint(find_checkpoint(args.model), torch.device("cpu"))
     sides = info.model.shown_sides
     graph = graph_of(network)
     variants: dict[str, Callable[[], object]] = {"fp32": lambda: graph, "int8": lambda: in_int8(graph)}
-    pictures = [Preprocess((side, side), info.model.size_multiple)(judged[0].image) for side in sides]
-    print(f"{args.model} at {sides}, {judged.description}, {len(judged)} pictures, {args.threads} threads")
+    pictures = [Preprocess((side, side), info.model.size_multiple)(data[0].image) for side in sides]
+    print(f"{args.model} at {sides}, {data.description}, {len(data)} pictures, {args.threads} threads")
     print("| precision | MB | opening, s | ms | RMSE | AbsRel | delta1 | edge F1 |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def main() -> None:
                 for picture in pictures:
                     engine(picture)
                 times.append(1000 * (time.perf_counter() - started))
-            m = evaluate(DepthPredictor(engine, info.model), judged, protocol).metrics
+            m = evaluate(DepthPredictor(engine, info.model), data, protocol).metrics
             figures = " | ".join(f"{m[key]:.4f}" for key in ("RMSE", "AbsRel", "delta1", "edgeF1"))
             megabytes, ms = path.stat().st_size / 1e6, statistics.median(times[1:])
             print(f"| {name} | {megabytes:.1f} | {opened:.2f} | {ms:.0f} | {figures} |", flush=True)

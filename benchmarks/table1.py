@@ -61,7 +61,7 @@ OWN_STRIDE = ("moukari",)  # its atrous rates are meant for stride 16
 OWN_RATE = ("make3d", "make3d-laplacian")  # linear in their features, so they need their own rate
 
 
-Measured = dict[tuple[str, int], dict[str, Any]]  # row and seed -> figures.Result.to_dict()
+Measured = dict[tuple[str, int], dict[str, Any]]  # row and seed -> Result.to_dict()
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
 
 
 def figures_of(run: Path, data: Path) -> dict[str, Any]:
-    """Measure a network's last weights, with edges and normals; keep the figures beside them, and read them from there."""
+    """Measure a network's last weights, with edges and normals, once; then read the figures."""
     kept = run / "figures.json"
     if not kept.exists():
         predictor = load_predictor(run / "last", "torch", "cpu")

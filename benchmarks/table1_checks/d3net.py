@@ -1,4 +1,4 @@
-"""Compare models/d3net.py with the authors' PyTorch code: class DenseUNet of pytorch/networks/dense_decoders.py.
+"""Compare table1/d3net.py with the authors' PyTorch code: class DenseUNet of pytorch/networks/dense_decoders.py.
 
     git --git-dir=MIRROR archive HEAD pytorch | tar -x -C CHECKOUT      # of marcelampc/d3net_depth_estimation
     python benchmarks/table1_checks/d3net.py CHECKOUT

@@ -1,4 +1,4 @@
-"""Compare models/dorn.py with a PyTorch port whose pooling is that of the authors' Caffe network for NYU.
+"""Compare table1/dorn.py with a PyTorch port whose pooling is that of the authors' Caffe network for NYU.
 
     git --git-dir=MIRROR archive HEAD | tar -x -C CHECKOUT  # of https://github.com/liviniuk/DORN_depth_estimation_Pytorch
     python benchmarks/table1_checks/dorn.py CHECKOUT

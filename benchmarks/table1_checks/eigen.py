@@ -1,4 +1,4 @@
-"""Compare models/eigen2014.py, models/eigen2015.py and their losses with the authors' own code, run without Theano.
+"""Compare table1/eigen2014.py, table1/eigen2015.py and their losses with the authors' own code, run without Theano.
 
     git --git-dir=MIRROR1 show 11f818c:models/depth.py > CHECKOUT/depth.py
     git --git-dir=MIRROR1 show 11f818c:models/depth.conf > CHECKOUT/depth.conf

@@ -1,4 +1,4 @@
-"""Compare models/fcrn.py with a PyTorch port that unpools with zeros and then convolves, as the paper's figure 2c does.
+"""Compare table1/fcrn.py with a PyTorch port that unpools with zeros and then convolves, as the paper's figure 2c does.
 
     git --git-dir=MIRROR archive HEAD | tar -x -C CHECKOUT      # of https://github.com/dontLoveBugs/FCRN_pytorch
     python benchmarks/table1_checks/fcrn.py CHECKOUT

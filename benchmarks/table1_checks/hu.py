@@ -1,4 +1,4 @@
-"""Compare models/hu.py, and the gradients of the loss `hu`, with the authors' own code.
+"""Compare table1/hu.py, and the gradients of the loss `hu`, with the authors' own code.
 
     git --git-dir=MIRROR archive HEAD | tar -x -C CHECKOUT  # of https://github.com/JunjH/Revisiting_Single_Depth_Estimation
     python benchmarks/table1_checks/hu.py CHECKOUT [PAIRS]

@@ -1,4 +1,4 @@
-"""Compare the filters of models/laws.py with the authors' own code for MATLAB, run by Octave.
+"""Compare the filters of table1/texture_features.py with the authors' MATLAB code in Octave.
 
     git --git-dir=MIRROR archive HEAD LearningCode/Features | tar -x -C CHECKOUT    # of Make3D's code or a fork
     python benchmarks/table1_checks/make3d.py CHECKOUT PHOTO
