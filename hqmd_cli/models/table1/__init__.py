@@ -1,1 +1,1 @@
-"""The other systems of the paper's Table 1, each by its authors' definition."""
+"""The other systems of the paper's Table 1, each as its authors define it."""

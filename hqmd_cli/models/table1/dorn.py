@@ -1,28 +1,30 @@
-"""DORN, "Deep Ordinal Regression Network for Monocular Depth Estimation" (Fu et al., CVPR 2018,
-https://arxiv.org/abs/1806.02446): section 3, figure 2, as their network for NYU has it (models/NYUV2/deploy.prototxt).
+"""DORN: Fu et al., "Deep Ordinal Regression Network for Monocular Depth Estimation" (CVPR 2018,
+https://arxiv.org/abs/1806.02446), section 3 and figure 2, as in their network for NYU (models/NYUV2/deploy.prototxt).
 
     photo        B x 3 x 257 x 353
     ResNet-101   B x 2048 x 33 x 45     stride 8, by dilation of the last two stages; three 3 x 3 convolutions first
-    full image   B x 512 x 33 x 45      mean of each 8 x 8, fully connected to 512, 1 x 1, the same everywhere (fig. 3c)
+    full image   B x 512 x 33 x 45      means of 8 x 8 cells, fully connected to 512, 1 x 1; equal everywhere (fig. 3c)
     pure ASPP    4 x B x 512 x 33 x 45  1 x 1 across channels, and 3 x 3 at three dilations, each followed by 1 x 1
     joined       B x 2048 x 33 x 45     all five, 1 x 1
     2K channels  B x 136 x 33 x 45      1 x 1
-    logits       B x 68 x 257 x 353     (ordinal.py)
+    logits       B x 68 x 257 x 353     (models/ordinal.py)
 
-Left unsaid or changed, and how we decided:
-- K and the depths for NYU: the paper names none. Theirs has 136 channels, and demo_nyuv2.py reads a label l as
-  exp(l / 25 - 0.36) m: 68 intervals from 0.698 to 10.59 m, which are the defaults of ModelConfig. Whether that is the
-  lower threshold we cannot check, as their decoding layer is not published; ours is the middle, as the paper has it.
-- Dilations 6, 12 and 18 are the paper's (3.1); their network for NYU has 4, 8 and 12 (aspp_rates of a recipe).
-- The full-image encoder needs one size. The deepest map is brought to that of config.size for it, and for it only; of
-  photos of that size it is left as it is.
-- The pairs of channels are subtracted before they are enlarged, not after: both are linear, and it takes half the
-  memory. Pixel areas are aligned, theirs are corners.
-- timm dilates the first block of a stage as the stage before, theirs as the rest of its stage. Weights fit both.
-- They keep conv1, conv2 and batch norm as pretrained: freeze_bn holds the latter; there is no switch for the others.
-- Their head, but for the fully connected layer, learns ten times as fast as ResNet, hence backbone_lr_factor; biases
-  twice that. Here it is one rate for the head.
-Unused of ModelConfig: decoder, low_*, high_*, fuse_channels.
+Our choices where the paper is silent or where we differ:
+- The paper gives neither K nor the depths for NYU. Their network has 136 channels, and demo_nyuv2.py reads a label l as
+  exp(l / 25 - 0.36) m: 68 intervals from 0.698 to 10.59 m, our defaults. Their decoding layer is not published, so we
+  cannot tell if that value is the lower threshold. Ours is the middle of the interval, as in the paper.
+- Dilations 6, 12 and 18 are the paper's (3.1). Their network for NYU has 4, 8 and 12; set aspp_rates in a recipe.
+- The full-image encoder needs one size. For it, and for it only, the deepest map is resized to the map that a photo of
+  config.size has.
+- The pairs of channels are subtracted before they are enlarged, not after. Both steps are linear, and this order takes
+  half the memory. We align pixel areas, they align corners.
+- timm gives the first block of a stage the dilation of the stage before, they give it that of its own stage. Weights
+  fit both.
+- They keep conv1, conv2 and batch norm as pretrained. freeze_bn holds batch norm; nothing here holds the other two.
+- Their head, except for the fully connected layer, learns ten times as fast as ResNet: hence backbone_lr_factor. They
+  double the rate of biases; our head has one rate.
+
+Settings without effect: decoder, low_*, high_*, fuse_channels.
 """
 
 import torch
@@ -35,21 +37,21 @@ from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import FullPrecisionConv, resize
 from hqmd_cli.models.ordinal import OrdinalHead, from_pairs
 
-POOLED = 8  # the full-image encoder's windows, in cells of the deepest map
+POOLED = 8  # side of the full-image encoder's windows, in cells of the deepest map
 DROPOUT = 0.5
-JOINED_FACTOR = 4  # 2048 channels behind branches of 512
-PICTURES = 120_000  # 4.2: about so many were trained on
-STEPS, BATCH_SIZE = 3_000_000, 3  # 4: of NYU
+JOINED_FACTOR = 4  # 2048 channels after branches of 512
+PICTURES = 120_000  # 4.2: training pictures, about
+STEPS, BATCH_SIZE = 3_000_000, 3  # 4: for NYU
 
 
 def rectified(in_channels: int, out_channels: int, kernel: int = 1, rate: int = 1) -> list[nn.Module]:
-    """A convolution that keeps the size, and a ReLU; no batch norm, as theirs."""
+    """Return a convolution that keeps height and width, and a ReLU. Theirs have no batch norm either."""
     padding = rate * (kernel // 2)
     return [nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=rate), nn.ReLU(inplace=True)]
 
 
 class FullImageEncoder(nn.Module):
-    """(B, C_in, h, w) -> (B, C_out, 1, 1): what the picture is as a whole, knowing where things are (figure 3c)."""
+    """(B, C_in, h, w) -> (B, C_out, 1, 1): one vector for the picture, which knows where things are (figure 3c)."""
 
     def __init__(self, in_channels: int, out_channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class FullImageEncoder(nn.Module):
 
 
 class SceneUnderstanding(nn.Module):
-    """(B, C_in, h, w) -> (B, 2K, h, w) (figure 2, yellow)."""
+    """(B, C_in, h, w) -> (B, 2K, h, w): the yellow part of figure 2."""
 
     def __init__(self, config: ModelConfig, in_channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class SceneUnderstanding(nn.Module):
 
 
 class DORN(DepthModel):
-    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres, and to logits (B, K, H, W); H and W from 32 up."""
+    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres and logits (B, K, H, W); H and W from 32 up."""
 
     paper = Paper(
         "Fu et al. 2018",
@@ -104,7 +106,7 @@ class DORN(DepthModel):
         training={
             "loss": "ordinal",
             "optimizer": "sgd",
-            "lr": 1e-3,  # of the head: 1e-4 is the paper's base, which their prototxt multiplies by ten
+            "lr": 1e-3,  # of the head: their prototxt multiplies the paper's 1e-4 by ten
             "backbone_lr_factor": 0.1,
             "momentum": 0.9,
             "weight_decay": 5e-4,
@@ -126,6 +128,6 @@ class DORN(DepthModel):
         self.scene = SceneUnderstanding(config, self.backbone.high_channels, (rows, columns))
 
     def estimate(self, rgb: Tensor) -> Estimate:
-        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres, with the logits that they are counted from."""
+        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres, and the logits from which they are counted."""
         channels = self.scene(self.backbone.stages(rgb)[-1])
         return self.head(resize(from_pairs(channels), rgb.shape[-2:]))

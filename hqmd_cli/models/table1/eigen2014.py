@@ -1,24 +1,26 @@
 """Eigen, Puhrsch and Fergus, "Depth Map Prediction from a Single Image using a Multi-Scale Deep Network" (NIPS 2014,
-https://arxiv.org/abs/1406.2283): section 3.1, figure 1, and where it is silent their own code (models/depth.py and
-depth.conf, docs/table1.md). For a photo of 228 x 304:
+https://arxiv.org/abs/1406.2283), section 3.1 and figure 1. Where the paper is silent we follow their code
+(models/depth.py and depth.conf, docs/table1.md). For a photo of 228 x 304:
 
     coarse   B x 1 x 55 x 74     AlexNet's five convolutions to 256 x 6 x 8, and two fully connected layers
     fine     B x 1 x 55 x 74     9 x 9 convolution and pooling to 63 channels; joined with the coarse map; two of 5 x 5
 
-Left unsaid or changed, and how we decided:
-- Pads, pools and the normalisation across channels are their code's. Ports pool 2 x 2, or have a stride in layer 5: the
-  sizes are the same, the network is not.
-- Their coarse network takes colours from -128 to 127, and its features times .01. Ours takes the colours times .01:
-  the same but for the scale of biases, and small enough for short numbers.
-- They start the coarse convolutions from ImageNet's classes. timm has no such network: ours start at random, as He's.
-- They train the fine network when the coarse one is done. Here at once: the fine one sees the coarse map, with its
-  dropout as theirs does, without passing gradients on, and the coarse map is supervised as a further one.
-- Their map leaves out a border of 4 pixels. Ours is enlarged to the whole photo, and compared at its size: all systems
-  here are trained on the same pixels. Other sizes of photos are brought to config.size first.
-- Both maps are log depth (config.activation, exp); theirs in units of its standard deviation, .457.
-- Rates (4.1): .001 of convolutions, .1 of the fully connected layers, .01 of fine layer 2; one rate here, the first.
-- 2 million pictures for the coarse network, of 220 000.
-Unused of ModelConfig: backbone, decoder, output_stride, low_*, high_*, aspp_*, fuse_channels, depth_*.
+Our choices where both are silent or where we differ:
+- Pads, pools and the normalisation across channels are from their code. Ports pool 2 x 2, or use a stride in layer 5:
+  their sizes are the same, but not their network.
+- Their coarse network takes colours from -128 to 127, and scales its features by .01. Ours scales the colours by .01.
+  The two differ only in the scale of their biases, and small numbers suit half precision.
+- They start the coarse convolutions from ImageNet classification. timm has no such network, so ours start from He's
+  random initialisation.
+- They train the fine network after the coarse one. We train both at once: the fine one sees the coarse map (after
+  dropout, as theirs does) but passes no gradient to it, and the coarse map has a loss of its own.
+- Their map leaves out a border of 4 pixels. Ours is enlarged to the whole photo, and compared at that size: all systems
+  here are trained on the same pixels. Photos of other sizes are resized to config.size first.
+- Both maps are log depth (config.activation = exp). Theirs is in units of its standard deviation, .457.
+- Rates (4.1) are .001 for convolutions, .1 for the fully connected layers and .01 for fine layer 2. Ours is .001.
+- The coarse network sees 2 million pictures, from 220,000.
+
+Settings without effect: backbone, decoder, output_stride, low_*, high_*, aspp_*, fuse_channels, depth_*.
 """
 
 import torch
@@ -32,9 +34,9 @@ from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.table1.eigen_layers import FullView, pooled, quarter, rectified, seen_photo
 from hqmd_cli.registry import pick
 
-SMALLEST_SIDE = 63  # of config.size: below it, nothing is left behind coarse layer 5
+SMALLEST_SIDE = 63  # pixels; coarse layer 5 leaves no cell of a smaller config.size
 COARSE_CHANNELS, FINE_CHANNELS = 256, 64
-# Of colours in 0..255, as their code has them: what the coarse and the fine network see as 0, and as 1.
+# Mean and scale of colours in 0..255, from their code.
 COARSE_ZERO, COARSE_ONE = 128, 100
 FINE_ZERO, FINE_ONE = 109.31410628, 76.18328376
 BATCH_SIZE = 32
@@ -42,13 +44,13 @@ SEEN, PICTURES = 2_000_000, 220_000
 
 
 def coarse_cells(side: int) -> int:
-    """Of a side of the photo, behind coarse layer 5."""
+    """Count the cells that coarse layer 5 leaves of a photo's side."""
     return pooled(pooled(pooled((side + 4 - 11) // 4 + 1)))
 
 
 def normalised_pool() -> list[nn.Module]:
-    """Pooling, and what AlexNet has instead of batch norm: each cell divided by its neighbours in five channels."""
-    alpha = 5 * 1e-4 * COARSE_ONE**2  # their 1e-4 is of a sum, torch's of a mean
+    """Return pooling and AlexNet's response normalisation, which divides by the neighbours in five channels."""
+    alpha = 5 * 1e-4 * COARSE_ONE**2  # they multiply a sum by 1e-4, torch a mean
     return [nn.MaxPool2d(3, stride=2), nn.LocalResponseNorm(5, alpha=alpha, beta=0.75, k=2)]
 
 
@@ -100,7 +102,7 @@ class Eigen2014(DepthModel):
         activation.start(self.view.spread, self.logits)
 
     def estimate(self, rgb: Tensor) -> Estimate:
-        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres; while training the coarse map, too."""
+        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres; `aux_m` is the coarse map (B, 1, h, w)."""
         colours = 255 * resize(rgb, self.config.size)
         coarse = self.view(self.coarse((colours - COARSE_ZERO) / COARSE_ONE))
         seen = self.see((colours - FINE_ZERO) / FINE_ONE)

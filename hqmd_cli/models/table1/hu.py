@@ -1,23 +1,24 @@
 """Hu et al., "Revisiting Single Image Depth Estimation: Toward Higher Resolution Maps with Accurate Object Boundaries"
-(WACV 2019, https://arxiv.org/abs/1803.08673): section 3.1, figure 2, with ResNet-50. For a photo of 228 x 304:
+(WACV 2019, https://arxiv.org/abs/1803.08673), section 3.1 and figure 2, with ResNet-50. For a photo of 228 x 304:
 
     encoder   B x 256, 512, 1024, 2048 channels at strides 4, 8, 16, 32
-    decoder   B x 64 x 114 x 152     D: the deepest map, 1 x 1 to half its channels, then four up-projections, to the
-                                     size of the next finer map each, and last to twice the finest
-    fusion    B x 64 x 114 x 152     MFF: each of the four maps up-projected to 16 channels at once, then joined
-    refine    B x 1 x 114 x 152      R: two 5 x 5 convolutions of D and MFF together, and a third to logits
+    decoder   B x 64 x 114 x 152     D: the deepest map, 1 x 1 to half its channels, then four up-projections: to the
+                                     size of each finer map, and to twice the finest
+    fusion    B x 64 x 114 x 152     MFF: each of the four maps up-projected to 16 channels in one step, then joined
+    refine    B x 1 x 114 x 152      R: two 5 x 5 convolutions of D and MFF together, and a third for the logits
 
-Left unsaid or changed, and how we decided:
-- They compare at half the photo's size. Ours is brought to the photo's bilinearly: all systems here are trained on the
-  same pixels.
-- Their last layer is linear, so that depth can be negative. Ours ends in config.activation (softplus).
-- Bilinear enlargement aligns pixel areas, as their code does with today's torch; torch 0.3.1, which they name, aligned
-  the corners' centres.
-- The loss `hu` takes differences of neighbours. Their script takes Sobel's filter, undivided: of a slope it gives eight
-  times as much (docs/table1.md), so that its logarithms and its normals weigh slopes as if they were eight times as
-  steep, and it pads with zeros, so that the picture's border counts as an edge.
-- "Reduced to a tenth every 5 epochs": of their 50 688 pictures.
-Unused of ModelConfig: decoder, low_*, high_*, aspp_*, fuse_channels.
+Our choices where the paper is silent or where we differ:
+- They compare at half the photo's size. We enlarge the map bilinearly to the photo's size: all systems here are trained
+  on the same pixels.
+- Their last layer is linear, so depth can be negative. Ours ends in config.activation.
+- Bilinear enlargement aligns pixel areas, as their code does with a current torch. The torch 0.3.1 that they name
+  aligned the centres of the corners.
+- Our loss `hu` takes differences of neighbours. Their script takes an undivided Sobel filter: it gives eight times the
+  slope (docs/table1.md), so its logarithms and normals weigh slopes as if they were eight times as steep. It also pads
+  with zeros, so the border of the picture counts as an edge.
+- "Reduced to a tenth every 5 epochs": of their 50,688 pictures.
+
+Settings without effect: decoder, low_*, high_*, aspp_*, fuse_channels.
 """
 
 from itertools import pairwise
@@ -26,12 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from hqmd_cli.config.network import ModelConfig
-from hqmd_cli.models.backbone import LOW_STRIDE, StageBackbone, build_stages
-from hqmd_cli.models.base import DepthModel, Estimate, Paper
-from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS
+from hqmd_cli.models.backbone import LOW_STRIDE
+from hqmd_cli.models.base import Paper
+from hqmd_cli.models.layers import ConvBNReLU
+from hqmd_cli.models.table1.encoder_decoder import EncoderDecoder
 from hqmd_cli.models.table1.up_projection import BilinearProjection
-from hqmd_cli.registry import pick
 
 FUSED_CHANNELS = 16  # of each scale in MFF
 BATCH_SIZE = 8
@@ -39,7 +39,7 @@ STEPS_OF_5_EPOCHS = 5 * 50_688 // BATCH_SIZE
 
 
 class Decoder(nn.Module):
-    """D: maps from fine to coarse -> (B, channels, 2h, 2w), h and w of the finest."""
+    """D: maps from fine to coarse -> (B, channels, 2h, 2w), where the finest map is h x w."""
 
     def __init__(self, deepest: int, count: int) -> None:
         super().__init__()
@@ -71,8 +71,8 @@ class Fusion(nn.Module):
         return self.fuse(torch.cat(enlarged, dim=1))
 
 
-class Hu(DepthModel):
-    """RGB (B, 3, H, W) in 0..1 to depth (B, 1, H, W) in metres; H and W from 32 up."""
+class Hu(EncoderDecoder):
+    """Decode the deepest map, and refine it together with all maps fused."""
 
     paper = Paper(
         "Hu et al. 2019",
@@ -90,25 +90,18 @@ class Hu(DepthModel):
         },
         weights="github.com/JunjH/Revisiting_Single_Depth_Estimation, no licence stated (torch 0.3)",
     )
-    backbone: StageBackbone
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
-        super().__init__(config)
-        activation = pick(ACTIVATIONS, config.activation, "activation")
-        self.to_metres = activation.to_metres
-        self.backbone = build_stages(config, backbone_weights)
-        self.finest = self.backbone.strides.index(LOW_STRIDE)  # theirs begin at a quarter of the photo
+        super().__init__(config, backbone_weights)
+        self.finest = self.backbone.strides.index(LOW_STRIDE)  # theirs start at a quarter of the photo
         channels = self.backbone.channels[self.finest :]
         self.decoder, self.fusion = Decoder(channels[-1], len(channels)), Fusion(channels)
         joined = self.decoder.channels + self.fusion.channels
         self.refine = nn.Sequential(*(ConvBNReLU(joined, joined, kernel=5) for _ in range(2)))
-        self.logits = FullPrecisionConv(joined, 1, 5, padding=2)
-        activation.start(self.logits)
+        self.add_logits(joined, kernel=5)
 
-    def estimate(self, rgb: Tensor) -> Estimate:
-        """(B, 3, H, W) RGB in 0..1 -> (B, 1, H, W) metres."""
-        features = self.backbone.stages(rgb)[self.finest :]
+    def decode(self, features: list[Tensor]) -> Tensor:
+        features = features[self.finest :]
         decoded = self.decoder(features)
         fused = self.fusion(features, decoded.shape[-2:])
-        logits = self.logits(self.refine(torch.cat([decoded, fused], dim=1)))
-        return Estimate(resize(self.to_metres(logits), rgb.shape[-2:]))
+        return self.refine(torch.cat([decoded, fused], dim=1))

@@ -1,10 +1,10 @@
-"""The up-projection of Laina et al. (3DV 2016, 3.2, figure 2c): a residual block behind an enlargement.
+"""The up-projection of Laina et al. (3DV 2016, section 3.2, figure 2c): a residual block after an enlargement.
 
     long   5 x 5 convolution, batch norm, ReLU, 3 x 3 convolution, batch norm
     short  5 x 5 convolution, batch norm
     out    ReLU(long + short)
 
-Laina et al. enlarge by zeros between the values, Hu et al. bilinearly: two classes, which differ in that only.
+Laina et al. enlarge by inserting zeros, Hu et al. bilinearly. The two classes differ in nothing else.
 """
 
 from torch import Size, Tensor, nn
@@ -14,7 +14,7 @@ from hqmd_cli.models.layers import resize
 
 
 class UpProjection(nn.Module):
-    """What both kinds share; `long` and `short` begin with the two 5 x 5 convolutions."""
+    """Base of both kinds; `long` and `short` are their two 5 x 5 convolutions."""
 
     def __init__(self, long: nn.Module, short: nn.Module, channels: int) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class UpProjection(nn.Module):
         self.short = nn.Sequential(short, nn.BatchNorm2d(channels))
 
     def project(self, x: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, channels, ...), as large as the two 5 x 5 convolutions make it."""
+        """(B, C_in, h, w) -> (B, channels, ...), at the size that the 5 x 5 convolutions give."""
         return F.relu(self.long(x) + self.short(x))
 
 
 class UnpooledProjection(UpProjection):
-    """(B, C_in, h, w) -> (B, C_out, 2h, 2w), enlarged by zeros: each value in the upper left of its 2 x 2 pixels.
+    """(B, C_in, h, w) -> (B, C_out, 2h, 2w), each value in the upper left of 2 x 2 pixels, with zeros beside it.
 
-    A 5 x 5 convolution of such a map is a transposed convolution of stride 2, which multiplies no zeros: 25 products an
-    input value instead of 100, the same saving as the four interleaved convolutions of the paper's figure 3.
+    A 5 x 5 convolution of such a map is a transposed convolution of stride 2, which multiplies no zeros: 25 products
+    per input value instead of 100. The four interleaved convolutions of the paper's figure 3 save as much.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
