@@ -130,7 +130,7 @@ def train(
     from hqmd_cli.checkpoints.hub import BEST, find_checkpoint
     from hqmd_cli.data import default_data, open_extra_data, open_training_data
     from hqmd_cli.data.cache.build import cached, readings
-    from hqmd_cli.data.check.scan import require_usable
+    from hqmd_cli.data.check.quick_check import require_usable
     from hqmd_cli.evaluation.protocols import find_protocol
     from hqmd_cli.export.publish import push_checkpoint, require_pushable
     from hqmd_cli.inference.device import pick_device
@@ -165,16 +165,15 @@ def train(
     # A CPU's step takes far longer than decoding (benchmarks/training.md), so there only a cache that exists is used.
     chosen = pick_device(device)
     times = readings(train_config, len(seen)) if chosen.type != "cpu" else 1
-    if extra:
-        extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say)
-    seen = cached(seen, cache, times, say)
+    more = cached(extra, cache, times * min(1, len(seen) / len(extra)), say) if extra else None
+    examples = cached(seen, cache, times, say)
     reports = fit(
         model_config,
         train_config,
-        seen,
+        examples,
         held_out,
         run_dir,
-        extra_data=extra,
+        extra_data=more,
         backbone_weights=backbone_weights,
         start=find_checkpoint(start) if start else None,
         teacher=find_checkpoint(teacher) if teacher else None,

@@ -47,7 +47,7 @@ def open_dataset(
 
 def open_training_data(
     data: Path, val_data: Path | None = None, val_ground_truth: str = "filled", depth_scale: float | None = None
-) -> "tuple[Dataset, Dataset]":
+) -> "tuple[FileDataset, FileDataset]":
     """Open the `train` split of `data`, and the `val` split of `val_data` or else of `data`.
 
     If `val_data` is given, data without that split is opened as a whole. Raises HqmdError if a photo is in both.
@@ -64,7 +64,7 @@ def open_training_data(
     return seen, held_out
 
 
-def open_extra_data(path: Path, held_out: "Dataset", depth_scale: float | None = None) -> "Dataset":
+def open_extra_data(path: Path, held_out: "Dataset", depth_scale: float | None = None) -> "FileDataset":
     """Open the `train` split at `path`, or all of it. Raises HqmdError if a photo is in `held_out`, too."""
     extra = open_split_or_all(path, "train", "filled", depth_scale)
     refuse_shared(extra, held_out)

@@ -7,8 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.errors import HqmdError
-from hqmd_cli.units import Kind
+from hqmd_cli.depth import valid_depth
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of broken frames: training skips them, and does not start with more
@@ -90,19 +89,8 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
     """
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
-    valid = np.isfinite(depth_m) & (depth_m > 0)
+    valid = valid_depth(depth_m)
     return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid)
-
-
-def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth") -> None:
-    """Raise HqmdError unless every pixel of a prediction (H, W) is finite and, for metric depth, positive.
-
-    Disparity and relative depth may be zero or negative.
-    """
-    if not np.isfinite(depth_m).all():
-        raise HqmdError(f"{name}: the prediction has {np.count_nonzero(~np.isfinite(depth_m))} NaN or infinite pixels")
-    if kind == "depth" and depth_m.min() <= 0:
-        raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")
 
 
 def evenly(total: int, most: int) -> list[int]:

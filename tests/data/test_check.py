@@ -9,14 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import scene
 from PIL import Image
 
+from conftest import scene
 from hqmd_cli import data
-from hqmd_cli.data.check.findings_text import bars, share_below
 from hqmd_cli.data.check.near_duplicates import ALIKE, fingerprint, identity, most_alike
 from hqmd_cli.data.check.overlays import EDGE_COLOUR, depth_edges, overlays, with_edges
-from hqmd_cli.data.check.scan import BINS, Split, histogram, look_at, percentile_m, quick_look, require_usable
+from hqmd_cli.data.check.quick_check import quick_check, require_usable
+from hqmd_cli.data.check.report_text import bars
+from hqmd_cli.data.check.split_stats import BINS, Split, histogram, measure, percentile_m, share_below
 from hqmd_cli.data.sample import evenly, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_bits, depth_size
@@ -210,7 +211,7 @@ def test_depth_that_was_cut_off_somewhere(hqmd, good: Path) -> None:
 
 def test_photos_that_are_there_twice(hqmd, good: Path) -> None:
     (good / "rgb" / "train004.jpg").write_bytes((good / "rgb" / "train001.jpg").read_bytes())
-    assert report(hqmd, good)["warnings"] == ["train: 1 photos are there twice, such as train001 and train004"]
+    assert report(hqmd, good)["warnings"] == ["train: 1 photos appear twice, such as train001 and train004"]
 
 
 def test_a_photo_of_train_in_val_is_an_error(hqmd, good: Path) -> None:
@@ -312,7 +313,7 @@ def test_the_most_alike_over_several_pieces(monkeypatch) -> None:
 
 
 def test_good_data_has_no_findings(good: Path) -> None:
-    assert quick_look(data.open_dataset(good, "train")) == []
+    assert quick_check(data.open_dataset(good, "train")) == []
 
 
 @pytest.mark.parametrize("fault", ["empty", "no picture", "cut off", "size"])
@@ -330,7 +331,7 @@ def test_faults_that_are_found_without_reading_all(tmp_path: Path, monkeypatch, 
     read = []
     original = type(dataset).__getitem__
     monkeypatch.setattr(type(dataset), "__getitem__", lambda self, i: read.append(i) or original(self, i))
-    (finding,) = quick_look(dataset)
+    (finding,) = quick_check(dataset)
     assert not finding.is_error and str(path) in finding.text
     assert finding.text.startswith("1 of 100 frames looked at cannot be used, such as ") and len(read) <= 9
     (pairs / "rgb" / "train007.jpg").write_bytes(b"")
@@ -346,14 +347,14 @@ def test_a_photo_that_lies_on_its_side(tmp_path: Path) -> None:
     exif[0x0112] = 6
     photo.transpose(Image.Transpose.ROTATE_90).save(pairs / "rgb" / "train000.jpg", exif=exif)
     assert photo_size(pairs / "rgb" / "train000.jpg") == (96, 128)
-    assert quick_look(data.open_dataset(pairs, "train")) == []
+    assert quick_check(data.open_dataset(pairs, "train")) == []
 
 
 def test_whole_files_that_end_oddly_are_no_faults(good: Path) -> None:
     for photo in (good / "rgb").iterdir():
         photo.write_bytes(photo.read_bytes() + b"a camera's own notes")
         assert not ends_well(photo)
-    assert quick_look(data.open_dataset(good, "train")) == []
+    assert quick_check(data.open_dataset(good, "train")) == []
 
 
 def test_the_quick_part_is_quick(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_the_quick_part_is_quick(tmp_path: Path) -> None:
     (pairs / "train.txt").write_text("".join(f"train{i % 100:03}\n" for i in range(2000)))
     dataset = data.open_dataset(pairs, "train")
     began = time.perf_counter()
-    assert quick_look(dataset) == []
+    assert quick_check(dataset) == []
     assert time.perf_counter() - began < 10
 
 
@@ -426,10 +427,10 @@ def test_the_picture_of_the_command(hqmd, good: Path, tmp_path: Path, suffix: st
 
 
 def test_a_look_needs_no_more_than_numbers(good: Path) -> None:
-    sample, look = look_at(data.open_dataset(good, "train"), 0)
+    sample, stats, counts = measure(data.open_dataset(good, "train"), 0)
     split = Split("train", is_held_out=False)
-    split.add(0, look)
-    kept = split.looks[0]
-    arrays = (kept.fingerprint, kept.counts)
+    split.add(0, stats, counts)
+    kept = split.frames[0]
+    arrays = (kept.fingerprint,)
     assert all(array.base is None for array in arrays), "a part of an array keeps the whole of it"
     assert sum(array.nbytes for array in arrays) + len(kept.identity) < 500 < sample.image.nbytes

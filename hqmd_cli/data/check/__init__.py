@@ -1,1 +1,1 @@
-"""Read every frame of a dataset and tell what is wrong with it."""
+"""Find what is wrong with a dataset before hours are spent on it."""
