@@ -57,6 +57,11 @@ def is_figure(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
+def points_of(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
+    """Return (step, value) of every row whose `key` is a finite number."""
+    return [(row["step"], row[key]) for row in rows if is_figure(row.get(key))]
+
+
 def best_row(rows: Sequence[Row]) -> Row | None:
     """That of the epoch which `best` is of; None where no epoch has a figure."""
     judged = [row for row in rows if is_figure(row.get(CHOSEN_BY))]

@@ -1,8 +1,7 @@
-"""Where a run computes: Accelerate's one object for devices, precision, accumulation and several processes.
+"""Accelerate: one object for device, precision and several processes. https://huggingface.co/docs/accelerate
 
-`torchrun --nproc-per-node N --module -- hqmd_cli train ...` or `accelerate launch` start processes, which find one
-another here. Without the --, torchrun takes --start for an abbreviation of its own --start-method.
-https://huggingface.co/docs/accelerate
+Start several processes with `torchrun --nproc-per-node N --module -- hqmd_cli train ...` or `accelerate launch`.
+Without the --, torchrun takes --start for its own --start-method.
 """
 
 import os
@@ -19,21 +18,21 @@ from hqmd_cli.parallel.processes import LONGEST_WAIT, Ranks
 
 
 class Learner(nn.Module):
-    """A network whose forward is its estimate: what is compiled, and wrapped for several processes."""
+    """A network whose forward returns its Estimate, so that it can be compiled and wrapped for several processes."""
 
     def __init__(self, network: DepthModel) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, rgb: Tensor) -> Estimate:
-        """(B, 3, H, W) RGB in 0..1."""
+        """Estimate depth from RGB (B, 3, H, W) in 0..1."""
         return self.network.estimate(rgb)
 
 
 def open_accelerator(
     train: TrainConfig, device: torch.device, run_dir: Path | None = None, trackers: tuple[str, ...] = ()
 ) -> Any:
-    """An accelerate.Accelerator for this run. Raises HqmdError when the batch or the precision does not suit it."""
+    """Open the accelerate.Accelerator of a run. Raises HqmdError if the batch or the precision does not suit it."""
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState
 
@@ -44,11 +43,11 @@ def open_accelerator(
             f"{train.accumulate} parts each; choose a multiple of {parts}"
         )
     if parts == train.accumulate and device.type != "cpu":
-        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)  # its only way to be told which
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)  # Accelerate has no parameter for it
     if train.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA requires it
     torch.use_deterministic_algorithms(train.deterministic)
-    # It keeps its settings for the whole process, in which several runs may follow one another.
+    # Accelerate keeps its settings for the whole process, but one process may train several times.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     try:
         return Accelerator(

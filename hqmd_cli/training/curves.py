@@ -1,11 +1,11 @@
-"""How a run went, as one picture: history.jsonl -> curves.png."""
+"""Curves of a run's history: history.jsonl -> curves.png."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqmd_cli.checkpoints.run_folder import Row, best_row, is_figure, read_history
+from hqmd_cli.checkpoints.run_folder import Row, best_row, points_of
 from hqmd_cli.errors import printable
 from hqmd_cli.files.images import write_figure
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES_FILE = "curves.png"
-COLUMNS = 3  # of panels
-# Key of a row -> title. A panel each, as far as the rows have it.
+COLUMNS = 3
+# Key of a row -> title of its panel. A key that no row has gets no panel.
 PANELS = {
     "loss": "training loss",
     "RMSE": "val RMSE, metres",
@@ -25,14 +25,14 @@ PANELS = {
 }
 
 
-def write_curves(run_dir: Path) -> None:
-    """Draw the run's history so far into its folder; nothing where no epoch is over."""
-    if rows := read_history(run_dir):
+def write_curves(run_dir: Path, rows: Sequence[Row]) -> None:
+    """Draw the rows of a run's history into its folder; without rows, write no file."""
+    if rows:
         write_figure(run_dir / CURVES_FILE, curves(rows, run_dir.resolve().name))
 
 
 def curves(rows: Sequence[Row], title: str) -> "Figure":
-    """Each of PANELS over the steps; a dotted line at the step that `best` is of."""
+    """Plot each of PANELS over the steps, with a dotted line at the step of `best`."""
     from matplotlib.figure import Figure
 
     shown = {key: points for key in PANELS if (points := points_of(rows, key))}
@@ -44,20 +44,15 @@ def curves(rows: Sequence[Row], title: str) -> "Figure":
         draw(axis, PANELS[key], points)
         if best:
             axis.axvline(best["step"], color="grey", linestyle=":", linewidth=1)
-    # A $ would begin a formula.
+    # A $ would start a formula.
     figure.suptitle(printable(title).replace("$", r"\$"), fontsize=10)
     return figure
 
 
 def draw(axis: "Axes", title: str, points: Sequence[tuple[int, float]]) -> None:
-    """One panel. A dot an epoch where they are few: of a single one there is no line."""
+    """Draw one panel. Few epochs get a dot each, since a single point draws no line."""
     axis.plot(*zip(*points, strict=True), marker="o" if len(points) <= 40 else "", markersize=3, linewidth=1.2)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.3)
-
-
-def points_of(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
-    """(step, value) where a row has a finite one."""
-    return [(row["step"], row[key]) for row in rows if is_figure(row.get(key))]

@@ -1,4 +1,4 @@
-"""Which parameters learn at which rate, and how weights are averaged over steps."""
+"""The optimiser with its learning rates, and the moving average of the weights."""
 
 import math
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from torch import Tensor
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.models.base import DepthModel
 
-LAYER_GROUPS = 8  # of the backbone's layers, each with one learning rate
+LAYER_GROUPS = 8  # parts of the backbone, each with one learning rate
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """The rule of the exponential moving average, with a shorter memory at first.
+    """Return the rule of an exponential moving average whose memory is shorter at first.
 
-    Over n steps a decay of d still holds d^n of the untrained weights, 28 % after 630 steps at 0.998; the limit
-    (1 + n) / (10 + n) is TensorFlow's for the same reason (tf.train.ExponentialMovingAverage, `num_updates`).
+    After n steps, a decay of d still weights the untrained weights by d^n: 28 % after 630 steps at 0.998. So step n
+    limits the decay to (1 + n) / (10 + n), as TensorFlow does (tf.train.ExponentialMovingAverage, `num_updates`).
     """
 
     def average(averaged: Tensor, latest: Tensor, steps: Tensor | int) -> Tensor:
@@ -28,11 +28,11 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
 
 
 def build_optimizer(network: DepthModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD; the pretrained parameters learn at their share of the rate."""
+    """Build Adam, AdamW or SGD. The backbone's parameters learn at their share of the learning rate."""
     pretrained = list(network.backbone.net.parameters()) if network.backbone else []
     head = [p for p in network.parameters() if p not in set(pretrained) and p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": head, "lr": config.lr}]
-    for part in range(LAYER_GROUPS):  # equal numbers of tensors, in the order of the layers
+    for part in range(LAYER_GROUPS):  # in the order of the layers, with equal numbers of tensors
         tensors = pretrained[part * len(pretrained) // LAYER_GROUPS : (part + 1) * len(pretrained) // LAYER_GROUPS]
         if learning := [p for p in tensors if p.requires_grad]:
             share = config.first_layer_lr_factor ** (1 - part / (LAYER_GROUPS - 1))
@@ -44,7 +44,7 @@ def build_optimizer(network: DepthModel, config: TrainConfig) -> torch.optim.Opt
 
 
 def lr_factor(step: int, total_steps: int, config: TrainConfig) -> float:
-    """The learning rate at `step` as a share of config.lr: warm-up times decay."""
+    """Learning rate at `step` as a share of config.lr: warm-up times decay."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "step":
         return warmup * config.lr_decay ** (step // config.lr_decay_steps)  # 4.1

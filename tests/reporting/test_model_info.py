@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import VAL_NAMES
 from PIL import Image
 
+from conftest import VAL_NAMES
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info, write_info
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.checkpoints.merge import merge_checkpoints
@@ -26,7 +26,7 @@ from hqmd_cli.models import SYSTEMS
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.terminal.command_line import command_line
 from hqmd_cli.training.curves import CURVES_FILE, curves, write_curves
-from hqmd_cli.training.samples import PICTURES, write_epoch_picture
+from hqmd_cli.training.samples import PICTURES, sample_places, sample_row, write_samples
 from hqmd_cli.training.tracking import parse_trackers, settings_to_log, start_tracking, track_epoch
 
 COMMAND = "hqmd train --data pairs -o mine"
@@ -103,8 +103,8 @@ def test_info_of_a_run(trained_run, tmp_path, hqmd):
     assert (told["run"], told["epochs"], told["best_epoch"], told["history"]) == ("mine", 1, 0, [history])
     assert told["best"]["step"] == told["last"]["step"] == 2 and told["best"]["model"] == "best"
     text = hqmd("info", run).stdout
-    assert text.startswith("mine: a run, so far 1 epoch and 2 steps\n")
-    assert "last is of step 2, best of step 2" in text and "test_efficientnet" in text
+    assert text.startswith("mine: a run of 1 epoch and 2 steps so far\n")
+    assert "last is from step 2, best from step 2" in text and "test_efficientnet" in text
 
 
 def test_info_of_a_long_run_shows_the_best_and_the_newest_epochs(tmp_path, hqmd):
@@ -114,14 +114,14 @@ def test_info_of_a_long_run_shows_the_best_and_the_newest_epochs(tmp_path, hqmd)
     assert json.loads(hqmd("info", run, "--json").stdout, parse_constant=pytest.fail)["history"][19]["loss"] is None
     text = hqmd("info", run).stdout
     lines = [line.split() for line in text.splitlines()]
-    assert text.startswith("long: a run, so far 20 epochs and 200 steps\n")
+    assert text.startswith("long: a run of 20 epochs and 200 steps so far\n")
     assert lines[3][:3] == ["*", "4", "40"] and [line[0] for line in lines[4:]] == [str(n) for n in range(11, 21)]
     assert lines[1] == ["epoch", "step", "loss", "RMSE", "AbsRel", "delta1", "lr"] and lines[3][-1] == "0.0001"
 
 
 def test_info_of_a_run_that_has_just_begun(tmp_path, hqmd):
     (tmp_path / "young" / "state").mkdir(parents=True)
-    assert hqmd("info", tmp_path / "young").stdout == "young: a run, of which no epoch is over\n"
+    assert hqmd("info", tmp_path / "young").stdout == "young: a run before the end of its first epoch\n"
     told = json.loads(hqmd("info", tmp_path / "young", "--json").stdout)
     assert told["best"] is None and told["best_epoch"] is None and told["history"] == []
 
@@ -135,7 +135,7 @@ def test_info_of_what_is_no_model(tmp_path, hqmd, trained_run):
     odd = shutil.copytree(trained_run / "best", tmp_path / "odd")
     values = json.loads((odd / "config.json").read_text())
     (odd / "config.json").write_text(json.dumps({**values, "figures": {"RMSE": 0.1}}))
-    assert "its figures are not as hqmd writes them" in hqmd("info", odd).stderr
+    assert "its figures are incomplete" in hqmd("info", odd).stderr
     broken = shutil.copytree(trained_run / "best", tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"torn")
     result = hqmd("info", broken)
@@ -222,7 +222,7 @@ def test_curves(count, tmp_path, real_curves):
     rows = rows_of(count)
     rows[0]["loss"] = float("nan")
     run = write_rows(tmp_path / "my $run$ \x1b", rows, torn='{"ep')
-    write_curves(run)
+    write_curves(run, read_history(run))
     pixels = np.asarray(Image.open(run / CURVES_FILE).convert("RGB"))
     assert pixels.shape[1] == 1200 and pixels.std() > 5
     figure = curves(rows, "run")
@@ -238,8 +238,8 @@ def test_a_run_leaves_its_curves(trained_run):
 
 
 def test_without_an_epoch_or_a_learning_rate(tmp_path):
-    write_curves(tmp_path)
-    write_curves(write_rows(tmp_path / "run", [], torn='{"ep'))
+    for run in (tmp_path, write_rows(tmp_path / "run", [], torn='{"ep')):
+        write_curves(run, read_history(run))
     assert not list(tmp_path.rglob("*.png"))
     rows = [{k: v for k, v in row.items() if k != "lr"} for row in rows_of(2)]
     assert [axis.get_title() for axis in curves(rows, "r").axes][-1] == "val delta1"
@@ -250,9 +250,7 @@ def test_without_an_epoch_or_a_learning_rate(tmp_path):
 
 def test_the_same_pictures_in_the_same_colours_every_epoch(pairs, tmp_path):
     data = open_dataset(pairs, "val", None)
-    paths = [
-        write_epoch_picture(lambda image, far=far: flat(image, far), data, tmp_path, n) for n, far in ((2, 2), (3, 9))
-    ]
+    paths = [draw_samples(data, depth_m, tmp_path, n) for n, depth_m in ((2, 2), (3, 9))]
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
         "samples/epoch-003.png",
         "samples/epoch-004.png",
@@ -268,9 +266,11 @@ def test_the_same_pictures_in_the_same_colours_every_epoch(pairs, tmp_path):
     assert second[row, 3 * width + 200, 0] > second[row, 3 * width + 200, 2]  # 9 m too far: red
 
 
-def flat(image: np.ndarray, depth_m: float) -> np.ndarray:
-    """One depth everywhere."""
-    return np.full(image.shape[:2], depth_m, np.float32)
+def draw_samples(data, depth_m: float, folder: Path, epoch: int) -> Path:
+    """An epoch's picture of a network that predicts one depth everywhere."""
+    samples = [data[index] for index in sample_places(len(data))]
+    rows = [sample_row(sample, np.full(sample.depth_m.shape, depth_m, np.float32)) for sample in samples]
+    return write_samples(folder, epoch, rows)
 
 
 class Many:
@@ -295,7 +295,7 @@ class Many:
 def test_only_a_few_pictures_are_read(tmp_path):
     data = Many()
     for epoch in range(2):
-        write_epoch_picture(lambda image: flat(image, 3), data, tmp_path, epoch)
+        draw_samples(data, 3, tmp_path, epoch)
     assert len(data.read) == 2 * PICTURES and data.read[:PICTURES] == data.read[PICTURES:] == [0, 333, 666, 999]
     assert (tmp_path / "samples/epoch-001.png").read_bytes() == (tmp_path / "samples/epoch-002.png").read_bytes()
     assert len(VAL_NAMES) < PICTURES  # which the test above has

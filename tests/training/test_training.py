@@ -239,7 +239,7 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
     for _ in range(2):
         train_step(carried, batch, build_loss("full"))
         trajectory.append({name: tensor.clone() for name, tensor in carried.network.state_dict().items()})
-    averaged = carried.judged.state_dict()
+    averaged = carried.evaluated.state_dict()
     for name in ("aspp.project.1.running_mean", "aspp.project.1.weight", "backbone.net.bn1.running_var"):
         expected = decay * trajectory[0][name] + (1 - decay) * trajectory[1][name]  # the first step starts the average
         torch.testing.assert_close(averaged[name], expected)
