@@ -1,1 +1,1 @@
-"""Decoded pictures on disk, shared by runs and processes."""
+"""Cache of decoded pictures, shared by runs and processes."""

@@ -1,11 +1,11 @@
-"""Where the decoded data of a training lies, whether it is worth its disk, and that it is built once.
+"""Build the cache of decoded pictures once, if it pays.
 
-    $HQMD_CACHE, or decoded/ in hqmd's folder ~/.cache/hqmd (HQMD_HOME)
-        DATA-STATE.decoded     DATA: which samples, read how; STATE: paths, sizes and times of their files
-        DATA.lock              held by the process that builds; the system lets go of it when that is killed
+    $HQMD_CACHE, or decoded/ in $HQMD_HOME, by default ~/.cache/hqmd
+        DATA-STATE.decoded     DATA: which samples, and how they are read; STATE: paths, sizes and times of their files
+        DATA.lock              held by the process that builds; the system releases it if that process dies
 
-When a source file changes, so does STATE: the file is built anew, and the old one removed. No result depends on the
-lock: each builder writes a file of its own, and any of them that is renamed is whole.
+A changed source file changes STATE: the cache is built again and the old one is removed. The lock only saves work:
+every process writes a file of its own and renames it when it is complete.
 """
 
 import hashlib
@@ -33,25 +33,25 @@ from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.parallel.thread_pool import run_jobs
 
 SUFFIX = ".decoded"
-PROBED = 8  # samples, evenly spaced, that tell how large the cache will be and what it saves
-WORTH_S = 60.0  # of decoding, below which nothing is written unless it is asked for
-SHARE = 0.5  # of the free disk and of the memory that is taken without being asked for
+PROBED = 8  # samples, evenly spaced, from which size and decoding time are estimated
+WORTH_S = 60.0  # decoding time that a cache must save to be built unasked
+SHARE = 0.5  # of the free disk, and of the memory, that a cache may take unasked
 LARGEST_SHARE = 0.95  # of the free disk
-QUIET_S = 10  # between lines on how far it is
+QUIET_S = 10  # between two lines of progress
 
-Say = Callable[[str], object]  # a line for the user
+Say = Callable[[str], object]  # prints a line for the user
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cache costs and saves."""
+    """Estimated cost and benefit of a cache."""
 
     bytes: float
     decoding_s: float  # of all samples, once, on one core
 
     @classmethod
     def measure(cls, dataset: Dataset) -> "Plan":
-        """By a few of its samples. Raises HqmdError when none of them can be read."""
+        """Estimate from a few samples. Raises HqmdError if none of them can be read."""
         sizes, times, faults = [], [], []
         for index in evenly(len(dataset), PROBED):
             began = time.thread_time()
@@ -67,37 +67,37 @@ class Plan:
         return cls(float(np.mean(sizes)) * len(dataset), float(np.median(times)) * len(dataset))
 
     def objection(self, free: float, memory: float, wanted: bool) -> str:
-        """Why it is not to be written, in words; empty where it is. `wanted`: it was asked for."""
+        """Say why the cache should not be written; an empty string if it should. `wanted`: the user asked for it."""
         if self.bytes > LARGEST_SHARE * free:
             return f"it needs {gigabytes(self.bytes)} of disk, {gigabytes(free)} are free"
         if not wanted and self.bytes > SHARE * free:
-            return f"it would take {gigabytes(self.bytes)} of the {gigabytes(free)} that are free; --cache takes them"
-        if not wanted and self.bytes > SHARE * memory:  # it would come from the disk each time
+            return f"it would take {gigabytes(self.bytes)} of the {gigabytes(free)} that are free; --cache builds it"
+        if not wanted and self.bytes > SHARE * memory:  # every epoch would read it from the disk again
             return f"its {gigabytes(self.bytes)} are more than half of the memory; --cache builds it nevertheless"
         return ""
 
 
 def cached(dataset: Dataset, wanted: bool | None, passes: float, say: Say) -> Dataset:
-    """The dataset as read from its cache, which is built if that is worth it; else the dataset itself.
+    """Return the dataset as read from its cache, which is built if it pays; or else the dataset itself.
 
-    `wanted`: True builds it in any case, False uses none, None builds it where that saves a minute of decoding in
-    `passes` readings of the data. Whatever goes wrong with it is said in one line, and is no reason not to train.
+    `wanted` True always builds the cache, False never uses one, None builds it if that saves a minute of decoding when
+    the data is read `passes` times. Problems with the cache are reported in one line and do not stop training.
     """
     if wanted is False:
         return dataset
     try:
-        return opened(dataset, bool(wanted), passes, say)
+        return open_or_build(dataset, bool(wanted), passes, say)
     except HqmdError as error:
         say(f"cache: {first_line(error)}; going on without")
-    except (OSError, NotImplementedError) as error:  # the latter: a disk that knows no locks
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: a disk without locks
         why = getattr(error, "strerror", None) or first_line(error)
         say(f"cache: {cache_folder()}: cannot be used: {why}; going on without; HQMD_CACHE names another place")
     return dataset
 
 
-def opened(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Dataset:
-    """As `cached`, but raises HqmdError, or OSError of the cache's folder."""
-    path = cache_folder() / file_name(dataset)
+def open_or_build(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Dataset:
+    """Open the cache, or build it if it pays. Raises HqmdError, or OSError from the cache's folder."""
+    path = cache_folder() / cache_name(dataset)
     try:
         return DecodedDataset(dataset, path)
     except NotCached:
@@ -106,11 +106,12 @@ def opened(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Dataset:
     plan = Plan.measure(dataset)
     if not wanted and plan.decoding_s * (passes - 1) < WORTH_S:
         return dataset
-    if objection := plan.objection(free_disk(path), psutil.virtual_memory().total, wanted):
+    disk = next(folder for folder in path.absolute().parents if folder.exists())
+    if objection := plan.objection(shutil.disk_usage(disk).free, psutil.virtual_memory().total, wanted):
         raise HqmdError(objection)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with alone(path, say):
-        try:  # another process may have built it meanwhile
+    with locked(path, say):
+        try:  # another process may have built it in the meantime
             return DecodedDataset(dataset, path)
         except NotCached:
             say(f"cache: decoding {len(dataset)} pictures once, {gigabytes(plan.bytes)} in {path.parent}")
@@ -118,14 +119,14 @@ def opened(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Dataset:
 
 
 def readings(train: TrainConfig, pictures: int) -> float:
-    """How often a run reads each of its pictures."""
+    """Return how often a run reads each picture."""
     by_steps = train.max_steps * train.batch_size / pictures if train.max_steps else math.inf
     return min(train.epochs, by_steps)
 
 
 @contextmanager
-def alone(path: Path, say: Say) -> Iterator[None]:
-    """Wait until no other process builds the cache of this data."""
+def locked(path: Path, say: Say) -> Iterator[None]:
+    """Hold the lock of a cache; wait while another process builds it."""
     lock = FileLock(path.with_name(f"{data_part(path)}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -139,22 +140,22 @@ def alone(path: Path, say: Say) -> Iterator[None]:
 
 
 def build(dataset: Dataset, path: Path, say: Say) -> DecodedDataset:
-    """Write the file and open it; what else there is of this data, older or unfinished, is removed.
+    """Remove outdated and unfinished caches of this data, write the new one and open it.
 
-    Raises HqmdError when the data changed meanwhile.
+    Raises HqmdError if the data changed in the meantime.
     """
     for old in path.parent.glob(f"{data_part(path)}-*"):
         if old.suffix == SUFFIX or old.match(PARTS):
             old.unlink(missing_ok=True)
-    write_decoded(path, decoded(dataset, say))
-    if file_name(dataset) != path.name:
+    write_decoded(path, decode_all(dataset, say))
+    if cache_name(dataset) != path.name:
         path.unlink(missing_ok=True)
         raise HqmdError(f"{dataset.description}: its files changed while they were read")
     return DecodedDataset(dataset, path)
 
 
-def decoded(dataset: Dataset, say: Say) -> Iterator[Sample | HqmdError]:
-    """All samples in order, or what is wrong with them, and now and then a line."""
+def decode_all(dataset: Dataset, say: Say) -> Iterator[Sample | HqmdError]:
+    """Yield all samples in order, or the error of one that cannot be read; say every few seconds how far it is."""
     last_line = time.monotonic()
     for index, outcome in run_jobs(range(len(dataset)), dataset.__getitem__, os.cpu_count() or 1):
         if time.monotonic() - last_line > QUIET_S:
@@ -164,17 +165,17 @@ def decoded(dataset: Dataset, say: Say) -> Iterator[Sample | HqmdError]:
 
 
 def cache_folder() -> Path:
-    """Where caches lie."""
+    """Return the folder of all caches."""
     return Path(os.environ.get("HQMD_CACHE") or hqmd_home() / "decoded")
 
 
-def file_name(dataset: Dataset) -> str:
-    """DATA-STATE.decoded. Raises HqmdError for data that does not say what it is read from, or whose files are gone."""
+def cache_name(dataset: Dataset) -> str:
+    """Return DATA-STATE.decoded. Raises HqmdError if the dataset does not list its files, or one is missing."""
     if not hasattr(dataset, "files"):
         raise HqmdError(f"{dataset.description}: is read from no files by which a change could be told")
     kind = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     settings = {name: value for name, value in vars(dataset).items() if not name.startswith("_")}
-    about = hashlib.sha256(json.dumps([kind, settings], sort_keys=True, default=plain).encode())
+    data = hashlib.sha256(json.dumps([kind, settings], sort_keys=True, default=setting_text).encode())
     state = hashlib.sha256(f"{__version__} {PIL.__version__}".encode())
     for file in dataset.files:
         try:
@@ -182,25 +183,19 @@ def file_name(dataset: Dataset) -> str:
         except OSError as error:
             raise HqmdError(f"{file}: {error.strerror}") from error
         state.update(os.fsencode(os.path.abspath(file)) + f"\0{found.st_size} {found.st_mtime_ns}\n".encode())
-    return f"{about.hexdigest()[:16]}-{state.hexdigest()[:16]}{SUFFIX}"
+    return f"{data.hexdigest()[:16]}-{state.hexdigest()[:16]}{SUFFIX}"
 
 
-def plain(value: object) -> str:
-    """What JSON does not know, as text; a path is the same from wherever it is named."""
+def setting_text(value: object) -> str:
+    """Return a path as an absolute one, so that a cache is found from any working directory; repr of other objects."""
     return os.path.abspath(value) if isinstance(value, Path) else repr(value)
 
 
 def data_part(path: Path) -> str:
-    """DATA of a cache's file."""
+    """Return DATA of DATA-STATE.decoded."""
     return path.name.partition("-")[0]
 
 
-def free_disk(path: Path) -> int:
-    """Bytes that are free where a path is to be."""
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    return shutil.disk_usage(there).free
-
-
 def gigabytes(number: float) -> str:
-    """Of bytes."""
+    """Format a number of bytes in GB."""
     return f"{number / 1e9:.1f} GB"

@@ -1,12 +1,12 @@
-"""A dataset's samples in one file, decoded: what is read of it is what the dataset gives, bit for bit.
+"""All samples of a dataset in one file, decoded, bit for bit as the dataset returns them.
 
-    samples    photo, (H, W, 3) uint8; depth, (H, W) uint16 or float32; two masks of a bit a pixel, where needed
-    table      ROW a sample: where it begins, its size, how its depth is stored
+    samples    photo, (H, W, 3) uint8; depth, (H, W) uint16 or float32; two masks of one bit per pixel, if needed
+    table      one ROW per sample: offset, size, and how its depth is stored
     names      JSON
-    END        magic number, where table and names begin, how long the file is
+    END        magic number, offsets of table and names, length of the file
 
-The end is written last and the file appears by rename, so that what can be opened is whole. Photos are not copied when
-they are read: they are pages of the file, shared by all processes of a computer.
+END is written last and the file appears by rename, so a file that can be opened is complete. Reading does not copy
+photos: they are pages of the file, shared by all processes on the computer.
 """
 
 import json
@@ -25,21 +25,21 @@ from hqmd_cli.files.atomic import sync
 
 ROW = np.dtype([("begin", "<u8"), ("height", "<u4"), ("width", "<u4"), ("units", "<f4"), ("masks", "<u1")])
 END = struct.Struct("<8sQQQ")
-MAGIC = b"hqmddec1"  # to be changed with the format
-OWN_VALID, HAS_EDGES = 1, 2  # which masks are stored; without the first, depth counts where it is positive
-UNITS = (1000.0, 256.0, 5000.0, 65535 / 50, 100.0)  # a metre; of formats of 16 bits, millimetres are most frequent
+MAGIC = b"hqmddec1"  # change it with the format
+OWN_VALID, HAS_EDGES = 1, 2  # which masks are stored; without OWN_VALID, depth is valid where it is positive
+UNITS = (1000.0, 256.0, 5000.0, 65535 / 50, 100.0)  # per metre, of 16-bit formats, the most frequent one first
 PARTS = "*.part"
 
 
 class NotCached(Exception):
-    """A file that is not there or not whole."""
+    """The cache does not exist or is incomplete."""
 
 
 class DecodedDataset:
-    """A dataset, read from its decoded file; the few pictures that cannot be read are left to the dataset itself."""
+    """A dataset read from its decoded file. A sample that could not be decoded is read from the dataset itself."""
 
     def __init__(self, dataset: Dataset, path: Path) -> None:
-        """Raises NotCached when the file is not there, not whole, or not of this dataset."""
+        """Open the file. Raises NotCached if it does not exist, is incomplete, or has another number of samples."""
         self.dataset, self.path = dataset, path
         self.ground_truth, self.description = dataset.ground_truth, dataset.description
         self.table, self.sample_names, self._content = open_decoded(path)
@@ -48,12 +48,12 @@ class DecodedDataset:
 
     @property
     def names(self) -> list[str]:
-        """The dataset's."""
+        """Names of the samples, in order."""
         return self.dataset.names
 
     @property
     def photos(self) -> list[str]:
-        """The dataset's."""
+        """One string per sample that identifies its photo."""
         return self.dataset.photos
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class DecodedDataset:
         return {**self.__dict__, "table": None, "sample_names": None, "_content": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        """In a process that was not forked the file is opened again; it may have been replaced meanwhile."""
+        """Open the file again in a process that was not forked; without it, read the dataset itself."""
         self.__dict__.update(state)
         try:
             self.table, self.sample_names, self._content = open_decoded(self.path)
@@ -79,13 +79,13 @@ class DecodedDataset:
 
 
 def open_decoded(path: Path) -> tuple[NDArray[np.void], list[str], mmap.mmap]:
-    """The table, the names, and the file as memory. Raises NotCached when it is not whole."""
+    """Return the table, the names and the mapped file. Raises NotCached if it is incomplete."""
     try:
         with path.open("rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         magic, table_at, names_at, length = END.unpack(content[-END.size :])
         if magic != MAGIC or length != len(content):
-            raise ValueError("not whole")
+            raise ValueError("incomplete")
         names = json.loads(content[names_at : -END.size])
         table = np.frombuffer(content, ROW, (names_at - table_at) // ROW.itemsize, table_at)
         if len(table) != len(names):
@@ -96,7 +96,7 @@ def open_decoded(path: Path) -> tuple[NDArray[np.void], list[str], mmap.mmap]:
 
 
 def write_decoded(path: Path, samples: Iterable[Sample | HqmdError]) -> None:
-    """Write the file, of samples or what is wrong with them."""
+    """Write samples to a file; an error takes the place of a sample that cannot be read."""
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTS[1:]}")
     rows, names = [], []
     try:
@@ -120,7 +120,7 @@ def write_decoded(path: Path, samples: Iterable[Sample | HqmdError]) -> None:
 
 
 def pack(sample: Sample) -> tuple[NDArray[np.void], list[NDArray]]:
-    """A sample's row, and the arrays that are its bytes; `begin` is still to be set."""
+    """Return the row of a sample, without `begin`, and the arrays to write."""
     row = np.zeros((), ROW)
     row["height"], row["width"] = sample.depth_m.shape
     row["units"], depth = pack_depth(sample.depth_m)
@@ -135,29 +135,29 @@ def pack(sample: Sample) -> tuple[NDArray[np.void], list[NDArray]]:
 
 
 def pack_depth(depth_m: NDArray[np.float32]) -> tuple[float, NDArray[np.uint16] | NDArray[np.float32]]:
-    """Units a metre and the depth in them, where 16 bits give the very metres back; else 0 and the metres."""
+    """Return units per metre and 16-bit depth if that restores depth_m exactly; or else 0 and depth_m."""
     for units in UNITS:
         with np.errstate(invalid="ignore", over="ignore"):
             numbers = np.round(depth_m * np.float32(units)).astype(np.uint16)
-        if np.array_equal(to_metres(numbers, units).view(np.uint32), depth_m.view(np.uint32)):  # bits: -0 and NaN, too
+        if np.array_equal(to_metres(numbers, units).view(np.uint32), depth_m.view(np.uint32)):  # -0 and NaN, too
             return units, numbers
     return 0.0, depth_m
 
 
 def to_metres(numbers: NDArray[np.uint16], units: float) -> NDArray[np.float32]:
-    """As the readers of files compute it."""
+    """Divide with the rounding of the dataset readers."""
     return numbers.astype(np.float32) / np.float32(units)
 
 
 def unpack(content: mmap.mmap, row: np.void, name: str) -> Sample:
-    """The sample that was packed; the photo, and depth in float32, cannot be written to."""
-    shape, place = (int(row["height"]), int(row["width"])), int(row["begin"])
+    """Restore a sample. The photo and float32 depth are views of the file, and read-only."""
+    shape, offset = (int(row["height"]), int(row["width"])), int(row["begin"])
     pixels = shape[0] * shape[1]
 
     def take(kind: type[np.generic], number: int) -> NDArray:
-        nonlocal place
-        array = np.frombuffer(content, kind, number, place)
-        place += array.nbytes
+        nonlocal offset
+        array = np.frombuffer(content, kind, number, offset)
+        offset += array.nbytes
         return array
 
     def mask() -> NDArray[np.bool_]:
