@@ -8,6 +8,7 @@ import pytest
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.checkpoints.weights import count_parameters
 from hqmd_cli.commands.predict import OUTPUTS_IN_WORDS
+from hqmd_cli.evaluation.metrics.registry import METRICS
 from hqmd_cli.evaluation.protocol import AGGREGATED_AS, Protocol
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.inference.engines.select import BACKENDS
@@ -15,7 +16,8 @@ from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS, SYSTEMS
 from hqmd_cli.prediction.formats import OUTPUTS
 from hqmd_cli.reporting.comparison import FORMATS
-from hqmd_cli.reporting.model_list import bundled_rows, system_rows
+from hqmd_cli.reporting.literature import published_rows
+from hqmd_cli.reporting.model_list import SHOWN_METRICS, bundled_rows, system_rows
 from hqmd_cli.visualization import COLORMAPS
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +76,10 @@ def test_the_table_of_bundled_models() -> None:
         sizes = f"| {count_parameters(folders[row.name]) / 1e6:.1f} M | {row.bytes / 1e6:.0f} MB |"
         told = [line for line in lines if line.startswith(f"| `{row.name}`")]
         assert len(told) == 1 and sizes in told[0], f"README.md needs a row for {row.name} with {sizes}"
+
+
+def test_columns_are_metrics() -> None:
+    assert set(SHOWN_METRICS) | set(published_rows()[0].figures) <= set(METRICS)
 
 
 @pytest.mark.parametrize(

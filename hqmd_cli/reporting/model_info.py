@@ -1,4 +1,4 @@
-"""What `hqmd info` tells: everything a checkpoint, or a run, says of itself. No torch for our own networks."""
+"""Descriptions of a checkpoint or a training run for `hqmd info`. hqmd's own networks need no torch for this."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,15 +15,15 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.units import DIGITS
 
 SHOWN = ("loss", CHOSEN_BY, "AbsRel", "delta1", "lr")  # columns of a history, after epoch and step
-NEWEST = 10  # rows of a history in text
+NEWEST = 10  # rows of a history that are printed
 
 Sections = Mapping[str, list[Setting]]
 
 
 def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
-    """Plain data for JSON; `name` is what it is called, when that is not the folder's.
+    """Describe a checkpoint as plain data for JSON, under `name` or else the folder's name.
 
-    Raises HqmdError when a file of it cannot be read.
+    Raises HqmdError if one of its files cannot be read.
     """
     info = read_info(folder)
     require_figures(info.figures, folder)
@@ -51,15 +51,15 @@ def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
 
 
 def require_figures(figures: Any, folder: Path) -> None:
-    """Raise HqmdError for figures in which a part is missing, as where somebody wrote them by hand."""
+    """Raise HqmdError if recorded figures lack a part, for example because they were written by hand."""
     parts = {"data": str, "n": int, "protocol": str, "recipe": str, "metrics": dict, "intervals": dict}
     whole = isinstance(figures, dict) and all(isinstance(figures.get(name), kind) for name, kind in parts.items())
     if figures and not whole:
-        raise HqmdError(f"{folder / CONFIG_FILE}: its figures are not as hqmd writes them; it needs {', '.join(parts)}")
+        raise HqmdError(f"{folder / CONFIG_FILE}: its figures are incomplete; they need {', '.join(parts)}")
 
 
 def settings_of(info: CheckpointInfo) -> Sections:
-    """Effective settings by section: a network, of a committee each, and the training."""
+    """Return the settings by section: one section for each network, and one for the training."""
     members = info.model.members
     heads = ["network", *(f"network {number}" for number in range(2, len(members) + 1))]
     networks = {head: compared(m, paper_of(m.system)[0]) for head, m in zip(heads, members, strict=True)}
@@ -67,7 +67,7 @@ def settings_of(info: CheckpointInfo) -> Sections:
 
 
 def describe_run(run_dir: Path) -> dict[str, Any]:
-    """The same of a run's folder: its history so far, and its best and last checkpoint, None where it has none yet."""
+    """Describe a run's folder: its history so far, and its best and last checkpoint, None while there is none."""
     rows = read_history(run_dir)
     best = best_row(rows)
     kept = {
@@ -79,27 +79,27 @@ def describe_run(run_dir: Path) -> dict[str, Any]:
         "epochs": len(rows),
         "best_epoch": best["epoch"] if best else None,
         **kept,
-        # JSON has no NaN, which the loss of an epoch without a step is.
+        # An epoch without a step has a loss of NaN, which JSON does not know.
         "history": [{name: value if is_figure(value) else None for name, value in row.items()} for row in rows],
     }
 
 
 def checkpoint_text(about: Mapping[str, Any]) -> str:
-    """For a reader."""
+    """Write a checkpoint's description for the terminal."""
     lines = [
         about["model"],
         f"  {about['parameters'] / 1e6:.2f} M parameters, {megabytes(about['bytes'])} on disk: "
         + ", ".join(f"{name} {megabytes(size)}" for name, size in about["files"].items()),
         f"  engines           {', '.join(about['engines'])}",
-        f"  made by hqmd      {about['hqmd_version'] or 'of a version that did not say'}",
-        f"  learned from      {about['data'] or 'what is not known'}",
+        f"  made by hqmd      {about['hqmd_version'] or 'of an unknown version'}",
+        f"  trained on        {about['data'] or 'unknown data'}",
         f"  steps             {about['step']}",
         f"  started from      {about['backbone_weights']}",
         f"  teacher           {about['teacher'] or 'none'}",
         f"  command           {about['command'] or 'not recorded'}",
     ]
     for section, settings in about["settings"].items():
-        lines += ["", f"{section} (* is not the paper's, whose value stands in brackets)", *setting_lines(settings)]
+        lines += ["", f"{section} (* differs from the paper, whose value is in brackets)", *setting_lines(settings)]
     lines += ["", *figure_lines(about["figures"])]
     if about["note"]:
         lines += ["", about["note"].strip()]
@@ -107,7 +107,7 @@ def checkpoint_text(about: Mapping[str, Any]) -> str:
 
 
 def setting_lines(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A line a setting."""
+    """Yield a line for each setting."""
     width = max(map(len, settings))
     for name, setting in settings.items():
         theirs = f"  ({shown(setting['paper'])})" if setting["differs"] else ""
@@ -115,7 +115,7 @@ def setting_lines(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def figure_lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Figures, never without what they were measured on and how."""
+    """Yield the recorded figures, below the data and the protocol they were measured with."""
     if not figures:
         yield "not measured"
         return
@@ -130,24 +130,24 @@ def figure_lines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def run_text(about: Mapping[str, Any]) -> str:
-    """For a reader: the history, what last is, and all of best."""
+    """Write a run's description for the terminal: history, step of the last checkpoint, and the best one in full."""
     rows, best = about["history"], about["best_epoch"]
     if not rows:
-        lines = [f"{about['run']}: a run, of which no epoch is over"]
+        lines = [f"{about['run']}: a run before the end of its first epoch"]
     else:
         epochs = f"{len(rows)} epoch{'s' if len(rows) != 1 else ''}"
-        lines = [f"{about['run']}: a run, so far {epochs} and {rows[-1]['step']} steps", *history_lines(rows, best)]
+        lines = [f"{about['run']}: a run of {epochs} and {rows[-1]['step']} steps so far", *history_lines(rows, best)]
     last = about[LAST]
     if last:
         lines.append(
-            f"{LAST} is of step {last['step']}" + (f", {BEST} of step {about[BEST]['step']}" if about[BEST] else "")
+            f"{LAST} is from step {last['step']}" + (f", {BEST} from step {about[BEST]['step']}" if about[BEST] else "")
         )
     chosen = about[BEST] or last
     return "\n".join(lines) + "\n" + ("\n" + checkpoint_text(chosen) if chosen else "")
 
 
 def history_lines(rows: list[dict[str, Any]], best: int | None) -> Iterator[str]:
-    """The newest rows of a history and the best one, a star before it."""
+    """Yield the newest rows of a history and the best one, marked with a star."""
     columns = [name for name in SHOWN if any(name in row for row in rows)]
     yield f"  {'epoch':>5} {'step':>8}" + "".join(f" {name:>9}" for name in columns)
     if len(rows) > NEWEST:
@@ -161,16 +161,16 @@ def history_lines(rows: list[dict[str, Any]], best: int | None) -> Iterator[str]
 
 
 def cell(row: Mapping[str, Any], name: str) -> str:
-    """A figure of a history; a learning rate is too small for so many digits."""
+    """Format a value of a history; a learning rate is too small for DIGITS decimals."""
     value = row.get(name)
     return f"{value:.3g}" if name == "lr" and isinstance(value, (int, float)) else number(value)
 
 
 def number(value: Any) -> str:
-    """A figure as it is printed everywhere."""
+    """Format a figure as everywhere else."""
     return f"{value:.{DIGITS}f}" if isinstance(value, (int, float)) else "unknown"
 
 
 def megabytes(size: int) -> str:
-    """Bytes for a reader."""
+    """Format a number of bytes."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,10 +1,10 @@
-"""What there is to train and to use: systems with origin, size and speed, and the checkpoints that came with hqmd.
+"""The lists of `hqmd models`: systems to train, with origin, size and speed, and the bundled checkpoints.
 
-Nothing here is written down twice: parameters are counted, seconds are measured, figures are those of config.json.
+Parameters are counted, seconds are measured, and figures come from config.json.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -23,22 +23,22 @@ from hqmd_cli.registry import resolve
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
 
-SHOWN_METRICS = ("AbsRel", "log10", "RMSE", "delta1")  # those of the paper's Table 1
-TIMED_PICTURES = 5  # after a first one, which sets things up
+SHOWN_METRICS = ("AbsRel", "log10", "RMSE", "delta1")  # of the eleven in a checkpoint's figures, as columns
+TIMED_PICTURES = 5  # after one to warm up
 
 
 @dataclass(frozen=True)
 class SystemRow:
-    """A system with its authors' settings."""
+    """A system with the settings of its authors."""
 
     name: str
     paper: Paper
-    size: tuple[int, int]  # (H, W) that it is trained at
+    size: tuple[int, int]  # (H, W) of its input
     parameters: int
     seconds: float | None = None  # per picture of that size
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; no seconds where none were measured."""
+        """Return plain data for JSON; without seconds unless they were measured."""
         plain = {
             "name": self.name,
             "authors": self.paper.authors,
@@ -52,22 +52,22 @@ class SystemRow:
 
 @dataclass(frozen=True)
 class BundledRow:
-    """A checkpoint that came with hqmd."""
+    """A bundled checkpoint."""
 
     name: str
     system: str
     bytes: int
-    figures: dict[str, Any]  # as config.json has them; nothing where nothing was measured
+    figures: dict[str, Any]  # as in config.json; empty if nothing was measured
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"name": self.name, "system": self.system, "bytes": self.bytes, "figures": self.figures}
+        """Return plain data for JSON."""
+        return asdict(self)
 
 
 def system_rows(timed: bool, watch: Callable[[list[str]], Iterator[str]] = iter) -> list[SystemRow]:
-    """Every system; `timed` measures seconds, for which each is built with random weights, one after the other.
+    """List every system; `timed` also measures its seconds a picture, with random weights.
 
-    `watch` passes the names on, such as rich.progress.track.
+    `watch` wraps the names, for example with a progress bar.
     """
     rows = []
     for name in watch(list(SYSTEMS)):
@@ -78,15 +78,15 @@ def system_rows(timed: bool, watch: Callable[[list[str]], Iterator[str]] = iter)
 
 
 def parameters_of(config: ModelConfig) -> int:
-    """How many numbers training finds, counted on a network of shapes without values."""
+    """Count the parameters of a network, which is built on torch's meta device: shapes without values."""
     with torch.device("meta"):
         network = build_system(config, backbone_weights=None)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def seconds_of(config: ModelConfig) -> float:
-    """Median time of one picture of config.size through torch on this CPU, bytes to metres."""
-    from hqmd_cli.export.onnx_graph import check_pictures  # only here, for it brings ONNX Runtime
+    """Measure the median seconds of one picture of config.size in torch on this CPU, from bytes to metres."""
+    from hqmd_cli.export.onnx_graph import check_pictures  # imports ONNX Runtime
 
     engine = TorchEngine(build_system(config, "none"), torch.device("cpu"))
     (picture,) = check_pictures([config.size])
@@ -100,21 +100,19 @@ def seconds_of(config: ModelConfig) -> float:
 
 
 def bundled_rows() -> list[BundledRow]:
-    """Every checkpoint that came with hqmd."""
+    """List every bundled checkpoint."""
     return [bundled_row(name, folder) for name, folder in bundled_models().items()]
 
 
 def bundled_row(name: str, folder: Path) -> BundledRow:
-    """One of them. Raises HqmdError when its config cannot be read."""
+    """Describe a bundled checkpoint. Raises HqmdError if its config cannot be read."""
     info = read_info(folder)
-    files = [folder / file for file in HUB_FILES]
-    return BundledRow(
-        name, info.model.system, sum(file.stat().st_size for file in files if file.is_file()), info.figures
-    )
+    sizes = [(folder / file).stat().st_size for file in HUB_FILES if (folder / file).is_file()]
+    return BundledRow(name, info.model.system, sum(sizes), info.figures)
 
 
 def systems_table(rows: list[SystemRow]) -> Table:
-    """A row a system."""
+    """Make the table of systems."""
     timed = all(row.seconds is not None for row in rows)
     heads = ["system", "by", "source", "trained weights", "size", "parameters [M]", *(["s / picture"] if timed else [])]
     lines = [
@@ -136,7 +134,7 @@ def systems_table(rows: list[SystemRow]) -> Table:
 
 
 def bundled_table(rows: list[BundledRow]) -> Table:
-    """A row a checkpoint; each figure bears its protocol."""
+    """Make the table of bundled checkpoints, with the protocol of the figures in each row."""
     lines = []
     for row in rows:
         metrics = row.figures.get("metrics", {})

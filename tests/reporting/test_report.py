@@ -184,7 +184,7 @@ def test_the_box_says_what_was_measured() -> None:
 
 def test_nothing_is_ranked_across_protocols() -> None:
     other = report_of(JUDGED, CROPPED).results["photo"]
-    with pytest.raises(HqmdError, match="of one protocol"):
+    with pytest.raises(HqmdError, match="needs one protocol"):
         replace(REPORT, results={**REPORT.results, "photo": other})
 
 
@@ -228,7 +228,7 @@ def test_the_worst_the_median_and_the_best_are_shown(n: int, most: int) -> None:
 def test_what_is_not_shown_is_listed_and_said() -> None:
     few = Page(html := "".join(page(replace(REPORT, most_pictures=3))))
     assert len(few.all("article")) == 3 and len(few.tables["every"][0]) == 1 + len(NAMES)
-    assert f"the 1 worst, the 1 round the median and the 1 best of {len(NAMES)} pictures" in html
+    assert f"the 1 worst, the 1 around the median and the 1 best of {len(NAMES)} pictures" in html
     assert f"The other {len(NAMES) - 3} are listed" in html and f"--report-pictures {len(NAMES)}" in html
     assert sum("shown" in row.get("class", "") for row in few.all("tr")) == 3
     assert "are listed with their figures only" not in HTML and len(PAGE.all("article")) == len(NAMES)

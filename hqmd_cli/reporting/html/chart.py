@@ -1,4 +1,4 @@
-"""The error over true depth as something to draw: numbers in, coordinates of an SVG out."""
+"""Charts of the error over true depth: curves in, coordinates of an SVG out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from hqmd_cli.evaluation.error_by_depth import Curve
 
 Values = NDArray[np.float64]
 
-# In the SVG's own units, of which a phone shows about one a pixel.
+# In units of the SVG; a phone shows about one unit a pixel.
 WIDTH, HEIGHT = 360, 262
-LEFT, RIGHT, TOP, BOTTOM = 44, 350, 10, 182  # of the plot
-BARS_TOP, BARS_BOTTOM = 194, 230  # of the number of pixels, below it
+LEFT, RIGHT, TOP, BOTTOM = 44, 350, 10, 182  # edges of the plot
+BARS_TOP, BARS_BOTTOM = 194, 230  # edges of the bars below it
 METRES = (*(step * power for power in (0.1, 1, 10, 100) for step in (1, 2, 3, 5)), 1000)
 LABEL_WIDTH = 26
-Y_STEPS = 4  # about
+Y_STEPS = 4  # on the y axis, about
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis."""
+    """A labelled place on an axis."""
 
     at: float
     label: str
@@ -38,7 +38,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """One model's errors: paths for the figures and for their intervals."""
+    """The errors of one model: SVG paths of the figures and of their intervals."""
 
     name: str
     path: str
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bar:
-    """How many pixels a bin has."""
+    """The number of pixels in a bin."""
 
     x: float
     width: float
@@ -59,7 +59,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """All that is drawn."""
+    """Everything that the template draws for one chart."""
 
     title: str
     lines: list[Line]
@@ -69,7 +69,7 @@ class Chart:
 
 
 def charts(curves: Mapping[str, Curve]) -> list[Chart]:
-    """How far off, and to which side; nothing where no bin is known."""
+    """Make two charts: the size of the error, and its sign. No chart if no bin is known."""
     if not next(iter(curves.values())).pixels.size:
         return []
     return [
@@ -79,7 +79,7 @@ def charts(curves: Mapping[str, Curve]) -> list[Chart]:
 
 
 def chart(title: str, curves: Mapping[str, Curve], of: Callable[[Curve], Values]) -> Chart:
-    """A line a model of `of`, (B, 3) figures with their intervals; all curves have the bins of one truth, some."""
+    """Draw a line a model. `of` returns (B, 3) figures with interval ends; all curves share their bins, B > 0."""
     any_curve = next(iter(curves.values()))
     edges_m = any_curve.edges_m
     every = np.concatenate([of(curve) for curve in curves.values()])
@@ -96,13 +96,13 @@ def chart(title: str, curves: Mapping[str, Curve], of: Callable[[Curve], Values]
 
 
 def x_of(depth_m: Values, edges_m: Values) -> Values:
-    """Where depths stand, on a logarithmic axis from the first edge to the last."""
+    """Place depths on a logarithmic x axis from the first edge to the last."""
     share = np.log(depth_m / edges_m[0]) / np.log(edges_m[-1] / edges_m[0])
     return LEFT + share * (RIGHT - LEFT)
 
 
 def line(name: str, curve: Curve, figures: Values, x: Values, y: Values) -> Line:
-    """(B, 3) figures at x, (B,), and y, (B, 3); bins without a pixel interrupt it."""
+    """Draw (B, 3) figures at x, (B,), and y, (B, 3). Bins without a pixel interrupt the line."""
     known = ~np.isnan(y[:, 0])
     runs = [run for run in np.split(np.arange(len(x)), np.flatnonzero(~known)) if known[run].any()]
     runs = [run[known[run]] for run in runs]
@@ -112,19 +112,19 @@ def line(name: str, curve: Curve, figures: Values, x: Values, y: Values) -> Line
         for run in runs
     )
     dots = [
-        Dot(float(x[i]), float(y[i, 0]), f"{name}, {bin_name(curve, i)}: {told(figures[i])}")
+        Dot(float(x[i]), float(y[i, 0]), f"{name}, {bin_name(curve, i)}: {with_interval(figures[i])}")
         for i in np.flatnonzero(known).tolist()
     ]
     return Line(name, path, band, dots)
 
 
 def polyline(x: Values, y: Values) -> str:
-    """An SVG path."""
+    """Write an SVG path through the points."""
     return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
 def bars(curve: Curve) -> list[Bar]:
-    """The number of pixels of each bin, the highest as high as there is room."""
+    """Draw the number of pixels of each bin; the highest bar fills the height."""
     x = x_of(curve.edges_m, curve.edges_m)
     heights = curve.pixels / max(1, curve.pixels.max()) * (BARS_BOTTOM - BARS_TOP)
     return [
@@ -140,19 +140,19 @@ def bars(curve: Curve) -> list[Bar]:
 
 
 def bin_name(curve: Curve, i: int) -> str:
-    """A bin's depths, such as 1.41 to 1.58 m."""
+    """Name a bin by its depths, such as "1.41 to 1.58 m"."""
     near, far = curve.edges_m[i : i + 2]
     return f"{near:.3g} to {far:.3g} m"
 
 
-def told(figures: Values) -> str:
-    """A figure and its interval."""
+def with_interval(figures: Values) -> str:
+    """Write a figure and its interval."""
     figure, low, high = figures
     return f"{figure:.3f} ({low:.3f} to {high:.3f})"
 
 
 def x_ticks(edges_m: Values) -> list[Tick]:
-    """Round metres within the bins, as far as there is room for their labels."""
+    """Label round depths within the bins, with LABEL_WIDTH between them."""
     ticks: list[Tick] = []
     for metres in METRES:
         at = float(x_of(np.array(metres), edges_m))
@@ -162,9 +162,9 @@ def x_ticks(edges_m: Values) -> list[Tick]:
 
 
 def round_steps(low: float, high: float) -> list[float]:
-    """Some round numbers from `low` or less to `high` or more."""
-    wished = max(high - low, 1e-6) / Y_STEPS
-    power = 10.0 ** np.floor(np.log10(wished))
-    step = next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= wished * 0.999)
+    """Return about Y_STEPS round numbers from `low` or less to `high` or more."""
+    least_step = max(high - low, 1e-6) / Y_STEPS
+    power = 10.0 ** np.floor(np.log10(least_step))
+    step = next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= least_step * 0.999)
     first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
     return [float(round(i * step, 12)) for i in np.arange(first, max(last, first + 1) + 1)]

@@ -1,4 +1,4 @@
-"""The page: everything that the template prints, gathered; and the text, piece by piece."""
+"""The report page: gathers what the template prints, and yields the HTML piece by piece."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ from hqmd_cli.reporting.tables import Results, has_detail
 
 FOLDER = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = "report.html.jinja", "report.css", "report.js"
-SECTIONS = {  # id -> title; an id that no picture has
+SECTIONS = {  # id -> title; pictures never get one of these ids
     "-figures": "Figures",
     "-pairs": "Pairs of models",
     "-detail": "Edges, boundaries and normals",
@@ -39,35 +39,35 @@ SECTIONS = {  # id -> title; an id that no picture has
     "-all": "Every picture",
 }
 
-Progress = Callable[[Iterable[int], str, int], Iterable[int]]  # items, what they are, how many -> the items
+Progress = Callable[[Iterable[int], str, int], Iterable[int]]  # (items, label, total) -> the items
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a page tells of. All results are of one dataset under one protocol."""
+    """The contents of a page. Raises HqmdError unless all results are of the same pictures under one protocol."""
 
     results: Results
     dataset: Dataset
     all_judged: Mapping[str, Judged]  # by the names that `results` has
-    comparisons: list[Comparison]  # none of one model
-    command: str  # the line that makes the page
-    most_pictures: int  # that are shown, 3 or more
+    comparisons: list[Comparison]  # empty for one model
+    command: str  # the command line that makes the page
+    most_pictures: int  # shown on the page, 3 or more
 
     def __post_init__(self) -> None:
         if len({(result.protocol.digest, result.data, *result.names) for result in self.results.values()}) != 1:
-            raise HqmdError("a report is of one protocol and the same pictures: figures of others do not compare")
+            raise HqmdError("a report needs one protocol and the same pictures for all models")
 
 
 def page(report: Report, progress: Progress = lambda items, what, total: items) -> Iterator[str]:
-    """The HTML, in pieces: pictures are predicted again, drawn, and forgotten one by one."""
+    """Yield the HTML in pieces. Pictures are predicted again one by one, so that only one is in memory."""
     template = environment().get_template(TEMPLATE)
     yield from template.generate(
-        **about(report), **figures_in(report), **pictures_in(report, progress), **looks(), drawing=drawing
+        **about(report), **figures_in(report), **pictures_in(report, progress), **assets(), drawing=drawing
     )
 
 
 def about(report: Report) -> dict[str, Any]:
-    """What was measured, on what and how."""
+    """Return the models, the facts about the measurement, and the titles of sections."""
     result = next(iter(report.results.values()))
     return {
         "models": list(report.results),
@@ -81,7 +81,7 @@ def about(report: Report) -> dict[str, Any]:
 
 
 def figures_in(report: Report) -> dict[str, Any]:
-    """Tables and curves."""
+    """Return the tables and the curves."""
     results = report.results
     return {
         "metrics": known_metrics(results),
@@ -95,7 +95,7 @@ def figures_in(report: Report) -> dict[str, Any]:
 
 
 def pictures_in(report: Report, progress: Progress) -> dict[str, Any]:
-    """Which pictures are shown, and the pictures themselves, drawn while the template asks for them."""
+    """Return which pictures are shown, and iterators that draw each when the template asks for it."""
     result = next(iter(report.results.values()))
     choice = choose(report.results, report.most_pictures)
     limit_m = error_limit_m(report.results)
@@ -114,8 +114,8 @@ def pictures_in(report: Report, progress: Progress) -> dict[str, Any]:
     }
 
 
-def looks() -> dict[str, Any]:
-    """Style and script, and the hash by which a browser knows that script from any other."""
+def assets() -> dict[str, Any]:
+    """Return style, script, and the script's hash, by which the page's policy allows this script only."""
     script = (FOLDER / SCRIPT).read_text(encoding="utf-8")
     return {
         "gradients": gradients(),
@@ -126,7 +126,7 @@ def looks() -> dict[str, Any]:
 
 
 def environment() -> Environment:
-    """Jinja's, in which every text is escaped unless the template says otherwise."""
+    """Make Jinja's environment, which escapes every text unless the template says otherwise."""
     jinja = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -146,13 +146,13 @@ def environment() -> Environment:
 
 
 def in_script(data: Any) -> Any:
-    """Plain data as JSON that may stand in a script element, which ends at the first </script whatever is quoted."""
+    """Write plain data as JSON for a script element, which would end at the first </script, quoted or not."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
 
 
 def facts(report: Report) -> dict[str, str]:
-    """What stands in the protocol box, besides the protocol's name."""
+    """Return the lines of the protocol box below the protocol's name, head -> text."""
     result = next(iter(report.results.values()))
     return {
         "recipe": result.protocol.recipe(result.ground_truth),
@@ -167,7 +167,7 @@ def facts(report: Report) -> dict[str, str]:
 
 
 def as_scored_in_words(protocol: Protocol) -> str:
-    """What was done to the maps before they were scored, and before they are shown."""
+    """Say what the protocol does to predictions before they are scored and shown; empty if it does nothing."""
     parts = ["averaged with the mirrored photo's"] if protocol.flip else []
     parts += ["averaged over areas at {1} x {0}".format(*protocol.compared_at)] if protocol.compared_at else []
     parts += [ALIGNED_BY[protocol.alignment]] if protocol.alignment != "none" else []
@@ -176,7 +176,7 @@ def as_scored_in_words(protocol: Protocol) -> str:
 
 
 def sections_of(report: Report) -> dict[str, str]:
-    """The sections that this page has, id -> title."""
+    """Return the sections of this page, id -> title."""
     result = next(iter(report.results.values()))
     absent = {
         "-pairs": not report.comparisons,

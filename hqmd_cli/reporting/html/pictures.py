@@ -1,4 +1,4 @@
-"""The pictures of a report: photo, truth, and every model's depth and error, small enough to stand in a page."""
+"""The pictures of a report: photo, ground truth, and the depth and error of every model, as data: addresses."""
 
 import base64
 import io
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.depth import valid_depth
 from hqmd_cli.evaluation.evaluate import Compared, as_scored, predicted
 from hqmd_cli.evaluation.prediction_source import Judged
 from hqmd_cli.evaluation.protocol import Protocol
@@ -20,15 +21,14 @@ from hqmd_cli.visualization import DEFAULT_COLORMAP
 from hqmd_cli.visualization.colormap import RGB, colorize, colours_of
 from hqmd_cli.visualization.error_map import ENDS_OF_RANGE, colorize_error, error_colours, round_limit_m
 
-MOST_PIXELS = 640 * 480  # of a picture in the page; larger ones are reduced
-WEBP: dict[str, Any] = {"format": "WEBP", "quality": 80, "method": 2}  # a third of what a JPEG takes
-
-FARTHEST_OFF = 2  # times the truth's range that models may stretch the colours to
+MOST_PIXELS = 640 * 480  # of a picture in the page; larger ones are shrunk
+WEBP: dict[str, Any] = {"format": "WEBP", "quality": 80, "method": 2}  # a third of a JPEG's size
+FARTHEST_OFF = 2  # models may stretch the colours to this many times the truth's range
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One map or photo, ready for a page."""
+    """A map or photo, encoded for the page."""
 
     name: str
     source: str  # data: address
@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Pair:
-    """What stands below each other: photo and truth, or a model's depth and its error."""
+    """Two layers that stand below each other: photo and truth, or a model's depth and its error."""
 
     title: str
     layers: tuple[Layer, Layer]
@@ -46,9 +46,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Picture:
-    """One photo with all there is to see of it. Its depths share the colours from near_m to far_m, bright to dark.
+    """A photo with its maps. All depths share one colour range, from near_m (bright) to far_m (dark).
 
-    What has no depth or does not count is transparent: the page lays stripes behind it, which no colormap has.
+    Pixels without depth, or that do not count, are transparent: the page shows stripes there, which no colormap has.
     """
 
     index: int  # in the dataset
@@ -61,7 +61,7 @@ class Picture:
 def draw_each(
     indices: Iterable[int], dataset: Dataset, all_judged: Mapping[str, Judged], protocol: Protocol, limit_m: float
 ) -> Iterator[Picture]:
-    """One picture after the other, predicted anew, so that only one is in memory; errors from -limit_m to limit_m."""
+    """Predict and draw one picture after the other; errors are coloured from -limit_m to limit_m."""
     for index in indices:
         sample = dataset[index]
         maps = {
@@ -72,12 +72,12 @@ def draw_each(
 
 
 def draw(index: int, sample: Sample, maps: Mapping[str, Compared], limit_m: float) -> Picture:
-    """A picture with every model's map as it was scored; their truth is one, as their protocol is."""
+    """Draw a picture with every model's map as it was scored. All maps have the same truth."""
     truth_m, scored = next(iter(maps.values()))[1:]
     near_m, far_m = depth_range_m(truth_m[scored], [pred_m[scored] for pred_m, _, _ in maps.values()])
 
     def depth_layer(name: str, depth_m: NDArray[np.floating]) -> Layer:
-        return layer(name, colorize(depth_m, near_m, far_m), np.isfinite(depth_m) & (depth_m > 0))
+        return layer(name, colorize(depth_m, near_m, far_m), valid_depth(depth_m))
 
     pairs = [Pair("photo and truth", (layer("photo", sample.image), depth_layer("truth", truth_m)))]
     for name, (pred_m, _, _) in maps.items():
@@ -87,7 +87,7 @@ def draw(index: int, sample: Sample, maps: Mapping[str, Compared], limit_m: floa
 
 
 def depth_range_m(truth_m: NDArray[np.floating], preds_m: Iterable[NDArray[np.floating]]) -> tuple[float, float]:
-    """Near and far of (T,) true depths and of all models', as far as these are not FARTHEST_OFF."""
+    """Return near and far for (T,) true depths and all predictions, which stretch it by FARTHEST_OFF at most."""
     near, far = np.percentile(truth_m, ENDS_OF_RANGE)
     ends = np.array([np.percentile(pred_m, ENDS_OF_RANGE) for pred_m in preds_m])
     lowest, highest = max(near / FARTHEST_OFF, ends.min()), min(far * FARTHEST_OFF, ends.max())
@@ -95,36 +95,38 @@ def depth_range_m(truth_m: NDArray[np.floating], preds_m: Iterable[NDArray[np.fl
 
 
 def error_limit_m(results: Results) -> float:
-    """Where the colours of errors end: at two RMSE of the model in the middle, rounded up, so that few pixels lie
-    beyond, and one model that is far off does not take the colours from the others."""
+    """Return where the colours of errors end: twice the median RMSE of the models, rounded up.
+
+    So few pixels lie beyond, and one bad model does not pale the others.
+    """
     return round_limit_m(2 * float(np.median([result.aggregated("pooled")["RMSE"] for result in results.values()])))
 
 
 def gradient(colours: NDArray[np.uint8], stops: int = 16) -> str:
-    """(256, 3) RGB as a CSS gradient, from left to right."""
+    """Write (256, 3) RGB as a CSS gradient from left to right."""
     chosen = colours[np.linspace(0, 255, stops).round().astype(int)]
     return f"linear-gradient(to right, {', '.join('rgb({} {} {})'.format(*colour) for colour in chosen)})"
 
 
 def gradients() -> dict[str, str]:
-    """What the legends show: depth from near to far, error from too near to too far."""
+    """Return the legends: depth from near to far, error from too near to too far."""
     return {"depth": gradient(colours_of(DEFAULT_COLORMAP)[::-1]), "error": gradient(error_colours())}
 
 
 def layer(name: str, rgb: RGB, known: NDArray[np.bool_] | None = None) -> Layer:
-    """(H, W, 3) RGB -> its address, reduced where it is large; transparent where not `known`, (H, W)."""
+    """Encode (H, W, 3) RGB, shrunk to MOST_PIXELS and transparent where `known`, (H, W), is False."""
     picture = rgb if known is None or known.all() else np.dstack([rgb, np.where(known, np.uint8(255), np.uint8(0))])
     height, width = rgb.shape[:2]
     if (shrink := (MOST_PIXELS / (height * width)) ** 0.5) < 1:
         height, width = max(1, round(height * shrink)), max(1, round(width * shrink))
-        # Of a map with holes the nearest pixel: a mean would mix in colours of what is not known.
+        # A mean over areas would mix in the colours of holes.
         how = cv2.INTER_AREA if picture is rgb else cv2.INTER_NEAREST
         picture = cv2.resize(picture, (width, height), interpolation=how)
     return Layer(name, data_address(picture), width, height)
 
 
 def data_address(picture: NDArray[np.uint8]) -> str:
-    """(H, W, 3) RGB or (H, W, 4) RGBA as a data: address, so that the page needs no other file."""
+    """Encode (H, W, 3) RGB or (H, W, 4) RGBA as a data: address, so that the page needs no other file."""
     encoded = io.BytesIO()
     Image.fromarray(picture).save(encoded, **WEBP)
     return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"

@@ -1,13 +1,13 @@
 "use strict";
 
-/* Three things: a slider in every picture, a table that sorts, and a dialog that shows the picture named in the
-   address. Texts only go where text goes (textContent, value), so a name is never markup. */
+/* A slider in every picture, a table that sorts, and a dialog with the picture that the address names. Texts are set as
+   text only (textContent, value), so that a name is never markup. */
 
 const figures = JSON.parse(document.querySelector("script.figures").textContent);
 const dialog = document.querySelector("dialog");
 const table = document.querySelector("table.every");
 const body = table.tBodies[0];
-const rows = [...body.rows]; // in the dataset's order, however they are sorted
+const rows = [...body.rows]; // in the order of the dataset, however the table is sorted
 const number = new Map(rows.map((row, i) => [row, i]));
 
 // ---- the slider
@@ -48,7 +48,7 @@ function startWipe(picture) {
 // ---- the table
 
 let sortedBy = { column: -1, descending: false };
-let columns = []; // of the view that is shown: { head, values }
+let columns = []; // of the current view: { head, values }
 
 function viewNamed(index) {
   const { models, metrics, heads, values } = figures;
@@ -99,7 +99,7 @@ function sortBy(column) {
 }
 
 function compare(a, b, sign) {
-  if (a === null || b === null) return (a === null) - (b === null); // not known: last, either way
+  if (a === null || b === null) return (a === null) - (b === null); // unknown figures come last in both directions
   if (typeof a === "string") return sign * a.localeCompare(b, "en", { numeric: true });
   return sign * (a - b);
 }
@@ -115,7 +115,7 @@ function anchorInAddress() {
   try {
     return decodeURIComponent(location.hash.slice(1));
   } catch {
-    return ""; // a % that is none
+    return ""; // a malformed % escape
   }
 }
 
@@ -135,7 +135,7 @@ function openPicture(anchor) {
   dialog.querySelector(".after").disabled = !neighbour(anchor, 1);
   startWipe(picture);
   if (!dialog.open) dialog.showModal();
-  if (!dialog.contains(document.activeElement)) dialog.querySelector(".close").focus(); // a button that got disabled
+  if (!dialog.contains(document.activeElement)) dialog.querySelector(".close").focus(); // the button that had the focus got disabled
   dialog.scrollTop = 0;
 }
 
@@ -147,7 +147,7 @@ function neighbour(anchor, step) {
 function go(step) {
   const next = neighbour(anchorInAddress(), step);
   if (next === undefined) return;
-  history.replaceState(null, "", "#" + encodeURIComponent(next)); // no step to the row, which would take the focus away
+  history.replaceState(null, "", "#" + encodeURIComponent(next)); // following the link would move the focus to the row
   openPicture(next);
 }
 
@@ -155,7 +155,7 @@ dialog.querySelector(".before").addEventListener("click", () => go(-1));
 dialog.querySelector(".after").addEventListener("click", () => go(1));
 dialog.querySelector(".close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => {
-  if (event.target === dialog) dialog.close(); // beside it
+  if (event.target === dialog) dialog.close(); // a click outside
 });
 dialog.addEventListener("close", () => {
   const row = document.getElementById(anchorInAddress());
@@ -163,7 +163,7 @@ dialog.addEventListener("close", () => {
   row?.querySelector("a")?.focus({ preventScroll: true });
 });
 addEventListener("keydown", (event) => {
-  if (!dialog.open || event.target.matches("input, select")) return; // where arrows have a meaning already
+  if (!dialog.open || event.target.matches("input, select")) return; // these use the arrow keys themselves
   if (event.key === "ArrowLeft") go(-1);
   if (event.key === "ArrowRight") go(1);
 });

@@ -1,4 +1,4 @@
-"""The figures of a report as a page prints them: rows of a table, intervals to be drawn, and those of every picture."""
+"""The figures of a report: rows of tables, intervals to draw, and the figures of every picture."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,9 @@ UNKNOWN = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Cell:
-    """Whether it is the best of its row, and a figure and its interval as printed."""
+    """A figure and its interval as printed."""
 
-    best: bool
+    best: bool  # in its row
     figure: str
     low: str
     high: str
@@ -25,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A metric, a cell a model, and the intervals to be drawn in one scale."""
+    """A metric: a cell a model, and the intervals to draw on one scale."""
 
     head: str
     cells: list[Cell]
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Span:
-    """Where an interval and its figure stand, 0..100."""
+    """Places of an interval and its figure on a scale from 0 to 100."""
 
     low: float
     at: float
@@ -42,30 +42,30 @@ class Span:
 
 
 def figure(value: float, sign: str = "") -> str:
-    """A number as in every table of hqmd."""
+    """Format a figure as in every table of hqmd."""
     return UNKNOWN if math.isnan(value) else f"{value:{sign}.{DIGITS}f}"
 
 
 def known_metrics(results: Results) -> dict[str, Metric]:
-    """The metrics that have a column."""
+    """Return the metrics that have a column."""
     return METRICS | (DETAIL_METRICS if has_detail(results) else {})
 
 
 def rows(results: Results, metrics: Mapping[str, Metric]) -> list[Row]:
-    """A row a metric, the figures as in tables.py."""
+    """Make a row for each metric."""
     best = best_models(results, metrics)
     found = []
     for metric in metrics:
-        told = {name: (result.metrics[metric], *result.intervals[metric]) for name, result in results.items()}
-        cells = [Cell(name in best[metric], *map(figure, values)) for name, values in told.items()]
-        ends = [value for values in told.values() for value in values if not math.isnan(value)]
-        low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-        found.append(Row(head_of(metric), cells, [span(*values, low, high) for values in told.values()]))
+        figures = {name: (result.metrics[metric], *result.intervals[metric]) for name, result in results.items()}
+        cells = [Cell(name in best[metric], *map(figure, values)) for name, values in figures.items()]
+        known = [value for values in figures.values() for value in values if not math.isnan(value)]
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        found.append(Row(head_of(metric), cells, [span(*values, low, high) for values in figures.values()]))
     return found
 
 
 def span(value: float, low: float, high: float, left: float, right: float) -> Span:
-    """A figure and its interval between the ends of a scale. In the middle where nothing is known, or no end is."""
+    """Place a figure and its interval between `left` and `right`; in the middle if unknown, or if these are equal."""
 
     def place(at: float) -> float:
         return 50.0 if math.isnan(at) or left == right else round(100 * (at - left) / (right - left), 1)
@@ -74,7 +74,7 @@ def span(value: float, low: float, high: float, left: float, right: float) -> Sp
 
 
 def pairs_by_metric(comparisons: list[Comparison]) -> dict[str, list[tuple[Comparison, Span]]]:
-    """Head of the metric -> its pairs; within one metric the spans have one scale, with no difference in the middle."""
+    """Group comparisons by the head of their metric. The spans of a metric share one scale with 0 in the middle."""
     found: dict[str, list[tuple[Comparison, Span]]] = {}
     for comparison in comparisons:
         reach = max(max(abs(each.low), abs(each.high)) for each in comparisons if each.metric == comparison.metric)
@@ -84,7 +84,7 @@ def pairs_by_metric(comparisons: list[Comparison]) -> dict[str, list[tuple[Compa
 
 
 def figures_of_pictures(results: Results) -> dict[str, Any]:
-    """Every figure of every picture, as printed: values[model][metric][picture], None where it is not known."""
+    """Return every figure of every picture as printed: values[model][metric][picture], None if unknown."""
     metrics = list(known_metrics(results))
     values = [[printed(result.per_picture[metric]) for metric in metrics] for result in results.values()]
     return {"models": list(results), "metrics": metrics, "heads": [head_of(metric) for metric in metrics]} | {
@@ -93,5 +93,5 @@ def figures_of_pictures(results: Results) -> dict[str, Any]:
 
 
 def printed(values: Iterable[float]) -> list[float | None]:
-    """Rounded as in the tables, for JSON."""
+    """Round values as in the tables; NaN becomes None, for JSON."""
     return [None if math.isnan(value) else round(float(value), DIGITS) for value in values]
