@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hqmd_cli.losses.terms import require_valid
-from hqmd_cli.models.table1.gaussian_field import GaussianField, negative_log_likelihood, node_means, wide
+from hqmd_cli.models.table1.gaussian_field import GaussianField, double, negative_log_likelihood, node_means
 from hqmd_cli.models.table1.patch_grid import (
     STEPS,
     Grid,
@@ -78,7 +78,7 @@ def gaussian(
 
 def measured(depth_m: Tensor, valid: Tensor, nodes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Mean ln depth of each node's valid pixels, (B, n), and a mask of the nodes that have any."""
-    logs = wide(torch.where(valid, depth_m, 1).log())
+    logs = double(torch.where(valid, depth_m, 1).log())
     means, pixels = node_means(logs, nodes, count, valid[:, 0])
     return means[:, 0], pixels > 0
 
@@ -95,7 +95,7 @@ def fixed_grid(depth_m: Tensor) -> tuple[Grid, Tensor]:
 def fixed_field(depth_m: Tensor, precision_of: Callable[[Grid, Tensor], Tensor]) -> GaussianField:
     """Gaussian field around a network's depth, whose precision does not depend on the picture."""
     grid, nodes = fixed_grid(depth_m)
-    mean = node_means(wide(depth_m.log()), nodes, grid.count)[0][:, 0]
+    mean = node_means(double(depth_m.log()), nodes, grid.count)[0][:, 0]
     matrix = precision_of(grid, mean.new_ones(1, grid.count))
     return GaussianField.around(nodes, matrix.expand(len(mean), -1, -1), mean)
 
@@ -115,6 +115,6 @@ def saxena_precision(grid: Grid, ones: Tensor) -> Tensor:
 def fixed_terms(depth_m: Tensor) -> GridTerms:
     """Terms of a Laplacian field around a network's depth, with fixed scales."""
     grid, nodes = fixed_grid(depth_m)
-    expected = node_means(wide(depth_m.log()), nodes, grid.count)[0][:, 0]
+    expected = node_means(double(depth_m.log()), nodes, grid.count)[0][:, 0]
     between = [PAIR_DEVIATION * torch.ones_like(expected[:, grid.pairs(step, nodes.device)[0]]) for step in STEPS]
     return GridTerms(grid, nodes, expected, OWN_DEVIATION * torch.ones_like(expected), between)

@@ -173,8 +173,8 @@ def linear_program(terms: GridTerms) -> tuple[Tensor, float]:
 def test_the_laplacian_mode_is_that_of_the_linear_program(seed: int) -> None:
     terms = example(seed=seed)
     depths, least = linear_program(terms)
-    mode = laplace_mode(terms.expected, terms.own, terms.between, GRID)
-    energy = laplace_energy(mode, terms.expected, terms.own, terms.between, GRID).item()
+    mode = laplace_mode(terms)
+    energy = laplace_energy(mode, terms).item()
     assert least * (1 - 1e-9) <= energy < least * 1.001
     torch.testing.assert_close(mode[0], depths, atol=2e-3, rtol=0)  # 0.2 %
     assert (depths - terms.expected[0]).abs().max() > 0.05

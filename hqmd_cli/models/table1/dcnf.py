@@ -1,29 +1,29 @@
 """DCNF-FCSP: a Gaussian field over superpixels whose terms a convolutional network learns.
 
 Liu, Shen, Lin and Reid, "Learning Depth from Single Monocular Images Using Deep Convolutional Neural Fields", TPAMI
-2016 (https://arxiv.org/abs/1502.07411; CVPR 2015 as "Deep Convolutional Neural Fields for Depth Estimation from a
-Single Image"). For the log depths y of n superpixels
+2016 (https://arxiv.org/abs/1502.07411); CVPR 2015 as "Deep Convolutional Neural Fields for Depth Estimation from a
+Single Image". For the log depths y of n superpixels
 
     E(y) = sum_p (y_p - z_p)^2 + sum_(p,q) 1/2 R_pq (y_p - y_q)^2,    R_pq = sum_k beta_k S_pq^(k),  beta_k >= 0
 
-z from the network, S from three similarities of neighbours (superpixels.py). With A = I + D - R, D the row sums of R,
-the density exp(-E) / Z is Gaussian: its mode is A^-1 z, its likelihood is the loss `crf`. Sums over (p,q) go over both
-orders.
+The network gives z; S are three similarities of neighbours (superpixels.py). With A = I + D - R, where D holds the row
+sums of R, the density exp(-E) / Z is Gaussian: its mode is A^-1 z, and its likelihood is the loss `crf`. Sums over
+(p,q) take both orders of a pair.
 
-Settled by their code for MATLAB (dcnf-fcsp, prediction only): A, mode, similarities with their constants, pooling,
-kinds of layers. Their trained network could not be had, and with it the widths of layers behind VGG's; nor their
-training code. Left unsaid or otherwise here:
+From their MATLAB code (dcnf-fcsp, prediction only): A, the mode, the similarities with their constants, the pooling and
+the kinds of layers. Their trained network and their training code are not available, and with them the widths of the
+layers after VGG. Our choices where we do not know or where we differ:
 
-- Behind the backbone's last map two 3 x 3 convolutions of 512 channels; behind the pooling 128, 16 and 1 units, with
-  ReLU, logistic and no activation: the last of the patch network of CVPR 2015, section 3.3.
-- y is ln metres. They map logarithms to 0..1 between the data's nearest and farthest depth and clip what is outside.
-- beta = softplus of what is learned, so that no step must be corrected; it starts at 1.
-- A superpixel is a 24th of the photo's shorter side, their 20 pixels of 480, at least 4 pixels. Its measured depth is
-  the mean of its pixels' logarithms.
-- They spread the depths of centroids over the photo by colorization; here a pixel has the depth of its superpixel.
-- The likelihood is a mean per superpixel, theirs a sum over each picture: the same with another learning rate.
+- Two 3 x 3 convolutions of 512 channels follow the backbone's last map. After the pooling come 128, 16 and 1 units with
+  ReLU, logistic and no activation: the last layers of the patch network of CVPR 2015, section 3.3.
+- y is ln metres. They map logarithms to 0..1 between the nearest and farthest depth of the data, and clip.
+- beta is the softplus of what is learned, so no step needs correction. It starts at 1.
+- A superpixel is a 24th of the photo's shorter side, as their 20 of 480 pixels, and at least 4 pixels. Its measured
+  depth is the mean of its pixels' logarithms.
+- They spread the depths of the centroids over the photo by colorization. Here a pixel has the depth of its superpixel.
+- The likelihood is a mean per superpixel. Theirs is a sum per picture, which differs by a learning rate.
 
-No ONNX: the mode solves a dense system of equations, for which ONNX has no operator.
+ONNX has no operator that solves a dense system of equations, so the mode cannot be exported.
 """
 
 import math
@@ -37,7 +37,7 @@ from hqmd_cli.models.backbone import Backbone, build_stages
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import rescale_logarithm
 from hqmd_cli.models.network import MEAN_DEPTH_M
-from hqmd_cli.models.table1.gaussian_field import GaussianField, at_pixels, wide
+from hqmd_cli.models.table1.gaussian_field import NOT_IN_ONNX, GaussianField, at_pixels, double
 from hqmd_cli.models.table1.superpixels import similarities, slic
 
 MAP_CHANNELS = 512
@@ -57,8 +57,8 @@ class Dcnf(DepthModel):
         "Liu et al. 2016",
         "https://arxiv.org/abs/1502.07411",
         model={"backbone": "vgg16", "output_stride": 32, "size": (480, 640)},
-        # Momentum, decay, rate and its steps (x 0.6 after 20 epochs of 795 pictures, 60 in all) are meant to be those
-        # of CVPR 2015, section 4, but were written without its text at hand; batch 1 is ours.
+        # Momentum, decay, rate and its steps (x 0.6 after 20 epochs of 795 pictures, 60 in all) are from memory of
+        # CVPR 2015, section 4: check them before you cite them. The batch size is ours.
         training={
             "loss": "crf",
             "optimizer": "sgd",
@@ -72,7 +72,7 @@ class Dcnf(DepthModel):
         },
     )
     backbone: Backbone
-    not_in_onnx = "the most likely depths solve a dense system of equations, for which ONNX has no operator"
+    not_in_onnx = NOT_IN_ONNX
 
     def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
@@ -88,45 +88,45 @@ class Dcnf(DepthModel):
             nn.Linear(MAP_CHANNELS, first), nn.ReLU(inplace=True), nn.Linear(first, second), nn.Sigmoid()
         )
         self.last = nn.Linear(second, 1)
-        with torch.no_grad():  # logistic units start near 1/2
+        with torch.no_grad():  # logistic units start near 1/2, so this starts at a plausible depth
             self.last.bias.fill_(math.log(MEAN_DEPTH_M) - self.last.weight.sum() / 2)
         self.pairwise = nn.Parameter(torch.full((SIMILARITIES,), math.log(math.expm1(1))))
 
     @property
     def beta(self) -> Tensor:
-        """Weights of the similarities, (3,), positive."""
+        """Positive weights of the similarities, (3,)."""
         return F.softplus(self.pairwise)
 
     def estimate(self, rgb: Tensor) -> Estimate:
-        """The mode of the field; parts["field"] is the field."""
+        """Return the mode of the field; parts["field"] is the field itself."""
         maps = self.maps(self.backbone(rgb)[1])
-        with torch.autocast(rgb.device.type, enabled=False):  # eight bits are too few to solve equations with
+        with torch.autocast(rgb.device.type, enabled=False):  # bfloat16 is too coarse to solve equations
             with torch.no_grad():
                 side = max(SMALLEST_SUPERPIXEL, round(min(rgb.shape[-2:]) / SUPERPIXELS_ACROSS))
                 nodes, count = slic(rgb, side)
-                alike = similarities(rgb, nodes, count)
+                similarity = similarities(rgb, nodes, count)
             z = self.last(self.hidden(pool(maps.float(), nodes, count)))[..., 0]
-            a = interaction(wide(self.beta), wide(alike))
-            field = GaussianField.from_energy(nodes, 2 * a, 2 * wide(z))
+            a = interaction(double(self.beta), double(similarity))
+            field = GaussianField.from_energy(nodes, 2 * a, 2 * double(z))
             return Estimate(at_pixels(field.mean, nodes).exp().to(rgb.dtype), parts={"field": field})
 
     @torch.no_grad()
     def rescale(self, factor: float, power: float = 1.0) -> None:
-        """Exact: y is linear in z, and A leaves constants alone, so that what is added to all z is added to all y."""
+        """Rescale exactly: y is linear in z, and A keeps constants, so a shift of all z shifts all y."""
         rescale_logarithm(self.last, factor, power)
 
 
-def interaction(beta: Tensor, alike: Tensor) -> Tensor:
-    """A = I + D - R: (K,), (B, K, n, n) -> (B, n, n)."""
-    r = torch.einsum("k,bkpq->bpq", beta, alike)
+def interaction(beta: Tensor, similarity: Tensor) -> Tensor:
+    """Return A = I + D - R: weights (K,), similarities (B, K, n, n) -> (B, n, n)."""
+    r = torch.einsum("k,bkpq->bpq", beta, similarity)
     return torch.diag_embed(1 + r.sum(dim=-1)) - r
 
 
 def pool(maps: Tensor, nodes: Tensor, count: int) -> Tensor:
-    """Superpixel pooling: (B, C, h, w), (B, H, W) -> (B, n, C).
+    """Pool maps over superpixels: (B, C, h, w), nodes (B, H, W) -> (B, n, C); 0 for an empty superpixel.
 
-    The mean over a superpixel's pixels of the maps enlarged to the photo by nearest neighbours, without enlarging them:
-    each superpixel is a weighted mean of the cells that it covers. 0 for empty ones.
+    Equals the mean over a superpixel's pixels of the maps enlarged to the photo by nearest neighbours. Nothing is
+    enlarged: each superpixel takes a weighted mean of the cells that it covers.
     """
     batch, _, height, width = maps.shape
     rows, columns = (

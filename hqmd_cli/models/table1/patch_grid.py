@@ -1,14 +1,14 @@
-"""A grid of patches on which depths of several scales hang together: the multi-scale field of Saxena, Chung and Ng.
+"""The multi-scale field of Saxena, Chung and Ng on a grid of patches.
 
-"3-D Depth Reconstruction from a Single Still Image", IJCV 76 (2007), as NIPS 2005 before it. Beside a term for each
-patch it has one for each pair of neighbours at scales 1 to 3, where the depth of a patch at the next scale is the mean
-of its own and its four neighbours', d_i(s + 1) = 1/5 sum of d_j(s). What that leaves unsaid:
+"3-D Depth Reconstruction from a Single Still Image", IJCV 76 (2007), as in NIPS 2005. The field has a term for each
+patch, and one for each pair of neighbours at scales 1 to 3. The depth of a patch at the next scale is the mean of its
+own and its four neighbours', d_i(s + 1) = 1/5 sum of d_j(s). Our choices where the paper is silent or where we differ:
 
-- How far neighbours are at a scale: 1, 3 and 9 patches, as features/genFeaVector.m of their code steps.
-- Where there is no neighbour, at the border: there the patch itself takes its place in the mean.
-- Their sums name each pair twice, from either side; ours once.
+- Neighbours are 1, 3 and 9 patches away at scales 1, 2 and 3, as in features/genFeaVector.m of their code.
+- At the border the patch itself takes the place of a missing neighbour in the mean.
+- Their sums name each pair twice, once from either side; ours once.
 
-Patches are numbered row by row; n = rows x columns. Everything takes a batch, and differentiates.
+Patches are numbered row by row, n = rows x columns. All functions take a batch, and differentiate.
 """
 
 from dataclasses import dataclass
@@ -21,50 +21,51 @@ from torch.nn import functional as F
 
 from hqmd_cli.models.table1.gaussian_field import solve, solve_factored
 
-STEPS = (1, 3, 9)  # patches from one neighbour to the next, at scales 1, 2 and 3
+STEPS = (1, 3, 9)  # patches between neighbours at scales 1, 2 and 3
 ADMM_STEPS = 200
-SHRINKAGE, RELAXATION = 0.1, 1.6  # ln metres a step, about the size of residuals; over-relaxation as usual
+SHRINKAGE = 0.1  # ln metres a step, about the size of residuals
+RELAXATION = 1.6  # the usual over-relaxation
 
 
 @dataclass(frozen=True)
 class GridTerms:
-    """What is expected of a grid's log depths, and how far from it they may be."""
+    """Expected log depths of a grid, and the scales of deviations from them."""
 
     grid: "Grid"
     nodes: Tensor  # (B, H, W): the patch of each pixel
     expected: Tensor  # (B, n) ln metres
-    own: Tensor  # (B, n): scale of d - expected
-    between: list[Tensor]  # (B, m) for each scale of the grid: scale of d_i(s) - d_j(s)
+    own: Tensor  # (B, n), scale of d - expected
+    between: list[Tensor]  # (B, m) for each scale s of the grid, scale of d_i(s) - d_j(s)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Which patches are neighbours."""
+    """A grid of patches, and the neighbours among them."""
 
     rows: int
     columns: int
 
     @property
     def count(self) -> int:
-        """Patches."""
+        """Number of patches, n."""
         return self.rows * self.columns
 
     def neighbours(self, step: int, device: torch.device) -> Tensor:
-        """(4, n): the patch to the left, to the right, above and below; the patch itself where there is none."""
+        """Return the patch to the left, to the right, above and below, (4, n); the patch itself if there is none."""
         return neighbours_of(self.rows, self.columns, step).to(device)
 
     def pairs(self, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Each pair of neighbours once, (m,) and (m,): the left or upper patch, the right or lower one."""
+        """Return each pair of neighbours once: the left or upper patches (m,), the right or lower ones (m,)."""
         own = torch.arange(self.count, device=device).expand(2, -1)
         other = self.neighbours(step, device)[[1, 3]]
-        there = other != own
-        return own[there], other[there]
+        exists = other != own
+        return own[exists], other[exists]
 
 
 @lru_cache(maxsize=64)
 def neighbours_of(rows: int, columns: int, step: int) -> Tensor:
-    """Grid.neighbours on the CPU."""
-    with torch.inference_mode(False):  # a tensor made for inference could not be used in training later
+    """Compute Grid.neighbours on the CPU."""
+    with torch.inference_mode(False):  # training could not use a cached inference tensor
         number = torch.arange(rows * columns).view(rows, columns)
         result = number.repeat(4, 1, 1)
         result[0, :, step:], result[1, :, :-step] = number[:, :-step], number[:, step:]
@@ -73,12 +74,12 @@ def neighbours_of(rows: int, columns: int, step: int) -> Tensor:
 
 
 def coarser(values: Tensor, grid: Grid, step: int, dim: int = -1) -> Tensor:
-    """The means with the four neighbours, along a dimension that counts patches: C times `values`."""
+    """Average each patch with its four neighbours, along the dimension of patches `dim`: C times `values`."""
     return Coarser.apply(values, grid.neighbours(step, values.device), dim)
 
 
 class Coarser(torch.autograd.Function):
-    """C, symmetric and so its own derivative, which torch would work out patch by patch."""
+    """Multiplication by C. C is symmetric, so it is its own derivative; torch would derive it patch by patch."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, neighbours: Tensor, dim: int) -> Tensor:
@@ -97,7 +98,7 @@ class Coarser(torch.autograd.Function):
 
 
 def differences(values: Tensor, grid: Grid) -> list[Tensor]:
-    """(B, n) -> for each scale (B, m): d_i(s) - d_j(s) of its pairs."""
+    """Return d_i(s) - d_j(s) of the pairs of each scale: (B, n) -> a (B, m) for each."""
     result = []
     for step in STEPS:
         first, second = grid.pairs(step, values.device)
@@ -107,7 +108,7 @@ def differences(values: Tensor, grid: Grid) -> list[Tensor]:
 
 
 def from_differences(gaps: list[Tensor], grid: Grid) -> Tensor:
-    """The transpose of `differences`: (B, m) for each scale -> (B, n)."""
+    """Apply the transpose of `differences`: a (B, m) for each scale -> (B, n)."""
     total = gaps[0].new_zeros(len(gaps[0]), grid.count)
     for scale in range(len(STEPS) - 1, -1, -1):
         if scale < len(STEPS) - 1:
@@ -118,7 +119,7 @@ def from_differences(gaps: list[Tensor], grid: Grid) -> Tensor:
 
 
 def laplacian(weights: Tensor, grid: Grid, step: int) -> Tensor:
-    """(B, m) weights of a scale's pairs -> (B, n, n): the matrix of sum of w (d_i - d_j)^2."""
+    """Return the matrix (B, n, n) of sum w (d_i - d_j)^2, given weights (B, m) of a scale's pairs."""
     n, (first, second) = grid.count, grid.pairs(step, weights.device)
     places = torch.cat([first * n + first, second * n + second, first * n + second, second * n + first])
     entries = torch.cat([weights, weights, -weights, -weights], dim=1)
@@ -126,10 +127,10 @@ def laplacian(weights: Tensor, grid: Grid, step: int) -> Tensor:
 
 
 def precision(own: Tensor, between: list[Tensor], grid: Grid) -> Tensor:
-    """The matrix of sum of w_i d_i^2 + sum over scales of w_ij (d_i(s) - d_j(s))^2, (B, n, n).
+    """Return the matrix (B, n, n) of sum w_i d_i^2 + sum over scales of w_ij (d_i(s) - d_j(s))^2.
 
-    Weights are (B, n), and (B, m) for each scale. Coarsest first: M = L_1 + C_1 (L_2 + C_2 L_3 C_2) C_1, where C takes
-    a scale to the next.
+    Weights are `own` (B, n), and a (B, m) for each scale in `between`. Built from the coarsest scale on,
+    L_1 + C_1 (L_2 + C_2 L_3 C_2) C_1, where C takes a scale to the next.
     """
     matrix = laplacian(between[-1], grid, STEPS[-1])
     for weights, step in zip(between[-2::-1], STEPS[-2::-1], strict=True):
@@ -138,23 +139,23 @@ def precision(own: Tensor, between: list[Tensor], grid: Grid) -> Tensor:
     return matrix + torch.diag_embed(own)
 
 
-def laplace_energy(values: Tensor, expected: Tensor, own: Tensor, between: list[Tensor], grid: Grid) -> Tensor:
-    """sum |d_i - expected_i| / own_i + sum over scales |d_i(s) - d_j(s)| / between_ij, (B,): -ln(Z x density)."""
-    far = ((values - expected).abs() / own).sum(dim=1)
-    return far + sum(
-        (gap.abs() / scale).sum(dim=1) for gap, scale in zip(differences(values, grid), between, strict=True)
-    )
+def laplace_energy(values: Tensor, terms: GridTerms) -> Tensor:
+    """Return sum |d_i - expected_i| / own_i + sum over scales |d_i(s) - d_j(s)| / between_ij, (B,)."""
+    far = ((values - terms.expected).abs() / terms.own).sum(dim=1)
+    gaps = differences(values, terms.grid)
+    return far + sum((gap.abs() / scale).sum(dim=1) for gap, scale in zip(gaps, terms.between, strict=True))
 
 
-def laplace_mode(expected: Tensor, own: Tensor, between: list[Tensor], grid: Grid, steps: int = ADMM_STEPS) -> Tensor:
-    """The (B, n) of least laplace_energy: their linear program, by the alternating direction method of multipliers.
+def laplace_mode(terms: GridTerms, steps: int = ADMM_STEPS) -> Tensor:
+    """Return the (B, n) of least laplace_energy, the solution of their linear program; without gradient.
 
     Boyd et al., "Distributed Optimization and Statistical Learning via ADMM", section 6.1, least absolute deviations:
-    all residuals r = (d - expected, differences) get copies z that are shrunk one by one, and d is fitted to the copies
-    by least squares with one matrix for all steps. Scales as in laplace_energy; no gradient.
+    all residuals r = (d - expected, differences) get copies z, which are shrunk one by one, and d is fitted to the
+    copies by least squares, with one matrix for all steps.
     """
+    grid, expected = terms.grid, terms.expected
     with torch.no_grad():
-        weights = [1 / scale for scale in (own, *between)]
+        weights = [1 / scale for scale in (terms.own, *terms.between)]
         factor = torch.linalg.cholesky(precision(weights[0], weights[1:], grid))
         values = expected
         residuals = [torch.zeros_like(expected), *differences(expected, grid)]
@@ -171,9 +172,9 @@ def laplace_mode(expected: Tensor, own: Tensor, between: list[Tensor], grid: Gri
 
 
 def reweighted(values: Tensor, terms: GridTerms) -> Tensor:
-    """Log depths near those of laplace_mode as a function of the terms, for gradients: (B, n) -> (B, n).
+    """Return the mode (B, n) of a Gaussian field near that of laplace_mode, so that gradients reach the terms.
 
-    The Gaussian field whose weights 1 / (scale x |residual|) are those at `values`, taken for constants.
+    The field has the weights 1 / (scale x |residual|) at `values` (B, n); the residuals count as constants.
     """
     with torch.no_grad():
         lengths = [gap.abs() + SHRINKAGE for gap in (values - terms.expected, *differences(values, terms.grid))]
@@ -182,7 +183,7 @@ def reweighted(values: Tensor, terms: GridTerms) -> Tensor:
 
 
 def grid_nodes(grid: Grid, like: Tensor) -> Tensor:
-    """The patch of each pixel of (B, C, H, W), (B, H, W)."""
+    """Return the patch of each pixel, (B, H, W), for a picture like (B, C, H, W)."""
     height, width = like.shape[-2:]
     row = torch.arange(height, device=like.device) * grid.rows // height
     column = torch.arange(width, device=like.device) * grid.columns // width

@@ -1,10 +1,10 @@
-"""SLIC superpixels, what they look like, and how alike neighbours are: the graph of Liu et al.'s field (dcnf.py).
+"""SLIC superpixels and the similarities of neighbours: the graph of Liu et al.'s field (dcnf.py).
 
-Achanta et al., "SLIC Superpixels", TPAMI 2012, in the variant of VLFeat that they use: k-means of colour and place, in
-which a pixel chooses among the 2 x 2 centres of the grid around it. Here in torch, on the network's own device and for
-a whole batch, because a library's (scikit-image) would take each picture to the CPU and back. Two things differ: ten
-steps instead of up to a hundred, and small islands keep their superpixel where VLFeat gives them to a neighbour, so
-all pictures of a size have equally many. A centre that no pixel chose leaves an empty superpixel.
+Achanta et al., "SLIC Superpixels", TPAMI 2012, in the VLFeat variant that they use: k-means of colour and place, in
+which a pixel chooses among the 2 x 2 centres of the grid around it. It is written in torch, for a whole batch on the
+network's device; a library such as scikit-image would take each picture to the CPU and back. Two things differ: ten
+steps instead of up to a hundred, and small islands keep their superpixel, where VLFeat gives them to a neighbour. So
+all pictures of one size have equally many superpixels. A centre that no pixel chooses leaves an empty superpixel.
 """
 
 import math
@@ -15,16 +15,16 @@ from torch.nn import functional as F
 
 from hqmd_cli.models.table1.gaussian_field import node_means
 
-REGULARIZER = 0.1  # of place against colour in 0..1; gen_supperpixel_info.m
+REGULARIZER = 0.1  # weight of place against colour in 0..1; gen_supperpixel_info.m
 SLIC_STEPS = 10
 # gen_feature_info_pairwise.m: exp(-gamma ||f_p - f_q|| / sqrt(dimensions of f))
 TEXTURE_GAMMA, HISTOGRAM_GAMMA, COLOUR_GAMMA = 50.0, 25.0, 0.1
-HISTOGRAM_BINS = 11  # a channel; color_hist.m
-BOX = 8  # pixels of the square at a superpixel's middle whose texture is its own
-LBP_BINS = 58  # 8 x 7 uniform patterns, flat ones, all others; VLFeat's lbp.c
+HISTOGRAM_BINS = 11  # per channel; color_hist.m
+BOX = 8  # pixels; side of the square at a superpixel's middle that gives its texture
+LBP_BINS = 58  # 8 x 7 uniform patterns, flat ones, and all others; VLFeat's lbp.c
 COMPASS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))  # bits 0..7: east, then clockwise
 GREY = (0.2989, 0.587, 0.114)  # MATLAB's rgb2gray
-TO_XYZ = (  # of CIE RGB, whose white is X = Y = Z; vl_rgb2xyz.m
+TO_XYZ = (  # from CIE RGB, whose white is X = Y = Z; vl_rgb2xyz.m
     (0.488718, 0.310680, 0.200602),
     (0.176204, 0.812985, 0.0108109),
     (0.000000, 0.0102048, 0.989795),
@@ -33,26 +33,27 @@ GAMMA = 2.2
 
 
 def slic(rgb: Tensor, region: int) -> tuple[Tensor, int]:
-    """(B, 3, H, W) in 0..1, a superpixel's side in pixels -> nodes (B, H, W), n = ceil(H / side) x ceil(W / side).
+    """Segment (B, 3, H, W) in 0..1 into superpixels of about `region` pixels a side.
 
-    n counts empty superpixels, too.
+    Return the superpixel of each pixel, (B, H, W), and n = ceil(H / region) * ceil(W / region), which counts empty
+    superpixels, too.
     """
     batch, _, height, width = rgb.shape
     count = math.ceil(height / region) * math.ceil(width / region)
-    pixels = with_places(rgb, math.sqrt(REGULARIZER) / region)  # (B, 5, H, W)
-    choices, there = grid_choices(height, width, region, rgb.device)
+    pixels = add_places(rgb, math.sqrt(REGULARIZER) / region)  # (B, 5, H, W)
+    choices, exists = grid_choices(height, width, region, rgb.device)
     starts = start_pixels(rgb, region)[:, None].expand(-1, pixels.shape[1], -1)
     centres = pixels.flatten(2).gather(2, starts)  # (B, 5, n)
-    nodes = nearest(pixels, centres, choices, there)
+    nodes = nearest(pixels, centres, choices, exists)
     for _ in range(SLIC_STEPS - 1):
         means, counts = node_means(pixels, nodes, count)
         centres = torch.where(counts[:, None] > 0, means, centres)
-        nodes = nearest(pixels, centres, choices, there)
+        nodes = nearest(pixels, centres, choices, exists)
     return nodes.view(batch, height, width), count
 
 
-def with_places(rgb: Tensor, scale: float) -> Tensor:
-    """Colour, and place times `scale`, of each pixel: (B, 3, H, W) -> (B, 5, H, W)."""
+def add_places(rgb: Tensor, scale: float) -> Tensor:
+    """Append each pixel's row and column, times `scale`, to its colour: (B, 3, H, W) -> (B, 5, H, W)."""
     batch, _, height, width = rgb.shape
     down, across = torch.meshgrid(
         *(scale * torch.arange(side, device=rgb.device, dtype=rgb.dtype) for side in (height, width)), indexing="ij"
@@ -61,23 +62,23 @@ def with_places(rgb: Tensor, scale: float) -> Tensor:
 
 
 def grid_choices(height: int, width: int, region: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The 2 x 2 superpixels around each pixel, (4, H * W), and whether the grid has them."""
+    """Return the 2 x 2 superpixels around each pixel, (4, H * W), and a mask of those inside the grid."""
     sides = []
     for length in (height, width):
         before = torch.floor(torch.arange(length, device=device) / region - 0.5).long()
         sides.append((before, before + 1, math.ceil(length / region)))
     (*rows, row_count), (*columns, column_count) = sides
-    choices, there = [], []
+    choices, exists = [], []
     for row in rows:
         for column in columns:
             inside = ((row >= 0) & (row < row_count))[:, None] & ((column >= 0) & (column < column_count))
             choices.append(torch.where(inside, row[:, None] * column_count + column, 0).flatten())
-            there.append(inside.flatten())
-    return torch.stack(choices), torch.stack(there)
+            exists.append(inside.flatten())
+    return torch.stack(choices), torch.stack(exists)
 
 
 def start_pixels(rgb: Tensor, region: int) -> Tensor:
-    """Numbers of the pixels where centres start, (B, n): tile centres, moved by a pixel to where edges are weakest."""
+    """Return the pixels where centres start, (B, n): tile centres, moved by up to a pixel to the weakest edge."""
     height, width = rgb.shape[-2:]
     edges = F.pad(
         (rgb[..., 1:-1, 2:] - rgb[..., 1:-1, :-2]).square().sum(dim=1)
@@ -100,38 +101,38 @@ def start_pixels(rgb: Tensor, region: int) -> Tensor:
     return around.expand(len(rgb), -1, -1).gather(1, weakest[:, None])[:, 0]
 
 
-def nearest(pixels: Tensor, centres: Tensor, choices: Tensor, there: Tensor) -> Tensor:
-    """The nearest of each pixel's choices: (B, 5, H, W), (B, 5, n) -> (B, H * W)."""
+def nearest(pixels: Tensor, centres: Tensor, choices: Tensor, exists: Tensor) -> Tensor:
+    """Return the nearest of each pixel's choices: pixels (B, 5, H, W), centres (B, 5, n) -> (B, H * W)."""
     flat = pixels.flatten(2)
     far = [
         (flat - centres[:, :, choice]).square().sum(dim=1).masked_fill(~inside, torch.inf)
-        for choice, inside in zip(choices, there, strict=True)
+        for choice, inside in zip(choices, exists, strict=True)
     ]
     best = torch.stack(far).argmin(dim=0)  # (B, H * W)
     return choices.gather(0, best)
 
 
 def similarities(rgb: Tensor, nodes: Tensor, count: int) -> Tensor:
-    """How alike neighbouring superpixels are in texture, colour histogram and colour, in that order: (B, 3, n, n).
+    """Compare neighbouring superpixels by texture, colour histogram and colour: (B, 3, n, n).
 
-    0..1 for superpixels that share a border, 0 for all others and on the diagonal.
+    0..1 for superpixels that share a border; 0 for all others and on the diagonal.
     """
     features = (textures(rgb, nodes, count), histograms(rgb, nodes, count), node_means(luv(rgb), nodes, count)[0])
     gammas = (TEXTURE_GAMMA, HISTOGRAM_GAMMA, COLOUR_GAMMA)
-    alike = [
+    similarity = [
         torch.exp(-gamma / math.sqrt(feature.shape[1]) * distances(feature.transpose(1, 2)))
         for feature, gamma in zip(features, gammas, strict=True)
     ]
-    return torch.stack(alike, dim=1) * borders(nodes, count)[:, None]
+    return torch.stack(similarity, dim=1) * borders(nodes, count)[:, None]
 
 
 def distances(points: Tensor) -> Tensor:
-    """(B, n, dimensions) -> (B, n, n)."""
+    """Return Euclidean distances: (B, n, dimensions) -> (B, n, n)."""
     return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def borders(nodes: Tensor, count: int) -> Tensor:
-    """(B, H, W) -> (B, n, n) 1.0 where two superpixels have pixels side by side."""
+    """Mark superpixels that have pixels side by side: nodes (B, H, W) -> (B, n, n), 1.0 or 0.0."""
     batch = len(nodes)
     meet = torch.zeros(batch, count * count, device=nodes.device)
     for one, other in ((nodes[:, 1:], nodes[:, :-1]), (nodes[:, :, 1:], nodes[:, :, :-1])):
@@ -141,7 +142,7 @@ def borders(nodes: Tensor, count: int) -> Tensor:
 
 
 def luv(rgb: Tensor) -> Tensor:
-    """CIE L u v of (B, 3, H, W) CIE RGB in 0..1; 0 for black. L is in 0..100."""
+    """Convert CIE RGB in 0..1 to CIE L u v, (B, 3, H, W). L is in 0..100; black is 0, 0, 0."""
     x, y, z = (torch.tensor(TO_XYZ, device=rgb.device, dtype=rgb.dtype) @ rgb.flatten(2).pow(GAMMA)).unbind(dim=1)
     total = (x + 15 * y + 3 * z).clamp(min=1e-12)
     light = torch.where(y > 0.008856, 116 * y.clamp(min=1e-12).pow(1 / 3) - 16, 903.3 * y)
@@ -150,7 +151,7 @@ def luv(rgb: Tensor) -> Tensor:
 
 
 def histograms(rgb: Tensor, nodes: Tensor, count: int) -> Tensor:
-    """Shares of a superpixel's pixels in each of 11 equal bins of 0..255, channel by channel: (B, 33, n)."""
+    """Return the shares of a superpixel's pixels in 11 equal bins of 0..255, channel by channel: (B, 33, n)."""
     levels = torch.round(rgb * 255)
     bins = ((levels + 0.5) * (HISTOGRAM_BINS / 256)).long()
     shares = [node_means((bins == level).to(rgb.dtype), nodes, count)[0] for level in range(HISTOGRAM_BINS)]
@@ -158,9 +159,10 @@ def histograms(rgb: Tensor, nodes: Tensor, count: int) -> Tensor:
 
 
 def textures(rgb: Tensor, nodes: Tensor, count: int) -> Tensor:
-    """Local binary patterns in a box at the middle of each superpixel, as VLFeat's vl_lbp: (B, 58, n).
+    """Count local binary patterns in a box at the middle of each superpixel, as VLFeat's vl_lbp does: (B, 58, n).
 
-    Pixels weigh less away from the middle; roots of the histogram, of length 1. Around the photo everything is black.
+    Pixels weigh less away from the middle. The result is the root of the histogram, of length 1. Outside the photo
+    everything is black.
     """
     patterns = uniform_patterns(rgb)  # (B, H + 2 BOX - 2, W + 2 BOX - 2)
     top, left = box_corners(nodes, count)
@@ -175,7 +177,7 @@ def textures(rgb: Tensor, nodes: Tensor, count: int) -> Tensor:
 
 
 def uniform_patterns(rgb: Tensor) -> Tensor:
-    """Which of the 58 patterns the eight neighbours of a pixel make, (B, H + 2 BOX - 2, W + 2 BOX - 2)."""
+    """Number the pattern of each pixel's eight neighbours, 0..57: (B, H + 2 BOX - 2, W + 2 BOX - 2)."""
     grey = (torch.tensor(GREY, device=rgb.device, dtype=rgb.dtype).view(3, 1, 1) * rgb).sum(dim=1)
     padded = F.pad(grey, (BOX, BOX, BOX, BOX))
     height, width = (side - 2 for side in padded.shape[-2:])
@@ -186,7 +188,7 @@ def uniform_patterns(rgb: Tensor) -> Tensor:
 
 
 def lbp_table() -> Tensor:
-    """(256,): a run of j ones that starts at bit i is 7 i + j - 1, all alike 56, the others 57."""
+    """Return a table (256,): a run of j ones from bit i is pattern 7 i + j - 1, equal bits are 56, all others 57."""
     table = torch.full((256,), 57)
     table[0], table[255] = 56, 56
     for start in range(8):
@@ -197,7 +199,10 @@ def lbp_table() -> Tensor:
 
 
 def box_corners(nodes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Rows and columns (B, n), in the padded photo, of the boxes around the middles of the superpixels' extents."""
+    """Return the first row and column, (B, n) each, of the superpixels' boxes in the padded photo.
+
+    A box lies around the middle of the superpixel's extent.
+    """
     batch, height, width = nodes.shape
     corners = []
     for dim, length in ((1, height), (2, width)):
