@@ -46,7 +46,7 @@ def raw_photo(image: np.ndarray) -> np.ndarray:
     """Distort a photo (480, 640, 3) as the colour camera's lens does."""
     v, u = np.mgrid[: kinect.HEIGHT, : kinect.WIDTH].astype(np.float64)
     c = kinect.COLOUR
-    x, y = kinect.without_distortion((u - c.cx) / c.fx, (v - c.cy) / c.fy, c)
+    x, y = kinect.undistort_directions((u - c.cx) / c.fx, (v - c.cy) / c.fy, c)
     return cv2.remap(
         image, (x * c.fx + c.cx).astype(np.float32), (y * c.fy + c.cy).astype(np.float32), cv2.INTER_LINEAR
     )

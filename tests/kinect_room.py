@@ -60,7 +60,7 @@ def raw_photo(shift: float = 0.0) -> np.ndarray:
     """(480, 640, 3) uint8, distorted by the colour camera's lens: the box red, the wall grey."""
     v, u = np.mgrid[: kinect.HEIGHT, : kinect.WIDTH].reshape(2, -1)
     c = kinect.COLOUR
-    x, y = kinect.without_distortion((u - c.cx) / c.fx, (v - c.cy) / c.fy, c)
+    x, y = kinect.undistort_directions((u - c.cx) / c.fx, (v - c.cy) / c.fy, c)
     _, hits = cast(np.zeros(3), np.stack([x, y, np.ones_like(x)], axis=1), shift)
     return np.where(hits[:, None], RED, GREY).astype(np.uint8).reshape(kinect.HEIGHT, kinect.WIDTH, 3)
 

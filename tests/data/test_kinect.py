@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hqmd_cli.data.nyu_raw import kinect
-from hqmd_cli.data.nyu_raw.kinect import COLOUR, DEPTH, HEIGHT, WIDTH, metres, project, straighten
+from hqmd_cli.data.nyu_raw.kinect import COLOUR, DEPTH, HEIGHT, WIDTH, metres, project, undistort
 from kinect_room import raw_depth, raw_photo, truth
 
 
@@ -19,7 +19,7 @@ def test_metres() -> None:
 @pytest.mark.parametrize("camera", [COLOUR, DEPTH])
 def test_directions_through_the_lens_land_on_their_pixels(camera: kinect.Camera) -> None:
     v, u = np.mgrid[:HEIGHT, :WIDTH].reshape(2, -1)
-    x, y = kinect.without_distortion((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, camera)
+    x, y = kinect.undistort_directions((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, camera)
     rays, still = np.stack([x, y, np.ones_like(x)], axis=1), np.zeros(3)
     pixels, _ = cv2.projectPoints(rays, still, still, camera.matrix, np.array(camera.distortion))
     np.testing.assert_allclose(pixels[:, 0], np.stack([u, v], axis=1), atol=1e-6)
@@ -43,7 +43,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_depth_and_photo_of_a_pair_show_the_box_in_one_place() -> None:
-    photo, projected = straighten(raw_photo()), project(raw_depth())
+    photo, projected = undistort(raw_photo()), project(raw_depth())
     red = photo[..., 0].astype(int) - photo[..., 1] > 85
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[60:450, 60:590] = True
@@ -91,7 +91,7 @@ def test_of_two_points_on_one_pixel_the_nearer_is_seen() -> None:
 
 def test_a_straightened_photo_is_white_where_it_ends() -> None:
     """As NYU's labelled pictures are, 5 to 8 pixels on each side."""
-    white = (straighten(np.zeros((HEIGHT, WIDTH, 3), np.uint8)) == 255).all(axis=2)
+    white = (undistort(np.zeros((HEIGHT, WIDTH, 3), np.uint8)) == 255).all(axis=2)
     sides = (white[240], white[240, ::-1], white[:, 320], white[::-1, 320])
     assert [int(side.argmin()) for side in sides] == [6, 7, 5, 4]
     assert not white[10:-10, 10:-10].any()

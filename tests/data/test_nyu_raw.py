@@ -136,12 +136,12 @@ HEADER = b"P5\n640 480\n65535\n"
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "no 16-bit PGM"),
-        (HEADER + bytes(614000), "614000 bytes of depth, a whole frame has 614400"),
+        (b"", "not a 16-bit PGM"),
+        (HEADER + bytes(614000), "614000 bytes of depth, a complete frame has 614400"),
         (HEADER + bytes(614500), "614500 bytes"),
-        (b"P5\n320 240\n65535\n" + bytes(153600), "no 16-bit PGM of 640 x 480"),
-        (b"P5\n640 480\n255\n" + bytes(307200), "no 16-bit PGM"),
-        (HEADER + np.full(307200, 900, ">u2").tobytes(), "none of the Kinect's numbers"),
+        (b"P5\n320 240\n65535\n" + bytes(153600), "not a 16-bit PGM of 640 x 480"),
+        (b"P5\n640 480\n255\n" + bytes(307200), "not a 16-bit PGM"),
+        (HEADER + np.full(307200, 900, ">u2").tobytes(), "beyond the Kinect's largest number"),
     ],
 )
 def test_broken_depth(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -274,7 +274,7 @@ def test_other_wishes_in_the_same_folder_are_refused(hqmd, raw: Path, tmp_path: 
 
 def test_a_folder_of_other_pairs_is_refused(hqmd, raw: Path, pairs: Path) -> None:
     result = hqmd("data", "nyu-raw", raw, "-o", pairs, "--scenes", "all")
-    assert result.returncode == 1 and "not from here, as there is no nyu-raw.json" in result.stderr
+    assert result.returncode == 1 and "not made by this command, as there is no nyu-raw.json" in result.stderr
 
 
 def test_scenes_by_a_list(hqmd, raw: Path, tmp_path: Path) -> None:

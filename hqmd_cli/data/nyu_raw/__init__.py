@@ -1,1 +1,1 @@
-"""Pairs of photo and depth from NYU Depth V2's raw recordings."""
+"""Pairs of photo and depth from the raw recordings of NYU Depth V2."""

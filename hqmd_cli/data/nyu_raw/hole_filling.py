@@ -1,12 +1,12 @@
-"""Holes of a depth map filled from their rims, along what is alike in the photo. Arrays in, arrays out.
+"""Fill the holes of a depth map from their rims, guided by the photo. Arrays in, arrays out.
 
-Levin, Lischinski and Weiss, "Colorization using Optimization", SIGGRAPH 2004, with depth for colour, as NYU Depth V2's
-own filled depths were made (fill_depth_colorization.m of its toolbox, whose weights these are): each pixel without
-depth is the weighted mean of its eight neighbours, and weighs those more that are as bright as itself.
+Levin, Lischinski and Weiss, "Colorization using Optimization", SIGGRAPH 2004, with depth in place of colour. NYU Depth
+V2's own filled depths were made this way; the weights are those of fill_depth_colorization.m in its toolbox. Each pixel
+without depth is the weighted mean of its eight neighbours, with larger weights for those of similar brightness.
 
-As in the paper, measured pixels stay what they are. The toolbox lets them give way to their neighbours while it solves,
-and puts them back afterwards: in the holes the two differ by 1 to 4 mm on average (two NYU pictures, 37 % of holes),
-and a system of all pixels takes five times as long.
+As in the paper, measured pixels are fixed. The toolbox solves for them, too, and restores them afterwards. In the holes
+the two differ by 1 to 4 mm on average (two NYU pictures, 37 % holes), and solving for all pixels takes five times as
+long.
 """
 
 import numpy as np
@@ -18,30 +18,29 @@ Floats = NDArray[np.float64]
 
 GREY = (0.2989, 0.587, 0.114)  # MATLAB's rgb2gray
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
-VARIANCE_SHARE = 0.6  # of the brightness in a window: what counts as alike in it
-LEAST_WEIGHT = 0.01  # of the most similar neighbour, so that nobody is cut off
-LEAST_VARIANCE = 2e-6  # of brightness in 0..1
+VARIANCE_SHARE = 0.6  # of the variance in the window
+LEAST_WEIGHT = 0.01  # of the most similar neighbour, so that every pixel is connected
+LEAST_VARIANCE = 2e-6  # with brightness in 0..1
 
 
 def fill(depth_m: NDArray[np.floating], photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W) metres, 0 where there is none, and its photo (H, W, 3) -> (H, W) metres without holes.
+    """Fill depth (H, W), metres, 0 where unknown, along its photo (H, W, 3); return (H, W) metres without holes.
 
-    No filled depth is nearer than the nearest measured one, or farther than the farthest. A map without any depth is
-    given back as it is.
+    Filled depths stay between the nearest and the farthest measured one. A map without any depth is returned unchanged.
     """
     known = depth_m.ravel() > 0
     if not known.any() or known.all():
         return depth_m.astype(np.float32)
     holes = np.flatnonzero(~known)
-    means = weighted_means(photo @ (np.array(GREY) / 255), holes)  # a row a hole
+    means = weighted_means(photo @ (np.array(GREY) / 255), holes)  # one row per hole
     system = scipy.sparse.identity(len(holes), format="csc") - means[:, holes].tocsc()
     filled = depth_m.astype(np.float64).ravel()
-    filled[holes] = spsolve(system, means @ filled)  # where there is no depth it is 0, and adds nothing
+    filled[holes] = spsolve(system, means @ filled)  # unknown depth is 0 and adds nothing
     return filled.astype(np.float32).reshape(depth_m.shape)
 
 
 def weighted_means(grey: Floats, pixels: NDArray[np.intp]) -> scipy.sparse.csr_array:
-    """(N, H * W): the mean of the neighbours of each of N pixels (places in the flattened `grey`, 0..1)."""
+    """Return (N, H * W): weights of the neighbours of N pixels, given as indices into the flattened `grey` (0..1)."""
     height, width = grey.shape
     rows, columns = np.divmod(pixels, width)
     own = grey.ravel()[pixels]

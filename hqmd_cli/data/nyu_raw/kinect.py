@@ -1,15 +1,17 @@
-"""The Kinect of NYU Depth V2: its raw frames in metres, and as its colour camera sees them. Arrays in, arrays out.
+"""Kinect of NYU Depth V2: convert raw depth to metres, and project it into the colour camera. Arrays in, arrays out.
 
-Numbers and formulas are those of the dataset's toolbox, http://cs.nyu.edu/~silberman/code/toolbox_nyu_depth_v2.zip:
+Numbers and formulas come from the dataset's toolbox, http://cs.nyu.edu/~silberman/code/toolbox_nyu_depth_v2.zip:
 camera_params.m, depth_rel2depth_abs.m, depth_world2rgb_world.m and project_depth_map.m. Intrinsics and distortion agree
-in https://github.com/Lucass97/nyuv2_raw_dataset_extractor (tools/camera_parameters.py) and SLAMBench (NYURGBD.h), the
-rotation in several copies of camera_params.m, the order of the translation in depth_world2rgb_world.m of
+with https://github.com/Lucass97/nyuv2_raw_dataset_extractor (tools/camera_parameters.py) and SLAMBench (NYURGBD.h), the
+rotation with several copies of camera_params.m, the order of the translation with depth_world2rgb_world.m of
 https://github.com/onmyoji-xiao/NYU_Raw_extract.
 
-It differs from the toolbox in three things. Every measured pixel is moved by itself along its ray, where the toolbox
-first straightens the raw picture bilinearly, which makes up depths between what is near and what is behind. Depth is
-that from the colour camera along its axis, as everywhere in hqmd, where the toolbox keeps that from the depth camera,
-half a percent away at most. Pixels are counted from 0, as the calibration does, not from 1: a tenth of a pixel.
+Three things differ from the toolbox:
+- Each measured pixel is projected along its own ray. The toolbox first undistorts the raw picture bilinearly, which
+  invents depths between foreground and background.
+- Depth is measured from the colour camera along its axis, as everywhere in hqmd. The toolbox keeps the distance to the
+  depth camera, which differs by half a percent at most.
+- Pixels are counted from 0, as in the calibration, and not from 1. This shifts depth by a tenth of a pixel.
 """
 
 from dataclasses import dataclass
@@ -22,21 +24,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 HEIGHT, WIDTH = 480, 640
-LARGEST_RAW = 2047  # 11 bits; the sensor's word for no depth
-# Below it the toolbox takes nothing either, so that 0.71 m is the least depth of the labelled pictures.
-LEAST_RAW = 600
-FARTHEST_M = 10.0  # maxDepth
+LARGEST_RAW = 2047  # 11 bits; means no depth
+LEAST_RAW = 600  # the toolbox's limit, too: 0.71 m is the least depth in the labelled pictures
+FARTHEST_M = 10.0  # maxDepth in the toolbox
 DEPTH_PARAM_1, DEPTH_PARAM_2 = 351.3, 1092.5
-WHITE = (
-    255,
-    255,
-    255,
-)  # what the toolbox has where a straightened photo ends, and so all labelled pictures on their rim
+WHITE = (255, 255, 255)  # beyond the undistorted photo, as in the toolbox; all labelled pictures have this rim
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with OpenCV's distortion; fx, fy, cx, cy in pixels of 640 x 480."""
+    """Pinhole camera with OpenCV's distortion model; fx, fy, cx, cy in pixels at 640 x 480."""
 
     fx: float
     fy: float
@@ -46,7 +43,7 @@ class Camera:
 
     @property
     def matrix(self) -> Floats:
-        """(3, 3), from directions to pixels."""
+        """Camera matrix (3, 3), from directions to pixels."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
 
 
@@ -75,24 +72,24 @@ TRANSLATION_M = np.array([2.5031875059141302e-02, -2.9342312935846411e-04, 6.623
 
 
 def metres(raw: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The sensor's numbers as metres from the depth camera, 0 where it measured nothing within its range."""
+    """Convert the sensor's numbers to metres from the depth camera; 0 outside its range. Keeps the shape."""
     measured = (raw >= LEAST_RAW) & (raw < DEPTH_PARAM_2)
     depth_m = DEPTH_PARAM_1 / (DEPTH_PARAM_2 - np.where(measured, raw, 0))
     return np.where(measured & (depth_m <= FARTHEST_M), depth_m, 0).astype(np.float32)
 
 
 def to_colour_camera(points: Floats) -> Floats:
-    """(N, 3) metres in the depth camera's frame -> the same points in the colour camera's; x right, y down, z forward.
+    """Transform points (N, 3), metres, from the depth camera to the colour camera; x right, y down, z forward.
 
-    The toolbox negates the rotation, which turns all signs round and cancels where it divides by z.
+    The toolbox negates the rotation, and so all signs, which cancels in the division by z.
     """
     return points @ np.linalg.inv(ROTATION).T - TRANSLATION_M
 
 
 def project(raw: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """A raw depth frame (480, 640) -> metres from the colour camera at the pixels of the straightened photo; 0: none.
+    """Project a raw depth frame (480, 640) onto the undistorted photo: (480, 640) metres, 0 where unknown.
 
-    Where two points fall on one pixel, the nearer hides the other.
+    If two points fall on one pixel, the nearer one is kept.
     """
     depth_m = metres(raw).ravel()
     seen = depth_m > 0
@@ -105,21 +102,21 @@ def project(raw: NDArray[np.uint16]) -> NDArray[np.float32]:
     return np.where(np.isfinite(nearest), nearest, 0).astype(np.float32).reshape(HEIGHT, WIDTH)
 
 
-def straighten(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A raw photo (480, 640, 3) as the colour camera would have taken it without distortion."""
+def undistort(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Undistort a raw photo (480, 640, 3)."""
     return cv2.remap(photo, *colour_maps(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=WHITE)  # type: ignore[return-value]
 
 
 @cache
 def depth_rays() -> Floats:
-    """(480 * 640, 3): which way each pixel of the depth camera looks; z = 1."""
+    """Directions (480 * 640, 3) of the depth camera's pixels, with z = 1."""
     v, u = np.mgrid[:HEIGHT, :WIDTH].reshape(2, -1)
-    x, y = without_distortion((u - DEPTH.cx) / DEPTH.fx, (v - DEPTH.cy) / DEPTH.fy, DEPTH)
+    x, y = undistort_directions((u - DEPTH.cx) / DEPTH.fx, (v - DEPTH.cy) / DEPTH.fy, DEPTH)
     return np.stack([x, y, np.ones_like(x)], axis=1)
 
 
-def without_distortion(x_seen: Floats, y_seen: Floats, camera: Camera) -> tuple[Floats, Floats]:
-    """Directions as a camera sees them -> as they are, by fixed-point iteration, which for these lenses contracts."""
+def undistort_directions(x_seen: Floats, y_seen: Floats, camera: Camera) -> tuple[Floats, Floats]:
+    """Undistort directions x / z and y / z by fixed-point iteration, which converges for these lenses."""
     k1, k2, p1, p2, k3 = camera.distortion
     x, y = x_seen, y_seen
     for _ in range(30):
@@ -134,6 +131,6 @@ def without_distortion(x_seen: Floats, y_seen: Floats, camera: Camera) -> tuple[
 
 @cache
 def colour_maps() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where in the raw photo each pixel of the straightened one is: columns and rows, (480, 640)."""
+    """Columns and rows in the raw photo, each (480, 640), of the pixels of the undistorted photo."""
     matrix, distortion = COLOUR.matrix, np.array(COLOUR.distortion)
     return cv2.initUndistortRectifyMap(matrix, distortion, None, matrix, (WIDTH, HEIGHT), cv2.CV_32FC1)  # type: ignore[return-value]

@@ -1,12 +1,12 @@
-"""The raw recordings of NYU Depth V2, as published: SCENE/d-TIME-TICKS.pgm and SCENE/r-TIME-TICKS.ppm, 640 x 480.
+"""Raw recordings of NYU Depth V2 as published: SCENE/d-TIME-TICKS.pgm and SCENE/r-TIME-TICKS.ppm, 640 x 480.
 
-Depth and photos were recorded each at its own times, and unaligned: `hqmd data nyu-raw` makes pairs of them
-(prepare.py). A .pgm is big-endian by its format's rule, but was written the other way round.
+Depth and photos were recorded at different times and are not aligned; `hqmd data nyu-raw` makes pairs of them
+(prepare.py). The .pgm files are little-endian, against the rule of the format.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -24,13 +24,13 @@ FRAMES = "SCENE/d-TIME-TICKS.pgm and r-TIME-TICKS.ppm"
 FRAME_NAME = re.compile(r"([dr])-(\d+\.\d+)-\d+\.(pgm|ppm)")
 PGM_HEADER = re.compile(rb"P5\s+(\d+)\s+(\d+)\s+65535\s")
 PART_OF_ROOM = re.compile(r"(?<=\d)[a-z]$")  # basement_0001a and basement_0001b are recordings of one room
-# Why a scene is in no split.
+# Reasons why a scene is in no split.
 TESTED_ON, IN_BOTH, UNKNOWN = "rooms of test pictures", "rooms in train and val", "rooms without labelled pictures"
-LARGEST_GAP_S = 0.1  # between depth and photo; both cameras took some 20 to 30 a second, so that more is a hole
+LARGEST_GAP_S = 0.1  # between depth and photo; both cameras record 20 to 30 frames a second, so more is a gap
 
 
 class BrokenFrame(HqmdError):
-    """A frame that cannot be used: there are some in the official recordings, and the others are to go on."""
+    """A frame that cannot be used. The official recordings have some, which must not stop the others."""
 
 
 class Frame(NamedTuple):
@@ -38,13 +38,13 @@ class Frame(NamedTuple):
 
     scene: str
     folder: str
-    depth: str  # file names in it
-    photo: str
+    depth: str  # name of the file in `folder`
+    photo: str  # name of the file in `folder`
 
     @property
     def name(self) -> str:
-        """What the pair is called: the scene, and when the depth was taken."""
-        return f"{self.scene}_{time_of(self.depth).replace('.', '-')}"
+        """Name of the pair: the scene, and the time of the depth frame."""
+        return f"{self.scene}_{self.depth.split('-')[1].replace('.', '-')}"
 
 
 class NyuRaw(FileDataset):
@@ -55,21 +55,48 @@ class NyuRaw(FileDataset):
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """By a frame in it, or in a folder of it, or one further down."""
+        """True if a frame lies in `path`, or up to two folders below."""
         below = folders_in(path)
-        return any(map(has_frames, [path, *below, *(folder for above in below for folder in folders_in(above))]))
+        return any(map(has_frames, [path, *below, *(folder for parent in below for folder in folders_in(parent))]))
 
     @staticmethod
     def splits(path: Path) -> NoReturn:
-        """There are none before the pairs are made."""
+        """Raise HqmdError with the command that makes pairs."""
         raise HqmdError(
             f"{path}: raw recordings, whose depth is not aligned to photos; make pairs of them: "
             f"hqmd data nyu-raw {path} -o pairs"
         )
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """List the folders in a folder; an empty list if it cannot be read."""
+    try:
+        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def has_frames(folder: Path) -> bool:
+    """True if a frame is among the first 100 files. Other folders may have many files, recordings have only frames."""
+    try:
+        return any(FRAME_NAME.fullmatch(entry.name) for entry in islice(os.scandir(folder), 100))
+    except OSError:
+        return False
+
+
+def is_frame(name: str, kind: str) -> bool:
+    """True for the file name of a depth frame (`kind` "d") or a photo ("r")."""
+    match = FRAME_NAME.fullmatch(name)
+    return match is not None and match[1] == kind
+
+
+def seconds_of(name: str) -> float:
+    """Return the time in a file name: "d-1294439278.998029-3106702323.pgm" -> 1294439278.998029."""
+    return float(name.split("-")[1])
+
+
 def find_scenes(path: Path) -> dict[str, Path]:
-    """Scene -> its folder, sorted. Raises HqmdError when there is none, or one twice."""
+    """Map scenes to their folders, sorted by name. Raises HqmdError if there are none, or two have one name."""
     scenes: dict[str, Path] = {}
     for folder in sorted(Path(here) for here, _, names in os.walk(path) if any(is_frame(name, "d") for name in names)):
         scene = folder.resolve().name
@@ -81,29 +108,14 @@ def find_scenes(path: Path) -> dict[str, Path]:
     return dict(sorted(scenes.items()))
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """Its folders; none where it cannot be listed."""
-    try:
-        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
-    except OSError:
-        return []
-
-
-def has_frames(folder: Path) -> bool:
-    """Whether there is a frame among the first few files: recordings are nothing else, other folders may be long."""
-    try:
-        return any(is_frame(entry.name, "d") or is_frame(entry.name, "r") for entry in islice(os.scandir(folder), 100))
-    except OSError:
-        return False
-
-
 def synchronised(scene: str, folder: Path) -> list[Frame]:
-    """The scene's depth frames in time, each with the photo nearest to it, as get_synched_frames.m of NYU's toolbox.
+    """Pair each depth frame of a scene with the photo nearest in time, as get_synched_frames.m of NYU's toolbox does.
 
-    Of two photos as near the later one is taken. Frames without a photo within LARGEST_GAP_S are left out.
+    Of two photos at the same distance the later one is taken. Depth frames without a photo within LARGEST_GAP_S are
+    left out.
     """
     names = [file.name for file in folder.iterdir()]
-    depths, photos = (sorted((n for n in names if is_frame(n, kind)), key=seconds_of) for kind in "dr")
+    depths, photos = (sorted((name for name in names if is_frame(name, kind)), key=seconds_of) for kind in "dr")
     if not photos:
         return []
     photo_s = np.array([seconds_of(photo) for photo in photos])
@@ -118,34 +130,17 @@ def synchronised(scene: str, folder: Path) -> list[Frame]:
     return frames
 
 
-def is_frame(name: str, kind: str) -> bool:
-    """Whether a file is a depth frame ("d") or a photo ("r")."""
-    match = FRAME_NAME.fullmatch(name)
-    return match is not None and match[1] == kind
-
-
-def time_of(name: str) -> str:
-    """ "d-1294439278.998029-3106702323.pgm" -> "1294439278.998029"."""
-    return name.split("-")[1]
-
-
-def seconds_of(name: str) -> float:
-    """The same as a number."""
-    return float(time_of(name))
-
-
 def spread(frames: Sequence[Frame], number: int) -> list[Frame]:
-    """So many of the frames, evenly over all of them; all where there are no more."""
+    """Return `number` evenly spaced frames, or all if there are fewer."""
     if number >= len(frames):
         return list(frames)
     return [frames[(2 * i + 1) * len(frames) // (2 * number)] for i in range(number)]
 
 
 def sort_scenes(scenes: Iterable[str], labelled: Path) -> dict[str, str]:
-    """Scene -> "train", "val" or why it is in neither, by the official split of the labelled file.
+    """Map each scene to "train", "val", or the reason why it is in neither, by the official split of `labelled`.
 
-    A room belongs to a split where all its labelled pictures do; letters at the end of a scene's name are parts of one
-    room. So nothing is learned from rooms that are tested on, nor from those that models are chosen on.
+    A room is in a split if all its labelled pictures are. So no room of test or validation pictures is trained on.
     """
     labels = scenes_of(labelled)
     splits = official_splits()
@@ -158,12 +153,12 @@ def sort_scenes(scenes: Iterable[str], labelled: Path) -> dict[str, str]:
 
 
 def room_of(scene: str) -> str:
-    """ "basement_0001a" -> "basement_0001"."""
+    """Remove the letter of a part: "basement_0001a" -> "basement_0001"."""
     return PART_OF_ROOM.sub("", scene)
 
 
 def read_frame(frame: Frame) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Raw depth (480, 640) and photo (480, 640, 3) as they were recorded. Raises BrokenFrame naming the file."""
+    """Read raw depth (480, 640) and photo (480, 640, 3). Raises BrokenFrame naming the file."""
     try:
         photo = read_image(Path(frame.folder, frame.photo))
     except HqmdError as error:
@@ -174,23 +169,17 @@ def read_frame(frame: Frame) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
 
 
 def read_raw_depth(path: Path) -> NDArray[np.uint16]:
-    """The sensor's numbers, (480, 640), 0..2047. Raises BrokenFrame when the file is cut off or no frame of it."""
+    """Read the numbers of the sensor, (480, 640), 0..2047. Raises BrokenFrame for a truncated file or another kind."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BrokenFrame(f"{path}: cannot be read: {error.strerror}") from error
     header = PGM_HEADER.match(content)
     if header is None or (int(header[1]), int(header[2])) != (WIDTH, HEIGHT):
-        raise BrokenFrame(f"{path}: no 16-bit PGM of {WIDTH} x {HEIGHT}")
+        raise BrokenFrame(f"{path}: not a 16-bit PGM of {WIDTH} x {HEIGHT}")
     if (found := len(content) - header.end()) != (whole := 2 * WIDTH * HEIGHT):
-        raise BrokenFrame(f"{path}: {found} bytes of depth, a whole frame has {whole}")
+        raise BrokenFrame(f"{path}: {found} bytes of depth, a complete frame has {whole}")
     raw: NDArray[Any] = np.frombuffer(content, "<u2", offset=header.end()).reshape(HEIGHT, WIDTH)
     if (largest := raw.max()) > LARGEST_RAW:
-        raise BrokenFrame(f"{path}: {largest} is none of the Kinect's numbers, which end at {LARGEST_RAW}")
+        raise BrokenFrame(f"{path}: {largest} is beyond the Kinect's largest number, {LARGEST_RAW}")
     return raw.astype(np.uint16)
-
-
-def frames_of(scenes: dict[str, Path]) -> Iterator[Frame]:
-    """The frames of all scenes, one after the other."""
-    for scene, folder in scenes.items():
-        yield from synchronised(scene, folder)
