@@ -32,7 +32,7 @@ def main() -> None:
     graph = ONNX_FILES[graph_for(folder, "auto") or "fp32"]
     session = OnnxEngine(folder / graph, args.threads).session
     side = config.shown_sides[0]
-    size = Preprocess((side, side), config.size_multiple).working_size(480, 640)
+    size = Preprocess((side, side), config.compute.size_multiple).working_size(480, 640)
     pictures = np.random.default_rng(0).integers(0, 255, (max(args.batches), *size, 3), dtype=np.uint8)
     took: dict[int, list[float]] = {batch: [] for batch in args.batches}
     for turn in range(ROUNDS + 1):

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from predict import make_photo  # beside this file
@@ -61,17 +60,17 @@ def main() -> None:
 
     from hqmd_cli.checkpoints.checkpoint import read_info
     from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.config.inference import looks
+    from hqmd_cli.config.view import side_views
     from hqmd_cli.inference.engines.select import graph_for
     from hqmd_cli.inference.preprocess import Preprocess
 
     checkpoint = find_checkpoint(args.model)
     config = read_info(checkpoint).model.at_size(args.size)
     if args.side:
-        config = replace(config, predict_sides=(args.side,))
+        config = config.with_settings(predict_sides=(args.side,))
     graph = checkpoint / ONNX_FILES[graph_for(checkpoint, "auto") or "fp32"]
-    sides = [side for side, views in looks(config.shown_sides, config.predict_flip) for _ in views]
-    sizes = [Preprocess((side, side), config.size_multiple).working_size(480, 640) for side in sides]
+    sides = [side for side, views in side_views(config.shown_sides, config.view.flip) for _ in views]
+    sizes = [Preprocess((side, side), config.compute.size_multiple).working_size(480, 640) for side in sides]
     env = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
 
     def seconds(command: list[str]) -> float:

@@ -39,14 +39,14 @@ WORKERS = (0, 1, 2)
 def loaders(data: Path, model: ModelConfig, train: TrainConfig, number: int) -> dict[str, Callable[[int], Iterable]]:
     """Return loaders by name: functions from a number of workers to `number` batches."""
     seen, _ = open_training_data(data)
-    kept = cached(seen, True, train.epochs, print)
-    plain = PlainPairs(data, model.size)
+    kept = cached(seen, True, train.batching.epochs, print)
+    plain = PlainPairs(data, model.network.size)
 
     def ours(dataset, workers: int) -> Iterable:
         return batches(dataset, None, model, train, 0, 0, number, workers)
 
     def copied(workers: int) -> Iterable:
-        return itertools.islice(DataLoader(plain, train.batch_size, shuffle=True, num_workers=workers), number)
+        return itertools.islice(DataLoader(plain, train.batching.batch_size, shuffle=True, num_workers=workers), number)
 
     return {"plain": copied, "hqmd, no cache": partial(ours, seen), "hqmd, cache": partial(ours, kept)}
 
@@ -63,14 +63,14 @@ def stepper(data: Path, model: ModelConfig, train: TrainConfig) -> Callable[[int
     seen, _ = open_training_data(data)
     batch = next(iter(batches(seen, None, model, train, 0, 0, 1, 0)))
     run = Run(model, train, "none", None, open_accelerator(train, CPU), 10_000, {})
-    loss_of = build_loss(train.loss)
+    loss_of = build_loss(train.objective.loss)
 
     def steps(number: int) -> float:
         for index in range(number + WARM_UP):
             if index == WARM_UP:
                 began = time.perf_counter()
             train_step(run, batch, loss_of)
-        return train.batch_size * number / (time.perf_counter() - began)
+        return train.batching.batch_size * number / (time.perf_counter() - began)
 
     return steps
 
@@ -93,12 +93,13 @@ def main() -> None:
         rates["step"].append(steps(options.steps))
         print(f"step: {rates['step'][-1]:.1f} pictures a second", flush=True)
         for (name, feed), workers in itertools.product(feeds.items(), WORKERS):
-            rate, start = time_loader(feed(workers), train.batch_size)
+            rate, start = time_loader(feed(workers), train.batching.batch_size)
             rates[f"{name}, workers {workers}"].append(rate)
             first[f"{name}, workers {workers}"].append(start)
             print(f"{name}, workers {workers}: {rate:.1f} pictures a second, first after {start:.2f} s", flush=True)
     step = statistics.median(rates["step"])
-    print(f"torch {torch.__version__}, {options.threads} threads, {model.size}, batches of {train.batch_size}")
+    size, batch = model.network.size, train.batching.batch_size
+    print(f"torch {torch.__version__}, {options.threads} threads, {size}, batches of {batch}")
     print("| what | pictures a second, of each run | median | x step | first batch after |")
     print("| --- | --- | --- | --- | --- |")
     for name, found in rates.items():

@@ -47,7 +47,7 @@ def main() -> None:
     sides = info.model.shown_sides
     graph = graph_of(network)
     variants: dict[str, Callable[[], object]] = {"fp32": lambda: graph, "int8": lambda: in_int8(graph)}
-    pictures = [Preprocess((side, side), info.model.size_multiple)(data[0].image) for side in sides]
+    pictures = [Preprocess((side, side), info.model.compute.size_multiple)(data[0].image) for side in sides]
     print(f"{args.model} at {sides}, {data.description}, {len(data)} pictures, {args.threads} threads")
     print("| precision | MB | opening, s | ms | RMSE | AbsRel | delta1 | edge F1 |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")

@@ -37,7 +37,7 @@ def main() -> None:
     from hqmd_cli.checkpoints.checkpoint import read_info
     from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
     from hqmd_cli.commands.options import parse_sides
-    from hqmd_cli.config.inference import DEFAULT_SIZE
+    from hqmd_cli.config.view import View
     from hqmd_cli.data import open_dataset
     from hqmd_cli.evaluation.calibration import best_power, depth_pairs
     from hqmd_cli.evaluation.evaluate import evaluate
@@ -58,15 +58,16 @@ def main() -> None:
     for model in args.models:
         folder = find_checkpoint(model)
         graph = folder / ONNX_FILES[graph_for(folder, "auto") or "fp32"]
-        loaded = DepthPredictor(OnnxEngine(graph, args.threads), read_info(folder).model)
+        engine, settings = OnnxEngine(graph, args.threads), read_info(folder).model
         for flip in (choice == "yes" for choice in args.flips):
             for side in args.sides:
-                shown = loaded.config.with_view(DEFAULT_SIZE, parse_sides(side), flip, 1.0, 1.0)
-                as_trained = judged_model(replace(loaded, config=shown))
+                view = View(parse_sides(side), flip, edge_share=settings.view.edge_share)
+                as_trained = judged_model(DepthPredictor(engine, replace(settings, view=view)))
                 power = best_power(list(depth_pairs(as_trained, data, protocol)), protocol.clip_m)
-                shown = replace(shown, calibration_power=power)
-                bias = evaluate(replace(loaded, config=shown), data, protocol).metrics["bias"]
-                predict = replace(loaded, config=replace(shown, calibration=1 / bias))
+                view = replace(view, power=power)
+                shown = DepthPredictor(engine, replace(settings, view=view))
+                bias = evaluate(shown, data, protocol).metrics["bias"]
+                predict = DepthPredictor(engine, replace(settings, view=replace(view, calibration=1 / bias)))
                 predict(images[0])
                 took = []
                 for image in images:

@@ -16,13 +16,13 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_dataset, open_training_data
 from hqmd_cli.data.cache.build import cached
@@ -89,21 +89,21 @@ def jobs(epochs: int, seeds: int) -> Iterator[Job]:
     ours = {**sizes, "high_stages": 2, "aspp_rates": (3, 6), "aspp_channels": 128, "fuse_channels": 64}
     for seed in range(seeds):
         for decoder, loss in BASELINES:
-            model = ModelConfig(decoder=decoder, **ours)  # type: ignore[arg-type]
-            yield Job(f"{decoder} {loss}", seed, model, TrainConfig(loss=loss, seed=seed, **rules))  # type: ignore[arg-type]
+            model = ModelConfig().with_settings(decoder=decoder, **ours)  # type: ignore[arg-type]
+            yield Job(f"{decoder} {loss}", seed, model, TrainConfig().with_settings(loss=loss, seed=seed, **rules))  # type: ignore[arg-type]
     for system in SYSTEMS:
-        if system != ModelConfig.system:
+        if system != OURS:
             kept = ("size", "backbone") if system in OWN_STRIDE else sizes
             model, own = from_paper(system, {"model": {name: sizes[name] for name in kept}})
-            train = TrainConfig(**{**rules, "loss": own.loss})  # type: ignore[arg-type]
-            yield Job(system, 0, model, replace(train, lr=own.lr) if system in OWN_RATE else train)
+            train = TrainConfig().with_settings(**{**rules, "loss": own.objective.loss})  # type: ignore[arg-type]
+            yield Job(system, 0, model, train.with_settings(lr=own.optimization.lr) if system in OWN_RATE else train)
 
 
 def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
     """Train to the end, resuming what was stopped."""
     folder = runs / job.folder
     seen, held_out = open_training_data(data)
-    seen = cached(seen, wanted=True, passes=job.train.epochs, say=lambda line: print(line, file=sys.stderr))
+    seen = cached(seen, wanted=True, passes=job.train.batching.epochs, say=lambda line: print(line, file=sys.stderr))
     resume = bool(saved_states(folder))
     began = time.monotonic()
     for report in fit(job.model, job.train, seen, held_out, folder, backbone_weights=backbone_weights, resume=resume):
@@ -121,7 +121,7 @@ def figures_of(run: Path, data: Path) -> dict[str, Any]:
         predictor = load_predictor(run / "last", "torch", "cpu")
         protocol = find_protocol(PROTOCOL)
         held_out = open_dataset(data, "val", protocol.ground_truth, None)
-        flat = predictor.config.activation in DISCRETISATIONS
+        flat = predictor.model.network.activation in DISCRETISATIONS
         scores = score_each(judged_model(predictor), held_out, protocol, detail=True, flat=flat)
         kept.write_text(json.dumps(collect(scores, held_out, protocol).to_dict()))
     return dict(json.loads(kept.read_text()))
@@ -193,7 +193,7 @@ def weights_for(job: Job, small: str) -> str:
     from hqmd_cli.models import build_system
 
     backbone = build_system(job.model).backbone
-    return small if backbone is not None and job.model.backbone == BACKBONE else "none"
+    return small if backbone is not None and job.model.network.backbone == BACKBONE else "none"
 
 
 if __name__ == "__main__":

@@ -73,9 +73,11 @@ class PlainPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 def plain_loop(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> Iterator[float]:
     """Train with the plain loop; yield the time at which each step ends."""
     network = build_system(model).train()
-    loss_of = build_loss(train.loss)
-    optimizer = torch.optim.Adam(network.parameters(), train.lr, weight_decay=1e-4)
-    loader = DataLoader(PlainPairs(data, model.size), train.batch_size, shuffle=True, num_workers=1, drop_last=True)
+    loss_of = build_loss(train.objective.loss)
+    optimizer = torch.optim.Adam(network.parameters(), train.optimization.lr, weight_decay=1e-4)
+    loader = DataLoader(
+        PlainPairs(data, model.network.size), train.batching.batch_size, shuffle=True, num_workers=1, drop_last=True
+    )
     for rgb, depth_m in itertools.islice(loader, steps):
         optimizer.zero_grad()
         loss = loss_of(network.estimate(rgb), depth_m, depth_m > 0)
@@ -117,7 +119,7 @@ def profile(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> d
     pairs, _ = open_training_data(data, None, "filled", None)
     accelerator = open_accelerator(train, CPU)
     run = Run(model, train, "none", None, accelerator, steps, {})
-    loss_of = timed("loss", build_loss(train.loss))
+    loss_of = timed("loss", build_loss(train.objective.loss))
     run.learner.forward = timed("forward", run.learner.forward)
     accelerator.backward = timed("backward", accelerator.backward)
     run.optimizer.step = timed("optimiser", run.optimizer.step)
@@ -148,7 +150,7 @@ def main() -> None:
     rates: dict[str, list[float]] = {"plain": [], "hqmd": []}
     for turn in range(options.runs):
         for name, loop in (("plain", plain_loop), ("hqmd", our_loop)):
-            rate = pictures_a_second(list(loop(model, train, options.data, options.steps)), train.batch_size)
+            rate = pictures_a_second(list(loop(model, train, options.data, options.steps)), train.batching.batch_size)
             rates[name].append(rate)
             print(f"run {turn + 1}: {name} {rate:.2f} pictures/s", flush=True)
     plain, ours = (statistics.median(rates[name]) for name in ("plain", "hqmd"))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
-from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import photo_of
 from hqmd_cli.inference.open import OpenModel, Wish, open_model

@@ -111,8 +111,12 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("trained")
     data = open_training_data(write_pairs(folder / "pairs"), None)
-    model = ModelConfig("test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16)
-    train = TrainConfig(batch_size=2, epochs=1, lr=1e-2)  # a rate by which its depth depends on the photo: 10 to 20 cm
+    model = ModelConfig().with_settings(
+        backbone="test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16
+    )
+    train = TrainConfig().with_settings(
+        batch_size=2, epochs=1, lr=1e-2
+    )  # a rate by which its depth depends on the photo: 10 to 20 cm
     for _ in fit(model, train, *data, folder / "run", backbone_weights="none"):
         pass
     return folder / "run"

@@ -27,8 +27,12 @@ from hqmd_cli.training import loop
 from hqmd_cli.training.loop import fit
 from hqmd_cli.training.state import saved_states
 
-MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
-TRAIN = TrainConfig(batch_size=2, epochs=4, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.9)
+MODEL = ModelConfig().with_settings(
+    backbone="test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8
+)
+TRAIN = TrainConfig().with_settings(
+    batch_size=2, epochs=4, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.9
+)
 
 
 class Slopes:

@@ -188,6 +188,11 @@ def test_the_first_command_writes_a_depth_map(desk, hqmd):
 
 def test_names_and_numbers_of_the_prose_are_the_codes():
     paper, training = ModelConfig(), TrainConfig()
-    assert (paper.backbone, paper.size, training.batch_size, training.lr) == ("resnet50", (289, 385), 8, 1e-4)
+    assert (paper.network.backbone, paper.network.size, training.batching.batch_size, training.optimization.lr) == (
+        "resnet50",
+        (289, 385),
+        8,
+        1e-4,
+    )
     assert all(f"| `{name}` |" in PAGES["evaluate"] for name in PROTOCOLS)
     assert DEFAULT_MODEL in bundled_models() and all(name in README for name in bundled_models())

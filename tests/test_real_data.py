@@ -1,7 +1,6 @@
 """Learning and measuring on real photos. Slow; needs NYU pairs at HQMD_TEST_PAIRS, or beside the repository."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -24,8 +23,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not PAIRS.is_dir(), reason=f"no NYU pairs at {PAIRS}; HQMD_TEST_PAIRS says where they are"),
 ]
-SMALL = ModelConfig(
-    "mobilenetv3_small_050",
+SMALL = ModelConfig().with_settings(
+    backbone="mobilenetv3_small_050",
     size=(96, 128),
     output_stride=32,
     high_stages=2,
@@ -50,7 +49,7 @@ def first_pairs(folder: Path, train: int, val: int) -> Path:
 def test_two_epochs_on_forty_pairs_lower_the_loss(tmp_path):
     folder = first_pairs(tmp_path / "pairs", 40, 4)
     data = open_dataset(folder, "train"), open_dataset(folder, "val")
-    train = TrainConfig(batch_size=8, epochs=2, lr=1e-3)
+    train = TrainConfig().with_settings(batch_size=8, epochs=2, lr=1e-3)
     reports = fit(SMALL, train, *data, tmp_path / "run", backbone_weights="none")
     first, second = (report.loss for report in reports if isinstance(report, EpochReport))
     assert second < first
@@ -62,7 +61,7 @@ def test_one_batch_of_four_is_overfitted_to_five_centimetres():
     still = TrainTransform(SMALL.size, Augmentation(scale=(1, 1), rotation_deg=0, colour=(1, 1), flip=0))
     samples = [still(data[i], np.random.default_rng(0)) for i in range(0, 400, 100)]
     rgb, depth_m, valid = (torch.from_numpy(np.stack([s[key] for s in samples])) for key in ("rgb", "depth_m", "valid"))
-    network, loss_of = build_model(replace(SMALL, activation="exp")), build_loss("full")
+    network, loss_of = build_model(SMALL.with_settings(activation="exp")), build_loss("full")
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 600)
     for _ in range(600):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
-from hqmd_cli.config.inference import in_pixels
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import OURS, NetworkConfig
+from hqmd_cli.config.view import sides_in_words
 from hqmd_cli.units import DIGITS
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
 
     `address` is what --model takes for it.
     """
-    training, members = info.training, info.model.members
-    asked = [f"- Its depth {info.model.calibration_in_words}, as held-out photos asked"]
+    model, training, members = info.model, info.training, info.model.members
+    asked = [f"- Its depth {model.view.calibration_in_words}, as held-out photos asked"]
     networks = [
-        f"{parts_of(member)}, trained at {member.size[0]} x {member.size[1]}"
+        f"{parts_of(member.network)}, trained at {member.network.size[0]} x {member.network.size[1]}"
         f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
         for member in members
     ]
@@ -46,20 +46,20 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         "",
         *(f"- Network: {network}" for network in networks),
         *([f"- Their answers are averaged, {weights}; what follows is true of the first"] if members[1:] else []),
-        f"- Trained on: {info.data}; {info.step} steps of {training.batch_size} pictures, loss `{training.loss}`, "
-        f"seed {training.seed}",
+        f"- Trained on: {info.data}; {info.step} steps of {training.batching.batch_size} pictures, "
+        f"loss `{training.objective.loss}`, seed {training.batching.seed}",
         f"- It started from: {info.backbone_weights}",
         *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
-        f"- Sees photos with their shorter side at {in_pixels(info.model.shown_sides, info.model.predict_flip)}",
-        *(f"- With `--size {p.name}`: at {in_pixels(p.sides, p.flip)}" for p in info.model.presets),
+        f"- Sees photos with their shorter side at {sides_in_words(model.shown_sides, model.view.flip)}",
+        *(f"- With `--size {name}`: at {sides_in_words(v.sides, v.flip)}" for name, v in model.presets.items()),
         *(
             ["- Its depth is fitted to the photo's edges (hqmd_cli/inference/guided_filter.py)"]
-            if info.model.edge_share
+            if model.view.edge_share
             else []
         ),
-        *(asked if info.model.is_calibrated else []),
+        *(asked if model.view.is_calibrated else []),
         f"- Recipe: {recipe_of(info)}",
-        f"- The validation after each epoch was by protocol {training.protocol}",
+        f"- The validation after each epoch was by protocol {training.objective.protocol}",
         "- All settings: `config.json`",
         "",
         *(["Made by", "", f"    {info.command}", ""] if info.command else []),
@@ -71,16 +71,16 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
 
 def recipe_of(info: CheckpointInfo) -> str:
     """How it was trained, in words: what is not as its network's authors did it."""
-    others = [setting for setting in compared(info.training, paper_of(info.model.system)[1]) if setting.differs]
+    others = [setting for setting in compared(info.training, paper_of(info.model.network.system)[1]) if setting.differs]
     told = ", ".join(f"{setting.name} {shown(setting.value)} ({shown(setting.paper)})" for setting in others)
     return f"the paper's, but for (in brackets the paper's) {told}" if others else "the paper's"
 
 
-def parts_of(member: ModelConfig) -> str:
+def parts_of(network: NetworkConfig) -> str:
     """A network in words."""
-    if member.system == ModelConfig.system:
-        return f"{member.backbone} at output stride {member.output_stride}, ASPP, decoder {member.decoder}"
-    return f"{member.system} (`hqmd models` says whose)"
+    if network.system == OURS:
+        return f"{network.backbone} at output stride {network.output_stride}, ASPP, decoder {network.decoder}"
+    return f"{network.system} (`hqmd models` says whose)"
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:

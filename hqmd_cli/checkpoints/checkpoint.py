@@ -53,8 +53,8 @@ def read_info(folder: Path) -> CheckpointInfo:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return CheckpointInfo(
-            ModelConfig.from_dict(values["model"]),
-            TrainConfig.from_dict(values["training"]),
+            ModelConfig.from_flat(values["model"]),
+            TrainConfig.from_flat(values["training"]),
             values["data"],
             values["step"],
             values["figures"],

@@ -33,8 +33,8 @@ class CheckpointInfo:
         """Plain data for config.json."""
         return {
             "hqmd_version": __version__,
-            "model": self.model.to_dict(),
-            "training": self.training.to_dict(),
+            "model": self.model.to_flat(),
+            "training": self.training.to_flat(),
             "data": self.data,
             "backbone_weights": self.backbone_weights,
             "teacher": self.teacher,

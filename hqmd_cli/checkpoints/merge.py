@@ -26,7 +26,7 @@ HISTORY = ("data", "backbone_weights", "teacher")  # what a checkpoint's info sa
 def merge_checkpoints(
     sources: Sequence[Path], folder: Path, view_percents: Sequence[int] = (), weights: Sequence[float] = ()
 ) -> None:
-    """Write one checkpoint that averages several (models/committee.py). It has no figures until it is measured.
+    """Write one checkpoint that averages several (models/ensemble.py). It has no figures until it is measured.
 
     view_percents: how large each model sees the picture, of what the first one sees; none: as large. weights: how much
     each counts; none: every network alike.
@@ -40,44 +40,39 @@ def merge_checkpoints(
     if folder.exists():
         raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
     networks, infos = zip(*(load_checkpoint(source, torch.device("cpu")) for source in sources), strict=True)
-    members = [member for info in infos for member in info.model.members]
-    first = infos[0]
-    # What is made of each model's depth, averaged as their depths are; exact where all have one power.
-    laws = [(info.model.calibration, info.model.calibration_power) for info in infos for _ in info.model.members]
-    calibration = round(math.exp(math.fsum(math.log(factor) for factor, _ in laws) / len(laws)), 4)
-    power = round(math.fsum(power for _, power in laws) / len(laws), 4)
-    sides = first.model.predict_sides
     views = view_percents or [100] * len(sources)
     if len(views) != len(sources) or views[0] != 100:
         raise HqmdError(f"views {','.join(map(str, views))}: give one for each model, 100 for the first")
     if weights and len(weights) != len(sources):
         raise HqmdError(f"weights {','.join(map(str, weights))}: give one for each model")
-    views = [
-        view * member.view_percent // 100
-        for info, view in zip(infos, views, strict=True)
-        for member in info.model.members
-    ]
-    counts = [
-        weight * member.weight
-        for info, weight in zip(infos, weights or [1.0] * len(sources), strict=True)
-        for member in info.model.members
-    ]
     try:
-        plain = [
-            replace(member, calibration=1.0, calibration_power=1.0, presets=(), view_percent=view, weight=weight)
-            for member, view, weight in zip(members, views, counts, strict=True)
+        members = [
+            replace(
+                member,
+                view=replace(member.view, calibration=1.0, power=1.0),
+                presets={},
+                view_percent=percent * member.view_percent // 100,
+                weight=weight * member.weight,
+            )
+            for info, percent, weight in zip(infos, views, weights or [1.0] * len(sources), strict=True)
+            for member in info.model.members
         ]
-        model = replace(
-            plain[0], also=tuple(plain[1:]), predict_sides=sides, calibration=calibration, calibration_power=power
-        )
+        # The mean of the models' calibrations, as their depths are averaged; exact where all have one power.
+        laws = [(info.model.view.calibration, info.model.view.power) for info in infos for _ in info.model.members]
+        calibration = round(math.exp(math.fsum(math.log(factor) for factor, _ in laws) / len(laws)), 4)
+        power = round(math.fsum(power for _, power in laws) / len(laws), 4)
+        view = replace(members[0].view, calibration=calibration, power=power)
+        model = replace(members[0], others=tuple(members[1:]), view=view)
     except HqmdError as error:
         raise HqmdError(f"{' and '.join(map(str, sources))}: {error}") from error
-    committee = build_model(model, backbone_weights=None)
+    ensemble = build_model(model, backbone_weights=None)
     parts = [part for network in networks for part in getattr(network, "members", [network])]
-    for place, part in zip(committee.members, parts, strict=True):  # type: ignore[arg-type]
+    for place, part in zip(ensemble.members, parts, strict=True):  # type: ignore[arg-type]
         place.load_state_dict(part.state_dict())
     together = {name: " + ".join(dict.fromkeys(filter(None, (getattr(i, name) for i in infos)))) for name in HISTORY}
     note = "\n\n".join(dict.fromkeys(filter(None, (info.note for info in infos))))
     commands = [info.command for info in infos]
     command = " && ".join(dict.fromkeys(commands)) if all(commands) else ""  # a part of them would mislead
-    save_checkpoint(folder, committee, replace(first, model=model, figures={}, note=note, command=command, **together))
+    save_checkpoint(
+        folder, ensemble, replace(infos[0], model=model, figures={}, note=note, command=command, **together)
+    )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hqmd_cli.config.base import Config
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.base import Settings
+from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 
 
@@ -28,16 +28,16 @@ class Setting:
 
 def paper_of(system: str) -> tuple[ModelConfig, TrainConfig]:
     """The authors' settings of a network. Those of our own are the defaults, and no torch is imported for them."""
-    if system == ModelConfig.system:
+    if system == OURS:
         return ModelConfig(), TrainConfig()
     from hqmd_cli.models.recipes import from_paper
 
     return from_paper(system, {})
 
 
-def compared(config: Config, paper: Config) -> list[Setting]:
+def compared(config: Settings, paper: Settings) -> list[Setting]:
     """Each setting with the paper's; `also`, which is further networks and no setting of this one, is left out."""
-    own, theirs = config.to_dict(), paper.to_dict()
+    own, theirs = config.to_flat(), paper.to_flat()
     return [Setting(name, value, theirs[name]) for name, value in own.items() if name != "also"]
 
 

@@ -15,7 +15,7 @@ from hqmd_cli.commands.options import (
     SideOption,
     SizeOption,
 )
-from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.config.view import DEFAULT_SIZE, View
 from hqmd_cli.errors import HqmdError
 
 FEWEST_PHOTOS = 20  # of which a power may be asked
@@ -60,14 +60,13 @@ def calibrate(
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224 --size fast
     """
-    from dataclasses import replace
-
     from hqmd_cli.checkpoints.checkpoint import read_info, record_figures, record_model
     from hqmd_cli.checkpoints.hub import find_checkpoint
     from hqmd_cli.evaluation.calibration import POWERS, best_power, depth_pairs
     from hqmd_cli.evaluation.prediction_source import judged_model
     from hqmd_cli.evaluation.session import judge, open_judged
-    from hqmd_cli.inference.predictor import load_predictor
+    from hqmd_cli.inference.engines.select import engine_opener
+    from hqmd_cli.inference.predictor import DepthPredictor
     from hqmd_cli.reporting.tables import figures_table
     from hqmd_cli.terminal.evaluation_output import print_table
     from hqmd_cli.terminal.progress import with_progress
@@ -79,30 +78,29 @@ def calibrate(
     settings = read_info(folder).model
     if size != DEFAULT_SIZE and (edges is not None or multiple is not None):
         raise HqmdError("--edges and --multiple hold for all sizes: give them without --size")
-    settings = replace(
-        settings,
-        edge_share=settings.edge_share if edges is None else edges,
-        size_multiple=settings.size_multiple if multiple is None else multiple,
-    )
-    is_new = size != DEFAULT_SIZE and size not in {preset.name for preset in settings.presets}
+    if edges is not None:
+        settings = settings.with_edge_share(edges)
+    if multiple is not None:
+        settings = settings.with_settings(size_multiple=multiple)
+    is_new = size != DEFAULT_SIZE and size not in settings.presets
     if is_new and not side:
         raise HqmdError(f"--size {size}: the model has no such preset yet; say with --side what it is to be")
-    before = settings if is_new else settings.at_size(size)
-    sides = side or before.predict_sides
-    flips = before.predict_flip and not is_new if flip is None else flip
-    predictor = load_predictor(folder, "auto", device)
+    before = (settings if is_new else settings.at_size(size)).view
+    sides = side or before.sides
+    flips = before.flip and not is_new if flip is None else flip
+    engine = engine_opener(folder, "auto", device)()
 
     def judged(settings: "ModelConfig") -> "dict[str, Result]":
-        return judge({model: judged_model(replace(predictor, config=settings.at_size(size)))}, dataset, chosen)
+        return judge({model: judged_model(DepthPredictor(engine, settings.at_size(size)))}, dataset, chosen)
 
     def with_law(factor: float, power: float) -> "ModelConfig":
-        return settings.with_view(size, sides, flips, factor, power)
+        return settings.with_view(size, View(sides, flips, factor, power, settings.view.edge_share))
 
     if power is None and len(dataset) < FEWEST_PHOTOS:
         print(f"power: {len(dataset)} photos are too few to tell it, depth is only multiplied", file=sys.stderr)
         power = 1.0
     if power is None:
-        as_trained = judged_model(replace(predictor, config=with_law(1, 1).at_size(size)))
+        as_trained = judged_model(DepthPredictor(engine, with_law(1, 1).at_size(size)))
         pairs = with_progress(depth_pairs(as_trained, dataset, chosen), "power", len(dataset))
         power = best_power(list(pairs), chosen.clip_m)
         if power in (POWERS[0], POWERS[-1]):
@@ -115,4 +113,4 @@ def calibrate(
     else:
         record_model(folder, settings)
     print_table(figures_table(results))
-    print(f"{folder}: depth {settings.at_size(size).calibration_in_words} at size {size}", file=sys.stderr)
+    print(f"{folder}: depth {settings.at_size(size).view.calibration_in_words} at size {size}", file=sys.stderr)

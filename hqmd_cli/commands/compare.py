@@ -31,7 +31,7 @@ from hqmd_cli.commands.options import (
     SplitOption,
     Table1Option,
 )
-from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 
 

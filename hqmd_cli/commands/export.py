@@ -57,7 +57,8 @@ def export(
     if output.suffix.lower() == ".onnx":
         refuse({"--note": note}, "is for a checkpoint's card: give -o a folder")
         path = output
-        mean, largest = export_file(load_checkpoint(source, cpu)[0], path, precision, size)
+        network, info = load_checkpoint(source, cpu)
+        mean, largest = export_file(network, info.model, path, precision, size)
     else:
         refuse({"--size": size}, "is for one file: give -o a name that ends in .onnx")
         path = output / ONNX_FILES[precision]

@@ -19,7 +19,7 @@ from hqmd_cli.commands.options import (
     SideOption,
     SizeOption,
 )
-from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines.select import engine_opener
 from hqmd_cli.prediction.formats import DEFAULT_FORMAT, OUTPUTS

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName, parse_size
-from hqmd_cli.config.network import ModelConfig
-from hqmd_cli.config.training import PRECISIONS, TrainConfig
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.config.training import PRECISIONS, Batching, Numerics, Objective, Optimization
 from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS, SYSTEMS
 
@@ -46,7 +46,7 @@ def train(
         typer.Option(metavar="paper|modern|FILE", help="Its authors' settings, ours, or a TOML file; flags go before."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
-    backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper(ModelConfig.backbone))] = None,
+    backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper(NetworkConfig.backbone))] = None,
     backbone_weights: Annotated[
         str,
         typer.Option(metavar="default|none|FILE", help="Pretrained by timm, random, or a timm state dict."),
@@ -57,26 +57,24 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Learn from this model's depth, too (distillation).")
     ] = None,
-    decoder: Annotated[DecoderName | None, typer.Option(help="Network variant." + paper(ModelConfig.decoder))] = None,
-    loss: Annotated[LossName | None, typer.Option(help="Objective." + paper(TrainConfig.loss))] = None,
+    decoder: Annotated[DecoderName | None, typer.Option(help="Network variant." + paper(NetworkConfig.decoder))] = None,
+    loss: Annotated[LossName | None, typer.Option(help="Objective." + paper(Objective.loss))] = None,
     size: Annotated[
         tuple | None,
-        typer.Option(parser=parse_size, metavar="HxW", help="Network input." + paper(ModelConfig.size)),
+        typer.Option(parser=parse_size, metavar="HxW", help="Network input." + paper(NetworkConfig.size)),
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Pictures a step." + paper(TrainConfig.batch_size))
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data." + paper(TrainConfig.epochs))] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures a step." + paper(Batching.batch_size))] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data." + paper(Batching.epochs))] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
     time_limit: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Stop after 90s, 45m, 8h or 1h30m, to be resumed.")
     ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate." + paper(TrainConfig.lr))] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate." + paper(Optimization.lr))] = None,
     protocol: Annotated[
-        ProtocolName | None, typer.Option(help="What validation measures." + paper(TrainConfig.protocol))
+        ProtocolName | None, typer.Option(help="What validation measures." + paper(Objective.protocol))
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of new weights, order and augmentation." + paper(TrainConfig.seed))
+        int | None, typer.Option(min=0, help="Of new weights, order and augmentation." + paper(Batching.seed))
     ] = None,
     freeze_backbone: Annotated[
         bool | None, typer.Option("--freeze-backbone", help="Train only what is behind it.")
@@ -89,7 +87,7 @@ def train(
         typer.Option(metavar="DECAY", help="Validate and keep the weights' moving average." + paper("none")),
     ] = None,
     precision: Annotated[
-        PrecisionName | None, typer.Option(help="The network computes in." + paper(TrainConfig.precision))
+        PrecisionName | None, typer.Option(help="The network computes in." + paper(Numerics.precision))
     ] = None,
     accumulate: Annotated[
         int | None, typer.Option(min=1, help="A batch in so many parts, one after another: less memory.")
@@ -154,7 +152,7 @@ def train(
     frozen = {"freeze_backbone": freeze_backbone, "freeze_bn": freeze_bn}
     care = {"accumulate": accumulate, "skip_bad_batches": skip_bad_batches, "deterministic": deterministic}
     train_config = override(train_config, schedule | rest | frozen | care)
-    judged_on = find_protocol(train_config.protocol).ground_truth
+    judged_on = find_protocol(train_config.objective.protocol).ground_truth
     seen, held_out = open_training_data(data or default_data(), val_data, judged_on, depth_scale)
     extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
     for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
@@ -164,7 +162,7 @@ def train(
     say = partial(print, file=sys.stderr) if is_first else lambda line: None
     # A CPU's step takes far longer than decoding (benchmarks/training.md), so there only a cache that exists is used.
     chosen = pick_device(device)
-    times = readings(train_config, len(seen)) if chosen.type != "cpu" else 1
+    times = readings(train_config.batching, len(seen)) if chosen.type != "cpu" else 1
     more = cached(extra, cache, times * min(1, len(seen) / len(extra)), say) if extra else None
     examples = cached(seen, cache, times, say)
     reports = fit(

@@ -1,12 +1,12 @@
-"""What a network is and how it is trained: two frozen dataclasses whose defaults are the paper's.
+"""Frozen dataclasses of settings: checked when they are made, grouped in the code, flat in files.
 
-A checkpoint stores both, so it reopens without a flag and says how it was made. Sections cited are those of
-Jiang & Huang, "High Quality Monocular Depth Estimation via a Multi-Scale Network and a Detail-Preserving
-Objective" (HQMD).
+config.json, recipes, training states and `hqmd info` name every setting once, without its group. `Settings.to_flat` and
+`Settings.from_flat` lead from one form to the other. This folder cites sections of Jiang & Huang, "High Quality
+Monocular Depth Estimation via a Multi-Scale Network and a Detail-Preserving Objective" (HQMD).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import Field, fields
 from itertools import cycle
 from typing import Any, Self
 
@@ -15,32 +15,60 @@ from hqmd_cli.errors import HqmdError
 SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
 
 
-class Config:
-    """Shared by both configs: made from plain data, turned back into plain data, nonsense refused."""
+class Settings:
+    """Base of every group of settings, and of the configs that hold groups.
+
+    A field may hold another group. Metadata "flat" gives the field's name in files where it differs.
+    """
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return plain values by their names in files."""
+        flat: dict[str, Any] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            flat |= value.to_flat() if isinstance(value, Settings) else {flat_name(field): value}
+        return flat
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from JSON or TOML values. Raises HqmdError for unknown keys."""
-        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        if unknown := sorted(set(values) - known):
-            raise HqmdError(f"unknown {cls.__name__} setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        for field in fields(cls):  # type: ignore[arg-type]
-            if field.name in values and not fits(values[field.name], field.default):
-                raise HqmdError(f"{field.name} cannot be {values[field.name]!r}")
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    def from_flat(cls, values: Mapping[str, Any]) -> Self:
+        """Build from JSON or TOML values over the defaults. Raises HqmdError for an unknown name or a wrong value."""
+        return cls.picked(checked(cls.__name__, values, cls().to_flat()))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)  # type: ignore[call-overload]
+    @classmethod
+    def picked(cls, flat: Mapping[str, Any]) -> Self:
+        """Build from the flat values that belong to this class; all of them must be there, others are ignored."""
 
-    def require(self, holds: bool, complaint: str) -> None:
-        """Refuse a nonsensical setting."""
-        if not holds:
-            raise HqmdError(complaint)
+        def value_of(field: "Field[Any]") -> Any:
+            group = field.default
+            return group.picked(flat) if isinstance(group, Settings) else flat[flat_name(field)]
+
+        return cls(**{field.name: value_of(field) for field in fields(cls)})  # type: ignore[arg-type]
+
+    def with_settings(self, **changes: Any) -> Self:
+        """Return a copy in which settings, by their names in files, have other values."""
+        return self.from_flat({**self.to_flat(), **changes})
+
+
+def flat_name(field: "Field[Any]") -> str:
+    """Return the name of a setting in files."""
+    return str(field.metadata.get("flat", field.name))
+
+
+def checked(title: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults with `values` over them, lists as tuples.
+
+    Raises HqmdError for a name that has no default, and for a value of another type than its default.
+    """
+    if unknown := sorted(values.keys() - defaults.keys()):
+        raise HqmdError(f"unknown {title} setting {', '.join(unknown)}; known: {', '.join(sorted(defaults))}")
+    for name, value in values.items():
+        if not fits(value, defaults[name]):
+            raise HqmdError(f"{name} cannot be {value!r}")
+    return {**defaults, **{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}}
 
 
 def fits(value: Any, default: Any) -> bool:
-    """Whether a value from JSON or TOML is of its default's kind; None is that of a whole number left out."""
+    """Return True if a value from JSON or TOML has its default's type; None stands for an optional whole number."""
     if isinstance(default, tuple):
         return isinstance(value, (list, tuple)) and all(map(fits, value, cycle(default or (0,))))
     if isinstance(value, bool) or isinstance(default, bool):
@@ -48,3 +76,9 @@ def fits(value: Any, default: Any) -> bool:
     if default is None:
         return value is None or isinstance(value, int)
     return isinstance(value, (int, float) if isinstance(default, float) else type(default))
+
+
+def require(holds: bool, complaint: str) -> None:
+    """Raise HqmdError with the complaint unless the condition holds."""
+    if not holds:
+        raise HqmdError(complaint)

@@ -8,7 +8,6 @@ them once and both engines cannot disagree about them.
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +25,6 @@ from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.engines.onnx import OnnxEngine
 from hqmd_cli.inference.engines.pytorch import PhotoToDepth, TorchEngine
 from hqmd_cli.models.base import DepthModel
-from hqmd_cli.models.ensemble import Committee
 from hqmd_cli.models.layers import shorter_side
 from hqmd_cli.registry import pick
 
@@ -198,7 +196,7 @@ def is_plain(attention: Any) -> bool:
 
 
 def export_file(
-    network: "Network", path: Path, precision: str = "fp32", size: tuple[int, int] | None = None
+    network: "Network", model: ModelConfig, path: Path, precision: str = "fp32", size: tuple[int, int] | None = None
 ) -> tuple[float, float]:
     """Write one self-contained .onnx file, `size` as in graph_of; returned and raised is what `verify` does.
 
@@ -207,7 +205,7 @@ def export_file(
     """
     limits = pick(LIMITS, precision, "precision")
     with at_every_pixel(network):
-        alone = Alone(network)
+        alone = Alone(network, model)
         graph = graph_of(alone, size)
         return write_verified(in_int8(graph) if precision == "int8" else graph, alone, path, limits, size)
 
@@ -228,25 +226,24 @@ def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32")
 
 @contextmanager
 def at_every_pixel(network: nn.Module) -> Iterator[None]:
-    """While inside, depth is not computed at each depth_stride-th pixel alone."""
-    parts: list[Any] = [part for part in network.modules() if isinstance(part, (DepthModel, Committee))]
-    configs: list[ModelConfig] = [part.config for part in parts]
-    for part, config in zip(parts, configs, strict=True):
-        part.config = replace(config, depth_stride=1)
+    """Let the network compute depth at every pixel inside, whatever its depth_stride."""
+    strides = {part: part.depth_stride for part in network.modules() if isinstance(part, DepthModel)}
+    for part in strides:
+        part.depth_stride = 1
     try:
         yield
     finally:
-        for part, config in zip(parts, configs, strict=True):
-            part.config = config
+        for part, stride in strides.items():
+            part.depth_stride = stride
 
 
 class Alone(nn.Module):
     """The network with ModelConfig.depth_law, for whatever size of picture it is given: predictor.py in a graph."""
 
-    def __init__(self, network: "Network") -> None:
+    def __init__(self, network: "Network", model: ModelConfig) -> None:
         super().__init__()
         self.network = network
-        self.factor_of_a_pixel, self.power = network.config.depth_law(1)
+        self.factor_of_a_pixel, self.power = model.depth_law(1)
 
     def forward(self, rgb: Tensor) -> Tensor:
         depth = self.network(rgb) * shorter_side(*rgb.shape[-2:])

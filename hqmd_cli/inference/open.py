@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, scheme_of
-from hqmd_cli.config.inference import DEFAULT_SIZE
+from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.registry import resolve
@@ -118,9 +118,9 @@ def open_ours(name: str, folder: Path, wish: Wish, engine: Engine | None = None)
     return OpenModel(
         name,
         predictor,
-        f"{predictor.engine.name}, {predictor.view}",
+        f"{predictor.engine.name}, {predictor.in_words}",
         predictor.engine.precision,
         lambda: model_hash(folder),
-        predictor.shown_sides,
-        predictor.flips,
+        predictor.sides,
+        predictor.flip,
     )

@@ -1,6 +1,5 @@
 """From a photo to its depth map: what predict, evaluate, compare and validation all call. No torch here."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -8,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.checkpoint import read_info
-from hqmd_cli.config.inference import DEFAULT_SIZE, in_pixels, looks
 from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.view import DEFAULT_SIZE, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.engines.select import engine_opener
@@ -17,62 +16,57 @@ from hqmd_cli.inference.guided_filter import follow_edges
 from hqmd_cli.inference.preprocess import Preprocess
 
 
-@dataclass(frozen=True)
 class DepthPredictor:
     """An engine with its preprocessing: (H, W, 3) uint8 RGB -> (H, W) float32 metres.
 
-    `sides` are the shorter sides, in pixels, at which photos go through the network. It has learnt depth at the scale
-    of config.size; at another, things look as much larger as they would from nearer by, so that its depth is multiplied
-    by the ratio of the two; its calibration follows (calibration.py). Of several sides the depths are averaged (their
-    logarithms: how far a network is off is a factor rather than a distance): a small picture shows it the room, a large
-    one the edges. Every other of them sees the mirrored photo, which shows it the room anew.
+    `sides` are the shorter sides, in pixels, at which photos go through the network; none: the model's own. The network
+    has learnt depth at the scale of its training size. At another size, things look as much larger as they would from
+    nearer by, so its depth is multiplied by the ratio of the two, and then calibrated (evaluation/calibration.py). The
+    depths at several sides are averaged: a small picture shows the room, a large one the edges.
+
+    With `flip`, or where the model's view says so, each side also sees the mirrored photo, which takes twice the time.
     """
 
-    engine: Engine
-    config: ModelConfig
-    sides: tuple[int, ...] = ()  # none: the checkpoint's own
-    flip: bool = False  # average with the mirrored photo, too, which takes twice the time; the checkpoint may want that
+    def __init__(self, engine: Engine, model: ModelConfig, sides: tuple[int, ...] = (), flip: bool = False) -> None:
+        self.engine, self.model = engine, model
+        self.sides, self.flip = sides or model.shown_sides, flip or model.view.flip
+        # All that a photo needs of the model, ready-made.
+        self.trained_side, self.view = min(model.network.size), model.view
+        self.passes = [
+            (Preprocess((side, side), model.compute.size_multiple), mirrored)
+            for side, mirrored in side_views(self.sides, self.flip)
+        ]
 
     @property
-    def shown_sides(self) -> tuple[int, ...]:
-        """The sides that count."""
-        return self.sides or self.config.shown_sides
-
-    @property
-    def flips(self) -> bool:
-        """Whether the mirrored photo counts, too."""
-        return self.flip or self.config.predict_flip
-
-    @property
-    def view(self) -> str:
-        """How photos are shown to the network, in words."""
-        own = self.config.shown_sides
-        is_elsewhere = self.config.is_calibrated and self.shown_sides != own
+    def in_words(self) -> str:
+        """How photos are shown to the network."""
+        own = self.model.shown_sides
+        is_elsewhere = self.view.is_calibrated and self.sides != own
         elsewhere = f" (calibrated for {' and '.join(map(str, own))})" if is_elsewhere else ""
-        return f"photos seen at {in_pixels(self.shown_sides, self.flips)}{elsewhere}"
+        return f"photos seen at {sides_in_words(self.sides, self.flip)}{elsewhere}"
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Depth of one photo, at the photo's own size; brought back to it along its edges, or bilinearly."""
-        *others, first = (self.at(side, image, mirrored) for side, mirrored in looks(self.shown_sides, self.flips))
-        depth_m = first
-        if others:
-            logs = [np.log(first), *(np.log(resize(other, first.shape)) for other in others)]
+        """Return the depth of one photo at the photo's own size, enlarged along its edges or bilinearly."""
+        depths = [self.depth_at(preprocess(image), mirrored) for preprocess, mirrored in self.passes]
+        depth_m = depths.pop()  # of the largest side, which sets the size
+        if depths:
+            logs = [np.log(depth_m), *(np.log(resize(other, depth_m.shape)) for other in depths)]
             depth_m = np.exp(np.mean(logs, axis=0, dtype=np.float32))
-        if self.config.edge_share:
-            return follow_edges(depth_m, image, self.config.edge_share)
+        if self.view.edge_share:
+            return follow_edges(depth_m, image, self.view.edge_share)
         return resize(depth_m, image.shape[:2])
 
-    def at(self, side: int, image: NDArray[np.uint8], mirrored: tuple[bool, ...]) -> NDArray[np.float32]:
-        """Depth as the network sees it at one side, plain, mirrored or both; at the size in which it says it."""
-        picture = Preprocess((side, side), self.config.size_multiple)(image)
+    def depth_at(self, picture: NDArray[np.uint8], mirrored: tuple[bool, ...]) -> NDArray[np.float32]:
+        """Return calibrated depth at the size of the network's output, averaged over plain and mirrored passes."""
         answers = [self.mirrored(picture) if turned else self.engine(picture) for turned in mirrored]
         depth_m: NDArray[np.float32] = np.stack(answers).mean(axis=0, dtype=np.float32)
-        # Not `side`: rounding, and of a long panorama transforms.base_scale, have changed it.
-        factor, power = self.config.depth_law(min(picture.shape[:2]))
+        # The picture's side, not the view's: rounding, and the limit on a long panorama, have changed it.
+        power = self.view.power
+        factor = self.view.calibration * (min(picture.shape[:2]) / self.trained_side) ** power
         return np.float32(factor) * (depth_m if power == 1 else depth_m ** np.float32(power))
 
     def mirrored(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the network says of a mirrored picture, mirrored back."""
+        """Return the depth of the mirrored picture, mirrored back."""
         return self.engine(cv2.flip(picture, 1))[:, ::-1]  # type: ignore[arg-type]
 
 

@@ -5,16 +5,17 @@ A system is a whole network that trains, as base.py says. The decoders are those
 made by a last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
 """
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeAlias
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.registry import resolve
 
 if TYPE_CHECKING:
     from hqmd_cli.models.base import DepthModel
-    from hqmd_cli.models.ensemble import Committee
+    from hqmd_cli.models.ensemble import Ensemble
 
-    Network: TypeAlias = DepthModel | Committee
+    Network: TypeAlias = DepthModel | Ensemble
 
 SYSTEMS = {
     "hqmd": "hqmd_cli.models.network:DepthNetwork",
@@ -31,6 +32,7 @@ SYSTEMS = {
     "make3d": "hqmd_cli.models.table1.make3d:Make3d",
     "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
 }
+STRIDED = "hqmd_cli.models.strided:StridedDepthNetwork"  # takes the place of "hqmd" with Compute.coarse_first
 
 DECODERS = {
     "baseline": "hqmd_cli.models.decoders:BaselineDecoder",
@@ -39,15 +41,20 @@ DECODERS = {
 
 
 def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "Network":
-    """Compose the network that `config` describes; `backbone_weights` as in backbone.build_backbone.
+    """Build the network, or the ensemble, that `config` describes; `backbone_weights` as in backbone.build_backbone.
 
-    Raises HqmdError for names that do not exist and for weights that cannot be had.
+    Raises HqmdError for names that do not exist and for weights that cannot be read or downloaded.
     """
-    from hqmd_cli.models.ensemble import Committee
+    from hqmd_cli.models.ensemble import Ensemble
 
-    return Committee(config, backbone_weights) if config.also else build_system(config, backbone_weights)
+    networks = [build_system(member, backbone_weights) for member in config.members]
+    return Ensemble(networks, config) if config.others else networks[0]
 
 
 def build_system(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthModel":
-    """The same of one network, without those it may be averaged with."""
-    return resolve(SYSTEMS, config.system, "model")(config, backbone_weights)
+    """Build one network; `config.others` is ignored."""
+    strided = config.compute.coarse_first and config.network.system == OURS
+    build = resolve_name(STRIDED) if strided else resolve(SYSTEMS, config.network.system, "model")
+    network: DepthModel = build(config.network, backbone_weights)
+    network.depth_stride = config.compute.depth_stride
+    return network

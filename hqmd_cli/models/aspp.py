@@ -1,13 +1,11 @@
 """Atrous spatial pyramid pooling (paper 3.1; Chen et al., DeepLabv3, section 3.3)."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from hqmd_cli.models.layers import ConvBNReLU, resize
-from hqmd_cli.models.strided import Level, convolve
 
 
 class ImagePooling(nn.Sequential):
@@ -45,10 +43,3 @@ class ASPP(nn.Module):
     def forward(self, high: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, h, w)."""
         return self.project(torch.cat([branch(high) for branch in self.branches], dim=1))
-
-    def of_levels(self, high: Sequence[Level]) -> Tensor:
-        """The same of maps of several strides that are not joined (strided.py) -> (B, C_out, h, w) of the finest."""
-        *convolutions, pooling = self.branches
-        wide = torch.cat([convolve(branch, high) for branch in convolutions], dim=1)  # type: ignore[arg-type]
-        means = torch.cat([level.features.mean((2, 3), keepdim=True) for level in high], dim=1)
-        return convolve(self.project, [Level(wide), Level(pooling.pooled(means), math.inf)])  # type: ignore[operator]

@@ -22,10 +22,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.models.layers import ConvBNReLU, resize
-from hqmd_cli.models.strided import Level, joined
+from hqmd_cli.models.layers import ConvBNReLU, join, resize
 
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 
@@ -35,8 +34,8 @@ class Backbone(nn.Module):
 
     low_channels: int
     high_channels: int
-    low_stride: int
-    high_stride: int
+    low_strides: list[int]  # of the maps that `low` is joined of; likewise for `high`
+    high_strides: list[int]
 
     def __init__(self, name: str, net: Any) -> None:
         super().__init__()
@@ -49,12 +48,22 @@ class Backbone(nn.Module):
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) in 0..1 -> low, high."""
-        (low,), (high,) = map(joined, self.levels(rgb))
-        return low.features, high.features
+        low, high = self.maps(rgb)
+        return join(low), join(high)
 
-    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
-        """The maps that `low` and `high` are joined of, each at its own stride, the finest first."""
+    def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the maps that `low` and `high` are joined of, at low_strides and high_strides, the finest first."""
         raise NotImplementedError
+
+    @property
+    def low_stride(self) -> int:
+        """Stride of `low`, in pixels of the picture."""
+        return self.low_strides[0]
+
+    @property
+    def high_stride(self) -> int:
+        """Stride of `high`, in pixels of the picture."""
+        return self.high_strides[0]
 
     def normalise(self, rgb: Tensor) -> Tensor:
         """RGB in 0..1 to the range that the pretrained weights were made with."""
@@ -68,7 +77,7 @@ class PyramidBackbone(Backbone):
     brought to the size of the finest of them. One stage each is the paper's choice.
     """
 
-    def __init__(self, config: ModelConfig, net: Any) -> None:
+    def __init__(self, config: NetworkConfig, net: Any) -> None:
         super().__init__(config.backbone, net)
         strides, channels = net.feature_info.reduction(), net.feature_info.channels()
         first = strides.index(LOW_STRIDE)
@@ -80,16 +89,11 @@ class PyramidBackbone(Backbone):
                 f"{config.low_stages} low and {config.high_stages} high stages are too many"
             )
         self.low_strides, self.high_strides = strides[self.low_part], strides[self.high_part]
-        self.low_channels, self.low_stride = sum(channels[self.low_part]), LOW_STRIDE
-        self.high_channels, self.high_stride = sum(channels[self.high_part]), self.high_strides[0]
+        self.low_channels, self.high_channels = sum(channels[self.low_part]), sum(channels[self.high_part])
 
-    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
+    def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         features = self.net(self.normalise(rgb))
-        low, high = (
-            [Level(maps, stride / strides[0]) for maps, stride in zip(features[part], strides, strict=True)]
-            for part, strides in ((self.low_part, self.low_strides), (self.high_part, self.high_strides))
-        )
-        return low, high
+        return features[self.low_part], features[self.high_part]
 
 
 class PlainBackbone(Backbone):
@@ -101,13 +105,10 @@ class PlainBackbone(Backbone):
 
     STEM_CHANNELS = 48
 
-    def __init__(self, config: ModelConfig, net: Any) -> None:
+    def __init__(self, config: NetworkConfig, net: Any) -> None:
         super().__init__(config.backbone, net)
-        self.high_channels, self.high_stride = (
-            sum(net.feature_info.channels()),
-            net.feature_info.reduction()[-1],
-        )
-        self.low_channels, self.low_stride = self.STEM_CHANNELS, LOW_STRIDE
+        self.low_channels, self.high_channels = self.STEM_CHANNELS, sum(net.feature_info.channels())
+        self.low_strides, self.high_strides = [LOW_STRIDE], [net.feature_info.reduction()[-1]]
         self.stem = nn.Sequential(
             nn.Conv2d(3, 24, 3, stride=2, padding=1),
             nn.ReLU(inplace=True),
@@ -116,43 +117,43 @@ class PlainBackbone(Backbone):
             ConvBNReLU(self.STEM_CHANNELS, self.STEM_CHANNELS, kernel=3),
         )
 
-    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
-        """One map each. The transformer sees the sides rounded to whole patches."""
+    def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return one map each. The transformer sees the sides rounded to whole patches."""
         rgb = self.normalise(rgb)
         patch = self.high_stride  # in whole numbers, which an exported graph has, too
         height, width = ((side + patch // 2) // patch * patch for side in rgb.shape[-2:])
-        return [Level(self.stem(rgb))], joined([Level(maps) for maps in self.net(resize(rgb, (height, width)))])
+        return [self.stem(rgb)], [join(self.net(resize(rgb, (height, width))))]
 
 
 class StageBackbone(Backbone):
     """A convolutional network with all its features, for systems that choose among them. `low` is not joined here."""
 
-    def __init__(self, config: ModelConfig, net: Any) -> None:
+    def __init__(self, config: NetworkConfig, net: Any) -> None:
         super().__init__(config.backbone, net)
         self.channels: list[int] = net.feature_info.channels()
         self.strides: list[int] = net.feature_info.reduction()
-        self.low_channels, self.low_stride = self.channels[0], self.strides[0]
-        self.high_channels, self.high_stride = self.channels[-1], self.strides[-1]
+        self.low_channels, self.high_channels = self.channels[0], self.channels[-1]
+        self.low_strides, self.high_strides = self.strides[:1], self.strides[-1:]
 
     def stages(self, rgb: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in 0..1 -> (B, channels[i], H / strides[i], W / strides[i]) for each stage, finest first."""
         return self.net(self.normalise(rgb))
 
-    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """The finest and the deepest of them, as every backbone."""
+    def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the finest and the deepest stage."""
         features = self.stages(rgb)
-        return features[0], features[-1]
+        return features[:1], features[-1:]
 
 
 Pyramid = type[PyramidBackbone] | type[StageBackbone]
 
 
-def build_stages(config: ModelConfig, weights: str | None) -> StageBackbone:
+def build_stages(config: NetworkConfig, weights: str | None) -> StageBackbone:
     """The backbone named in `config` with all its features; otherwise as build_backbone. No vision transformers."""
     return build_backbone(config, weights, StageBackbone)
 
 
-def build_backbone(config: ModelConfig, weights: str | None, pyramid: Pyramid = PyramidBackbone) -> Any:
+def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid = PyramidBackbone) -> Any:
     """Create the backbone named in `config`; `pyramid` is what it becomes where it has features at several strides.
 
     `weights`: "default" (timm's pretrained ones, through the Hugging Face hub), "none" (random), or the path of
@@ -209,7 +210,7 @@ def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: 
     )
 
 
-def refuse_unusable(config: ModelConfig, layout: Any) -> None:
+def refuse_unusable(config: NetworkConfig, layout: Any) -> None:
     """Some networks take one size only, or lay their features out as (B, H, W, C): better said now than in a run.
 
     `layout` is on the meta device, so its forward computes shapes only. Raises whatever timm raises, or HqmdError.

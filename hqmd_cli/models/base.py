@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.backbone import Backbone
 from hqmd_cli.models.layers import shorter_side
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a system comes from. Settings are those of ModelConfig and TrainConfig that differ from our defaults."""
+    """Where a system comes from, and those settings of its authors, by their flat names, that are not our defaults."""
 
     authors: str  # "Laina et al. 2016", as a table shows it
     url: str
@@ -46,9 +46,10 @@ class DepthModel(nn.Module):
     has_one_size: ClassVar[bool] = False  # it brings every picture to config.size: in a larger one nothing is nearer
     backbone: Backbone | None  # set by those that have one
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config, self.backbone = config, None
+        self.depth_stride = 1  # as Compute.depth_stride; build_system sets it
 
     def estimate(self, rgb: Tensor) -> Estimate:
         """All that training needs."""

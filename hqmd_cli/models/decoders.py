@@ -1,15 +1,12 @@
 """What both decoders share: context joined with the features at 1/4 resolution (DeepLabv3+, figure 2)."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
 from hqmd_cli.models.ordinal import logit_channels
-from hqmd_cli.models.strided import Level, convolve
 
 
 class Fusion(nn.Module):
@@ -18,7 +15,7 @@ class Fusion(nn.Module):
     Ordinary, not atrous separable as in DeepLabv3+, as the paper says in 3.1.
     """
 
-    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+    def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__()
         self.narrow = ConvBNReLU(low_channels, config.low_channels)
         self.fuse = nn.Sequential(
@@ -31,26 +28,16 @@ class Fusion(nn.Module):
         context = resize(context, low.shape[-2:])
         return self.fuse(torch.cat([self.narrow(low), context], dim=1))
 
-    def of_levels(self, low: Sequence[Level], context: Level) -> Tensor:
-        """The same of maps that are not joined (strided.py) -> (B, C_fuse, H/4, W/4)."""
-        first, second = self.fuse
-        narrowed = Level(convolve(self.narrow, low))
-        return second(convolve(first, [narrowed, context]))  # type: ignore[arg-type]
-
 
 class Decoder(nn.Module):
     """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, *size)."""
 
-    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+    def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__()
         self.fusion = Fusion(config, low_channels)
 
     def forward(self, low: Tensor, context: Tensor, size: tuple[int, int]) -> Tensor:
         return self.enlarge(self.fusion(low, context), size)
-
-    def of_levels(self, low: Sequence[Level], context: Level, size: tuple[int, int]) -> Tensor:
-        """The same of maps that are not joined (strided.py)."""
-        return self.enlarge(self.fusion.of_levels(low, context), size)
 
     def enlarge(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, C_fuse, H/4, W/4) -> (B, logit_channels, *size)."""
@@ -60,7 +47,7 @@ class Decoder(nn.Module):
 class BaselineDecoder(Decoder):
     """Logits at 1/4 resolution."""
 
-    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+    def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__(config, low_channels)
         self.logits = FullPrecisionConv(config.fuse_channels, logit_channels(config), 1)
 
@@ -74,7 +61,7 @@ PLUS_CHANNELS = 16  # 3.1
 class BaselinePlusDecoder(Decoder):
     """The last step at the picture's own resolution."""
 
-    def __init__(self, config: ModelConfig, low_channels: int) -> None:
+    def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__(config, low_channels)
         self.reduce = nn.Sequential(
             nn.Conv2d(config.fuse_channels, PLUS_CHANNELS, 1, bias=False), nn.BatchNorm2d(PLUS_CHANNELS)

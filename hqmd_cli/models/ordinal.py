@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.base import Estimate
 from hqmd_cli.registry import pick
 
@@ -33,7 +33,7 @@ def spacing_increasing(near_m: float, far_m: float, bins: int) -> Tensor:
 DISCRETISATIONS: dict[str, Callable[[float, float, int], Tensor]] = {"sid": spacing_increasing, "uid": uniform}
 
 
-def logit_channels(config: ModelConfig) -> int:
+def logit_channels(config: NetworkConfig) -> int:
     """How many logits a pixel has: one, or K where the activation is a discretisation."""
     return config.depth_bins if config.activation in DISCRETISATIONS else 1
 
@@ -71,7 +71,7 @@ class OrdinalHead(nn.Module):
 
     thresholds_m: Tensor
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         thresholds_of = pick(DISCRETISATIONS, config.activation, "activation")
         thresholds_m = thresholds_of(*config.depth_range_m, config.depth_bins)

@@ -8,11 +8,10 @@ epochs = 40
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import SYSTEMS
@@ -40,9 +39,9 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
     `system` is a key of models.SYSTEMS, the recipe's own without one.
     """
     if recipe in (None, PAPER):
-        return from_paper(system or ModelConfig.system, {})
+        return from_paper(system or OURS, {})
     if recipe == MODERN:
-        return from_paper(system or ModelConfig.system, {"training": MODERN_TRAINING})
+        return from_paper(system or OURS, {"training": MODERN_TRAINING})
     path = Path(recipe)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +50,7 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
     if unknown := sorted(values.keys() - {"model", "training"}):
         raise HqmdError(f"{path}: unknown section {', '.join(unknown)}; there are [model] and [training]")
     try:
-        return from_paper(system or values.get("model", {}).get("system", ModelConfig.system), values)
+        return from_paper(system or values.get("model", {}).get("system", OURS), values)
     except (HqmdError, TypeError) as error:
         raise HqmdError(f"{path}: {error}") from error
 
@@ -60,8 +59,8 @@ def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[Mo
     """A system's settings by its authors, and `values` over them. Raises HqmdError for what cannot be."""
     paper = resolve(SYSTEMS, system, "model").paper
     return (
-        ModelConfig.from_dict({**paper.model, **values.get("model", {}), "system": system}),
-        TrainConfig.from_dict({**paper.training, **values.get("training", {})}),
+        ModelConfig.from_flat({**paper.model, **values.get("model", {}), "system": system}),
+        TrainConfig.from_flat({**paper.training, **values.get("training", {})}),
     )
 
 
@@ -74,4 +73,4 @@ def override(config: C, flags: dict[str, Any]) -> C:
     The members of a StrEnum that Typer makes of a choice become plain text, which every checkpoint can hold.
     """
     given: dict[str, Any] = {name: str(v) if isinstance(v, str) else v for name, v in flags.items() if v is not None}
-    return replace(config, **given)
+    return config.with_settings(**given)

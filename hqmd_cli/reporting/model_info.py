@@ -62,8 +62,8 @@ def settings_of(info: CheckpointInfo) -> Sections:
     """Return the settings by section: one section for each network, and one for the training."""
     members = info.model.members
     heads = ["network", *(f"network {number}" for number in range(2, len(members) + 1))]
-    networks = {head: compared(m, paper_of(m.system)[0]) for head, m in zip(heads, members, strict=True)}
-    return {**networks, "training": compared(info.training, paper_of(info.model.system)[1])}
+    networks = {head: compared(m, paper_of(m.network.system)[0]) for head, m in zip(heads, members, strict=True)}
+    return {**networks, "training": compared(info.training, paper_of(info.model.network.system)[1])}
 
 
 def describe_run(run_dir: Path) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def system_rows(timed: bool, watch: Callable[[list[str]], Iterator[str]] = iter)
     for name in watch(list(SYSTEMS)):
         config = from_paper(name, {})[0]
         seconds = seconds_of(config) if timed else None
-        rows.append(SystemRow(name, resolve(SYSTEMS, name, "model").paper, config.size, parameters_of(config), seconds))
+        rows.append(
+            SystemRow(name, resolve(SYSTEMS, name, "model").paper, config.network.size, parameters_of(config), seconds)
+        )
     return rows
 
 
@@ -89,7 +91,7 @@ def seconds_of(config: ModelConfig) -> float:
     from hqmd_cli.export.onnx_graph import check_pictures  # imports ONNX Runtime
 
     engine = TorchEngine(build_system(config, "none"), torch.device("cpu"))
-    (picture,) = check_pictures([config.size])
+    (picture,) = check_pictures([config.network.size])
     engine(picture)
     seconds = []
     for _ in range(TIMED_PICTURES):
@@ -108,7 +110,7 @@ def bundled_row(name: str, folder: Path) -> BundledRow:
     """Describe a bundled checkpoint. Raises HqmdError if its config cannot be read."""
     info = read_info(folder)
     sizes = [(folder / file).stat().st_size for file in HUB_FILES if (folder / file).is_file()]
-    return BundledRow(name, info.model.system, sum(sizes), info.figures)
+    return BundledRow(name, info.model.network.system, sum(sizes), info.figures)
 
 
 def systems_table(rows: list[SystemRow]) -> Table:

@@ -36,26 +36,26 @@ def open_accelerator(
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState
 
-    parts = Ranks.from_environment().world * train.accumulate
-    if train.batch_size % parts:
+    world, accumulate = Ranks.from_environment().world, train.batching.accumulate
+    if train.batching.batch_size % (world * accumulate):
         raise HqmdError(
-            f"a batch of {train.batch_size} cannot be shared by {parts // train.accumulate} processes in "
-            f"{train.accumulate} parts each; choose a multiple of {parts}"
+            f"a batch of {train.batching.batch_size} cannot be shared by {world} processes in "
+            f"{accumulate} parts each; choose a multiple of {world * accumulate}"
         )
-    if parts == train.accumulate and device.type != "cpu":
+    if world == 1 and device.type != "cpu":
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)  # Accelerate has no parameter for it
-    if train.deterministic:
+    if train.numerics.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA requires it
-    torch.use_deterministic_algorithms(train.deterministic)
+    torch.use_deterministic_algorithms(train.numerics.deterministic)
     # Accelerate keeps its settings for the whole process, but one process may train several times.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     try:
         return Accelerator(
             cpu=device.type == "cpu",
-            mixed_precision={"fp32": "no"}.get(train.precision, train.precision),
+            mixed_precision={"fp32": "no"}.get(train.numerics.precision, train.numerics.precision),
             log_with=list(trackers) or None,
             project_dir=run_dir,
             kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)],
         )
     except (ValueError, RuntimeError) as error:
-        raise HqmdError(f"{train.precision} on {device}: {first_line(error)}") from error
+        raise HqmdError(f"{train.numerics.precision} on {device}: {first_line(error)}") from error

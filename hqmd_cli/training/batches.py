@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from hqmd_cli.config.network import ModelConfig
-from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.training import Batching
 from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.parallel.processes import Ranks
@@ -95,15 +94,15 @@ def plain_errors(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def batches(
     data: Dataset,
     extra: Dataset | None,
-    model: ModelConfig,
-    train: TrainConfig,
+    size: tuple[int, int],
+    train: Batching,
     epoch: int,
     done: int,
     left: int,
     workers: int,
 ) -> DataLoader[dict[str, Any]]:
     """Load this process's part of each of the `left` batches that follow the first `done` of an epoch."""
-    transform = TrainTransform(model.size, pick(AUGMENTATIONS, train.augmentation, "augmentation"))
+    transform = TrainTransform(size, pick(AUGMENTATIONS, train.augmentation, "augmentation"))
     examples = TrainSet(data, extra, transform, train.seed, epoch, skip=done * train.batch_size)
     ranks = Ranks.from_environment()
     share = train.batch_size // ranks.world

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
-from hqmd_cli.config.inference import looks
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.view import side_views
 from hqmd_cli.inference.engines.pytorch import with_short_backbones
 from hqmd_cli.inference.preprocess import Preprocess
 from hqmd_cli.models.layers import resize
@@ -28,29 +29,29 @@ class Teacher:
     mirrored, too, where its checkpoint wants that, its depth calibrated and averaged as predictor.DepthPredictor does.
     """
 
-    def __init__(self, network: "Network") -> None:
-        self.network, self.config = network.eval().requires_grad_(False), network.config
+    def __init__(self, network: "Network", model: ModelConfig) -> None:
+        self.network, self.model = network.eval().requires_grad_(False), model
+        self.views = side_views(model.shown_sides, model.view.flip)
 
     @classmethod
     def load(cls, checkpoint: Path, device: torch.device, short: bool = False) -> "Teacher":
         """From a checkpoint folder; `short`: its backbones compute in bfloat16. Raises HqmdError as load_checkpoint."""
-        network, _ = load_checkpoint(checkpoint, device)
+        network, info = load_checkpoint(checkpoint, device)
         if short:
             with_short_backbones(network)
-        return cls(network.to(memory_format=torch.channels_last))
+        return cls(network.to(memory_format=torch.channels_last), info.model)
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
-        views = looks(self.config.shown_sides, self.config.predict_flip)
-        logs = [self.at(side, rgb, mirrored).log() for side, mirrored in views]
+        logs = [self.at(side, rgb, mirrored).log() for side, mirrored in self.views]
         return torch.stack(logs).mean(dim=0).exp()
 
     def at(self, side: int, rgb: Tensor, mirrored: tuple[bool, ...]) -> Tensor:
         """Its depth as it sees the picture at one of its sides, plain, mirrored or both."""
         size = rgb.shape[-2:]
-        seen = Preprocess((side, side), self.config.size_multiple).working_size(*size)
+        seen = Preprocess((side, side), self.model.compute.size_multiple).working_size(*size)
         picture = resize(rgb, seen)
         depths = [self.network(picture.flip(-1)).flip(-1) if turned else self.network(picture) for turned in mirrored]
         depth_m = torch.stack(depths).mean(dim=0)
-        factor, power = self.config.depth_law(min(seen))
+        factor, power = self.model.depth_law(min(seen))
         return factor * resize(depth_m, size) ** power

@@ -36,7 +36,6 @@ from hqmd_cli.files.atomic import explain_write_errors, replaced_folder
 from hqmd_cli.inference.engines.pytorch import TorchEngine
 from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.losses import build_loss
-from hqmd_cli.models.base import DepthModel
 from hqmd_cli.models.ordinal import DISCRETISATIONS
 from hqmd_cli.parallel.batch_sums import GlobalBatchNorm
 from hqmd_cli.training.accelerator import open_accelerator
@@ -156,23 +155,23 @@ def fit(
     run cannot be resumed.
     """
     began_at = time.monotonic()
-    if model.also:
+    if model.others:
         raise HqmdError("networks that are averaged cannot be trained; train each one and join them with `hqmd merge`")
     # Pictures that do not fill a batch are left out: a smaller batch would be noisier.
-    steps_per_epoch = examples_per_epoch(train_data, extra_data) // train.batch_size
+    steps_per_epoch = examples_per_epoch(train_data, extra_data) // train.batching.batch_size
     if steps_per_epoch == 0:
         raise HqmdError(
             f"{train_data.description}: {len(train_data)} pictures do not fill a batch of "
-            f"{train.batch_size}; lower --batch-size"
+            f"{train.batching.batch_size}; lower --batch-size"
         )
-    total_steps = min(train.max_steps or math.inf, train.epochs * steps_per_epoch)
-    loss_of, protocol = build_loss(train.loss), find_protocol(train.protocol)
+    total_steps = min(train.batching.max_steps or math.inf, train.batching.epochs * steps_per_epoch)
+    loss_of, protocol = build_loss(train.objective.loss), find_protocol(train.objective.protocol)
     require_fit(val_data, protocol)  # before the first epoch, not after it
     open_run_folder(run_dir, resume)
     about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher)
 
     accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
-    teach = Teacher.load(teacher, accelerator.device, train.precision == "bf16") if teacher else None
+    teach = Teacher.load(teacher, accelerator.device, train.numerics.precision == "bf16") if teacher else None
     pretrained = "none" if resume or start else backbone_weights
     run = Run(model, train, pretrained, start, accelerator, int(total_steps), about)
     require_normalisable(run)
@@ -194,16 +193,17 @@ def fit(
                 epoch, done = run.epochs_done, run.step - run.epochs_done * steps_per_epoch
                 left = min(steps_per_epoch - done, run.total_steps - run.step)  # 0: only the validation is left
                 ended = time.perf_counter()
-                for batch in plain_errors(batches(train_data, extra_data, model, train, epoch, done, left, workers)):
+                size, batching = model.network.size, train.batching
+                for batch in plain_errors(batches(train_data, extra_data, size, batching, epoch, done, left, workers)):
                     for fault in new_faults(batch, faults):
                         yield BrokenPicture(fault)
                     require_few(faults, train_data, extra_data)
                     with signals.held():
                         loss, complaint = step_or_skip(run, batch, loss_of, teach, run_dir)
                     if complaint:
-                        yield BadBatch(complaint, run.bad_batches, train.skip_bad_batches)
+                        yield BadBatch(complaint, run.bad_batches, train.numerics.skip_bad_batches)
                     began, ended = ended, time.perf_counter()
-                    yield StepReport(run.step, run.total_steps, loss, train.batch_size / (ended - began))
+                    yield StepReport(run.step, run.total_steps, loss, train.batching.batch_size / (ended - began))
                     late = time.monotonic() - began_at > time_limit
                     if must_stop(run, signals, late):
                         run.save(run_dir, keep)
@@ -271,7 +271,7 @@ def name_of(checkpoint: Path) -> str:
 
 def require_normalisable(run: Run) -> None:
     """Raise HqmdError if batch norm would see one value per channel."""
-    backbone, part = run.network.backbone, run.config.batch_size // run.config.accumulate
+    backbone, part = run.network.backbone, run.config.batching.batch_size // run.config.batching.accumulate
     if backbone and part == 1 and max(run.network.config.size) <= backbone.high_stride:
         raise HqmdError(
             "a batch of 1 whose deepest map is 1 x 1 leaves batch norm nothing to average: raise --size or --batch-size"
@@ -298,7 +298,7 @@ def step_or_skip(
 
     Raises HqmdError if more batches are bad than the run tolerates.
     """
-    tolerated = run.config.skip_bad_batches
+    tolerated = run.config.numerics.skip_bad_batches
     buffers = {name: buffer.clone() for name, buffer in run.network.named_buffers()} if tolerated else {}
     try:
         return train_step(run, batch, loss_of, teach), ""
@@ -322,11 +322,11 @@ def step_or_skip(
 def train_step(run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher | None = None) -> float:
     """Take one optimiser step and return the loss before it. Raises NotFinite before any weight changes."""
     accelerator, config = run.accelerator, run.config
-    torch.manual_seed(config.seed + run.step)  # drop path draws the same in a resumed run
+    torch.manual_seed(config.batching.seed + run.step)  # drop path draws the same in a resumed run
     run.train_mode()
     run.optimizer.zero_grad(set_to_none=True)
     loss_value = 0.0
-    parts = list(in_parts(batch, config.accumulate))
+    parts = list(in_parts(batch, config.batching.accumulate))
     for part in parts:
         rgb = part["rgb"].to(accelerator.device, memory_format=torch.channels_last)
         depth_m, valid = part["depth_m"].to(accelerator.device), part["valid"].to(accelerator.device)
@@ -336,7 +336,7 @@ def train_step(run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher 
                 estimate = run.learner(rgb)
             loss = loss_of(estimate, depth_m, valid)
             if teach:
-                share = config.teacher_share
+                share = config.objective.teacher_share
                 loss = (1 - share) * loss + share * loss_of(estimate, teach(rgb), valid)
             require_finite(loss.item(), "loss", run, part)
             accelerator.backward(loss / len(parts))
@@ -344,8 +344,8 @@ def train_step(run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher 
     if accelerator.scaler is None:  # a scaler checks for infinite gradients itself
         gradients = [p.grad for p in run.network.parameters() if p.grad is not None]
         require_finite(torch.nn.utils.get_total_norm(gradients).item(), "gradient", run, batch)
-    if config.clip_norm:
-        accelerator.clip_grad_norm_(run.network.parameters(), config.clip_norm)
+    if config.optimization.clip_norm:
+        accelerator.clip_grad_norm_(run.network.parameters(), config.optimization.clip_norm)
     run.optimizer.step()
     run.scheduler.step()
     if run.ema:
@@ -373,14 +373,13 @@ def validate(
 ) -> EpochReport:
     """Evaluate the network after an epoch; save it as `last`, and as `best` if its error is the lowest so far."""
     network = run.evaluated
-    val, samples = evaluate_and_sample(network, val_data, protocol, run.accelerator.device)
+    predictor = DepthPredictor(TorchEngine(network, run.accelerator.device), run.model)
+    val, samples = evaluate_and_sample(predictor, val_data, protocol)
     figures = val.to_dict()
     is_best = val.metrics[CHOSEN_BY] < run.best
     run.best = min(run.best, val.metrics[CHOSEN_BY])
     origin, teacher = about["weights at the start"], about["teacher"]
-    info = CheckpointInfo(
-        network.config, run.config, about["data"], run.step, figures, origin, teacher, command=command
-    )
+    info = CheckpointInfo(run.model, run.config, about["data"], run.step, figures, origin, teacher, command=command)
     for name in (LAST, BEST) if is_best else (LAST,):
         with replaced_folder(run_dir / name) as folder:
             save_checkpoint(folder, network, info, name=name)
@@ -396,10 +395,9 @@ def validate(
 
 
 def evaluate_and_sample(
-    network: DepthModel, val_data: Dataset, protocol: Protocol, device: torch.device
+    predictor: DepthPredictor, val_data: Dataset, protocol: Protocol
 ) -> tuple[Result, list[SampleRow]]:
     """Predict each val picture once: score it, and keep a few for the epoch's samples."""
-    predictor = DepthPredictor(TorchEngine(network, device), network.config)
     source = judged_model(predictor)
     places, samples, predicted = sample_places(len(val_data)), [], count()
 
@@ -409,6 +407,7 @@ def evaluate_and_sample(
             samples.append(sample_row(sample, pred_m))
         return pred_m
 
-    flat = network.config.activation in DISCRETISATIONS  # at first such a network may predict one depth everywhere
+    # At first a network of intervals may predict one depth everywhere.
+    flat = predictor.model.network.activation in DISCRETISATIONS
     scores = score_each(replace(source, map_of=predict), val_data, protocol, flat=flat)
     return collect(scores, val_data, protocol), samples

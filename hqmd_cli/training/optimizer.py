@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.training import Optimization, Schedule
 from hqmd_cli.models.base import DepthModel
 
 LAYER_GROUPS = 8  # parts of the backbone, each with one learning rate
@@ -27,7 +27,7 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     return average
 
 
-def build_optimizer(network: DepthModel, config: TrainConfig) -> torch.optim.Optimizer:
+def build_optimizer(network: DepthModel, config: Optimization) -> torch.optim.Optimizer:
     """Build Adam, AdamW or SGD. The backbone's parameters learn at their share of the learning rate."""
     pretrained = list(network.backbone.net.parameters()) if network.backbone else []
     head = [p for p in network.parameters() if p not in set(pretrained) and p.requires_grad]
@@ -43,7 +43,7 @@ def build_optimizer(network: DepthModel, config: TrainConfig) -> torch.optim.Opt
     return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
 
 
-def lr_factor(step: int, total_steps: int, config: TrainConfig) -> float:
+def lr_factor(step: int, total_steps: int, config: Schedule) -> float:
     """Learning rate at `step` as a share of config.lr: warm-up times decay."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "step":

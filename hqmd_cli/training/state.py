@@ -21,7 +21,7 @@ from hqmd_cli.checkpoints.hub import BEST, LAST
 from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, read_history, write_history
 from hqmd_cli.checkpoints.weights import start_weights
 from hqmd_cli.config.network import ModelConfig, without_deleted
-from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.training import Optimization, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import UNFINISHED, explain_write_errors, mended_folder, sync, write_aside
 from hqmd_cli.models import build_system
@@ -46,21 +46,23 @@ class Run:
         total_steps: int,
         about: Mapping[str, str],
     ) -> None:
-        torch.manual_seed(train.seed)  # for the weights of new layers
-        self.config, self.total_steps, self.accelerator = train, total_steps, accelerator
-        self.settings = {**model.to_dict(), **train.to_dict(), **about}  # a resumed run must have the same
+        torch.manual_seed(train.batching.seed)  # for the weights of new layers
+        self.model, self.config, self.total_steps, self.accelerator = model, train, total_steps, accelerator
+        self.settings = {**model.to_flat(), **train.to_flat(), **about}  # a resumed run must have the same
         self.network = build_system(model, backbone_weights)
         self.new_layers: list[str] = []  # layers that have another size in `start`
         if start:
             self.new_layers = start_weights(self.network, start)
-            self.network.rescale(*read_info(start).model.depth_law(min(model.size)))
+            self.network.rescale(*read_info(start).model.depth_law(min(model.network.size)))
         self.network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        freeze(self.network, train)
+        freeze(self.network, train.optimization)
         # With buffers: the latest statistics of batch norm do not fit averaged weights.
-        average = moving_average(train.ema_decay)
-        self.ema = AveragedModel(self.network, avg_fn=average, use_buffers=True) if train.ema_decay else None
-        optimizer = build_optimizer(self.network, train)
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, total_steps, train))
+        decay = train.optimization.ema_decay
+        self.ema = AveragedModel(self.network, avg_fn=moving_average(decay), use_buffers=True) if decay else None
+        optimizer = build_optimizer(self.network, train.optimization)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(step, total_steps, train.schedule)
+        )
         self.optimizer = accelerator.prepare_optimizer(optimizer, device_placement=False)
         self.learner = accelerator.prepare_model(Learner(self.network), device_placement=False)
         self.step = 0
@@ -82,9 +84,9 @@ class Run:
     def train_mode(self) -> None:
         """Put the network into training mode, except for frozen parts, whose batch norm keeps its statistics."""
         self.network.train()
-        if self.config.freeze_backbone and self.network.backbone:
+        if self.config.optimization.freeze_backbone and self.network.backbone:
             self.network.backbone.net.eval()
-        if self.config.freeze_bn:
+        if self.config.optimization.freeze_bn:
             for layer in batch_norms(self.network):
                 layer.eval()
 
@@ -149,13 +151,13 @@ class Run:
         return broken
 
 
-def freeze(network: DepthModel, train: TrainConfig) -> None:
+def freeze(network: DepthModel, config: Optimization) -> None:
     """Freeze the backbone or batch norm, as the settings say."""
-    if train.freeze_backbone:
+    if config.freeze_backbone:
         if network.backbone is None:
             raise HqmdError(f"{network.config.system} has no backbone to freeze")
         network.backbone.net.requires_grad_(False)
-    if train.freeze_bn:
+    if config.freeze_bn:
         for layer in batch_norms(network):
             layer.requires_grad_(False)
 

@@ -47,7 +47,7 @@ def start_tracking(
 
 def settings_to_log(model: ModelConfig, train: TrainConfig, about: Mapping[str, str]) -> dict[str, Any]:
     """Flatten all settings to names such as "model.backbone", with numbers or text, which TensorBoard requires."""
-    sections = {"model": model.to_dict(), "training": train.to_dict(), "about": dict(about)}
+    sections = {"model": model.to_flat(), "training": train.to_flat(), "about": dict(about)}
     flat = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
     return {name: value if isinstance(value, (bool, int, float, str)) else str(value) for name, value in flat.items()}
 

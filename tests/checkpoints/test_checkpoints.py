@@ -24,8 +24,8 @@ TENSOR = "decoder.logits.weight"
 
 # Far from the defaults, so that a setting lost on the way shows.
 INFO = CheckpointInfo(
-    ModelConfig(
-        "test_efficientnet",
+    ModelConfig().with_settings(
+        backbone="test_efficientnet",
         decoder="baseline",
         activation="exp",
         size=(64, 96),
@@ -37,7 +37,9 @@ INFO = CheckpointInfo(
         low_channels=4,
         fuse_channels=6,
     ),
-    TrainConfig(loss="hu", batch_size=3, lr=2e-3, max_steps=7, schedule="cosine", ema_decay=0.5, seed=11),
+    TrainConfig().with_settings(
+        loss="hu", batch_size=3, lr=2e-3, max_steps=7, schedule="cosine", ema_decay=0.5, seed=11
+    ),
     "pairs, train",
     7,
     {
@@ -79,7 +81,7 @@ def depth_of(network: DepthNetwork) -> Tensor:
 def test_round_trip(checkpoint: Path) -> None:
     network, info = load_checkpoint(checkpoint, CPU)
     assert info == INFO
-    assert network.config == INFO.model
+    assert network.config == INFO.model.network
     assert not any(module.training for module in network.modules())
     assert torch.equal(depth_of(network), depth_of(network_of(INFO).eval()))
     saved, loaded = network_of(INFO).state_dict(), network.state_dict()
@@ -89,7 +91,10 @@ def test_round_trip(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("decoder", ["baseline", "baseline+"])
 def test_round_trip_of_mostly_defaults(decoder: str, tmp_path: Path) -> None:
-    info = CheckpointInfo(ModelConfig("test_vit", decoder=decoder, aspp_channels=4, fuse_channels=4), TrainConfig())
+    info = CheckpointInfo(
+        ModelConfig().with_settings(backbone="test_vit", decoder=decoder, aspp_channels=4, fuse_channels=4),
+        TrainConfig(),
+    )
     save_checkpoint(tmp_path, network_of(info), info)
     network, again = load_checkpoint(tmp_path, CPU)
     assert again == info

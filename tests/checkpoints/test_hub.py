@@ -184,7 +184,8 @@ import timm, torch
 from safetensors.torch import load_file
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.models import build_model
-network = build_model(ModelConfig("mobilenetv3_small_050", size=(32, 32), output_stride=32), "default")
+config = ModelConfig().with_settings(backbone="mobilenetv3_small_050", size=(32, 32), output_stride=32)
+network = build_model(config, "default")
 there = load_file(sys.argv[1])
 ours = network.backbone.net.state_dict()
 print(len(ours), all(torch.equal(tensor, there[name]) for name, tensor in ours.items()))

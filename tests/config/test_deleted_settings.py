@@ -68,7 +68,7 @@ def test_a_recipe_that_sets_one_is_refused(tmp_path: Path, setting: str) -> None
 
 
 def test_new_checkpoints_omit_them(trained_run: Path, tmp_path: Path) -> None:
-    assert not DELETED.keys() & ModelConfig().to_dict().keys()
+    assert not DELETED.keys() & ModelConfig().to_flat().keys()
     old = rewritten(trained_run / "best", tmp_path / "old", UNUSED)
     save_checkpoint(tmp_path / "new", *load_checkpoint(old, torch.device("cpu")))
     record_model(old, read_info(old).model)
@@ -77,9 +77,11 @@ def test_new_checkpoints_omit_them(trained_run: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_resumes_from_a_state_that_names_them_unused(pairs: Path, tmp_path: Path) -> None:
-    train = TrainConfig(batch_size=2, max_steps=1)
+    train = TrainConfig().with_settings(batch_size=2, max_steps=1)
     data = open_training_data(pairs, None)
-    model = ModelConfig("test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=8, fuse_channels=8)
+    model = ModelConfig().with_settings(
+        backbone="test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=8, fuse_channels=8
+    )
 
     def run(resume: bool) -> None:
         list(fit(model, train, *data, tmp_path / "run", backbone_weights="none", resume=resume))

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from conftest import scene
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.config.network import ModelConfig
-from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.training import Batching, TrainConfig
 from hqmd_cli.data import open_dataset
 from hqmd_cli.data.cache import build as cache_room
 from hqmd_cli.data.cache.build import Plan, cached, readings
@@ -210,8 +210,8 @@ def test_size_decides() -> None:
 
 
 def test_how_often_pictures_are_read() -> None:
-    assert readings(TrainConfig(epochs=3, batch_size=8), 100) == 3
-    assert readings(TrainConfig(epochs=3, batch_size=8, max_steps=25), 100) == 2
+    assert readings(Batching(epochs=3, batch_size=8), 100) == 3
+    assert readings(Batching(epochs=3, batch_size=8, max_steps=25), 100) == 2
 
 
 def test_no_room(pairs: Path, said: list[str], folder: Path, monkeypatch) -> None:
@@ -296,7 +296,9 @@ def test_a_worker_that_was_not_forked_opens_it_for_itself(pairs: Path, said: lis
 
 # ---- training ----
 
-MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
+MODEL = ModelConfig().with_settings(
+    backbone="test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8
+)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -309,7 +311,10 @@ def test_batches_are_the_same(pairs: Path, said: list[str], workers: int) -> Non
 
 
 def test_training_comes_to_the_same_weights(pairs: Path, tmp_path: Path, said: list[str]) -> None:
-    data, train = train_split(pairs), TrainConfig(batch_size=2, epochs=1, lr=1e-3, augmentation="turned")
+    data, train = (
+        train_split(pairs),
+        TrainConfig().with_settings(batch_size=2, epochs=1, lr=1e-3, augmentation="turned"),
+    )
     for name, seen in (("plain", data), ("cached", built(data, said))):
         list(fit(MODEL, train, seen, open_dataset(pairs, "val"), tmp_path / name, backbone_weights="none"))
     ours, theirs = (

@@ -54,14 +54,14 @@ def test_calibrate_finds_a_power_and_keeps_it(hqmd, trained_run, pairs, tmp_path
     folder = shutil.copytree(trained_run / "best", tmp_path / "model")
     judged = ("--data", pairs, "--split", "val")
     few = hqmd("calibrate", folder, *judged)
-    assert "too few" in few.stderr and read_info(folder).model.calibration_power == 1
+    assert "too few" in few.stderr and read_info(folder).model.view.power == 1
     plain = read_info(folder).figures["metrics"]
     monkeypatch.setattr(command, "FEWEST_PHOTOS", 1)
     result = hqmd("calibrate", folder, *judged)
     info = read_info(folder)
-    power, metrics = info.model.calibration_power, info.figures["metrics"]
+    power, metrics = info.model.view.power, info.figures["metrics"]
     assert power != 1 and f"d^{power:g} at size default" in result.stderr
-    assert f"becomes {info.model.calibration:g} d^{power:g}" in (folder / "README.md").read_text()
+    assert f"becomes {info.model.view.calibration:g} d^{power:g}" in (folder / "README.md").read_text()
     assert metrics["bias"] == pytest.approx(1, abs=1e-3)
     assert metrics["RMSE"] * metrics["AbsRel"] < plain["RMSE"] * plain["AbsRel"]
     again = json.loads(hqmd("evaluate", "--model", folder, *judged, "--json").stdout)["metrics"]
@@ -73,19 +73,19 @@ def test_the_power_can_be_said_and_belongs_to_the_size(hqmd, trained_run, pairs,
     judged = ("--data", pairs, "--split", "val")
     assert hqmd("calibrate", folder, *judged, "--side", "32", "--size", "fast", "--power", "1.2").returncode == 0
     model = read_info(folder).model
-    assert model.calibration_power == 1 and model.at_size("fast").calibration_power == 1.2
+    assert model.view.power == 1 and model.at_size("fast").view.power == 1.2
     refused = hqmd("calibrate", folder, *judged, "--power", "3")
     assert refused.returncode == 1 and "calibration_power must be near 1" in refused.stderr
 
 
 def test_a_power_that_is_none() -> None:
     with pytest.raises(HqmdError, match="calibration_power"):
-        ModelConfig(calibration_power=0.1)
+        ModelConfig().with_settings(calibration_power=0.1)
 
 
 def test_a_start_takes_its_calibration_along() -> None:
     """Exact where logits are logarithms: what is trained on begins where the calibrated one stood."""
-    config = ModelConfig(
+    config = ModelConfig().with_settings(
         backbone="tf_efficientnet_lite0", activation="exp", size=(64, 96), calibration=0.8, calibration_power=1.1
     )
     network = build_system(config).eval()

@@ -1,6 +1,5 @@
 """The two engines: ONNX Runtime says what torch says, without torch; and the predictor around them."""
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -24,9 +23,9 @@ from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info, record_m
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, ONNX_FILES, find_checkpoint
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.commands.export import export as export_command
-from hqmd_cli.config.inference import Preset, in_pixels, looks
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.view import View, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.onnx_graph import (
     LIMITS,
@@ -50,15 +49,21 @@ from hqmd_cli.models.network import DepthNetwork
 CPU = torch.device("cpu")
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 # Between them: TensorFlow's padding and torch's, joined stages and single ones, both decoders.
-JOINED = ModelConfig("test_efficientnet", size=(64, 96), output_stride=32, high_stages=2, low_stages=2)
-PLAIN = ModelConfig("tf_mobilenetv3_small_minimal_100", size=(224, 288), decoder="baseline")
-TRANSFORMER = ModelConfig("test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp")
+JOINED = ModelConfig().with_settings(
+    backbone="test_efficientnet", size=(64, 96), output_stride=32, high_stages=2, low_stages=2
+)
+PLAIN = ModelConfig().with_settings(backbone="tf_mobilenetv3_small_minimal_100", size=(224, 288), decoder="baseline")
+TRANSFORMER = ModelConfig().with_settings(backbone="test_vit", size=(64, 96), high_blocks=(1, 3), activation="exp")
+
+
+def narrow(config: ModelConfig) -> ModelConfig:
+    return config.with_settings(aspp_channels=12, fuse_channels=10, low_channels=6)
 
 
 def lively(config: ModelConfig) -> DepthNetwork:
     """A random network whose depth depends on the picture: batch norms as after a training."""
     torch.manual_seed(0)
-    network = build_model(dataclasses.replace(config, aspp_channels=12, fuse_channels=10, low_channels=6))
+    network = build_model(narrow(config))
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0  # one picture sets the statistics
@@ -87,7 +92,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """As `hqmd export` writes them: a folder to publish, and a copy with the graph in int8."""
     root = tmp_path_factory.mktemp("published")
     network = lively(TRANSFORMER)
-    save_checkpoint(root / "run", network, CheckpointInfo(network.config, TrainConfig(), "nothing"))
+    save_checkpoint(root / "run", network, CheckpointInfo(narrow(TRANSFORMER), TrainConfig(), "nothing"))
     with pytest.MonkeyPatch.context() as patch:
         trace_once(patch)
         export_command(str(root / "run"), root / "kept")
@@ -108,7 +113,7 @@ def in_both_precisions(folders: tuple[Path, Path]) -> Path:
     return folders[1]
 
 
-def agree(network: DepthNetwork, path: Path, alone: bool = False) -> None:
+def agree(network: DepthNetwork, path: Path, alone: ModelConfig | None = None) -> None:
     """Both engines, on pictures of even, odd and narrow sizes; a graph that stands alone has the scale of predict."""
     onnx_engine, torch_engine = OnnxEngine(path), TorchEngine(network, CPU)
     photo = read_image(PHOTO)
@@ -116,7 +121,7 @@ def agree(network: DepthNetwork, path: Path, alone: bool = False) -> None:
         depth_m = onnx_engine(picture)
         assert depth_m.shape == picture.shape[:2] and depth_m.dtype == np.float32
         assert np.ptp(depth_m) > 0.01  # so that the next line can fail
-        factor, power = network.config.depth_law(min(picture.shape[:2])) if alone else (1, 1)
+        factor, power = alone.depth_law(min(picture.shape[:2])) if alone else (1, 1)
         np.testing.assert_allclose(depth_m, factor * torch_engine(picture) ** power, rtol=3e-3, atol=1e-3)
 
 
@@ -143,13 +148,13 @@ def test_tokens_that_are_hidden_from_each_other_are_not_exported():
 @pytest.mark.slow
 def test_a_file_of_its_own_says_depth_at_every_pixel(tmp_path):
     """Nobody follows edges for it. The network goes on saying it at some."""
-    network = lively(dataclasses.replace(PLAIN, depth_stride=4))
-    export_file(network, tmp_path / "model.onnx")
+    network = lively(PLAIN.with_settings(depth_stride=4))
+    export_file(network, PLAIN, tmp_path / "model.onnx")
     picture = next(check_pictures())
     some, every = TorchEngine(network, CPU)(picture), OnnxEngine(tmp_path / "model.onnx")(picture)
     assert every.shape == picture.shape[:2] and some.shape == tuple(-(-side // 4) for side in every.shape)
-    factor, power = network.config.depth_law(min(picture.shape[:2]))
-    network.config = dataclasses.replace(network.config, depth_stride=1)
+    factor, power = PLAIN.depth_law(min(picture.shape[:2]))
+    network.depth_stride = 1
     np.testing.assert_allclose(every, factor * TorchEngine(network, CPU)(picture) ** power, rtol=3e-3, atol=1e-3)
 
 
@@ -169,11 +174,12 @@ def test_tensorflows_padding_agrees_with_torch(tmp_path):
 
 @pytest.mark.slow
 def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
-    network = lively(dataclasses.replace(PLAIN, calibration=0.9, calibration_power=1.1))
+    config = PLAIN.with_settings(calibration=0.9, calibration_power=1.1)
+    network = lively(config)
     before = {name: type(module) for name, module in network.named_modules()}
-    export_file(network, tmp_path / "model.onnx")
+    export_file(network, config, tmp_path / "model.onnx")
     assert {name: type(module) for name, module in network.named_modules()} == before
-    agree(network, tmp_path / "model.onnx", alone=True)
+    agree(network, tmp_path / "model.onnx", alone=config)
     model = onnx.load(tmp_path / "model.onnx", load_external_data=False)
     onnx.checker.check_model(model)
     assert not any(tensor.external_data for tensor in model.graph.initializer)
@@ -194,8 +200,8 @@ def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypat
 @pytest.mark.slow
 def test_a_network_of_joined_stages_agrees_with_torch(tmp_path):
     network = lively(JOINED)
-    export_file(network, tmp_path / "model.onnx")
-    agree(network, tmp_path / "model.onnx", alone=True)
+    export_file(network, JOINED, tmp_path / "model.onnx")
+    agree(network, tmp_path / "model.onnx", alone=JOINED)
 
 
 def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):
@@ -262,11 +268,11 @@ def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path):
 def assert_same_in_both_engines(model: str, photos: list[np.ndarray]) -> None:
     """At three sizes; the limits are a hundredth of what the models err by."""
     folder = find_checkpoint(model)
-    network, _ = load_checkpoint(folder, CPU)
+    network, info = load_checkpoint(folder, CPU)
     engines = OnnxEngine(folder / "model.onnx"), TorchEngine(network, CPU)
     for photo in photos:
         for side in (128, 224, 301):
-            one, other = (DepthPredictor(engine, network.config, (side,))(photo) for engine in engines)
+            one, other = (DepthPredictor(engine, info.model, (side,))(photo) for engine in engines)
             assert np.abs(one - other).mean() < 0.001 and np.abs(one - other).max() < 0.01
 
 
@@ -332,9 +338,9 @@ def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
     assert result.returncode == 0, result.stderr
     engine = OnnxEngine(tmp_path / "a.onnx")
     assert engine.session.get_inputs()[0].shape == [1, 96, 128, 3]
-    network, _ = load_checkpoint(published, CPU)
+    network, info = load_checkpoint(published, CPU)
     (picture,) = check_pictures([(96, 128)])
-    factor, power = network.config.depth_law(96)
+    factor, power = info.model.depth_law(96)
     expected = factor * TorchEngine(network, CPU)(picture) ** power
     np.testing.assert_allclose(engine(picture), expected, rtol=1e-3)
     with pytest.raises(HqmdError, match="failed at"):
@@ -356,7 +362,7 @@ def test_export_options_that_do_not_go_together(hqmd, trained_run, tmp_path, fla
 
 def test_waiting_pictures_are_computed_together():
     """Five threads, one computing: those that wait and are alike go through the network at once, each to its caller."""
-    network = lively(ModelConfig("test_resnet", size=(64, 96)))
+    network = lively(ModelConfig().with_settings(backbone="test_resnet", size=(64, 96)))
     engine, alone = TorchEngine(network, CPU, batch=3), TorchEngine(network, CPU)
     pictures = list(check_pictures([(64, 96), (64, 96), (64, 96), (64, 96), (80, 64)]))
     batches = []
@@ -376,7 +382,7 @@ def test_waiting_pictures_are_computed_together():
 
 
 def test_what_goes_wrong_in_a_batch_is_told_to_each():
-    engine = TorchEngine(lively(ModelConfig("test_resnet", size=(64, 96))), CPU, batch=2)
+    engine = TorchEngine(lively(ModelConfig().with_settings(backbone="test_resnet", size=(64, 96))), CPU, batch=2)
     picture = next(check_pictures([(64, 96)]))
     engine.compute = lambda stack: 1 / 0
     for _ in range(2):
@@ -390,7 +396,7 @@ def test_too_large_for_half_precision(tmp_path):
     with torch.no_grad():
         network.decoder.logits.weight.fill_(1e6)
     with pytest.raises(HqmdError, match="half precision"):
-        save_checkpoint(tmp_path / "x", network, CheckpointInfo(network.config, TrainConfig()), half=True)
+        save_checkpoint(tmp_path / "x", network, CheckpointInfo(ModelConfig(network.config), TrainConfig()), half=True)
 
 
 def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
@@ -477,17 +483,17 @@ def brightness(picture: np.ndarray) -> np.ndarray:
 def test_depth_grows_with_the_size_it_was_seen_at():
     """Twice as large in the picture reads as half as far: the predictor undoes it."""
     image = np.full((120, 160, 3), 40, np.uint8)
-    config = ModelConfig(size=(60, 80))
+    config = ModelConfig().with_settings(size=(60, 80))
     assert (DepthPredictor(brightness, config)(image) == 40).all()
     assert (DepthPredictor(brightness, config, sides=(90,))(image) == 60).all()
-    larger = dataclasses.replace(config, predict_sides=(120,))
+    larger = config.with_settings(predict_sides=(120,))
     assert (DepthPredictor(brightness, larger)(image) == 80).all()
     assert (DepthPredictor(brightness, larger, sides=(60,))(image) == 40).all()
 
 
 def test_a_panorama_is_as_far_as_its_middle_alone():
     """Of 8 : 1 the network sees half the size, which reads as twice as far."""
-    config = ModelConfig(size=(64, 80))
+    config = ModelConfig().with_settings(size=(64, 80))
     strip = np.full((128, 1024, 3), 40, np.uint8)
     seen = []
 
@@ -516,8 +522,8 @@ def test_a_panorama_is_as_far_as_its_middle_alone():
     ],
 )
 def test_every_other_side_is_mirrored(sides, flip, expected, words):
-    assert looks(sides, flip) == expected
-    assert in_pixels(sides, flip).startswith(words)
+    assert side_views(sides, flip) == expected
+    assert sides_in_words(sides, flip).startswith(words)
 
 
 def test_what_is_seen_mirrored_is_mirrored_back():
@@ -529,16 +535,16 @@ def test_what_is_seen_mirrored_is_mirrored_back():
         depth_m[:, : picture.shape[1] // 2] *= 4 if picture.shape[0] == 64 else 9
         return depth_m
 
-    depth_m = DepthPredictor(engine, ModelConfig(size=(64, 96)), sides=(64, 128))(image)
+    depth_m = DepthPredictor(engine, ModelConfig().with_settings(size=(64, 96)), sides=(64, 128))(image)
     np.testing.assert_allclose(depth_m[:, :40], np.sqrt((2 * 4) * (2 * 2)), rtol=1e-5)  # at 128 twice what is said
     np.testing.assert_allclose(depth_m[:, 56:], np.sqrt(2 * (2 * 2 * 9)), rtol=1e-5)
 
 
 def test_of_several_sides_the_logarithms_are_averaged():
     image = np.full((120, 160, 3), 40, np.uint8)
-    config = ModelConfig(size=(60, 80), predict_sides=(60, 240))
+    config = ModelConfig().with_settings(size=(60, 80), predict_sides=(60, 240))
     np.testing.assert_allclose(DepthPredictor(brightness, config)(image), 80, rtol=1e-5)  # of 40 and 160
-    calibrated = dataclasses.replace(config, calibration=0.5, calibration_power=1.5)
+    calibrated = config.with_settings(calibration=0.5, calibration_power=1.5)
     np.testing.assert_allclose(DepthPredictor(brightness, calibrated)(image), 0.5 * 80**1.5, rtol=1e-5)
 
 
@@ -549,7 +555,9 @@ def test_the_network_sees_the_wished_sides():
         seen.append(picture.shape)
         return brightness(picture) + 1
 
-    DepthPredictor(engine, ModelConfig(size=(60, 80)), sides=(36, 90))(np.zeros((480, 640, 3), np.uint8))
+    DepthPredictor(engine, ModelConfig().with_settings(size=(60, 80)), sides=(36, 90))(
+        np.zeros((480, 640, 3), np.uint8)
+    )
     assert sorted(seen) == [(36, 48, 3), (90, 120, 3)]
 
 
@@ -559,7 +567,9 @@ def test_flip_averages_with_the_mirrored_photo():
     def leaning(picture):  # not symmetric: adds metres from left to right
         return brightness(picture) + np.linspace(0, 10, picture.shape[1], dtype=np.float32)
 
-    plain, averaged = (DepthPredictor(leaning, ModelConfig(size=(60, 80)), flip=f)(image) for f in (False, True))
+    plain, averaged = (
+        DepthPredictor(leaning, ModelConfig().with_settings(size=(60, 80)), flip=f)(image) for f in (False, True)
+    )
     np.testing.assert_allclose(averaged, image[..., 0] + 5.0, atol=1e-4)
     assert np.abs(plain - averaged).max() > 4
 
@@ -592,10 +602,10 @@ def test_calibrate_takes_the_bias_away_and_keeps_that(hqmd, trained_run, pairs, 
     after = json.loads(hqmd("evaluate", "--model", folder, *judged, "--json").stdout)["metrics"]
     assert after["bias"] == pytest.approx(1, abs=1e-3)
     info = read_info(folder)
-    assert info.model.predict_sides == (48, 64)
-    assert info.model.calibration == pytest.approx(1 / before["bias"], abs=1e-4)
+    assert info.model.view.sides == (48, 64)
+    assert info.model.view.calibration == pytest.approx(1 / before["bias"], abs=1e-4)
     assert info.figures["metrics"]["RMSE"] == pytest.approx(after["RMSE"])
-    assert f"multiplied by {info.model.calibration:g}" in (folder / "README.md").read_text()
+    assert f"multiplied by {info.model.view.calibration:g}" in (folder / "README.md").read_text()
     again = hqmd("calibrate", folder, *judged)  # a second time changes nothing
     assert again.returncode == 0 and read_info(folder).model == info.model
 
@@ -607,10 +617,10 @@ def test_a_preset_has_its_own_sides_and_calibration(hqmd, trained_run, pairs, ph
     result = hqmd("calibrate", folder, *judged, "--side", "32", "--size", "fast")
     assert result.returncode == 0 and "at size fast" in result.stderr, result.stderr
     info = read_info(folder)
-    (preset,) = info.model.presets
-    assert (preset.name, preset.sides, preset.flip) == ("fast", (32,), False) and preset.calibration != 1
+    ((name, preset),) = info.model.presets.items()
+    assert (name, preset.sides, preset.flip) == ("fast", (32,), False) and preset.calibration != 1
     assert "--side" in hqmd("calibrate", folder, *judged, "--size", "tiny").stderr  # there is none yet
-    assert info.figures == before.figures and info.model.calibration == before.model.calibration
+    assert info.figures == before.figures and info.model.view.calibration == before.model.view.calibration
     assert "With `--size fast`: at 32 pixels" in (folder / "README.md").read_text()
     fast = json.loads(hqmd("evaluate", "--model", folder, *judged, "--size", "fast", "--json").stdout)["metrics"]
     assert fast["bias"] == pytest.approx(1, abs=1e-3)
@@ -628,7 +638,7 @@ def test_a_preset_has_its_own_sides_and_calibration(hqmd, trained_run, pairs, ph
 )
 def test_sizes_that_cannot_be(hqmd, trained_run, photo, tmp_path, flags, said):
     folder = shutil.copytree(trained_run / "best", tmp_path / "model")
-    record_model(folder, dataclasses.replace(read_info(folder).model, presets=(Preset("fast", (48,)),)))
+    record_model(folder, read_info(folder).model.with_view("fast", View((48,))))
     result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", folder, *flags)
     assert result.returncode == 1 and said in result.stderr and not (tmp_path / "d.npy").exists()
 
@@ -636,7 +646,7 @@ def test_sizes_that_cannot_be(hqmd, trained_run, photo, tmp_path, flags, said):
 @pytest.mark.parametrize("preset", [{"name": "default"}, {"name": "a b"}, {"sides": [8]}, {"sides": []}, {"x": 1}])
 def test_presets_that_are_none(preset):
     with pytest.raises(HqmdError):
-        ModelConfig.from_dict({"presets": [{"name": "fast", "sides": [48], "calibration": 1.0} | preset]})
+        ModelConfig.from_flat({"presets": [{"name": "fast", "sides": [48], "calibration": 1.0} | preset]})
 
 
 def test_a_model_may_want_the_mirrored_photo(hqmd, trained_run, pairs, photo, tmp_path):
@@ -645,14 +655,14 @@ def test_a_model_may_want_the_mirrored_photo(hqmd, trained_run, pairs, photo, tm
     plain = hqmd("evaluate", "--model", folder, *judged, "--flip", "--json").stdout
     assert hqmd("calibrate", folder, *judged, "--flip").returncode == 0
     kept = read_info(folder).model
-    assert kept.predict_flip and "as they are and mirrored" in (folder / "README.md").read_text()
+    assert kept.view.flip and "as they are and mirrored" in (folder / "README.md").read_text()
     own = json.loads(hqmd("evaluate", "--model", folder, *judged, "--json").stdout)["metrics"]
     assert own["bias"] == pytest.approx(1, abs=1e-3) and json.loads(plain)["metrics"]["bias"] != own["bias"]
     result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", folder, "--json")
     assert "mirrored" in result.stderr and json.loads((tmp_path / "d.json").read_text())["settings"]["flip"] is True
     assert hqmd("calibrate", folder, *judged).returncode == 0 and read_info(folder).model == kept
     assert hqmd("calibrate", folder, *judged, "--no-flip").returncode == 0
-    assert not read_info(folder).model.predict_flip
+    assert not read_info(folder).model.view.flip
 
 
 def test_calibrate_keeps_how_far_depth_follows_edges(hqmd, trained_run, pairs, tmp_path):
@@ -660,9 +670,9 @@ def test_calibrate_keeps_how_far_depth_follows_edges(hqmd, trained_run, pairs, t
     shutil.copytree(trained_run / "best", folder)
     result = hqmd("calibrate", folder, "--data", pairs, "--split", "val", "--edges", "0.05")
     assert result.returncode == 0, result.stderr
-    assert read_info(folder).model.edge_share == 0.05
+    assert read_info(folder).model.view.edge_share == 0.05
     assert "fitted to the photo's edges" in (folder / "README.md").read_text()
     assert hqmd("calibrate", folder, "--data", pairs, "--split", "val").returncode == 0
-    assert read_info(folder).model.edge_share == 0.05  # kept where nothing else is said
+    assert read_info(folder).model.view.edge_share == 0.05  # kept where nothing else is said
     refused = hqmd("calibrate", folder, "--data", pairs, "--split", "val", "--edges", "0.5")
     assert refused.returncode == 1 and "edge_share" in refused.stderr

@@ -99,7 +99,9 @@ def test_photos_of_any_size(size: tuple[int, int]):
 def test_the_predictor_follows_edges_where_its_model_says_so():
     image = photo_with_an_edge(96, 128, 0.5)
     engine = lambda picture: blurred_step(*picture.shape[:2], 0.5, 6)  # noqa: E731
-    plain, followed = (DepthPredictor(engine, ModelConfig(size=(48, 64), edge_share=e))(image) for e in (0.0, 0.05))
+    plain, followed = (
+        DepthPredictor(engine, ModelConfig().with_settings(size=(48, 64), edge_share=e))(image) for e in (0.0, 0.05)
+    )
     assert np.abs(np.diff(followed[50])).max() > 2 * np.abs(np.diff(plain[50])).max()
     with pytest.raises(HqmdError, match="edge_share"):
-        ModelConfig(edge_share=0.5)
+        ModelConfig().with_settings(edge_share=0.5)

@@ -33,7 +33,7 @@ def doubles(*shape: int, seed: int = 0) -> Tensor:
 def dcnf(**settings: object) -> Dcnf:
     """On a tiny backbone, the same each time."""
     torch.manual_seed(0)
-    return build_model(ModelConfig("test_resnet", system="dcnf", output_stride=32, **settings))  # type: ignore[return-value]
+    return build_model(ModelConfig().with_settings(backbone="test_resnet", system="dcnf", output_stride=32, **settings))  # type: ignore[return-value]
 
 
 def scene(height: int, width: int) -> Tensor:
@@ -286,7 +286,9 @@ def test_rescaling_is_exact() -> None:
 
 def test_saved_and_reopened_by_config_alone(tmp_path: Path) -> None:
     network = dcnf(size=(48, 64)).eval()
-    save_checkpoint(tmp_path / "dcnf", network, CheckpointInfo(network.config, TrainConfig(loss="crf")))
+    save_checkpoint(
+        tmp_path / "dcnf", network, CheckpointInfo(ModelConfig(network.config), TrainConfig().with_settings(loss="crf"))
+    )
     again, _ = load_checkpoint(tmp_path / "dcnf", torch.device("cpu"))
     with torch.no_grad():
         assert torch.equal(again(scene(48, 64)), network(scene(48, 64)))
@@ -294,14 +296,14 @@ def test_saved_and_reopened_by_config_alone(tmp_path: Path) -> None:
 
 def test_export_says_why_not(tmp_path: Path) -> None:
     with pytest.raises(HqmdError, match=r"dcnf cannot become ONNX: .* system of equations"):
-        export_file(dcnf(), tmp_path / "model.onnx")
+        export_file(dcnf(), ModelConfig(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_papers_settings() -> None:
     model, training = from_paper("dcnf", {})
-    assert (model.backbone, training.loss, training.optimizer) == ("vgg16", "crf", "sgd")
-    network = build_model(ModelConfig("vgg16", system="dcnf", output_stride=32), None)
+    assert (model.network.backbone, training.objective.loss, training.optimization.optimizer) == ("vgg16", "crf", "sgd")
+    network = build_model(ModelConfig().with_settings(backbone="vgg16", system="dcnf", output_stride=32), None)
     shapes = [tuple(p.shape) for p in network.backbone.net.parameters() if p.ndim == 4]  # type: ignore[union-attr]
     assert len(shapes) == 13  # VGG-16's convolutions, the first 31 layers with ReLU and pooling
     assert network.backbone.high_stride == 32  # type: ignore[union-attr]

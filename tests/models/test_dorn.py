@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import ModelConfig, NetworkConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
@@ -33,8 +32,8 @@ from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.models.table1.dorn import DORN, FullImageEncoder
 from hqmd_cli.training.loop import EpochReport, fit
 
-OURS = ModelConfig(
-    "test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16, depth_bins=20
+OURS = ModelConfig().with_settings(
+    backbone="test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16, depth_bins=20
 )
 THRESHOLDS = torch.tensor([1.0, 2.0, 4.0, 8.0])  # SID of three intervals
 
@@ -60,7 +59,7 @@ def test_thresholds_by_hand() -> None:
 
 def test_the_authors_intervals_for_nyu() -> None:
     """demo_nyuv2.py: a label l is exp(l / 25 - 0.36) metres."""
-    config = ModelConfig()
+    config = NetworkConfig()
     thresholds_m = spacing_increasing(*config.depth_range_m, config.depth_bins)
     torch.testing.assert_close(thresholds_m, (torch.arange(69) / 25 - 0.36).exp(), rtol=5e-4, atol=0)
 
@@ -177,7 +176,7 @@ def test_losses_and_networks_that_do_not_fit() -> None:
 )
 def test_intervals_that_cannot_be(wrong: dict) -> None:
     with pytest.raises(HqmdError, match=next(iter(wrong))):
-        ModelConfig.from_dict(wrong)
+        ModelConfig.from_flat(wrong)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +223,7 @@ def test_other_activations_than_intervals_are_refused() -> None:
 @pytest.mark.parametrize("decoder", ["baseline", "baseline+"])
 @pytest.mark.parametrize("activation", DISCRETISATIONS)
 def test_our_network_answers_in_intervals(activation: str, decoder: str) -> None:
-    network = build_model(replace(OURS, activation=activation, decoder=decoder)).eval()
+    network = build_model(OURS.with_settings(activation=activation, decoder=decoder)).eval()
     with torch.no_grad():
         estimate = network.estimate(torch.rand(2, 3, 50, 70))
     assert estimate.parts["ordinal"].shape == (2, 20, 50, 70)
@@ -234,8 +233,8 @@ def test_our_network_answers_in_intervals(activation: str, decoder: str) -> None
 
 
 def test_logits_are_no_short_numbers_under_autocast() -> None:
-    head = OrdinalHead(replace(OURS, activation="sid"))
-    network = build_model(replace(OURS, activation="sid")).eval()
+    head = OrdinalHead(OURS.network.with_settings(activation="sid"))
+    network = build_model(OURS.with_settings(activation="sid")).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         estimate = network.estimate(torch.rand(1, 3, 48, 64))
     assert (estimate.parts["ordinal"].dtype, estimate.depth_m.dtype) == (torch.float32, torch.float32)
@@ -243,12 +242,15 @@ def test_logits_are_no_short_numbers_under_autocast() -> None:
 
 
 def test_our_network_trains_on_intervals_and_reopens(pairs: Path, tmp_path: Path) -> None:
-    model, train = replace(OURS, activation="sid"), TrainConfig(loss="ordinal", batch_size=2, epochs=6, lr=2e-3)
+    model, train = (
+        OURS.with_settings(activation="sid"),
+        TrainConfig().with_settings(loss="ordinal", batch_size=2, epochs=6, lr=2e-3),
+    )
     reports = list(fit(model, train, *open_training_data(pairs), tmp_path / "run", backbone_weights="none"))
     first, *_, last = [report for report in reports if isinstance(report, EpochReport)]
     assert last.loss < 0.9 * first.loss
     network, info = load_checkpoint(tmp_path / "run" / "best", torch.device("cpu"))
-    assert (info.model.activation, info.training.loss) == ("sid", "ordinal")
+    assert (info.model.network.activation, info.training.objective.loss) == ("sid", "ordinal")
     assert network(torch.rand(1, 3, 48, 64)).shape == (1, 1, 48, 64)
 
 

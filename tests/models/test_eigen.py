@@ -243,10 +243,15 @@ def test_the_last_map_teaches_only_the_last_part(name: str) -> None:
 
 
 def test_our_network_learns_by_their_loss(pairs: Path, tmp_path: Path) -> None:
-    model = ModelConfig(
-        "mobilenetv3_small_050", size=(48, 64), output_stride=32, aspp_channels=16, fuse_channels=16, activation="exp"
+    model = ModelConfig().with_settings(
+        backbone="mobilenetv3_small_050",
+        size=(48, 64),
+        output_stride=32,
+        aspp_channels=16,
+        fuse_channels=16,
+        activation="exp",
     )
-    train = TrainConfig(loss="silog+grad", batch_size=2, epochs=4, lr=2e-3)
+    train = TrainConfig().with_settings(loss="silog+grad", batch_size=2, epochs=4, lr=2e-3)
     reports = list(fit(model, train, *open_training_data(pairs), tmp_path / "run", backbone_weights="none"))
     first, *_, last = [report for report in reports if isinstance(report, EpochReport)]
     assert last.loss < 0.9 * first.loss

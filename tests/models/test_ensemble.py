@@ -29,7 +29,7 @@ def other(tmp_path_factory, trained_run):
     """A second checkpoint: another backbone and other weights than those of trained_run."""
     folder = tmp_path_factory.mktemp("other") / "second"
     info = load_checkpoint(trained_run / "best", CPU)[1]
-    model = dataclasses.replace(info.model, backbone="test_resnet")
+    model = info.model.with_settings(backbone="test_resnet")
     torch.manual_seed(3)
     save_checkpoint(folder, build_model(model), CheckpointInfo(model, TrainConfig(), "other data"))
     return folder
@@ -45,7 +45,7 @@ def test_a_merged_model_is_the_geometric_mean_of_its_members(hqmd, trained_run, 
         first, second = (load_checkpoint(place, CPU)[0](rgb) for place in (trained_run / "best", other))
         assert (first - second).abs().max() > 0.01  # else a mean of the two would prove nothing
         torch.testing.assert_close(both(rgb), (first * second).sqrt())
-    assert [member.backbone for member in info.model.members] == ["test_efficientnet", "test_resnet"]
+    assert [member.network.backbone for member in info.model.members] == ["test_efficientnet", "test_resnet"]
     assert "other data" in info.data and not info.figures  # its members' figures are not its own
 
 
@@ -63,13 +63,13 @@ def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tm
     """The geometric mean of what each is multiplied by; and nobody's note on licences is lost."""
     for name, source, calibration in (("one", trained_run / "best", 0.9), ("two", other, 1.1)):
         network, info = load_checkpoint(source, CPU)
-        model = dataclasses.replace(info.model, calibration=calibration, calibration_power=calibration + 0.1)
+        model = info.model.with_settings(calibration=calibration, calibration_power=calibration + 0.1)
         save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model, note=f"licence of {name}"))
     merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     merged = read_info(tmp_path / "both")
-    assert merged.model.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
-    assert merged.model.calibration_power == pytest.approx(1.1)
-    assert [(member.calibration, member.calibration_power) for member in merged.model.also] == [(1.0, 1.0)]
+    assert merged.model.view.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
+    assert merged.model.view.power == pytest.approx(1.1)
+    assert [(member.view.calibration, member.view.power) for member in merged.model.others] == [(1.0, 1.0)]
     assert "licence of one" in merged.note and "licence of two" in merged.note
 
 
@@ -94,7 +94,7 @@ def test_members_that_say_depth_at_other_pixels_are_brought_to_the_first_ones(tr
     places = {"one": (trained_run / "best", 4), "two": (other, 2)}
     for name, (source, stride) in places.items():
         network, info = load_checkpoint(source, CPU)
-        model = dataclasses.replace(info.model, depth_stride=stride)
+        model = info.model.with_settings(depth_stride=stride)
         save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model))
     merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     rgb = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -107,7 +107,7 @@ def test_members_that_say_depth_at_other_pixels_are_brought_to_the_first_ones(tr
 def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path):
     """At 75 percent, rounded to its multiples of 8: what it says there, at the committee's scale and size."""
     network, info = load_checkpoint(other, CPU)
-    stepped = dataclasses.replace(info.model, size_multiple=8)
+    stepped = info.model.with_settings(size_multiple=8)
     save_checkpoint(tmp_path / "stepped", network, dataclasses.replace(info, model=stepped))
     result = hqmd("merge", trained_run / "best", tmp_path / "stepped", "-o", tmp_path / "both", "--views", "100,75")
     assert result.returncode == 0, result.stderr
@@ -144,7 +144,7 @@ def test_merge_refuses_one_model_and_an_existing_folder(hqmd, trained_run, other
 
 
 def test_a_committee_is_not_trained(pairs, tmp_path):
-    model = ModelConfig(size=(48, 64), also=(ModelConfig(size=(48, 64)),))
+    model = ModelConfig(others=(ModelConfig(),))
     with pytest.raises(HqmdError, match="merge"):
         next(fit(model, TrainConfig(), *open_training_data(pairs), tmp_path / "run", backbone_weights="none"))
 
@@ -167,7 +167,7 @@ def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_
     recipe = tmp_path / "recipe.toml"
     model = load_checkpoint(trained_run / "best", CPU)[1].model
     recipe.write_text(
-        f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
+        f'[model]\nbackbone = "{model.network.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
         "fuse_channels = 16\n[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
     )
     flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
@@ -184,8 +184,8 @@ def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pair
     recipe = tmp_path / "recipe.toml"
     model = load_checkpoint(trained_run / "best", CPU)[1].model
     recipe.write_text(
-        f'[model]\nbackbone = "{model.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
-        f"fuse_channels = 16\nlow_channels = {model.low_channels // 2}\n"
+        f'[model]\nbackbone = "{model.network.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
+        f"fuse_channels = 16\nlow_channels = {model.network.low_channels // 2}\n"
         "[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
     )
     flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
@@ -203,7 +203,7 @@ def test_weights_of_another_network_are_no_start(trained_run, other):
     network, info = load_checkpoint(trained_run / "best", CPU)
     with pytest.raises(HqmdError, match="do not match"):
         load_weights(network, other)
-    another = build_model(dataclasses.replace(info.model, backbone="test_resnet"))
+    another = build_model(info.model.with_settings(backbone="test_resnet"))
     with pytest.raises(HqmdError, match=r"do not match the network's settings, such as backbone\."):
         start_weights(another, trained_run / "best")
 

@@ -92,7 +92,7 @@ def test_any_convolutional_backbone(name: str, backbone: str) -> None:
 @pytest.mark.parametrize("name", ["fcrn", "hu"])
 def test_a_vision_transformer_is_refused(name: str) -> None:
     with pytest.raises(HqmdError, match=f"no features at stride 4, which {name} needs"):
-        build_model(ModelConfig("test_vit", system=name))
+        build_model(ModelConfig().with_settings(backbone="test_vit", system=name))
 
 
 @pytest.mark.parametrize("name", ["fcrn", "hu"])

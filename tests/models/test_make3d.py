@@ -55,7 +55,7 @@ GRID = Grid(3, 4)
 
 def make3d(system: str = "make3d", **settings: object) -> Make3d:
     """Not as it starts, but with parameters that differ from patch to patch."""
-    network = build_model(ModelConfig(system=system, **settings))
+    network = build_model(ModelConfig().with_settings(system=system, **settings))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         network.theta += 0.3 * torch.randn(network.theta.shape, generator=generator)
@@ -389,7 +389,11 @@ def test_saved_and_reopened_by_config_alone(system: str, tmp_path: Path) -> None
     with torch.no_grad():
         network.train()(photos(64, 24))  # what is normal of features is remembered, too
     network.eval()
-    save_checkpoint(tmp_path / "it", network, CheckpointInfo(network.config, TrainConfig(loss="mrf-gaussian")))
+    save_checkpoint(
+        tmp_path / "it",
+        network,
+        CheckpointInfo(ModelConfig(network.config), TrainConfig().with_settings(loss="mrf-gaussian")),
+    )
     again, _ = load_checkpoint(tmp_path / "it", torch.device("cpu"))
     with torch.no_grad():
         assert torch.equal(again(photos(64, 24)), network(photos(64, 24)))
@@ -398,5 +402,5 @@ def test_saved_and_reopened_by_config_alone(system: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_export_says_why_not(system: str, tmp_path: Path) -> None:
     with pytest.raises(HqmdError, match=rf"{system} cannot become ONNX: .* system of equations"):
-        export_file(make3d(system), tmp_path / "model.onnx")
+        export_file(make3d(system), ModelConfig(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

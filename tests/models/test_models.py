@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import DECODERS, build_model
+from hqmd_cli.models.activations import ACTIVATIONS, MEAN_DEPTH_M
 from hqmd_cli.models.layers import ConvBNReLU
-from hqmd_cli.models.network import ACTIVATIONS, MEAN_DEPTH_M, DepthNetwork
+from hqmd_cli.models.network import DepthNetwork
 
 ASPP_CHANNELS, LOW_CHANNELS, FUSE_CHANNELS = 10, 6, 12  # all different, so that a mixed-up one shows
 
@@ -27,7 +28,7 @@ ASPP_CHANNELS, LOW_CHANNELS, FUSE_CHANNELS = 10, 6, 12  # all different, so that
 def small(backbone: str = "test_efficientnet", **settings: Any) -> ModelConfig:
     """The defaults but for a small backbone and narrow layers."""
     widths = {"aspp_channels": ASPP_CHANNELS, "low_channels": LOW_CHANNELS, "fuse_channels": FUSE_CHANNELS}
-    return ModelConfig(backbone, **{**widths, **settings})
+    return ModelConfig().with_settings(backbone=backbone, **{**widths, **settings})
 
 
 def build(config: ModelConfig, weights: str = "none", seed: int = 0) -> DepthNetwork:

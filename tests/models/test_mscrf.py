@@ -1,7 +1,5 @@
 """MS-CRF: the mean field against the exact Gaussian CRF, and the two networks built on it."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -130,7 +128,7 @@ def test_a_fields_weights_start_as_published_and_are_symmetric() -> None:
 
 
 def small(name: str) -> ModelConfig:
-    return replace(from_paper(name, {})[0], backbone="test_efficientnet", size=(64, 96))
+    return from_paper(name, {})[0].with_settings(backbone="test_efficientnet", size=(64, 96))
 
 
 @pytest.mark.parametrize("name", MODELS)

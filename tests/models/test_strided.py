@@ -1,7 +1,5 @@
 """Convolutions at the stride of what they see: the same depth for less time."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,11 +8,11 @@ from torch import Tensor, nn
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import DECODERS, build_model
-from hqmd_cli.models.layers import ConvBNReLU, resize
-from hqmd_cli.models.strided import Level, convolve, join, taps_on_coarse_map
+from hqmd_cli.models.layers import ConvBNReLU, join, resize
+from hqmd_cli.models.strided import Level, convolve, taps_on_coarse_map
 
-CONFIG = ModelConfig(
-    "tf_efficientnet_lite0",
+CONFIG = ModelConfig().with_settings(
+    backbone="tf_efficientnet_lite0",
     size=(64, 96),
     output_stride=32,
     high_stages=2,
@@ -87,8 +85,8 @@ def test_taps_add_up_and_mirror() -> None:
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_same_weights_either_way(decoder: str) -> None:
     torch.manual_seed(0)
-    first = build_model(replace(CONFIG, decoder=decoder)).eval()
-    joined = build_model(replace(CONFIG, decoder=decoder, coarse_first=False)).eval()
+    first = build_model(CONFIG.with_settings(decoder=decoder)).eval()
+    joined = build_model(CONFIG.with_settings(decoder=decoder, coarse_first=False)).eval()
     joined.load_state_dict(first.state_dict())
     with torch.no_grad():
         here, there = first(smooth(3, 64, 96)), joined(smooth(3, 64, 96))
@@ -100,8 +98,8 @@ def test_the_same_weights_either_way(decoder: str) -> None:
 def test_depth_at_some_of_the_pixels(decoder: str) -> None:
     """As at all of them, made smaller; and in training, where a loss asks for all, at all."""
     torch.manual_seed(0)
-    every = build_model(replace(CONFIG, decoder=decoder)).eval()
-    some = build_model(replace(CONFIG, decoder=decoder, depth_stride=2)).eval()
+    every = build_model(CONFIG.with_settings(decoder=decoder)).eval()
+    some = build_model(CONFIG.with_settings(decoder=decoder, depth_stride=2)).eval()
     some.load_state_dict(every.state_dict())
     picture = smooth(3, 65, 96)
     with torch.no_grad():
@@ -111,7 +109,7 @@ def test_depth_at_some_of_the_pixels(decoder: str) -> None:
     assert some.train()(torch.rand(2, 3, 64, 96)).shape == (2, 1, 64, 96)
     for nonsense in ({"depth_stride": 3}, {"depth_stride": 2, "system": "fcrn"}):
         with pytest.raises(HqmdError, match="depth_stride must be one of"):
-            replace(CONFIG, **nonsense)
+            CONFIG.with_settings(**nonsense)
 
 
 def test_it_trains() -> None:

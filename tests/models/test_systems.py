@@ -100,7 +100,7 @@ def test_what_brings_photos_to_its_own_size_says_the_same_at_every_side(name: st
     """Whatever predict multiplies by: to the network a larger photo has not come nearer."""
     network, image = fresh(name), scene(3, (128, 192))[0]  # TorchEngine changes its network's memory format
     at_64, at_128 = (
-        DepthPredictor(TorchEngine(network, torch.device("cpu")), network.config, sides=(side,))(image)
+        DepthPredictor(TorchEngine(network, torch.device("cpu")), ModelConfig(network.config), sides=(side,))(image)
         for side in (64, 128)
     )
     np.testing.assert_allclose(np.median(at_128), np.median(at_64), rtol=0.03)
@@ -109,17 +109,17 @@ def test_what_brings_photos_to_its_own_size_says_the_same_at_every_side(name: st
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_reopens_by_its_config_alone(name: str, built: Build, tmp_path: Path) -> None:
     network, batch = built(name), photos(1, 64, 96)
-    save_checkpoint(tmp_path / "saved", network, CheckpointInfo(network.config, from_paper(name, {})[1]))
+    save_checkpoint(tmp_path / "saved", network, CheckpointInfo(ModelConfig(network.config), from_paper(name, {})[1]))
     reopened, info = load_checkpoint(tmp_path / "saved", torch.device("cpu"))
     assert type(reopened) is type(network)
-    assert info.model == network.config
+    assert info.model == ModelConfig(network.config)
     with torch.no_grad():
         torch.testing.assert_close(reopened(batch), network(batch), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_its_own_loss_reaches_every_parameter(name: str) -> None:
-    network, loss_of = fresh(name).train(), build_loss(from_paper(name, {})[1].loss)
+    network, loss_of = fresh(name).train(), build_loss(from_paper(name, {})[1].objective.loss)
     truth_m = depths(2, 64, 96)
     valid = torch.ones_like(truth_m, dtype=torch.bool)
     valid[:, :, :8] = False  # holes are the rule
@@ -141,9 +141,9 @@ def test_its_paper_is_complete(name: str, built: Build) -> None:
         assert paper.model or paper.training
         assert paper.url in about or paper.authors.split()[0] in about
     model, training = from_paper(name, {})
-    assert model.system == name
-    assert training.loss in LOSSES
-    assert ModelConfig.from_dict(model.to_dict()) == model and TrainConfig.from_dict(training.to_dict()) == training
+    assert model.network.system == name
+    assert training.objective.loss in LOSSES
+    assert ModelConfig.from_flat(model.to_flat()) == model and TrainConfig.from_flat(training.to_flat()) == training
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -155,7 +155,7 @@ def test_it_can_be_laid_out_without_values(name: str, built: Build) -> None:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_users_settings_lie_over_the_papers(name: str) -> None:
     model, training = from_paper(name, {"model": {"size": [40, 56]}, "training": {"lr": 0.5}})
-    assert (model.size, training.lr) == ((40, 56), 0.5)
+    assert (model.network.size, training.optimization.lr) == ((40, 56), 0.5)
     with pytest.raises(HqmdError, match="unknown ModelConfig setting layers"):
         from_paper(name, {"model": {"layers": 3}})
 
@@ -175,7 +175,7 @@ def eight_pairs() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_overfits_eight_pairs(name: str) -> None:
     """At last twice as near as the best constant, which knows nothing of the pictures; a linear one 1.5 times."""
-    network, loss_of = fresh(name, LEARNING_BACKBONE), build_loss(from_paper(name, {})[1].loss)
+    network, loss_of = fresh(name, LEARNING_BACKBONE), build_loss(from_paper(name, {})[1].objective.loss)
     rgb, truth_m = eight_pairs()
     valid = truth_m > 0
     constant = min(abs_rel(torch.tensor(c), truth_m[valid]) for c in np.arange(1, 5, 0.1))
@@ -203,8 +203,8 @@ def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
     """Compared with torch on pictures of three sizes, one of them odd, by the export itself."""
     if built(name).not_in_onnx:
         with pytest.raises(HqmdError, match="cannot become ONNX"):
-            export_file(built(name), tmp_path / "model.onnx")
+            export_file(built(name), config_of(name), tmp_path / "model.onnx")
         return
-    _, largest_mm = export_file(built(name), tmp_path / "model.onnx")
+    _, largest_mm = export_file(built(name), config_of(name), tmp_path / "model.onnx")
     assert largest_mm < 10
     assert (tmp_path / "model.onnx").stat().st_size > 0

@@ -62,7 +62,7 @@ def test_info_tells_what_the_checkpoint_says(trained_run, tmp_path, hqmd):
     network, training = told["settings"]["network"], told["settings"]["training"]
     assert network["backbone"] == {"value": "test_efficientnet", "paper": "resnet50", "differs": True}
     assert {n for n, s in training.items() if s["differs"]} == {"batch_size", "epochs", "lr"}
-    assert set(network) == set(ModelConfig().to_dict()) - {"also"} and set(training) == set(TrainConfig().to_dict())
+    assert set(network) == set(ModelConfig().to_flat()) - {"also"} and set(training) == set(TrainConfig().to_flat())
     text = hqmd("info", folder).stdout
     for line in (f"command           {COMMAND}", "teacher           hqmd-indoor", "engines           torch, onnx\n"):
         assert line in text
@@ -317,7 +317,7 @@ def test_trackers_by_name(monkeypatch):
 
 
 def test_settings_are_plain_for_trackers():
-    flat_settings = settings_to_log(ModelConfig(), TrainConfig(max_steps=None), {"data": "pairs"})
+    flat_settings = settings_to_log(ModelConfig(), TrainConfig().with_settings(max_steps=None), {"data": "pairs"})
     assert flat_settings["model.size"] == "(289, 385)" and flat_settings["training.max_steps"] == "None"
     assert flat_settings["training.lr"] == 1e-4 and flat_settings["about.data"] == "pairs"
     assert all(isinstance(value, (bool, int, float, str)) for value in flat_settings.values())

@@ -51,7 +51,7 @@ def test_the_tables_name_them_too(hqmd: Callable) -> None:
 
 
 def test_parameters_are_those_of_the_network_itself() -> None:
-    config = replace(from_paper("fcrn", {})[0], backbone="resnet18")
+    config = from_paper("fcrn", {})[0].with_settings(backbone="resnet18")
     assert parameters_of(config) == sum(p.numel() for p in build_model(config).parameters())
 
 
@@ -64,7 +64,7 @@ def test_parameters_are_the_published_ones(name: str, millions: float) -> None:
 def test_time_is_measured(hqmd: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "SYSTEMS", {"fcrn": SYSTEMS["fcrn"]})
     monkeypatch.setattr(catalogue, "TIMED_PICTURES", 1)
-    monkeypatch.setattr(catalogue, "seconds_of", lambda config: seconds_of(replace(config, backbone="resnet18")))
+    monkeypatch.setattr(catalogue, "seconds_of", lambda config: seconds_of(config.with_settings(backbone="resnet18")))
     (row,) = json.loads(hqmd("models", "--time", "--json").stdout)["systems"]
     assert 0.001 < row["seconds"] < 60
 

@@ -1,7 +1,5 @@
 """Pictures that cannot be read in training: named once, counted, replaced, and from 1 % on refused."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -17,8 +15,10 @@ from hqmd_cli.training.augmentation import AUGMENTATIONS, TrainTransform
 from hqmd_cli.training.batches import TrainSet
 from hqmd_cli.training.loop import BrokenPicture, EpochReport, StepReport, fit
 
-MODEL = ModelConfig("test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8)
-TRAIN = TrainConfig(batch_size=50, epochs=2, lr=1e-3)
+MODEL = ModelConfig().with_settings(
+    backbone="test_efficientnet", size=(32, 48), output_stride=32, aspp_channels=8, fuse_channels=8
+)
+TRAIN = TrainConfig().with_settings(batch_size=50, epochs=2, lr=1e-3)
 PICTURES = 100  # of which one may be broken
 
 
@@ -71,7 +71,7 @@ def test_a_run_of_broken_ones_ends_soon(tmp_path) -> None:
 
 def test_extra_data_counts(tmp_path) -> None:
     """All of it, though an epoch draws only as much as there is of the data."""
-    once = replace(TRAIN, epochs=1)
+    once = TRAIN.with_settings(epochs=1)
     reports = run(tmp_path / "a", (7, 57), once, extra_data=Scenes(100))
     assert len(faults(reports)) == 2
     with pytest.raises(HqmdError, match=r"^3 of 200 training pictures cannot be read"):

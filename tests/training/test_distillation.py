@@ -1,6 +1,5 @@
 """Learning from another model's depth."""
 
-import dataclasses
 import json
 
 import pytest
@@ -17,18 +16,18 @@ from hqmd_cli.training.loop import train_step
 from hqmd_cli.training.state import Run
 
 CPU = torch.device("cpu")
-MODEL = ModelConfig(
-    "test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, low_channels=8, fuse_channels=16
+MODEL = ModelConfig().with_settings(
+    backbone="test_efficientnet", size=(48, 64), output_stride=32, aspp_channels=16, low_channels=8, fuse_channels=16
 )
-TRAIN = TrainConfig(batch_size=2, lr=1e-2, loss="depth", optimizer="adamw")
+TRAIN = TrainConfig().with_settings(batch_size=2, lr=1e-2, loss="depth", optimizer="adamw")
 
 
 class Brightness(nn.Module):
     """A network that can be checked by hand: metres are the red channel; it notes the sizes that it saw."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.config, self.seen = config, []
+        self.seen = []
 
     def forward(self, rgb):
         self.seen.append(tuple(rgb.shape[-2:]))
@@ -45,8 +44,8 @@ class Brightness(nn.Module):
     ],
 )
 def test_a_teacher_looks_as_it_would_in_predict(own, predict_sides, sees, factor):
-    network = Brightness(ModelConfig(size=own, predict_sides=predict_sides))
-    teach = Teacher(network)
+    network = Brightness()
+    teach = Teacher(network, ModelConfig().with_settings(size=own, predict_sides=predict_sides))
     depth_m = teach(torch.full((2, 3, 48, 64), 0.5))
     assert network.seen == sees
     torch.testing.assert_close(depth_m, torch.full((2, 1, 48, 64), 0.5 * factor))
@@ -61,8 +60,9 @@ def test_a_teacher_sees_mirrored_pictures_and_whole_multiples_where_its_checkpoi
             depth_m[..., : rgb.shape[-1] // 2] *= 3
             return depth_m
 
-    network = Left(ModelConfig(size=(48, 64), predict_sides=(72,), predict_flip=True, size_multiple=32))
-    depth_m = Teacher(network)(torch.full((1, 3, 48, 64), 0.5))
+    config = ModelConfig().with_settings(size=(48, 64), predict_sides=(72,), predict_flip=True, size_multiple=32)
+    network = Left()
+    depth_m = Teacher(network, config)(torch.full((1, 3, 48, 64), 0.5))
     assert network.seen == [(64, 96), (64, 96)]
     torch.testing.assert_close(depth_m, torch.full((1, 1, 48, 64), 0.5 * 2 * 64 / 48))
 
@@ -76,8 +76,8 @@ def test_of_several_sides_a_teacher_sees_every_other_mirrored_as_predict_does():
             depth_m[..., : rgb.shape[-1] // 2] *= 4 if rgb.shape[-2] == 48 else 9
             return depth_m
 
-    network = Left(ModelConfig(size=(48, 64), predict_sides=(48, 96)))
-    depth_m = Teacher(network)(torch.full((1, 3, 48, 64), 0.5))
+    config = ModelConfig().with_settings(size=(48, 64), predict_sides=(48, 96))
+    depth_m = Teacher(Left(), config)(torch.full((1, 3, 48, 64), 0.5))
     torch.testing.assert_close(depth_m[..., :24], torch.full((1, 1, 48, 24), (0.5 * 4 * 1.0) ** 0.5))
     torch.testing.assert_close(depth_m[..., 40:], torch.full((1, 1, 48, 24), (0.5 * 1.0 * 9) ** 0.5))
 
@@ -91,7 +91,7 @@ def test_the_share_decides_whom_the_pupil_follows():
     }
     reached = {}
     for share in (0.05, 1.0):
-        config = dataclasses.replace(TRAIN, teacher_share=share)
+        config = TRAIN.with_settings(teacher_share=share)
         run = Run(MODEL, config, "none", None, open_accelerator(config, CPU), 1000, {})
         for _ in range(30):
             train_step(run, batch, build_loss("depth"), lambda rgb: torch.full((2, 1, 48, 64), 4.0))
@@ -119,4 +119,4 @@ def test_an_unknown_teacher(hqmd, pairs, tmp_path):
 @pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
 def test_an_impossible_share(share):
     with pytest.raises(HqmdError, match="teacher_share"):
-        dataclasses.replace(TRAIN, teacher_share=share)
+        TRAIN.with_settings(teacher_share=share)

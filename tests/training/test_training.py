@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_avera
 from hqmd_cli.training.state import Run, saved_states
 
 CPU = torch.device("cpu")
-MODEL = ModelConfig(
+MODEL = ModelConfig().with_settings(
     backbone="test_efficientnet",
     size=(48, 64),
     output_stride=32,
@@ -31,7 +30,9 @@ MODEL = ModelConfig(
     low_channels=16,
     fuse_channels=32,
 )
-TRAIN = TrainConfig(batch_size=2, epochs=2, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.5)
+TRAIN = TrainConfig().with_settings(
+    batch_size=2, epochs=2, lr=1e-3, optimizer="adamw", schedule="cosine", ema_decay=0.5
+)
 
 # The five "Baseline" rows of the paper's Table 1.
 TABLE_1 = [
@@ -75,10 +76,10 @@ def epochs_of(reports):
 
 @pytest.mark.parametrize(("decoder", "loss"), TABLE_1)
 def test_every_baseline_of_table_1_trains_and_reopens_by_config_alone(pairs, tmp_path, decoder, loss):
-    train = replace(TRAIN, loss=loss, max_steps=1, ema_decay=0)
-    (report,) = epochs_of(run(pairs, tmp_path, replace(MODEL, decoder=decoder), train))
+    train = TRAIN.with_settings(loss=loss, max_steps=1, ema_decay=0)
+    (report,) = epochs_of(run(pairs, tmp_path, MODEL.with_settings(decoder=decoder), train))
     network, info = load_checkpoint(tmp_path / "best", CPU)
-    assert (info.model.decoder, info.training.loss, info.step) == (decoder, loss, 1)
+    assert (info.model.network.decoder, info.training.objective.loss, info.step) == (decoder, loss, 1)
     assert info.figures["metrics"] == pytest.approx(report.val.metrics)
     assert network(torch.rand(1, 3, 48, 64)).shape == (1, 1, 48, 64)
 
@@ -88,7 +89,7 @@ def test_table_1_needs_nothing_else():
 
 
 def test_training_lowers_the_loss(pairs, tmp_path):
-    first, *_, last = epochs_of(run(pairs, tmp_path, train=replace(TRAIN, epochs=6, ema_decay=0)))
+    first, *_, last = epochs_of(run(pairs, tmp_path, train=TRAIN.with_settings(epochs=6, ema_decay=0)))
     assert last.loss < 0.7 * first.loss
 
 
@@ -119,7 +120,7 @@ def test_resuming_within_an_epoch_sees_the_rest_of_it(pairs, tmp_path, monkeypat
 
 def test_a_run_killed_in_its_last_validation_still_ends_with_a_checkpoint(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
-    train = replace(TRAIN, epochs=1)
+    train = TRAIN.with_settings(epochs=1)
     killed = fit(MODEL, train, *open_training_data(pairs), tmp_path, backbone_weights="none")
     next(killed), next(killed)
     killed.close()
@@ -129,14 +130,14 @@ def test_a_run_killed_in_its_last_validation_still_ends_with_a_checkpoint(pairs,
 
 
 def test_a_damaged_state_and_other_data_cannot_be_resumed(pairs, tmp_path):
-    run(pairs, tmp_path / "run", train=replace(TRAIN, max_steps=1))
+    run(pairs, tmp_path / "run", train=TRAIN.with_settings(max_steps=1))
     (pairs / "train.txt").write_text("a1\na2\na3\n")
     with pytest.raises(HqmdError, match="train data"):
-        run(pairs, tmp_path / "run", train=replace(TRAIN, max_steps=1), resume=True)
+        run(pairs, tmp_path / "run", train=TRAIN.with_settings(max_steps=1), resume=True)
     for state in saved_states(tmp_path / "run"):
         state.write_bytes(b"cut off")
     with pytest.raises(HqmdError, match=r"state/0+1\.00001\.pt: cannot be read, nor can older ones"):
-        run(pairs, tmp_path / "run", train=replace(TRAIN, max_steps=1), resume=True)
+        run(pairs, tmp_path / "run", train=TRAIN.with_settings(max_steps=1), resume=True)
 
 
 def test_a_bad_photo_is_named_from_a_worker_process_too(pairs, tmp_path):
@@ -151,12 +152,12 @@ def test_a_bad_photo_is_named_from_a_worker_process_too(pairs, tmp_path):
 def test_a_protocol_that_does_not_fit_is_refused_before_the_first_step(pairs, tmp_path):
     for protocol, complaint in (("eigen-raw", "raw"), ("eigen-filled", "480, 640")):
         with pytest.raises(HqmdError, match=complaint):
-            next(fit(MODEL, replace(TRAIN, protocol=protocol), *open_training_data(pairs), tmp_path / protocol))
+            next(fit(MODEL, TRAIN.with_settings(protocol=protocol), *open_training_data(pairs), tmp_path / protocol))
 
 
 def test_a_frozen_vision_transformer_still_trains_its_stem(tmp_path):
-    model = replace(MODEL, backbone="test_vit", high_stages=2)
-    frozen = carry(model, replace(TRAIN, freeze_backbone=True)).network.backbone
+    model = MODEL.with_settings(backbone="test_vit", high_stages=2)
+    frozen = carry(model, TRAIN.with_settings(freeze_backbone=True)).network.backbone
     assert all(p.requires_grad for p in frozen.stem.parameters())
     assert not any(p.requires_grad for p in frozen.net.parameters())
 
@@ -169,15 +170,15 @@ def test_history_has_a_row_an_epoch_with_the_metrics(pairs, tmp_path):
 
 
 def test_best_is_the_epoch_with_the_lowest_rmse(pairs, tmp_path):
-    reports = epochs_of(run(pairs, tmp_path, train=replace(TRAIN, epochs=5)))
+    reports = epochs_of(run(pairs, tmp_path, train=TRAIN.with_settings(epochs=5)))
     best = min(reports, key=lambda report: report.val.metrics["RMSE"])
     assert load_checkpoint(tmp_path / "best", CPU)[1].step == best.step
 
 
 def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
-    run(pairs, tmp_path, train=replace(TRAIN, freeze_backbone=True, max_steps=1, ema_decay=0))
+    run(pairs, tmp_path, train=TRAIN.with_settings(freeze_backbone=True, max_steps=1, ema_decay=0))
     one = load_checkpoint(tmp_path / "last", CPU)[0].backbone.state_dict()
-    run(pairs, tmp_path / "more", train=replace(TRAIN, freeze_backbone=True, ema_decay=0))
+    run(pairs, tmp_path / "more", train=TRAIN.with_settings(freeze_backbone=True, ema_decay=0))
     more = load_checkpoint(tmp_path / "more" / "last", CPU)[0].backbone.state_dict()
     assert all(torch.equal(one[name], more[name]) for name in one)  # batch norm statistics, too
 
@@ -185,20 +186,22 @@ def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
 @pytest.mark.slow
 def test_the_backbones_first_layers_learn_least():
     """Three rates: the head's, the share of the backbone's last layers, and of that the share of its first."""
-    shares = replace(TRAIN, lr=1.0, backbone_lr_factor=0.5, first_layer_lr_factor=0.1)
+    shares = TRAIN.with_settings(lr=1.0, backbone_lr_factor=0.5, first_layer_lr_factor=0.1)
     network = build_model(MODEL)
-    rate_of = {p: group["lr"] for group in build_optimizer(network, shares).param_groups for p in group["params"]}
+    rate_of = {
+        p: group["lr"] for group in build_optimizer(network, shares.optimization).param_groups for p in group["params"]
+    }
     assert rate_of.keys() == set(network.parameters())
     pretrained = set(network.backbone.net.parameters())
     assert {rate for p, rate in rate_of.items() if p not in pretrained} == {1.0}
     rates = [rate_of[p] for p in network.backbone.net.parameters()]
     assert rates == sorted(rates) and rates[0] == pytest.approx(0.05) and rates[-1] == pytest.approx(0.5)
-    even = build_optimizer(network, replace(TRAIN, lr=1.0, backbone_lr_factor=0.5))
+    even = build_optimizer(network, TRAIN.with_settings(lr=1.0, backbone_lr_factor=0.5).optimization)
     assert {group["lr"] for group in even.param_groups} == {1.0, 0.5}
 
 
 def test_drop_path_draws_the_same_in_a_resumed_run(pairs, tmp_path):
-    model = replace(MODEL, drop_path=0.4)
+    model = MODEL.with_settings(drop_path=0.4)
     whole = [r.loss for r in run(pairs, tmp_path / "a", model) if isinstance(r, StepReport)]
     for report in fit(model, TRAIN, *open_training_data(pairs), tmp_path / "b", backbone_weights="none"):
         if isinstance(report, EpochReport):
@@ -218,7 +221,7 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
     batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, left=1, workers=0)))
     losses = {}
     for precision in ("fp32", "bf16"):
-        train = replace(TRAIN, precision=precision)
+        train = TRAIN.with_settings(precision=precision)
         carried = carry(MODEL, train)
         carried.network.aspp.register_forward_hook(lambda _, __, out, kind=precision: seen.update({kind: out.dtype}))
         losses[precision] = train_step(carried, batch, watched)
@@ -232,7 +235,7 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
 def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
     """Averaged weights with the latest statistics are a network that nobody trained."""
     decay = 0.15  # below moving_average's (1 + n) / (10 + n), so that it holds from the second step on
-    train = replace(TRAIN, ema_decay=decay)
+    train = TRAIN.with_settings(ema_decay=decay)
     carried = carry(MODEL, train)
     batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, left=1, workers=0)))
     trajectory = []
@@ -247,35 +250,37 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(pairs, tmp_path):
     with pytest.raises(HqmdError, match="step"):
-        run(pairs, tmp_path, train=replace(TRAIN, lr=1e30, epochs=5, optimizer="adam"))
+        run(pairs, tmp_path, train=TRAIN.with_settings(lr=1e30, epochs=5, optimizer="adam"))
 
 
 def test_too_few_pictures_for_a_batch_are_refused(pairs, tmp_path):
     with pytest.raises(HqmdError, match="lower --batch-size"):
-        run(pairs, tmp_path, train=replace(TRAIN, batch_size=5))
+        run(pairs, tmp_path, train=TRAIN.with_settings(batch_size=5))
 
 
 def test_one_value_a_channel_is_refused_before_batch_norm_does(pairs, tmp_path):
     with pytest.raises(HqmdError, match="raise --size or --batch-size"):
-        run(pairs, tmp_path, replace(MODEL, size=(32, 32)), replace(TRAIN, batch_size=1))
+        run(pairs, tmp_path, MODEL.with_settings(size=(32, 32)), TRAIN.with_settings(batch_size=1))
 
 
 def test_resuming_nothing_and_restarting_something_are_refused(pairs, tmp_path):
     with pytest.raises(HqmdError, match="no run to resume"):
         run(pairs, tmp_path, resume=True)
-    run(pairs, tmp_path, train=replace(TRAIN, max_steps=1))
+    run(pairs, tmp_path, train=TRAIN.with_settings(max_steps=1))
     with pytest.raises(HqmdError, match="--resume"):
         run(pairs, tmp_path)
 
 
 def test_the_papers_schedule():
     paper = TrainConfig()
-    assert [lr_factor(step, 300_000, paper) for step in (0, 9_999, 10_000, 25_000)] == pytest.approx([1, 1, 0.9, 0.81])
+    assert [lr_factor(step, 300_000, paper.schedule) for step in (0, 9_999, 10_000, 25_000)] == pytest.approx(
+        [1, 1, 0.9, 0.81]
+    )
 
 
 def test_cosine_ends_at_zero_and_warms_up():
-    config = TrainConfig(schedule="cosine", warmup_steps=10)
-    factors = [lr_factor(step, 100, config) for step in range(101)]
+    config = TrainConfig().with_settings(schedule="cosine", warmup_steps=10)
+    factors = [lr_factor(step, 100, config.schedule) for step in range(101)]
     assert factors[0] == pytest.approx(0.1) and factors[100] == pytest.approx(0)
     assert np.argmax(factors) == 9
 

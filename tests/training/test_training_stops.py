@@ -25,7 +25,7 @@ from hqmd_cli.training.state import read_state, saved_states
 from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 HARNESS = Path(__file__).parents[1] / "kill_harness.py"
-SHORT = replace(TRAIN, epochs=2)
+SHORT = TRAIN.with_settings(epochs=2)
 
 
 class Poisoned(Slopes):
@@ -194,34 +194,36 @@ def test_a_loss_that_is_no_number_names_step_pictures_and_the_last_good_state(tm
 
 def test_tolerated_bad_batches_are_counted_and_leave_no_trace(tmp_path):
     """Two epochs meet the picture twice: one too many for 1. The statistics of batch norm stay finite."""
-    reports = list(run(tmp_path / "two", replace(SHORT, skip_bad_batches=2), Poisoned(10, 3)))
+    reports = list(run(tmp_path / "two", SHORT.with_settings(skip_bad_batches=2), Poisoned(10, 3)))
     assert [report.so_far for report in reports if isinstance(report, BadBatch)] == [1, 2]
     assert sum(math.isnan(r.loss) for r in reports if isinstance(r, StepReport)) == 2
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "two").values())
     with pytest.raises(HqmdError, match="the loss is"):
-        list(run(tmp_path / "one", replace(SHORT, skip_bad_batches=1), Poisoned(10, 3)))
+        list(run(tmp_path / "one", SHORT.with_settings(skip_bad_batches=1), Poisoned(10, 3)))
 
 
 def test_a_batch_in_parts_learns_nearly_the_same(tmp_path):
     """Batch norm sees smaller batches, so frozen here; BerHu's threshold is that of each part, so a plain loss."""
-    train = replace(TRAIN, batch_size=4, epochs=1, ema_decay=0, freeze_bn=True, optimizer="sgd", lr=0.01, loss="hu")
+    train = TRAIN.with_settings(
+        batch_size=4, epochs=1, ema_decay=0, freeze_bn=True, optimizer="sgd", lr=0.01, loss="hu"
+    )
     list(run(tmp_path / "whole", train))
-    list(run(tmp_path / "parts", replace(train, accumulate=2)))
+    list(run(tmp_path / "parts", train.with_settings(accumulate=2)))
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-5)
 
 
 def test_frozen_batch_norm_keeps_its_statistics(tmp_path):
-    list(run(tmp_path, replace(SHORT, freeze_bn=True, ema_decay=0)))
+    list(run(tmp_path, SHORT.with_settings(freeze_bn=True, ema_decay=0)))
     running = {n: t for n, t in weights(tmp_path).items() if n.endswith("running_mean")}
     assert running and all((tensor == 0).all() for tensor in running.values())  # as a new network has them
 
 
 def test_gradients_are_scaled_down_to_the_norm(tmp_path):
-    free = list(run(tmp_path / "free", replace(SHORT, optimizer="sgd", lr=0.1, max_steps=2, ema_decay=0)))
+    free = list(run(tmp_path / "free", SHORT.with_settings(optimizer="sgd", lr=0.1, max_steps=2, ema_decay=0)))
     held = list(
-        run(tmp_path / "held", replace(SHORT, optimizer="sgd", lr=0.1, max_steps=2, ema_decay=0, clip_norm=1e-9))
+        run(tmp_path / "held", SHORT.with_settings(optimizer="sgd", lr=0.1, max_steps=2, ema_decay=0, clip_norm=1e-9))
     )
     assert free[0].loss == held[0].loss and free[1].loss != held[1].loss
 

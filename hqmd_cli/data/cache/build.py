@@ -25,7 +25,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from hqmd_cli import __version__
-from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.training import Batching
 from hqmd_cli.data.cache.file_format import PARTS, DecodedDataset, NotCached, pack, write_decoded
 from hqmd_cli.data.sample import Dataset, Sample, evenly
 from hqmd_cli.errors import HqmdError, first_line
@@ -118,7 +118,7 @@ def open_or_build(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Da
             return build(dataset, path, say)
 
 
-def readings(train: TrainConfig, pictures: int) -> float:
+def readings(train: Batching, pictures: int) -> float:
     """Return how often a run reads each picture."""
     by_steps = train.max_steps * train.batch_size / pictures if train.max_steps else math.inf
     return min(train.epochs, by_steps)

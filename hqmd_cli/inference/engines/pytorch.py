@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models.backbone import Backbone
-from hqmd_cli.models.strided import Level
 
 BATCH = 8  # pictures at most that a GPU computes at once
 
@@ -108,11 +107,11 @@ class ShortBackbone(nn.Module):
             low, high = self.backbone(rgb)
         return low.float(), high.float()
 
-    def levels(self, rgb: Tensor) -> tuple[list[Level], list[Level]]:
-        """As the backbone's."""
+    def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the backbone's maps in float32."""
         with torch.autocast(rgb.device.type, torch.bfloat16):
-            low, high = self.backbone.levels(rgb)
-        return [level.in_full() for level in low], [level.in_full() for level in high]
+            low, high = self.backbone.maps(rgb)
+        return [m.float() for m in low], [m.float() for m in high]
 
 
 def with_short_backbones(network: nn.Module) -> None:

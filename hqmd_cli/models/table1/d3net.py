@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.base import Paper
 from hqmd_cli.models.layers import resize
 from hqmd_cli.models.table1.encoder_decoder import EncoderDecoder
@@ -87,7 +87,7 @@ class D3Net(EncoderDecoder):
         training={"loss": "l1", "optimizer": "adam", "lr": 2e-4, "batch_size": 4},
     )
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         learn_to_halve(self.backbone.net)
         channels = dict(zip(self.backbone.strides, self.backbone.channels, strict=True))  # deepest of each stride

@@ -32,11 +32,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.models.activations import MEAN_DEPTH_M
 from hqmd_cli.models.backbone import Backbone, build_stages
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import rescale_logarithm
-from hqmd_cli.models.network import MEAN_DEPTH_M
 from hqmd_cli.models.table1.gaussian_field import NOT_IN_ONNX, GaussianField, at_pixels, double
 from hqmd_cli.models.table1.superpixels import similarities, slic
 
@@ -74,7 +74,7 @@ class Dcnf(DepthModel):
     backbone: Backbone
     not_in_onnx = NOT_IN_ONNX
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         self.backbone = build_stages(config, backbone_weights)
         self.maps = nn.Sequential(

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import FullPrecisionConv, resize
@@ -69,7 +69,7 @@ class FullImageEncoder(nn.Module):
 class SceneUnderstanding(nn.Module):
     """(B, C_in, h, w) -> (B, 2K, h, w): the yellow part of figure 2."""
 
-    def __init__(self, config: ModelConfig, in_channels: int, grid: tuple[int, int]) -> None:
+    def __init__(self, config: NetworkConfig, in_channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
         width = config.aspp_channels
         kernels = [(1, 1), *((3, rate) for rate in config.aspp_rates)]
@@ -120,7 +120,7 @@ class DORN(DepthModel):
     )
     backbone: StageBackbone
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         self.head = OrdinalHead(config)
         self.backbone = build_stages(config, backbone_weights)

@@ -26,11 +26,11 @@ Settings without effect: backbone, decoder, output_stride, low_*, high_*, aspp_*
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.models.activations import ACTIVATIONS
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.table1.eigen_layers import FullView, pooled, quarter, rectified, seen_photo
 from hqmd_cli.registry import pick
 
@@ -74,7 +74,7 @@ class Eigen2014(DepthModel):
         weights="cs.nyu.edu/~deigen/depth (Theano), no licence stated but of the code, GPL 3",
     )
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         if min(config.size) < SMALLEST_SIDE:
             raise HqmdError(f"eigen2014 needs a size of {SMALLEST_SIDE} pixels or more on each side, not {config.size}")

@@ -31,11 +31,11 @@ import torch
 from torch import Size, Tensor, nn
 from torch.nn import functional as F
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.models.activations import ACTIVATIONS
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.table1.eigen_layers import FullView, quarter, rectified, seen_photo
 from hqmd_cli.registry import pick
 
@@ -99,7 +99,7 @@ class Eigen2015(DepthModel):
     )
     backbone: StageBackbone
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         activation = pick(ACTIVATIONS, config.activation, "activation")
         self.to_metres = activation.to_metres

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.models.activations import ACTIVATIONS
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.base import DepthModel, Estimate
 from hqmd_cli.models.layers import FullPrecisionConv, resize
-from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.registry import pick
 
 
@@ -18,7 +18,7 @@ class EncoderDecoder(DepthModel):
 
     backbone: StageBackbone
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None) -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None) -> None:
         super().__init__(config)
         self.to_metres = pick(ACTIVATIONS, config.activation, "activation").to_metres
         self.backbone = build_stages(config, backbone_weights)

@@ -22,7 +22,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.base import Paper
 from hqmd_cli.models.table1.encoder_decoder import EncoderDecoder
 from hqmd_cli.models.table1.up_projection import UnpooledProjection
@@ -53,7 +53,7 @@ class FCRN(EncoderDecoder):
         weights="github.com/iro-cp/FCRN-DepthPrediction, Simplified BSD (MatConvNet, TensorFlow)",
     )
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         deepest = self.backbone.high_channels
         widths = [max(deepest >> (1 + i), 1) for i in range(1 + UP_PROJECTIONS)]

@@ -26,7 +26,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.backbone import LOW_STRIDE
 from hqmd_cli.models.base import Paper
 from hqmd_cli.models.layers import ConvBNReLU
@@ -91,7 +91,7 @@ class Hu(EncoderDecoder):
         weights="github.com/JunjH/Revisiting_Single_Depth_Estimation, no licence stated (torch 0.3)",
     )
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         self.finest = self.backbone.strides.index(LOW_STRIDE)  # theirs start at a quarter of the photo
         channels = self.backbone.channels[self.finest :]

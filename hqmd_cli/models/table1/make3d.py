@@ -39,10 +39,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.models.activations import MEAN_DEPTH_M
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import resize
-from hqmd_cli.models.network import MEAN_DEPTH_M
 from hqmd_cli.models.table1.gaussian_field import NOT_IN_ONNX, GaussianField, double
 from hqmd_cli.models.table1.patch_grid import (
     ADMM_STEPS,
@@ -85,7 +85,7 @@ class Make3d(DepthModel):
     first_own, first_between = 0.2**2, (0.1**2, 0.2**2, 0.4**2)
     least = 1e-4  # variance of a patch or a pair
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         self.deviations = nn.BatchNorm2d(
             FEATURES, eps=1e-8, momentum=None, affine=False

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.aspp import ASPP
 from hqmd_cli.models.backbone import LOW_STRIDE
 from hqmd_cli.models.base import Paper
@@ -42,7 +42,7 @@ class Moukari(EncoderDecoder):
         training={"loss": "depth"},
     )
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         self.finest = self.backbone.strides.index(LOW_STRIDE)
         *finer, deepest = self.backbone.channels[self.finest :]

@@ -35,11 +35,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.models.activations import ACTIVATIONS
 from hqmd_cli.models.backbone import StageBackbone, build_stages
 from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, full_precision, resize
-from hqmd_cli.models.network import ACTIVATIONS
 from hqmd_cli.models.table1.continuous_crf import image_kernels, mean_field
 from hqmd_cli.registry import pick
 
@@ -98,7 +98,7 @@ class MultiScaleCRF(DepthModel):
     paper = PAPER
     backbone: StageBackbone
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
         self.backbone = build_stages(config, backbone_weights)
         self.sides = nn.ModuleList(SideMap(c, config.activation) for c in self.backbone.channels[-SIDE_MAPS:])
@@ -122,7 +122,7 @@ class MultiScaleCRF(DepthModel):
 class Unified(MultiScaleCRF):
     """mscrf-unified: one CRF over all side maps."""
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         self.field = MeanFieldBlock(SIDE_MAPS)
 
@@ -133,7 +133,7 @@ class Unified(MultiScaleCRF):
 class Cascade(MultiScaleCRF):
     """mscrf-cascade: one CRF for each further side map."""
 
-    def __init__(self, config: ModelConfig, backbone_weights: str | None = "none") -> None:
+    def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         self.fields = nn.ModuleList(MeanFieldBlock(1) for _ in range(SIDE_MAPS - 1))
 
