@@ -1,9 +1,9 @@
-"""Depth brought to the edges of the photo itself: a network sees a small picture, and edges end between its pixels.
+"""Guided filter: bring depth to the edges of the photo, which the network sees at a small size.
 
 The fast guided filter (He and Sun, https://arxiv.org/abs/1505.00996; He, Sun and Tang, "Guided Image Filtering", TPAMI
-2013, eq. 14-16 for colour): in a small window log depth is taken for a linear function of the photo's colour. The
-functions are fitted to small pictures, enlarged, and applied to the photo's own pixels. Where the photo is even it
-smooths a little; where colours change and depth does not, the fit is flat, and nothing is copied.
+2013, eq. 14-16 for colour): within a small window log depth is a linear function of the photo's colour. The functions
+are fitted to small pictures, enlarged, and applied to the photo's own pixels. Even areas are smoothed a little. Where
+colour changes and depth does not, the fit is flat, and no texture is copied.
 """
 
 import cv2
@@ -12,25 +12,26 @@ from numpy.typing import NDArray
 
 from hqmd_cli.geometry.resize import shrink
 
-EPSILON = 1e-3  # of colours in 0..1, squared: contrasts well below its root, 8 of 255, are taken for noise
-FIT_SIDE = 56  # pixels, the shorter side of what is fitted to. On val edges get sharper, and RMSE larger, towards 40
-STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, which is faster to use again than to ask for
+EPSILON = 1e-3  # squared colour in 0..1: contrast well below its root, 8 of 255, counts as noise
+FIT_SIDE = 56  # pixels, shorter side of the fitted pictures; towards 40, edges on val get sharper and RMSE larger
+STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, and reusing it is faster than allocating
 
 Floats = NDArray[np.float32]
 
 
 def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Floats:
-    """(h, w) metres as the network said, and its photo (H, W, 3) uint8 RGB -> (H, W) metres with the photo's edges.
+    """Enlarge depth (h, w) in metres to its photo's size along the photo's edges; image (H, W, 3) uint8 RGB -> (H, W).
 
-    `share` is the window's radius over the shorter side of `depth_m`. No depth leaves the range of the network's.
+    `share` is the radius of the window, as a share of the shorter side of `depth_m`. The result stays within the range
+    of `depth_m`.
     """
     scale = min(1.0, FIT_SIDE / min(depth_m.shape))
     size = (round(depth_m.shape[0] * scale), round(depth_m.shape[1] * scale))
+    small = shrink(halved(image, size), size)
     log_depth = np.log(shrink(depth_m, size))
-    radius = max(1, round(share * min(size)))
-    colours = np.multiply(shrink(halved(image, size), size), np.float32(1 / 255), dtype=np.float32)
-    fits = local_fits(colours, log_depth, radius)
-    fits[..., :3] /= 255  # from here on functions of the bytes as they are
+    colours = np.multiply(small, np.float32(1 / 255), dtype=np.float32)
+    fits = local_fits(colours, log_depth, radius=max(1, round(share * min(size))))
+    fits[..., :3] /= 255  # from here on functions of the photo's bytes
     nearest, farthest = float(log_depth.min()), float(log_depth.max())
     height, width = image.shape[:2]
     result = np.empty((height, width), np.float32)
@@ -50,16 +51,16 @@ def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Flo
 
 
 def halved(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Half as large, again while it stays twice as large as `size`: OpenCV does that ten times as fast as the rest."""
+    """Halve an image until it is less than four times as large as `size`: OpenCV halves ten times as fast."""
     while min(image.shape[0] / size[0], image.shape[1] / size[1]) >= 4:
         image = shrink(image, (image.shape[0] // 2, image.shape[1] // 2))
     return image
 
 
 def local_fits(colours: Floats, values: Floats, radius: int) -> Floats:
-    """For each pixel the linear function of colour that its windows agree on: (h, w, 4), three slopes and an offset.
+    """Fit a linear function of colour in each window: colours (h, w, 3) in 0..1, values (h, w) -> (h, w, 4).
 
-    colours (h, w, 3) in 0..1, values (h, w).
+    A pixel gets three slopes and an offset, averaged over the windows that contain it.
     """
 
     def mean(array: Floats) -> Floats:
@@ -71,7 +72,7 @@ def local_fits(colours: Floats, values: Floats, radius: int) -> Floats:
     rr, gg, bb = (squares[..., i] - mean_colour[..., i] ** 2 + np.float32(EPSILON) for i in range(3))
     rg, gb, br = (mixed[..., i] - mean_colour[..., i] * mean_colour[..., (i + 1) % 3] for i in range(3))
     vr, vg, vb = np.moveaxis(mean(colours * values[..., None]) - mean_colour * mean_value[..., None], 2, 0)
-    # The symmetric 3 x 3 system, by Cramer's rule: a solver a pixel would take ten times as long.
+    # Cramer's rule for the symmetric 3 x 3 system; a solver call per pixel takes ten times as long.
     i_rr, i_rg, i_br = gg * bb - gb * gb, gb * br - rg * bb, rg * gb - gg * br
     i_gg, i_gb, i_bb = rr * bb - br * br, br * rg - rr * gb, rr * gg - rg * rg
     scale = 1 / (rr * i_rr + rg * i_rg + br * i_br)

@@ -14,7 +14,7 @@ from torch import Tensor
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
-from hqmd_cli.inference.engines.pytorch import with_short_backbones
+from hqmd_cli.inference.engines.pytorch import use_bfloat16_backbones
 from hqmd_cli.inference.preprocess import Preprocess
 from hqmd_cli.models.layers import resize
 
@@ -38,7 +38,7 @@ class Teacher:
         """From a checkpoint folder; `short`: its backbones compute in bfloat16. Raises HqmdError as load_checkpoint."""
         network, info = load_checkpoint(checkpoint, device)
         if short:
-            with_short_backbones(network)
+            use_bfloat16_backbones(network)
         return cls(network.to(memory_format=torch.channels_last), info.model)
 
     @torch.no_grad()

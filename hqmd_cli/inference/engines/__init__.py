@@ -1,8 +1,8 @@
-"""Engines: what computes depth at the working size, by torch or ONNX Runtime.
+"""Engines compute depth at the size that the network sees, with torch or ONNX Runtime.
 
-An engine is any callable that takes a picture (h, w, 3) uint8 RGB and returns its depth, float32 in metres, from any
-thread: (h, w), or of one of some pixels each way, where the network says no more (ModelConfig.depth_stride). It knows
-nothing of files, photo sizes or how checkpoints want photos shown: predictor.py does.
+An engine is a callable that takes a picture, (h, w, 3) uint8 RGB, and returns its depth, float32 metres, from any
+thread: (h, w), or one of every `depth_stride` pixels each way. Files, the photo's own size and the sides at which a
+checkpoint wants photos shown are the business of predictor.py.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """See above."""
+    """(h, w, 3) uint8 RGB -> float32 metres."""
 
-    name: str  # what computes, in words, such as "ONNX Runtime on the CPU"
-    precision: str  # in what most of it is computed: fp32, bf16 or int8
+    name: str  # for messages, such as "ONNX Runtime on the CPU, fp32"
+    precision: str  # of most of the arithmetic: fp32, bf16 or int8
 
     def __call__(self, picture: "NDArray[np.uint8]") -> "NDArray[np.float32]": ...

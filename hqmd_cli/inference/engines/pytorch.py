@@ -14,16 +14,15 @@ from torch import Tensor, nn
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models.backbone import Backbone
 
-BATCH = 8  # pictures at most that a GPU computes at once
+BATCH = 8  # most pictures that a GPU computes at once
 
 
 class TorchEngine:
-    """(h, w, 3) uint8 RGB -> float32 metres, an Engine.
+    """Engine for a network, which it switches to evaluation and to channels_last in place.
 
-    One call at a time computes, as torch spreads it over all cores or the whole GPU; pictures of the same size that
-    wait meanwhile are computed together with the next, up to `batch` of them. By default that is done on a GPU only: a
-    CPU has no time to gain by it (benchmarks/predict.md). `compiled` lets torch.compile make code for this network: the
-    first photo of a size takes a minute, the rest less.
+    One call computes at a time, on all cores or the whole GPU. Pictures of one size that wait meanwhile are computed
+    together, up to `batch` of them: by default 8 on a GPU, and 1 on a CPU, which gains nothing by it
+    (benchmarks/predict.md). `compiled` uses torch.compile: the first photo of a size takes a minute, later ones less.
     """
 
     def __init__(
@@ -33,7 +32,7 @@ class TorchEngine:
         photo_to_depth = PhotoToDepth(network)
         self.photo_to_depth = torch.compile(photo_to_depth, dynamic=True) if compiled else photo_to_depth
         self.device, self.name = device, f"torch on {device}"
-        self.precision = "bf16" if any(isinstance(part, ShortBackbone) for part in network.modules()) else "fp32"
+        self.precision = "bf16" if any(isinstance(part, Bfloat16Backbone) for part in network.modules()) else "fp32"
         self.batch = batch or (1 if device.type == "cpu" else BATCH)
         self.computing = Lock()
         self.waiting: deque[Request] = deque()
@@ -47,8 +46,9 @@ class TorchEngine:
         return mine.answer.result()
 
     def answer_waiting(self, first: "Request") -> None:
-        """Compute `first` and others of its size; what goes wrong goes wrong for all of them."""
-        others = (request for request in list(self.waiting) if request is not first and request.size == first.size)
+        """Compute `first` and others of its size. An error goes to all of them."""
+        shape = first.picture.shape
+        others = (request for request in list(self.waiting) if request is not first and request.picture.shape == shape)
         requests = [first, *islice(others, self.batch - 1)]
         for request in requests:
             self.waiting.remove(request)
@@ -63,29 +63,26 @@ class TorchEngine:
 
     @torch.inference_mode()
     def compute(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, h, w, 3) uint8 -> (B, ...) metres, what __call__ gives of each."""
+        """(B, h, w, 3) uint8 -> (B, ...) float32 metres."""
         try:
             return self.photo_to_depth(torch.from_numpy(pictures).to(self.device)).cpu().numpy()
         except torch.OutOfMemoryError as error:
-            size = pictures.shape[:3]
-            raise HqmdError(f"no memory left on {self.device} for pictures of {size}: lower --side") from error
+            count, height, width = pictures.shape[:3]
+            raise HqmdError(
+                f"{self.device} has too little memory for {count} x {height} x {width} pixels; lower --side"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A picture whose depth somebody waits for."""
+    """A picture, and the depth that its caller waits for."""
 
     picture: NDArray[np.uint8]
     answer: "Future[NDArray[np.float32]]" = field(default_factory=Future)
 
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Height and width."""
-        return self.picture.shape[:2]
-
 
 class PhotoToDepth(nn.Module):
-    """The network between bytes and metres, as all engines compute it: (B, h, w, 3) uint8 -> (B, ...) metres."""
+    """The network from bytes to metres, as every engine computes it: (B, h, w, 3) uint8 -> (B, ...) metres."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -95,8 +92,8 @@ class PhotoToDepth(nn.Module):
         return self.network(rgb.permute(0, 3, 1, 2).float() / 255)[:, 0]
 
 
-class ShortBackbone(nn.Module):
-    """A backbone in bfloat16. Only the backbone: eight bits of a depth's logarithm would be steps of 2 cm at 5 m."""
+class Bfloat16Backbone(nn.Module):
+    """A backbone in bfloat16. The rest stays in float32: bfloat16 logits would be steps of 2 cm at 5 m."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -108,14 +105,14 @@ class ShortBackbone(nn.Module):
         return low.float(), high.float()
 
     def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the backbone's maps in float32."""
+        """Call the backbone's `maps` in bfloat16, and return float32."""
         with torch.autocast(rgb.device.type, torch.bfloat16):
             low, high = self.backbone.maps(rgb)
         return [m.float() for m in low], [m.float() for m in high]
 
 
-def with_short_backbones(network: nn.Module) -> None:
-    """Wrap each backbone of the network, or the committee, in place."""
+def use_bfloat16_backbones(network: nn.Module) -> None:
+    """Compute each backbone of a network or an ensemble in bfloat16 from now on, in place."""
     for part in list(network.modules()):
         if isinstance(getattr(part, "backbone", None), Backbone):
-            part.backbone = ShortBackbone(part.backbone)  # type: ignore[arg-type]
+            part.backbone = Bfloat16Backbone(part.backbone)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which engine computes a checkpoint. Importing this imports no engine, and not even NumPy."""
+"""Choose the engine for a checkpoint. This module imports no engine, and not even NumPy, before it has chosen."""
 
 import os
 import sys
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class Backend:
     """A value of --backend."""
 
-    about: str  # for its help
-    graphs: tuple[str, ...]  # precisions of the graphs that it opens, the preferred one first; none: torch computes
+    about: str  # for the help
+    graphs: tuple[str, ...]  # precisions of the graphs that it opens, preferred first; empty: torch computes
 
 
-AUTO = "auto"
+AUTO = "auto"  # the only backend that may fall back to torch
 BACKENDS = {
     AUTO: Backend("ONNX Runtime on a CPU if the model has a graph, otherwise torch", ("int8", "fp32")),
     "onnx": Backend("ONNX Runtime on the CPU", ("fp32",)),
@@ -36,61 +36,67 @@ BACKENDS = {
 
 
 def engine_opener(
-    checkpoint: Path, backend: str = "auto", device: str = "auto", threads: int = 0, compiled: bool = False
+    checkpoint: Path, backend: str = AUTO, device: str = "auto", threads: int = 0, compiled: bool = False
 ) -> "Callable[[], Engine]":
-    """A function that opens the engine, whose module is imported by now.
+    """Import the engine for a checkpoint, and return a function that opens it.
 
-    Two steps, for the import needs Python, while ONNX Runtime opens a graph without it: beside other imports, in a
-    thread. backend "auto" is torch where there is a GPU or no graph for ONNX Runtime, which otherwise computes it, with
-    `threads` a photo (0: one a core); in int8 where the checkpoint has that, which its publisher found to be as good.
-    `compiled` is torch.compile's. Raises HqmdError when the wish cannot be had.
+    These are two steps because ONNX Runtime opens a graph without holding the GIL: a thread can do so while other
+    modules are imported. `threads` is ONNX Runtime's number of threads per photo (0: one per core); `compiled` is for
+    torch.compile. Raises HqmdError if the options cannot be met.
     """
     precision = graph_for(checkpoint, backend)
-    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
-    if precision and backend != AUTO and device not in ("auto", "cpu"):
+    if precision and backend == AUTO and is_gpu(device):
+        precision = None
+    if precision is None:
+        from hqmd_cli.inference.device import pick_device
+
+        return partial(open_in_torch, checkpoint, pick_device(device), compiled)
+    if backend != AUTO and device not in ("auto", "cpu"):
         raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
-    if precision and (backend != AUTO or on_cpu):
-        if compiled:
-            raise HqmdError("--compile is for torch: add --backend torch")
-        from hqmd_cli.inference.engines.onnx import OnnxEngine
+    if compiled:
+        raise HqmdError("--compile is for torch: add --backend torch")
+    from hqmd_cli.inference.engines.onnx import OnnxEngine
 
-        return partial(OnnxEngine, checkpoint / ONNX_FILES[precision], threads, precision)
-
-    from hqmd_cli.inference.device import pick_device
-
-    chosen = pick_device(device)
-    if precision and chosen.type == "cpu":  # a GPU that torch cannot use
-        return engine_opener(checkpoint, backend, "cpu", threads, compiled)
-    return partial(open_in_torch, checkpoint, chosen, compiled)
+    return partial(OnnxEngine, checkpoint / ONNX_FILES[precision], threads, precision)
 
 
 def open_in_torch(checkpoint: Path, device: "torch.device", compiled: bool) -> "Engine":
-    """The network as it was trained; on CUDA its backbone in half precision."""
+    """Open the network in torch, in float32; on CUDA its backbone computes in bfloat16."""
     from hqmd_cli.checkpoints.checkpoint import load_checkpoint
-    from hqmd_cli.inference.engines.pytorch import TorchEngine, with_short_backbones
+    from hqmd_cli.inference.engines.pytorch import TorchEngine, use_bfloat16_backbones
 
     network, _ = load_checkpoint(checkpoint, device)
     if device.type == "cuda":
-        with_short_backbones(network)
+        use_bfloat16_backbones(network)
     return TorchEngine(network, device, compiled)
 
 
 def graph_for(checkpoint: Path, backend: str) -> str | None:
-    """The precision of the checkpoint's graph that a backend would open; None: torch it is.
+    """Return the precision of the graph that a backend opens; None if torch computes.
 
-    Raises HqmdError where the one that is asked for is not there, and for a backend that does not exist.
+    Raises HqmdError for an unknown backend, and for one that needs a graph which the checkpoint does not have.
     """
     wanted = pick(BACKENDS, backend, "backend").graphs
     found = next((precision for precision in wanted if (checkpoint / ONNX_FILES[precision]).is_file()), None)
     if wanted and found is None and backend != AUTO:
         how = " --precision int8" if wanted == ("int8",) else ""
         raise HqmdError(
-            f"{checkpoint}: there is no {ONNX_FILES[wanted[0]]}; `hqmd export{how}` makes one, or use --backend torch"
+            f"{checkpoint}: there is no {ONNX_FILES[wanted[0]]}; make one with `hqmd export{how}`, or use "
+            "--backend torch"
         )
     return found
 
 
+def is_gpu(device: str) -> bool:
+    """Return True if `device` is a GPU, or "auto" and torch can use one. Imports torch only if a driver is present."""
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
+        return False
+    from hqmd_cli.inference.device import pick_device
+
+    return pick_device(device).type != "cpu"
+
+
 def may_have_gpu() -> bool:
-    """Whether asking torch for a GPU is worth importing torch: is there a driver's device, or Apple silicon?"""
+    """Return True if a GPU driver or Apple silicon is present, so that torch is worth importing."""
     drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", r"C:\Windows\System32\nvcuda.dll")
     return sys.platform == "darwin" or any(os.path.exists(driver) for driver in drivers)

@@ -87,9 +87,8 @@ class Make3d(DepthModel):
 
     def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config)
-        self.deviations = nn.BatchNorm2d(
-            FEATURES, eps=1e-8, momentum=None, affine=False
-        )  # momentum None: all batches count alike
+        # Without momentum all batches count alike.
+        self.deviations = nn.BatchNorm2d(FEATURES, eps=1e-8, momentum=None, affine=False)
         self.theta = nn.Parameter(FIRST_THETA * torch.randn(ROWS, FEATURES))
         self.constant = nn.Parameter(torch.full((ROWS,), math.log(MEAN_DEPTH_M) / CONSTANT_STRIDE))
         # Logarithms, so that no step needs correction. The last one belongs to the constant.
