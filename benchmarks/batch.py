@@ -23,9 +23,9 @@ def main() -> None:
 
     from hqmd_cli.checkpoints.checkpoint import read_info
     from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.geometry.resize import Preprocess
     from hqmd_cli.inference.engines.onnx import OnnxEngine
     from hqmd_cli.inference.engines.select import graph_for
-    from hqmd_cli.inference.preprocess import Preprocess
 
     folder = find_checkpoint(args.model)
     config = read_info(folder).model

@@ -36,9 +36,9 @@ def main() -> None:
     from hqmd_cli.evaluation.protocols import find_protocol
     from hqmd_cli.export.onnx_graph import graph_of
     from hqmd_cli.export.quantize import in_int8
+    from hqmd_cli.geometry.resize import Preprocess
     from hqmd_cli.inference.engines.onnx import OnnxEngine
     from hqmd_cli.inference.predictor import DepthPredictor
-    from hqmd_cli.inference.preprocess import Preprocess
 
     torch.set_num_threads(args.threads)
     protocol = find_protocol("eigen-filled")

@@ -17,8 +17,8 @@ from scipy.io import loadmat, savemat
 
 from hqmd_cli.files.photos import read_photo
 from hqmd_cli.geometry.resize import shrink
-from hqmd_cli.inference.preprocess import to_network
 from hqmd_cli.models.table1.texture_features import respond
+from hqmd_cli.training.augmentation import to_network
 
 SIZE = (288, 384)
 RGB2YCBCR = """function r = rgb2ycbcr(a)

@@ -1,19 +1,54 @@
-"""Photos to network input, and samples to training input. Arrays in, arrays out; no torch.
+"""Resize photos to the size at which a network sees them. Arrays in, arrays out; no torch. Sizes are (H, W).
 
-One base scale serves both, `base_scale`: depth in metres follows from how large things look, so training at scale 1
-has to show the network what predict will show it. Shapes are (H, W).
+Training and predict share `base_scale`: depth in metres follows from how large things appear, so training at scale 1
+shows the network what predict shows it.
 """
 
+import math
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.config.base import SMALLEST_SIDE
+
+LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
+
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
 
 
 def shrink(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resize (H, W) or (H, W, 3) to `size`: pixel areas averaged when it gets smaller, bilinear when larger."""
+    """Resize (H, W) or (H, W, 3) to `size`: average pixel areas if no side grows, else bilinear."""
     smaller = size[0] <= image.shape[0] and size[1] <= image.shape[1]
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def base_scale(size: tuple[int, int], height: int, width: int) -> float:
+    """Return the factor that brings a photo's shorter side to the shorter side of `size`."""
+    short, long = min(height, width), max(height, width)
+    return min(min(size) / short, LONGEST_ASPECT * min(size) / long)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize a photo for the network, (H, W, 3) uint8 RGB -> (h, w, 3): in predict, evaluate and validation.
+
+    `size` is the network's. The photo keeps its aspect ratio, up to rounding to multiples of `multiple`. A strided
+    convolution pads an odd side unlike an even one, and shifts its map: a network trained at multiples of 32 is 5 %
+    worse at 289 x 385 than at 288 x 384.
+    """
+
+    size: tuple[int, int]
+    multiple: int = 1
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size at which a photo of height x width goes through the network."""
+        scale = base_scale(self.size, height, width)
+        smallest = math.ceil(SMALLEST_SIDE / self.multiple)
+        rows, columns = (max(smallest, round(side * scale / self.multiple)) * self.multiple for side in (height, width))
+        return rows, columns
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return shrink(image, self.working_size(*image.shape[:2]))

@@ -10,10 +10,10 @@ from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import DEFAULT_SIZE, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.engines.select import engine_opener
 from hqmd_cli.inference.guided_filter import follow_edges
-from hqmd_cli.inference.preprocess import Preprocess
 
 
 class DepthPredictor:

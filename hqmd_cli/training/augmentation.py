@@ -1,7 +1,6 @@
-"""Photos to network input, and samples to training input. Arrays in, arrays out; no torch.
+"""Turn samples into training input. Arrays in, arrays out; no torch. Shapes are (H, W).
 
-One base scale serves both, `base_scale`: depth in metres follows from how large things look, so training at scale 1
-has to show the network what predict will show it. Shapes are (H, W).
+At scale 1 the network sees a photo as large as in predict (geometry/resize.py).
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +12,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.geometry.camera import find_intrinsics
-from hqmd_cli.geometry.resize import shrink
-from hqmd_cli.inference.preprocess import base_scale, to_network
+from hqmd_cli.geometry.resize import base_scale, shrink
 
 
 @dataclass(frozen=True)
@@ -99,6 +97,11 @@ class TrainTransform:
         levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
         table = np.ascontiguousarray(lit(to_network(levels)).transpose(1, 2, 0))  # (1, 256, 3)
         return np.ascontiguousarray(cv2.LUT(rgb, table).transpose(2, 0, 1))
+
+
+def to_network(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
 
 
 def place(rng: "np.random.Generator", photo: int, window: int) -> int:

@@ -14,8 +14,8 @@ from torch import Tensor
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
+from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.inference.engines.pytorch import use_bfloat16_backbones
-from hqmd_cli.inference.preprocess import Preprocess
 from hqmd_cli.models.layers import resize
 
 if TYPE_CHECKING:

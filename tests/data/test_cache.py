@@ -26,8 +26,7 @@ from hqmd_cli.data.cache.build import Plan, cached, readings
 from hqmd_cli.data.cache.file_format import DecodedDataset, NotCached, pack_depth, write_decoded
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.inference.preprocess import to_network
-from hqmd_cli.training.augmentation import AUGMENTATIONS, TrainTransform
+from hqmd_cli.training.augmentation import AUGMENTATIONS, TrainTransform, to_network
 from hqmd_cli.training.batches import TrainSet
 from hqmd_cli.training.loop import fit
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from hqmd_cli.data.sample import Sample, sample_from
-from hqmd_cli.geometry.resize import shrink
-from hqmd_cli.inference.preprocess import Preprocess, to_network
+from hqmd_cli.geometry.resize import Preprocess, shrink
 from hqmd_cli.training.augmentation import (
     AUGMENTATIONS,
     EIGEN,
     Augmentation,
     TrainTransform,
+    to_network,
     turned_depth,
     turned_picture,
 )
