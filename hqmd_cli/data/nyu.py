@@ -99,7 +99,15 @@ class NyuMat(FileDataset):
         self.description = f"{path.name}, {split}"
         self._file: h5py.File | None = None
         self._process = -1
-        self._check_layout()
+        # Another number of frames would mean that the split selects other pictures.
+        for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):
+            if not isinstance(found := self.open().get(field), h5py.Dataset):
+                raise HqmdError(f"{path}: no field {field!r} (found {', '.join(self.open())}); not the official file")
+            if found.shape != expected:
+                raise HqmdError(
+                    f"{path}: {field} is {found.shape}, the official file has {expected}: "
+                    f"its {FRAMES} frames are what the 795/654 split counts"
+                )
 
     @staticmethod
     def splits(path: Path) -> list[str]:
@@ -120,19 +128,6 @@ class NyuMat(FileDataset):
     def files(self) -> list[Path]:
         """The labelled file."""
         return [self.path]
-
-    def _check_layout(self) -> None:
-        """Raise HqmdError for any other number of frames: the split would select other pictures."""
-        for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):
-            if not isinstance(self.open().get(field), h5py.Dataset):
-                raise HqmdError(
-                    f"{self.path}: no field {field!r} (found {', '.join(self.open())}); not the official file"
-                )
-            if (found := self.open()[field].shape) != expected:
-                raise HqmdError(
-                    f"{self.path}: {field} is {found}, the official file has {expected}: "
-                    f"its {FRAMES} frames are what the 795/654 split counts"
-                )
 
     def open(self) -> h5py.File:
         """Return this process's handle. One inherited by a fork would share its position with the parent."""

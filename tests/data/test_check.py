@@ -303,7 +303,7 @@ def test_identity_is_of_pixels_and_shape() -> None:
 
 
 def test_the_most_alike_over_several_pieces(monkeypatch) -> None:
-    monkeypatch.setattr("hqmd_cli.data.check.near_duplicates.AT_A_TIME", 7)
+    monkeypatch.setattr("hqmd_cli.data.check.near_duplicates.PRODUCTS", 7 * 30)
     prints = np.stack([fingerprint(texture(seed)) for seed in range(30)])
     places, likeness = most_alike(prints[::-1], prints)
     assert list(places) == list(range(29, -1, -1)) and likeness.min() > 0.999

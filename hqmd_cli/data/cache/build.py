@@ -15,7 +15,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +109,13 @@ def open_or_build(dataset: Dataset, wanted: bool, passes: float, say: Say) -> Da
     if objection := plan.objection(shutil.disk_usage(disk).free, psutil.virtual_memory().total, wanted):
         raise HqmdError(objection)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path, say):
+    lock = FileLock(path.with_name(f"{data_part(path)}.lock"))
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        say("cache: another process is building it; waiting for that")
+        held = lock.acquire()
+    with held:
         try:  # another process may have built it in the meantime
             return DecodedDataset(dataset, path)
         except NotCached:
@@ -122,21 +127,6 @@ def readings(train: Batching, pictures: int) -> float:
     """Return how often a run reads each picture."""
     by_steps = train.max_steps * train.batch_size / pictures if train.max_steps else math.inf
     return min(train.epochs, by_steps)
-
-
-@contextmanager
-def locked(path: Path, say: Say) -> Iterator[None]:
-    """Hold the lock of a cache; wait while another process builds it."""
-    lock = FileLock(path.with_name(f"{data_part(path)}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("cache: another process is building it; waiting for that")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def build(dataset: Dataset, path: Path, say: Say) -> DecodedDataset:

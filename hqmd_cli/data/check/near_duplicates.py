@@ -21,7 +21,7 @@ SIZE = (12, 9)  # (W, H)
 SIGMA = 2.0  # of the high-pass filter, in pixels of the fingerprint
 LEAST_CONTRAST = 1.0  # of 255, root mean square; a photo below it is like no other
 ALIKE = 0.85
-AT_A_TIME = 4096  # photos of either side, to bound the memory
+PRODUCTS = 2**24  # computed at once, to bound the memory
 
 
 def fingerprint(photo: NDArray[np.uint8]) -> Floats:
@@ -42,13 +42,9 @@ def identity(photo: NDArray[np.uint8]) -> bytes:
 
 def most_alike(held_out: Floats, seen: Floats) -> tuple[NDArray[np.intp], Floats]:
     """For each of (M, 108) fingerprints, return the row of the most similar one of (N, 108), and their likeness."""
-    matches, likeness = np.zeros(len(held_out), np.intp), np.full(len(held_out), -1, np.float32)
-    for first in range(0, len(held_out), AT_A_TIME):
-        rows = slice(first, first + AT_A_TIME)
-        for other in range(0, len(seen), AT_A_TIME):
-            products = held_out[rows] @ seen[other : other + AT_A_TIME].T
-            best = products.argmax(axis=1)
-            value = products[np.arange(len(best)), best]
-            better = value > likeness[rows]
-            matches[rows][better], likeness[rows][better] = best[better] + other, value[better]
+    matches, likeness = np.empty(len(held_out), np.intp), np.empty(len(held_out), np.float32)
+    step = max(1, PRODUCTS // len(seen))
+    for first in range(0, len(held_out), step):
+        products = held_out[first : first + step] @ seen.T
+        matches[first : first + step], likeness[first : first + step] = products.argmax(axis=1), products.max(axis=1)
     return matches, likeness

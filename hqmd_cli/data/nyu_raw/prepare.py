@@ -184,11 +184,10 @@ def claim(output: Path, plan: Plan, raw: Path) -> None:
 
 def write_splits(plan: Plan, output: Path, left_out: Container[str]) -> dict[str, int]:
     """Write train.txt and val.txt without the frames in `left_out`; return the number of names in each."""
-    names: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for frame in plan.frames:
-        if frame.name not in left_out:
-            names[plan.scenes[frame.scene]].append(frame.name)
-    for split, its_names in names.items():
-        if its_names:
-            write_text(output / f"{split}.txt", "".join(f"{name}\n" for name in its_names))
-    return {split: len(its_names) for split, its_names in names.items() if its_names}
+    counts = {}
+    for split in SPLITS:
+        in_split = [frame.name for frame in plan.frames if plan.scenes[frame.scene] == split]
+        if names := [name for name in in_split if name not in left_out]:
+            write_text(output / f"{split}.txt", "".join(f"{name}\n" for name in names))
+            counts[split] = len(names)
+    return counts
