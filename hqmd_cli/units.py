@@ -26,11 +26,6 @@ def kind_named(name: str) -> Kind:
     return pick({kind: kind for kind in KINDS}, name, "kind of map")
 
 
-def near_and_far(least: float, greatest: float, kind: Kind) -> tuple[float, float]:
-    """Of the two ends of a map's numbers the one that stands for the nearest, and the other."""
-    return (greatest, least) if kind == "disparity" else (least, greatest)
-
-
 def range_keys(kind: Kind) -> tuple[str, str]:
     """What these two are called in records: only metres are called so."""
     return ("near_m", "far_m") if kind == "depth" else ("near", "far")

@@ -29,6 +29,7 @@ FLOORS = [
     {"visualization"},
     {"geometry", "parallel", "files"},
     {"config"},
+    {"depth"},
     {"units"},
     {"registry"},
     {"errors"},

@@ -1,15 +1,11 @@
 """`hqmd predict`: photos, and video, to depth."""
 
-import os
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, find_here
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.commands.options import (
     BackendOption,
     DeviceOption,
@@ -20,14 +16,8 @@ from hqmd_cli.commands.options import (
     SizeOption,
 )
 from hqmd_cli.config.view import DEFAULT_SIZE
-from hqmd_cli.errors import HqmdError
-from hqmd_cli.inference.engines.select import engine_opener
 from hqmd_cli.prediction.formats import DEFAULT_FORMAT, OUTPUTS
-from hqmd_cli.terminal.predict_summary import answer_all, refuse_existing
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
-
-if TYPE_CHECKING:
-    from hqmd_cli.inference.open import OpenModel
 
 OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for output in OUTPUTS.values())
 
@@ -95,80 +85,36 @@ def predict(
     hqmd predict holiday/ -o depths/ --format color,npy --skip-existing
     hqmd predict clip.mp4 -o depth.mp4
     """
-
-    # Of one file the model is opened while all else is imported, a fifth of a cold start; not one to be downloaded.
-    here = find_here(model) if len(sources) == 1 and os.path.isfile(sources[0]) else None
-    opening = ThreadPoolExecutor(1).submit(engine_opener(here, backend, device, 0, compiled)) if here else None
-
-    def open_model(threads: int) -> "OpenModel":
-        from hqmd_cli.inference.open import Wish
-        from hqmd_cli.inference.open import open_model as open_any
-
-        wish = Wish(backend, device, side or (), size, flip, threads, compiled, model_kind)
-        return open_any(model, wish, opening.result() if opening else None)
-
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
-    from hqmd_cli.parallel.processes import Ranks
-    from hqmd_cli.prediction.outputs import Look, plan, refuse_metres
-    from hqmd_cli.prediction.sources import find_sources, is_video
+    from hqmd_cli.inference.open import Wish
+    from hqmd_cli.prediction.result import Style
+    from hqmd_cli.prediction.sources import is_video, refuse_for_video
 
-    look = Look(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
-    if any(is_video(source) or source.startswith("camera:") for source in sources):
-        for_photos = {
-            "--scale-from": scale_from,
-            "--fov": fov,
-            "--fx": fx,
-            "--edge-rtol": edge_rtol,
-            "--format": formats,
-        }
-        for_photos |= {"--json": as_json or None, "--skip-existing": skip_existing or None}
-        if given := [flag for flag, value in for_photos.items() if value is not None]:
-            raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
-        from hqmd_cli.terminal.predict_video import answer_video
+    style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
+    options = Wish(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
+    if any(map(is_video, sources)):
+        from hqmd_cli.terminal.predict_video import run_video
 
-        opened = open_model(0)
-        refuse_metres(opened.kind, model, [], look, None)
-        if opened.origin:
-            print(opened.in_words, file=sys.stderr)
-        answer_video(sources, output, look, opened, overwrite)
+        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--edge-rtol": edge_rtol}
+        for_photos |= {"--format": formats, "--json": as_json or None, "--skip-existing": skip_existing or None}
+        refuse_for_video(for_photos)
+        run_video(sources, output, model, options, style, overwrite)
         return
+    from hqmd_cli.prediction.photo_run import prepare
+    from hqmd_cli.terminal.predict_summary import run_photos
 
-    faults: list[HqmdError] = []
-    all_jobs = plan(find_sources(sources, output, faults.append), output, formats)
-    if scale_from and len(all_jobs) > 1:
-        raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
-    if not (skip_existing or overwrite):
-        refuse_existing(all_jobs, as_json)
-
-    from hqmd_cli.prediction.manifest import Settings
-    from hqmd_cli.prediction.photo_job import PhotoWork, Reading, known_results, open_manifest
-
-    ranks = Ranks.from_environment()
-    manifest = open_manifest(all_jobs, output, ranks)
-    if manifest and ranks.is_first:
-        manifest.join()  # what a run that was stopped left must not outlive what this one writes
-    ranks.connect()
-    jobs = ranks.share(all_jobs)
-    sidecars = as_json or (skip_existing and manifest is None)
-
-    workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    opened = open_model(1 if workers > 1 else 0)
-    refuse_metres(opened.kind, model, all_jobs, look, scale_from)
-    print(opened.in_words, file=sys.stderr)
-    reading = Reading.parse(scale_from) if scale_from else None
-    recorded = sidecars or manifest is not None
-    # Hashing costs a cold start as much as a small network does.
-    digest = opened.digest() if recorded else ""
-    seen = (opened.precision, opened.sides, opened.flips)
-    settings = Settings(opened.name, digest, *seen, asdict(look), fov, fx, scale_from, opened.kind)
-    work = PhotoWork(
-        opened,
-        settings,
-        look,
-        reading,
-        sidecars,
-        manifest,
-        known_results(jobs, manifest) if skip_existing else {},
-        overwrite,
+    run = prepare(
+        sources,
+        output,
+        formats,
+        model,
+        options,
+        style,
+        fov=fov,
+        fx=fx,
+        scale_from=scale_from,
+        as_json=as_json,
+        skip_existing=skip_existing,
+        overwrite=overwrite,
     )
-    answer_all(jobs, work, workers, ranks, faults if ranks.is_first else [])
+    run_photos(run)

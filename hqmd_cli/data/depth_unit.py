@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import evenly
+from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
 
@@ -60,7 +61,7 @@ def find_depth_scale(
         raise HqmdError(
             f"{inspected[0]}: 8-bit depth has no unit of its own; state it with {option} UNITS_PER_METRE{otherwise}"
         )
-    measured = [values[np.isfinite(values) & (values > 0)] for values in maps]
+    measured = [values[valid_depth(values)] for values in maps]
     pooled = np.concatenate([values[:: max(1, values.size // 5000)] for values in measured])
     if pooled.size == 0:
         raise HqmdError(f"{inspected[0]}: no positive depth value in it or its neighbours")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset, Sample, require_depth
+from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.depth import require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.alignment import align
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth

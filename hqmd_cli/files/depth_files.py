@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import write_aside, write_bytes
 from hqmd_cli.files.exr import read_exr
@@ -198,8 +199,7 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
 
     Raises HqmdError for depth beyond 65.535 m, which 16 bits of millimetres cannot hold.
     """
-    known = np.isfinite(depth_m) & (depth_m > 0)
-    millimetres = np.where(known, np.round(depth_m * MILLIMETRES_PER_METRE), 0)
+    millimetres = np.where(valid_depth(depth_m), np.round(depth_m * MILLIMETRES_PER_METRE), 0)
     if (farthest := millimetres.max(initial=0)) > LARGEST_16_BIT:
         raise HqmdError(
             f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"

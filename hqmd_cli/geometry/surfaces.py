@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.depth import valid_depth
 from hqmd_cli.geometry.camera import Intrinsics
 
 # Chosen by eye on clouds of NYU photos seen from above. Networks blur the rims of things, over several pixels of 1.5 to
@@ -26,17 +27,12 @@ REFERENCE_SIDE = 640  # pixels; the longer side that edge_rtol is meant for
 def unproject(depth_m: NDArray[np.floating], camera: Intrinsics) -> NDArray[np.float32]:
     """(H, W) metres along the optical axis -> (H, W, 3) points; NaN where there is no depth."""
     height, width = depth_m.shape
-    known_m = np.where(has_depth(depth_m), depth_m, np.nan).astype(np.float32)
+    known_m = np.where(valid_depth(depth_m), depth_m, np.nan).astype(np.float32)
     points = np.empty((height, width, 3), np.float32)
     points[..., 0] = known_m * ((np.arange(width, dtype=np.float32) - camera.cx) / camera.fx)
     points[..., 1] = known_m * ((np.arange(height, dtype=np.float32) - camera.cy) / camera.fy)[:, None]
     points[..., 2] = known_m
     return points
-
-
-def has_depth(depth_m: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which pixels of any map have a depth."""
-    return np.isfinite(depth_m) & (depth_m > 0)
 
 
 def jump_limit(shape: tuple[int, ...], edge_rtol: float) -> float:
@@ -46,7 +42,7 @@ def jump_limit(shape: tuple[int, ...], edge_rtol: float) -> float:
 
 def on_jumps(depth_m: NDArray[np.floating], edge_rtol: float = DEFAULT_EDGE_RTOL) -> NDArray[np.bool_]:
     """(H, W) metres -> (H, W), true on both sides of a jump to one of the 8 neighbours, and where there is no depth."""
-    known_m = np.where(has_depth(depth_m), depth_m, 0).astype(np.float32)
+    known_m = np.where(valid_depth(depth_m), depth_m, 0).astype(np.float32)
     block = np.ones((3, 3), np.uint8)
     factor = np.float32(1 + jump_limit(depth_m.shape, edge_rtol))
     return (
@@ -68,7 +64,7 @@ def normals(
     are the normal. So any plane gives the same answer at all its pixels, without differences of points.
     """
     height, width = depth_m.shape
-    inverse = (1 / np.where(has_depth(depth_m), depth_m, np.nan)).astype(np.float32)
+    inverse = (1 / np.where(valid_depth(depth_m), depth_m, np.nan)).astype(np.float32)
     # Neighbours in a large map are too alike for a difference to mean much; see jump_limit.
     reach = max(1, round(max(height, width) / REFERENCE_SIDE))
     limit = jump_limit(depth_m.shape, edge_rtol)

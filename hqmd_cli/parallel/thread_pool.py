@@ -1,7 +1,7 @@
-"""Many jobs at once, in a bounded window, in order, and stoppable: what keeps all cores busy over a folder.
+"""Many jobs in threads: in order, a bounded number at a time, and interruptible.
 
-A job reads, computes and writes one photo. Several of them run side by side in threads, so that one decodes while
-another is in the network and a third encodes; Pillow, OpenCV and both engines let go of Python's lock meanwhile.
+A job reads, computes and writes one photo. While one thread decodes, another runs the network and a third encodes:
+Pillow, OpenCV and both engines release Python's lock.
 """
 
 from collections import deque
@@ -16,16 +16,15 @@ from hqmd_cli.errors import HqmdError
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
-AHEAD = 2  # jobs a worker that are handed out but not yet collected: bounds the memory, whatever the folder's size
+AHEAD = 2  # jobs per worker that are submitted but not yet collected; bounds the memory, however large the folder
 
 
 def run_jobs(
     jobs: Iterable[Job], do: Callable[[Job], Outcome], workers: int
 ) -> Iterator[tuple[Job, Outcome | HqmdError]]:
-    """Each job with what `do` returned, or the HqmdError it raised; in the order of the jobs.
+    """Yield each job with what `do` returned, or the HqmdError that it raised, in the order of the jobs.
 
-    An interrupt (Ctrl-C) while waiting lets the jobs that have begun finish, drops the others, gives what finished,
-    and goes on upward.
+    On KeyboardInterrupt, lets the running jobs finish, drops the others, yields what finished, and raises it again.
     """
 
     def outcome_of(future: "Future[Outcome]") -> Outcome | HqmdError:
@@ -57,8 +56,8 @@ def run_jobs(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class Room:
-    """Bounds the pixels that are worked on at once, however many cores there are; a photo of more goes alone."""
+class PixelBudget:
+    """Bound the pixels in work at a time, however many cores there are. A photo that exceeds it runs alone."""
 
     def __init__(self, pixels: int) -> None:
         self.total = self.free = pixels
@@ -66,7 +65,7 @@ class Room:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until so many are free, and hold them in a `with`."""
+        """Wait until `pixels` are free, and hold them inside the `with`."""
         pixels = min(pixels, self.total)
         with self.freed:
             self.freed.wait_for(lambda: self.free >= pixels)

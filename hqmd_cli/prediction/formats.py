@@ -1,17 +1,15 @@
 """The kinds of file that predict writes: the one list behind --format, -o, their help and the table in docs/predict.md.
 
-Imports nothing heavy, so that --help and the start of `hqmd predict` stay quick.
+A new kind is a writer in writers/ and an entry of OUTPUTS. This module imports nothing heavy, so that --help is quick.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
 
-from hqmd_cli.registry import lazy
 from hqmd_cli.units import IN_WORDS, Kind
-
-Write = Callable[..., str]  # (path, DepthResult, Look) -> a remark about this file, or an empty string
 
 
 @dataclass(frozen=True)
@@ -19,11 +17,16 @@ class Output:
     """One kind of file."""
 
     suffix: str
-    write: Write
+    writer: str  # "package.module:function"
     note: str  # what its numbers mean; {unit} stands for the unit of the map
     needs_camera: bool = False  # True if its numbers depend on the focal length
     needs_metres: bool = False  # True if it claims metres
-    check: Callable[[], Any] = lambda: None  # raises HqmdError, before anything is computed, if it cannot be written
+    needs_trimesh: bool = False  # True if trimesh writes it, which is an extra
+
+    @cached_property
+    def write(self) -> Callable[..., str]:
+        """The writer: (path, DepthResult, Style) -> a remark about this file, or an empty string."""
+        return resolve_name(self.writer)
 
     def note_of(self, kind: Kind) -> str:
         """Return `note` with the unit of a map of this kind."""
@@ -32,57 +35,39 @@ class Output:
     @property
     def suffixes(self) -> list[str]:
         """Every suffix that asks for this kind of file."""
-        return [suffix for suffix, output in BY_SUFFIX.items() if output.write is self.write]
-
-
-def of_depth(write: Callable[..., Any]) -> Write:
-    """Make an output's writer from one that takes (path, depth)."""
-
-    def write_depth(path: Path, result: Any, look: Any) -> str:
-        write(path, result.depth_m)
-        return ""
-
-    return write_depth
-
-
-def of_surface(write: Write) -> Write:
-    """Make an output's writer from one that takes (path, result, edge_rtol)."""
-    return lambda path, result, look: write(path, result, look.edge_rtol)
+        return [suffix for suffix, output in BY_SUFFIX.items() if output.writer == self.writer]
 
 
 DEFAULT_FORMAT = "color"
 OUTPUTS = {
-    "color": Output(".png", lazy("hqmd_cli.prediction.outputs:write_color"), "colours from near to far"),
+    "color": Output(".png", "hqmd_cli.prediction.writers.color:write_color", "colours from near to far"),
     "mm": Output(
-        ".mm.png",
-        of_depth(lazy("hqmd_cli.files.depth_files:write_depth_mm")),
-        "16-bit PNG in millimetres",
-        needs_metres=True,
+        ".mm.png", "hqmd_cli.prediction.writers.numbers:write_mm", "16-bit PNG in millimetres", needs_metres=True
     ),
-    "npy": Output(".npy", of_depth(lazy("hqmd_cli.files.depth_files:write_depth_npy")), "float32 {unit}"),
-    "tiff": Output(".tiff", lazy("hqmd_cli.prediction.outputs:write_tiff"), "float32 {unit}"),
+    "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:write_npy", "float32 {unit}"),
+    "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:write_tiff", "float32 {unit}"),
     "ply": Output(
         ".ply",
-        of_surface(lazy("hqmd_cli.prediction.writers:write_ply")),
+        "hqmd_cli.prediction.writers.space:write_ply",
         "points in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
-        check=lazy("hqmd_cli.prediction.writers:require_trimesh"),
+        needs_trimesh=True,
     ),
     "glb": Output(
         ".glb",
-        of_surface(lazy("hqmd_cli.prediction.writers:write_glb")),
+        "hqmd_cli.prediction.writers.space:write_glb",
         "mesh in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
-        check=lazy("hqmd_cli.prediction.writers:require_trimesh"),
+        needs_trimesh=True,
     ),
     "normals": Output(
         ".normals.png",
-        of_surface(lazy("hqmd_cli.prediction.writers:write_normals")),
+        "hqmd_cli.prediction.writers.space:write_normals",
         "normals: red right, green up, blue to the camera",
         needs_camera=True,
-        needs_metres=True,  # up to a factor, but no shift
+        needs_metres=True,  # up to a factor, but without a shift
     ),
 }
 OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
@@ -90,6 +75,7 @@ BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
     suffix: replace(OUTPUTS[name], suffix=suffix) for suffix, name in OTHER_SUFFIXES.items()
 }
 LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
+NO_TRIMESH = "points and meshes are written with trimesh, which cannot be imported; pip install 'hqmd[3d]'"
 
 
 def output_for(path: Path) -> Output | None:

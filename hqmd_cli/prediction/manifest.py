@@ -1,22 +1,24 @@
-"""What is written down about a prediction: beside a result (NAME.json), and a line a photo for a folder.
+"""Records of predictions: NAME.json beside a result, and a folder's manifest.jsonl with a row per photo.
 
-A record says what the numbers are (unit, range, camera), what made them (model, its hash, size, version) and from what,
-so that a result can be trusted later and a run knows which of them are still the answer to the same question.
+A record says what the numbers are (unit, range, camera), which model made them (hash, view, version) and from which
+photo. With it, a result can be trusted later, and a run can tell if a result is still up to date.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hqmd_cli import __version__
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.jsonl import append_row, complete_lines
+from hqmd_cli.files.jsonl import complete_lines
+from hqmd_cli.parallel.processes import Ranks
+from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
-from hqmd_cli.units import UNITS, Kind, near_and_far, range_keys
+from hqmd_cli.units import UNITS, Kind, range_keys
 
 MANIFEST_FILE = "manifest.jsonl"
 
@@ -27,50 +29,48 @@ class Settings:
 
     model: str
     model_sha256: str
-    precision: str  # of the network's arithmetic, see engines.Engine
-    sides: tuple[int, ...]  # pixels; the shorter sides at which the network saw the photo
+    precision: str  # of the network's arithmetic, see inference/engines
+    sides: tuple[int, ...]  # pixels; the shorter sides at which the network sees the photo
     flip: bool
-    look: Mapping[str, Any]  # of colour pictures and meshes, see outputs.Look
+    look: Mapping[str, Any]  # of colour pictures and meshes, see result.Style
     fov_deg: float | None  # of the camera, as the user gave it
-    fx: float | None  # the same, pixels
+    fx: float | None  # pixels, as the user gave it
     scale_from: str | None  # a measured distance, as the user gave it
     kind: Kind = "depth"  # what the model gives
     hqmd_version: str = __version__
 
 
 def record_of(
-    source: str,
+    job: Job,
     result: DepthResult,
-    notes: Mapping[Path, str],
-    remarks: Mapping[Path, str],
+    notes: Mapping[str, str],
+    remarks: Mapping[str, str],
     settings: Settings,
     photo_sha256: str | None,
     outputs_sha256: Mapping[str, str],
 ) -> dict[str, Any]:
-    """A record as plain data; `notes` say what the numbers of each file mean, `remarks` what is special about it."""
-    height, width = result.depth_m.shape
+    """Describe a result as plain data. `notes` and `remarks` say what each file's numbers mean, and what is special."""
     near_key, far_key = range_keys(result.kind)
-    near, far = near_and_far(float(result.depth_m.min()), float(result.depth_m.max()), result.kind)
     return {
-        "photo": source,
-        "size": [height, width],
+        "photo": job.source.name,
+        "size": list(result.depth_m.shape),
         "unit": UNITS[result.kind],
-        near_key: near,
-        far_key: far,
+        near_key: result.near,
+        far_key: result.far,
         "scale_factor": result.scale_factor,
         "intrinsics": asdict(result.intrinsics),
-        "outputs": {target.name: note for target, note in notes.items()},
+        "outputs": dict(notes),
         "outputs_sha256": dict(outputs_sha256),
-        "remarks": {target.name: remark for target, remark in remarks.items() if remark},
+        "remarks": {name: remark for name, remark in remarks.items() if remark},
         "settings": asdict(settings),
         "photo_sha256": photo_sha256,
     }
 
 
 class Manifest:
-    """`manifest.jsonl` in a folder of results: a line a photo, the last one counts.
+    """`manifest.jsonl` in a folder of results: a row per photo, of which the last one counts.
 
-    Of several processes (processes.py) each writes a file of its own beside it, until `join` makes them one.
+    Each of several processes (parallel/processes.py) appends to a file of its own; `join` merges them.
     """
 
     def __init__(self, folder: Path, rank: int | None = None) -> None:
@@ -79,15 +79,12 @@ class Manifest:
 
     @property
     def parts(self) -> list[Path]:
-        """The manifest and what other processes, or a run that was stopped, left beside it."""
+        """The manifest, and the files that other processes or an interrupted run left beside it."""
         whole = self.folder / MANIFEST_FILE
         return [*([whole] if whole.exists() else []), *sorted(self.folder.glob("manifest.*.jsonl"))]
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """Place below the folder -> record; empty where there is no manifest. Raises HqmdError when one is none.
-
-        A last line without an end is what a process that was killed, or a full disk, left: it does not count.
-        """
+        """Map each photo's place below the folder to its record. Raises HqmdError for a file that is not a manifest."""
         rows = {}
         for path in self.parts:
             for number, line in enumerate(complete_lines(path), 1):
@@ -96,16 +93,12 @@ class Manifest:
                     rows[row["place"]] = row
                 except (ValueError, KeyError, TypeError) as error:
                     raise HqmdError(
-                        f"{path}: line {number} is no record of a result; move the file away, or choose another -o"
+                        f"{path}: line {number} is not a record of a result; move the file away, or choose another -o"
                     ) from error
         return rows
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Add a line; from any thread."""
-        append_row(self.path, row)
-
     def join(self) -> None:
-        """One file again, one line a photo, in the order of their places."""
+        """Merge all parts into one file, with one row per photo, sorted by place."""
         if parts := self.parts:
             rows = self.read()
             write_text(self.folder / MANIFEST_FILE, "".join(json.dumps(rows[place]) + "\n" for place in sorted(rows)))
@@ -114,30 +107,56 @@ class Manifest:
                     part.unlink()
 
 
+def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path], ranks: Ranks) -> Manifest | None:
+    """Open the manifest of the first folder among the destinations; None if all of them are files."""
+    files = {target for target, _ in jobs[0].targets} if jobs else set()
+    rank = ranks.rank if ranks.world > 1 else None
+    return next((Manifest(folder, rank) for folder in destinations if folder not in files), None)
+
+
+def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, dict[str, Any]]:
+    """Read the records of earlier results, from the manifest or beside a single file."""
+    if manifest:
+        return manifest.read()
+    return {str(job.source.place): read_record(job.sidecar) for job in jobs if job.sidecar.is_file()}
+
+
 def read_record(path: Path) -> dict[str, Any]:
-    """A record beside a result. Raises HqmdError when the file is none."""
+    """Read the record beside a result. Raises HqmdError if the file is not a record."""
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         record = None
     if not isinstance(record, dict) or "outputs" not in record:
-        raise HqmdError(f"{path}: is no record of a result; move it away, or use --overwrite")
+        raise HqmdError(f"{path}: is not a record of a result; move it away, or use --overwrite")
     return record
 
 
-def still_answers(
-    record: Mapping[str, Any], notes: Mapping[Path, str], settings: Settings, photo_sha256: str | None
+def is_up_to_date(
+    job: Job, record: Mapping[str, Any], notes: Mapping[str, str], settings: Settings, photo_sha256: str
 ) -> bool:
-    """Whether results that exist are those that would be written now: same photo, model, settings and kinds."""
+    """True if the files exist as recorded, made from the same photo with the same settings and of the same kinds."""
     now = {
         "settings": json.loads(json.dumps(asdict(settings))),
-        "outputs": {target.name: note for target, note in notes.items()},
+        "outputs": notes,
         "photo_sha256": photo_sha256,
     }
     same = all(record.get(key) == value for key, value in now.items())
-    return same and all(target.is_file() and is_recorded(target, record) for target in notes)
+    return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
+
+
+def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool) -> None:
+    """Raise HqmdError if a result would replace a file that is not, to the byte, the one on record."""
+    for target, _ in job.targets:
+        if target.exists() and not is_recorded(target, record):
+            raise HqmdError(
+                f"{printable(str(target))}: exists, and no record says that it was made from this photo; "
+                "pass --overwrite, or choose another -o"
+            )
+    if sidecars and job.sidecar.exists():
+        read_record(job.sidecar)
 
 
 def is_recorded(target: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a file is, to the byte, what the record says was written there."""
+    """True if a file is, to the byte, the one that the record describes."""
     return record.get("outputs_sha256", {}).get(target.name) == file_hash(target)

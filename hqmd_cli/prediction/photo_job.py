@@ -1,9 +1,9 @@
-"""One photo from file to files: read, predict, scale, write, record. What predict does for each of its jobs."""
+"""One photo from file to files: read, predict, scale, write, record."""
 
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -12,23 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import require_depth
-from hqmd_cli.errors import HqmdError, explain_model_errors, printable
+from hqmd_cli.depth import near_and_far, require_depth
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.photos import LARGEST_PIXELS, Photo, count_pixels, read_photo
+from hqmd_cli.files.jsonl import append_row
+from hqmd_cli.files.photos import LARGEST_PIXELS, count_pixels, read_photo
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
-from hqmd_cli.parallel.processes import Ranks
-from hqmd_cli.parallel.thread_pool import Room
-from hqmd_cli.prediction.manifest import Manifest, Settings, is_recorded, read_record, record_of, still_answers
-from hqmd_cli.prediction.outputs import Job, Look
-from hqmd_cli.prediction.result import DepthResult
+from hqmd_cli.parallel.thread_pool import PixelBudget
+from hqmd_cli.prediction.manifest import Manifest, Settings, is_up_to_date, record_of, refuse_foreign
+from hqmd_cli.prediction.plan import Job
+from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.units import IN_WORDS
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A distance that the user measured: from the camera to what is seen at pixel (x, y)."""
+    """A distance that the user measured, from the camera to what is seen at pixel (x, y)."""
 
     x: int
     y: int
@@ -47,7 +48,7 @@ class Reading:
         return reading
 
     def factor(self, depth_m: NDArray[np.float32], intrinsics: Intrinsics) -> float:
-        """What depth is to be multiplied by. A tape runs straight to the point, depth along the optical axis."""
+        """Return the factor for depth, which is along the optical axis; the distance is along the ray to the pixel."""
         height, width = depth_m.shape
         if not (0 <= self.x < width and 0 <= self.y < height):
             raise HqmdError(f"--scale-from: ({self.x}, {self.y}) lies outside the photo, which is {width} x {height}")
@@ -61,106 +62,68 @@ class Done:
 
     job: Job
     record: dict[str, Any]
-    skipped: bool = False  # its results were there already
+    skipped: bool = False  # True if its results were up to date
 
 
 @dataclass(frozen=True)
 class PhotoWork:
-    """Called with a job, from any thread. Raises HqmdError naming the photo or file at fault."""
+    """Do jobs, from any thread. Raises HqmdError naming the photo or file at fault."""
 
     model: OpenModel
     settings: Settings
-    look: Look
+    style: Style
     reading: Reading | None
     sidecars: bool
     manifest: Manifest | None
     known: Mapping[str, dict[str, Any]]  # place -> record of an earlier run
-    overwrite: bool  # otherwise only what is on record as its own result is replaced
-    room: Room = field(default_factory=lambda: Room(LARGEST_PIXELS))
+    overwrite: bool  # False: replace a file only if it is on record as an earlier result
+    budget: PixelBudget = field(default_factory=lambda: PixelBudget(LARGEST_PIXELS))
 
     def __call__(self, job: Job) -> Done:
-        with explain_read_errors(job.source.name):
+        name, path = job.source.name, job.source.path
+        with explain_read_errors(name), self.budget.taken(count_pixels(path) if path else 0):
             return self.do(job)
 
     def do(self, job: Job) -> Done:
-        """As __call__, but the system's errors come as they are."""
+        """Do a job; let errors of the system through."""
         path, place = job.source.path, str(job.source.place)
-        notes = {target: kind.note_of(self.model.kind) for target, kind in job.targets}
-        content = None if path else sys.stdin.buffer.read()
-        # Taken before the photo is read: of one that is exchanged meanwhile the record must not speak.
-        digest = file_hash(path) if self.recorded and path and path.is_file() else None
+        notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
+        recorded = self.sidecars or self.manifest is not None
+        # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
+        digest = file_hash(path) if recorded and path and path.is_file() else None
         before = self.known.get(place, {})
-        if digest and still_answers(before, notes, self.settings, digest):
-            if self.sidecars and not sidecar_of(job).exists():
-                self.write_sidecar(job, before)
+        if digest and before and is_up_to_date(job, before, notes, self.settings, digest):
+            if self.sidecars and not job.sidecar.exists():
+                self.write_sidecar(job, {key: value for key, value in before.items() if key != "place"})
             return Done(job, before, skipped=True)
         if not self.overwrite:
             refuse_foreign(job, before, self.sidecars)
-        file: Any = path if content is None else BytesIO(content)
-        with self.room.taken(count_pixels(file)):
-            result = self.answer(read_photo(file, job.source.name), job.source.name)
-            remarks = {target: kind.write(target, result, self.look) for target, kind in job.targets}
-        hashes = {target.name: file_hash(target) for target in notes} if self.recorded else {}
-        record = record_of(job.source.name, result, notes, remarks, self.settings, digest, hashes)
+        result = self.predict(path or BytesIO(sys.stdin.buffer.read()), job.source.name)
+        remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
+        hashes = {target.name: file_hash(target) for target, _ in job.targets} if recorded else {}
+        record = record_of(job, result, notes, remarks, self.settings, digest, hashes)
+        if self.manifest:
+            append_row(self.manifest.path, {"place": place, **record})
         if self.sidecars:
             self.write_sidecar(job, record)
-        if self.manifest:
-            self.manifest.append({"place": place, **record})
         return Done(job, record)
 
-    @property
-    def recorded(self) -> bool:
-        """Whether anything is written down about the results."""
-        return self.sidecars or self.manifest is not None
-
-    def write_sidecar(self, job: Job, record: Mapping[str, Any]) -> None:
-        """NAME.json, without what only a manifest needs."""
-        content = {key: value for key, value in record.items() if key != "place"}
-        write_text(sidecar_of(job), json.dumps(content, indent=2) + "\n")
-
-    def answer(self, photo: Photo, name: str) -> DepthResult:
-        """The depth of one photo, with its camera, scaled where the user measured a distance."""
+    def predict(self, file: Path | BytesIO, name: str) -> DepthResult:
+        """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance."""
+        photo = read_photo(file, name)
         height, width = photo.rgb.shape[:2]
-        said = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
-        intrinsics = find_intrinsics(height, width, **said, focal_35mm=photo.focal_35mm)
-        with explain_model_errors(name):
-            depth_m = self.model(photo.rgb)
+        given = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
+        intrinsics = find_intrinsics(height, width, **given, focal_35mm=photo.focal_35mm)
+        try:
+            depth_m = self.model.predict(photo.rgb)
+        except HqmdError as error:
+            raise HqmdError(f"{name}: {error}") from error
         require_depth(depth_m, name, self.model.kind)
         factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
-        return DepthResult(photo.rgb, depth_m * np.float32(factor), intrinsics, factor, self.model.kind)
+        depth_m = depth_m * np.float32(factor)
+        near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
+        return DepthResult(photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind)
 
-
-def sidecar_of(job: Job) -> Path:
-    """NAME.json beside the first of a job's results."""
-    target, kind = job.targets[0]
-    return target.with_name(target.name.removesuffix(kind.suffix) + ".json")
-
-
-def refuse_foreign(job: Job, before: Mapping[str, Any], sidecars: bool) -> None:
-    """Raise HqmdError where a result would replace a file that is not on record as an earlier one, byte for byte."""
-    for target, _ in job.targets:
-        if target.exists() and not is_recorded(target, before):
-            raise HqmdError(
-                f"{printable(str(target))}: exists, and no record says that it was made from this photo; "
-                "pass --overwrite, or choose another -o"
-            )
-    if sidecars and (sidecar := sidecar_of(job)).exists():
-        read_record(sidecar)
-
-
-def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path], ranks: Ranks) -> Manifest | None:
-    """That of the first folder among the destinations; None where all of them are files."""
-    files = {target for target, _ in jobs[0].targets} if jobs else set()
-    rank = ranks.rank if ranks.world > 1 else None
-    return next((Manifest(folder, rank) for folder in destinations if folder not in files), None)
-
-
-def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, dict[str, Any]]:
-    """What is on record about results of an earlier run: in the manifest, or beside a single file."""
-    if manifest:
-        return manifest.read()
-    known = {}
-    for job in jobs:
-        if (sidecar := sidecar_of(job)).is_file():
-            known[str(job.source.place)] = read_record(sidecar)
-    return known
+    def write_sidecar(self, job: Job, record: Mapping[str, Any]) -> None:
+        """Write NAME.json."""
+        write_text(job.sidecar, json.dumps(record, indent=2) + "\n")

@@ -1,20 +1,49 @@
-"""What predict hands to every output: a photo, its depth, and the camera that places both in space. No torch."""
+"""What every writer gets: the depth of a photo with its camera, and the user's style."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry.camera import Intrinsics
+from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
+from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
+from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
 
 @dataclass(frozen=True)
 class DepthResult:
-    """One photo's depth, at the photo's own size."""
+    """The depth of one photo, at the photo's own size."""
 
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
-    depth_m: NDArray[np.float32]  # (H, W) metres along the optical axis; of another kind, what units.py says
+    depth_m: NDArray[np.float32]  # (H, W) metres along the optical axis; for other kinds, the numbers of units.py
     intrinsics: Intrinsics  # of the camera, for (H, W)
-    scale_factor: float = 1.0  # by which the network's depth was multiplied, where the user measured one distance
+    near: float  # the nearest and the farthest value of depth_m
+    far: float
+    scale_factor: float = 1.0  # that the network's depth was multiplied by, to match the user's measured distance
     kind: Kind = "depth"
+
+
+@dataclass(frozen=True)
+class Style:
+    """The style of colour pictures and meshes. Raises HqmdError for impossible ranges, limits or colormaps."""
+
+    colormap: str = DEFAULT_COLORMAP
+    near_m: float | None = None  # of the colours; None: the photo's nearest depth
+    far_m: float | None = None
+    legend: bool = False
+    side_by_side: bool = False
+    edge_rtol: float = DEFAULT_EDGE_RTOL  # see geometry/surfaces.py
+
+    def __post_init__(self) -> None:
+        pick(COLORMAPS, self.colormap, "colormap")
+        for flag, depth_m in (("--vmin", self.near_m), ("--vmax", self.far_m)):
+            if depth_m is not None and not 0 <= depth_m < math.inf:
+                raise HqmdError(f"{flag} {depth_m:g}: a depth is a number of metres, 0 or more")
+        if self.near_m is not None and self.far_m is not None and self.near_m >= self.far_m:
+            raise HqmdError(f"--vmin {self.near_m:g} must be less than --vmax {self.far_m:g}")
+        if not 0 < self.edge_rtol < math.inf:
+            raise HqmdError(f"--edge-rtol {self.edge_rtol:g}: must be positive; the default is {DEFAULT_EDGE_RTOL}")

@@ -1,15 +1,16 @@
 """What the user names on the command line, as the photos to read: files, folders, patterns and stdin."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.photos import HEIC_REMEDY, HEIC_SUFFIXES, photo_suffixes
 
 STDIN = "-"
+CAMERA = "camera:"
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 PATTERN_CHARACTERS = frozenset("*?[")
 
@@ -21,15 +22,35 @@ class Source:
     path: Path | None  # None: stdin
     place: Path  # where below an output folder its results go, the photo's suffix still on it
 
-    @property
+    @cached_property
     def name(self) -> str:
         """For messages: one line that can be printed whatever bytes the file's name holds. Not for opening it."""
         return "stdin" if self.path is None else printable(str(self.path))
 
 
-def is_video(path: str | Path) -> bool:
-    """Whether a path is named like a video and is no folder."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(path)
+def is_video(source: str | Path) -> bool:
+    """True for a camera, and for a path that is named like a video and is not a folder."""
+    is_camera = str(source).startswith(CAMERA)
+    return is_camera or (Path(source).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(source))
+
+
+def refuse_for_video(photo_options: Mapping[str, object]) -> None:
+    """Raise HqmdError naming the options that are given (not None), since they are for photos only."""
+    if given := [flag for flag, value in photo_options.items() if value is not None]:
+        raise HqmdError(f"{' and '.join(given)}: for photos only, not for video")
+
+
+def find_video(sources: Sequence[str]) -> Path | int:
+    """Return the path of the only video, or the number of the only camera. Raises HqmdError for several sources."""
+    if len(sources) > 1:
+        raise HqmdError(f"{sources[0]}: a video or a camera goes alone; run the other sources separately")
+    (source,) = sources
+    if not source.startswith(CAMERA):
+        return Path(source)
+    number = source.removeprefix(CAMERA)
+    if not number.isdecimal():
+        raise HqmdError(f"{source}: name a camera camera:0, camera:1 and so on")
+    return int(number)
 
 
 def find_sources(

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import require_depth
+from hqmd_cli.depth import near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
-from hqmd_cli.units import Kind, near_and_far
+from hqmd_cli.units import Kind
 
 RANGE_FRAMES = 16  # of a clip, evenly spaced, in the pass that finds its colour range
 RANGE_PERCENTILES = (1, 99)
@@ -101,6 +101,16 @@ def predict_video(
                 run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
             overlap(run.read, run.work, run.write)
         return run.report()
+
+
+def require_video_target(destinations: Sequence[Path], overwrite: bool) -> Path:
+    """Return the only destination. Raises HqmdError unless it is one .mp4 that may be written."""
+    if len(destinations) > 1 or destinations[0].suffix.lower() != ".mp4":
+        raise HqmdError(f"{destinations[-1]}: the depth of a video goes to one .mp4; give one -o NAME.mp4")
+    (target,) = destinations
+    if target.exists() and not overwrite:
+        raise HqmdError(f"{target}: exists already; pass --overwrite")
+    return target
 
 
 @dataclass

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick, resolve
 from hqmd_cli.units import Kind
@@ -45,7 +46,7 @@ def colorize(
     if not (far_m <= near_m if kind == "disparity" else near_m <= far_m):
         raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
     table = colours_of(colormap)
-    known = is_known(depth_m, kind)
+    known = valid_depth(depth_m, kind)
     # Not less than a micrometre, or a millionth of what has no metres: rounding is not to be seen as a landscape.
     least = 1e-6 if kind == "depth" else 1e-6 * max(abs(near_m), abs(far_m)) or 1e-6
     span = math.copysign(max(abs(far_m - near_m), least), far_m - near_m)
@@ -63,15 +64,10 @@ def colorize(
     return rgb  # type: ignore[return-value]
 
 
-def is_known(depth_m: NDArray[np.floating], kind: Kind) -> NDArray[np.bool_]:
-    """Which pixels of any map tell something."""
-    return np.isfinite(depth_m) & (depth_m > 0) if kind == "depth" else np.isfinite(depth_m)
-
-
 def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, kind: Kind = "depth") -> float:
     """The share of the pixels, 0..1, that colorize shows in the colour of an end though they lie beyond it."""
     least, greatest = sorted((near_m, far_m))
-    return float(np.mean(is_known(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
+    return float(np.mean(valid_depth(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
 
 
 def side_by_side(image: RGB, picture: RGB) -> RGB:

@@ -13,7 +13,8 @@ from PIL import Image, TiffImagePlugin
 from hqmd_cli.api import load
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
-from hqmd_cli.prediction.outputs import Look, painted
+from hqmd_cli.prediction.result import Style
+from hqmd_cli.prediction.writers.color import painted
 
 # Of conftest.scene: red tells the depth, 255 (1 - depth / 6).
 MODULE = '''
@@ -336,7 +337,7 @@ def test_near_is_bright_in_disparities_as_in_depths(hqmd, desk, photo):
 
 def test_a_legend_without_metres(rgb):
     values = truth_of(rgb)
-    legend = Look(legend=True)
+    legend = Style(legend=True)
     depth = painted(rgb, values, 1, 6, legend)
     relative = painted(rgb, values, 1, 6, legend, "relative")
     disparity = painted(rgb, values, 6, 1, legend, "disparity")

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.parallel.thread_pool import AHEAD, Room, run_jobs
+from hqmd_cli.parallel.thread_pool import AHEAD, PixelBudget, run_jobs
 
 
 def test_outcomes_come_in_the_order_of_the_jobs():
@@ -102,7 +102,7 @@ def test_no_jobs():
 
 def test_no_more_pixels_at_once_than_there_is_room_for():
     """Of jobs of 40, 40, 40 and 300 in a room for 100, two go together and the largest alone."""
-    room, guard, held, most = Room(100), threading.Lock(), set(), []
+    room, guard, held, most = PixelBudget(100), threading.Lock(), set(), []
 
     def do(job):
         number, pixels = job
@@ -123,7 +123,7 @@ def test_no_more_pixels_at_once_than_there_is_room_for():
 
 
 def test_room_is_given_back_when_a_job_fails():
-    room = Room(10)
+    room = PixelBudget(10)
     with pytest.raises(ValueError, match="bad"), room.taken(10):
         raise ValueError("bad")
     assert room.free == 10

@@ -15,11 +15,13 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals, on_jumps, unproject
-from hqmd_cli.prediction import outputs, writers
+from hqmd_cli.prediction import plan as planning
 from hqmd_cli.prediction.formats import OUTPUTS, Output, output_for
-from hqmd_cli.prediction.outputs import Job, Look, painted, plan
-from hqmd_cli.prediction.result import DepthResult
+from hqmd_cli.prediction.plan import Job, plan
+from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.prediction.sources import Source
+from hqmd_cli.prediction.writers import space
+from hqmd_cli.prediction.writers.color import painted
 from hqmd_cli.visualization.colormap import colorize, normals_to_rgb
 
 SHAPE = (24, 40)
@@ -33,12 +35,12 @@ def result() -> DepthResult:
     image = np.zeros((*SHAPE, 3), np.uint8)
     image[..., 0] = np.linspace(0, 255, SHAPE[1])
     image[..., 1] = np.linspace(255, 0, SHAPE[0])[:, None]
-    return DepthResult(image, depth_m, find_intrinsics(*SHAPE, fov_deg=60))
+    return DepthResult(image, depth_m, find_intrinsics(*SHAPE, fov_deg=60), 1, float(depth_m.max()))
 
 
-def write(kind: str, path: Path, result: DepthResult, look: Look | None = None) -> tuple[Path, str]:
+def write(kind: str, path: Path, result: DepthResult, style: Style | None = None) -> tuple[Path, str]:
     """The file, and what its writer says."""
-    said = OUTPUTS[kind].write(path, result, look or Look())
+    said = OUTPUTS[kind].write(path, result, style or Style())
     assert path.is_file() and sorted(path.parent.iterdir()) == [path]  # nothing left beside it
     return path, said
 
@@ -196,15 +198,15 @@ def test_a_photo_behind_a_link_is_not_overwritten() -> None:
 
 
 def test_a_name_that_ends_like_another_kind() -> None:
-    with pytest.raises(HqmdError, match=r"out/view\.mm\.png: this suffix is that of another kind .* in/view\.mm\.jpg"):
+    with pytest.raises(HqmdError, match=r"out/view\.mm\.png: another output has this suffix; .* in/view\.mm\.jpg"):
         plan(here("view.mm.jpg"), [Path("out")], "color")
 
 
 def test_many_photos_do_not_mean_many_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is asked about folders, not about each file: 10,000 photos are planned in a moment."""
     asked = []
-    realpath = outputs.os.path.realpath
-    monkeypatch.setattr(outputs.os.path, "realpath", lambda path: asked.append(path) or realpath(path))
+    realpath = planning.os.path.realpath
+    monkeypatch.setattr(planning.os.path, "realpath", lambda path: asked.append(path) or realpath(path))
     jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(10_000))), [Path("out")], "color,npy,mm")
     assert len(jobs) == 10_000 and len(asked) == 2 * 3
 
@@ -213,7 +215,7 @@ def test_many_photos_do_not_mean_many_questions(monkeypatch: pytest.MonkeyPatch)
 def test_without_trimesh_nothing_is_begun(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said before the first photo is read, and by the writer to those who do not plan."""
     monkeypatch.setitem(sys.modules, "trimesh", None)
-    monkeypatch.setattr("hqmd_cli.prediction.writers.find_spec", lambda name: None)
+    monkeypatch.setattr("hqmd_cli.prediction.plan.find_spec", lambda name: None)
     remedy = r"pip install 'hqmd\[3d\]'"
     for destination, formats in ((Path(f"x{OUTPUTS[kind].suffix}"), None), (Path("out"), f"color,{kind}")):
         with pytest.raises(HqmdError, match=remedy):
@@ -225,7 +227,7 @@ def test_without_trimesh_nothing_is_begun(kind: str, monkeypatch: pytest.MonkeyP
 def test_writers_without_trimesh(kind: str, result: DepthResult, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trimesh", None)
     with pytest.raises(HqmdError, match=r"pip install 'hqmd\[3d\]'"):
-        OUTPUTS[kind].write(Path("x"), result, Look())
+        OUTPUTS[kind].write(Path("x"), result, Style())
     assert not Path("x").exists()
 
 
@@ -247,7 +249,7 @@ def test_writers_without_trimesh(kind: str, result: DepthResult, monkeypatch: py
 )
 def test_a_look_that_is_none(wish: dict, fault: str) -> None:
     with pytest.raises(HqmdError, match=fault):
-        Look(**wish)
+        Style(**wish)
 
 
 def test_the_photo_s_own_range(tmp_path: Path, result: DepthResult) -> None:
@@ -259,15 +261,15 @@ def test_the_photo_s_own_range(tmp_path: Path, result: DepthResult) -> None:
 
 def test_a_photo_of_one_pixel(tmp_path: Path) -> None:
     """Has no range and no surface, yet colours and numbers."""
-    tiny = DepthResult(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), 2, np.float32), find_intrinsics(1, 1))
+    tiny = DepthResult(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), 2, np.float32), find_intrinsics(1, 1), 2, 2)
     for kind in ("color", "mm", "npy", "tiff", "ply", "normals"):
-        OUTPUTS[kind].write(tmp_path / f"x{OUTPUTS[kind].suffix}", tiny, Look(legend=True, side_by_side=True))
+        OUTPUTS[kind].write(tmp_path / f"x{OUTPUTS[kind].suffix}", tiny, Style(legend=True, side_by_side=True))
     with pytest.raises(HqmdError, match=r"x\.glb: a photo of 1 x 1 pixels has no surface"):
-        OUTPUTS["glb"].write(tmp_path / "x.glb", tiny, Look())
+        OUTPUTS["glb"].write(tmp_path / "x.glb", tiny, Style())
 
 
 def test_the_user_s_range_says_what_lies_beyond(tmp_path: Path, result: DepthResult) -> None:
-    path, said = write("color", tmp_path / "x.png", result, Look("viridis", near_m=1.5, far_m=2.2))
+    path, said = write("color", tmp_path / "x.png", result, Style("viridis", near_m=1.5, far_m=2.2))
     np.testing.assert_array_equal(np.asarray(Image.open(path)), colorize(result.depth_m, 1.5, 2.2, "viridis"))
     beyond = np.mean((result.depth_m < 1.5) | (result.depth_m > 2.2))
     assert 0.3 < beyond < 0.5
@@ -277,17 +279,17 @@ def test_the_user_s_range_says_what_lies_beyond(tmp_path: Path, result: DepthRes
 
 
 def test_one_end_of_the_range(tmp_path: Path, result: DepthResult) -> None:
-    assert write("color", tmp_path / "x.png", result, Look(far_m=4))[1] == "colours from 1.00 to 4.00 m"
+    assert write("color", tmp_path / "x.png", result, Style(far_m=4))[1] == "colours from 1.00 to 4.00 m"
     with pytest.raises(HqmdError, match=r"y\.png: no colours from 9 to 2\.3 m, .* give both --vmin and --vmax"):
-        OUTPUTS["color"].write(tmp_path / "y.png", result, Look(near_m=9))
+        OUTPUTS["color"].write(tmp_path / "y.png", result, Style(near_m=9))
 
 
 def test_painted_beside_the_photo(result: DepthResult) -> None:
     """Photo, map, legend: from left to right."""
-    plain = painted(result.image, result.depth_m, 1, 3, Look())
-    both = painted(result.image, result.depth_m, 1, 3, Look(side_by_side=True))
+    plain = painted(result.image, result.depth_m, 1, 3, Style())
+    both = painted(result.image, result.depth_m, 1, 3, Style(side_by_side=True))
     np.testing.assert_array_equal(both, np.hstack([result.image, plain]))
-    full = painted(result.image, result.depth_m, 1, 3, Look(side_by_side=True, legend=True))
+    full = painted(result.image, result.depth_m, 1, 3, Style(side_by_side=True, legend=True))
     np.testing.assert_array_equal(full[: SHAPE[0], : both.shape[1]], both)
     assert full.shape[1] > both.shape[1]
 
@@ -295,7 +297,7 @@ def test_painted_beside_the_photo(result: DepthResult) -> None:
 def test_colours_as_jpeg(tmp_path: Path, result: DepthResult) -> None:
     kind = output_for(tmp_path / "x.jpg")
     assert isinstance(kind, Output)
-    kind.write(tmp_path / "x.jpg", result, Look())
+    kind.write(tmp_path / "x.jpg", result, Style())
     with Image.open(tmp_path / "x.jpg") as picture:
         assert picture.format == "JPEG" and picture.size == SHAPE[::-1]
 
@@ -383,9 +385,9 @@ def test_the_user_s_edge_rtol(tmp_path: Path, result: DepthResult) -> None:
     """Above the jump round the box (1 m to 2.3 m) everything is kept."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    said = write("ply", tmp_path / "a" / "x.ply", result, Look(edge_rtol=2))[1]
+    said = write("ply", tmp_path / "a" / "x.ply", result, Style(edge_rtol=2))[1]
     assert said.startswith("960 points, 0.0% of the points left out")
-    said = write("glb", tmp_path / "b" / "x.glb", result, Look(edge_rtol=2))[1]
+    said = write("glb", tmp_path / "b" / "x.glb", result, Style(edge_rtol=2))[1]
     assert said.startswith(f"{2 * 23 * 39:,} triangles, 0.0% of the surface left out")
 
 
@@ -393,7 +395,7 @@ def test_the_user_s_edge_rtol(tmp_path: Path, result: DepthResult) -> None:
 def test_nothing_left_is_an_error(tmp_path: Path, result: DepthResult, kind: str) -> None:
     steep = replace(result, depth_m=np.geomspace(1, 2**39, SHAPE[1], dtype=np.float32)[None].repeat(SHAPE[0], axis=0))
     with pytest.raises(HqmdError, match=r"x: depth jumps everywhere .* give a greater --edge-rtol"):
-        OUTPUTS[kind].write(tmp_path / "x", steep, Look(edge_rtol=0.9))
+        OUTPUTS[kind].write(tmp_path / "x", steep, Style(edge_rtol=0.9))
     assert not (tmp_path / "x").exists()
 
 
@@ -407,8 +409,8 @@ def test_normals_as_a_picture(tmp_path: Path, result: DepthResult) -> None:
 @pytest.mark.parametrize("kind", ["ply", "glb"])
 def test_a_cloud_of_too_many_points_is_thinned_and_stays_where_it_was(tmp_path, result, kind, monkeypatch):
     """Every second row and column, each point where it would be among all."""
-    monkeypatch.setattr(writers, "MOST_POINTS", 300)
-    path, said = write(kind, tmp_path / f"x.{kind}", result, Look(edge_rtol=2))
+    monkeypatch.setattr(space, "MOST_POINTS", 300)
+    path, said = write(kind, tmp_path / f"x.{kind}", result, Style(edge_rtol=2))
     assert said.startswith("thinned to 20 x 12 pixels; ")
     loaded = trimesh.load(path)
     points = loaded.vertices if kind == "ply" else next(iter(loaded.geometry.values())).vertices

@@ -188,8 +188,8 @@ def test_no_memory_for_one_photo_does_not_end_the_run(hqmd, checkpoint, folder, 
             raise MemoryError("Unable to allocate")
         return answer(self, photo, name)
 
-    answer = PhotoWork.answer
-    monkeypatch.setattr(PhotoWork, "answer", exhausted)
+    answer = PhotoWork.predict
+    monkeypatch.setattr(PhotoWork, "predict", exhausted)
     result = hqmd("predict", folder, "-o", tmp_path / "out", "--format", "npy", "--model", checkpoint)
     assert result.returncode == 1 and "2 written, 1 failed" in result.stderr
     assert "b.png" in result.stderr and "memory" in result.stderr and "Traceback" not in result.stderr

@@ -1,0 +1,28 @@
+"""Depth maps as numbers: which pixels are valid, and which end of their range is near."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.units import Kind
+
+
+def valid_depth(depth: NDArray[np.number], kind: Kind = "depth") -> NDArray[np.bool_]:
+    """Mark the pixels that are finite and, for metric depth, positive. Keeps the shape."""
+    return np.isfinite(depth) & (depth > 0) if kind == "depth" else np.isfinite(depth)
+
+
+def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth") -> None:
+    """Raise HqmdError unless every pixel of a prediction (H, W) is finite and, for metric depth, positive.
+
+    Disparity and relative depth may be zero or negative.
+    """
+    if not np.isfinite(depth_m).all():
+        raise HqmdError(f"{name}: the prediction has {np.count_nonzero(~np.isfinite(depth_m))} NaN or infinite pixels")
+    if kind == "depth" and depth_m.min() <= 0:
+        raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")
+
+
+def near_and_far(least: float, greatest: float, kind: Kind) -> tuple[float, float]:
+    """Order the two ends of a map's range: the nearest first. A disparity is greatest where it is nearest."""
+    return (greatest, least) if kind == "disparity" else (least, greatest)

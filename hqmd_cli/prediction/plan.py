@@ -1,0 +1,143 @@
+"""Which photo goes to which files, decided before anything is computed."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from unicodedata import normalize
+
+from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.prediction.formats import BY_SUFFIX, DEFAULT_FORMAT, NO_TRIMESH, OUTPUTS, Output, output_for
+from hqmd_cli.prediction.result import Style
+from hqmd_cli.prediction.sources import Source
+from hqmd_cli.registry import pick
+from hqmd_cli.units import IN_WORDS, Kind
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo and the files that its depth goes to."""
+
+    source: Source
+    targets: list[tuple[Path, Output]]
+
+    @cached_property
+    def sidecar(self) -> Path:
+        """NAME.json beside the first of the files."""
+        target, output = self.targets[0]
+        return target.with_name(target.name.removesuffix(output.suffix) + ".json")
+
+
+def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str | None) -> list[Job]:
+    """Decide on every file before anything is computed.
+
+    With one source, a destination with the suffix of an output is a file. Any other destination is a folder, which
+    keeps the tree of the photos and gets the comma-separated `formats`. Raises HqmdError for an unknown format, a
+    format that cannot be written here, and for two results in one file or a result over a photo.
+    """
+    files, folders = sort_destinations(destinations, len(sources))
+    if formats and not folders:
+        raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} already says what the file holds")
+    names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
+    outputs = [pick(OUTPUTS, name, "output format") for name in names]
+    used = [*(output for _, output in files), *(outputs if folders else ())]
+    if any(output.needs_trimesh for output in used) and find_spec("trimesh") is None:
+        raise HqmdError(NO_TRIMESH)
+    jobs = []
+    for source in sources:
+        below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in outputs]
+        jobs.append(Job(source, [*files, *below]))
+    refuse_collisions(jobs)
+    return jobs
+
+
+def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[tuple[Path, Output]], list[Path]]:
+    """Split destinations into files, each with the output that its suffix asks for, and folders."""
+    files, folders = [], []
+    for destination in destinations:
+        output = None if destination.is_dir() else output_for(destination)
+        if output and sources > 1:
+            raise HqmdError(f"{destination}: one file cannot hold {sources} depth maps; give -o a folder")
+        if output:
+            files.append((destination, output))
+        elif destination.suffix and not destination.is_dir() and sources == 1:
+            raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
+        else:
+            folders.append(destination)
+    return files, folders
+
+
+def refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Raise HqmdError for two results in one file, a result over a photo, or one with the suffix of another output.
+
+    Names that differ only in case or Unicode form are one file on macOS and Windows. They count as one everywhere,
+    because results are copied from one system to another.
+    """
+
+    @cache  # folders are few; asking the disk about each of 10,000 files would take seconds
+    def real(folder: str) -> str:
+        return one_form(os.path.realpath(folder))
+
+    def spot(path: Path) -> str:
+        """Return one string per file. A file that is a link is not resolved, because writing replaces the link."""
+        folder, name = os.path.split(path)
+        return os.path.join(real(folder), one_form(name))
+
+    photos = set()
+    for job in jobs:
+        if path := job.source.path:
+            photos.add(spot(path))
+            if path.is_symlink():
+                photos.add(one_form(os.path.realpath(path)))
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        for target, output in job.targets:
+            place = spot(target)
+            if output_for(target) is not output:
+                fault = f"another output has this suffix; rename {job.source.name}"
+            elif place in photos:
+                fault = "would overwrite a photo; choose another -o"
+            elif place not in taken:
+                taken[place] = job
+                continue
+            elif taken[place] is job:
+                fault = "would be written twice; give each -o once"
+            else:
+                both = f"{taken[place].source.name} and {job.source.name}"
+                fault = f"{both} would both be written to it; rename one, or run them separately"
+            raise HqmdError(f"{printable(str(target))}: {fault}")
+
+
+def one_form(path: str) -> str:
+    """Map paths that differ only in case or Unicode form to the same string."""
+    return normalize("NFC", normalize("NFC", path).casefold())
+
+
+def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], style: Style, scale_from: str | None) -> None:
+    """Raise HqmdError naming the first file or option that needs metres, if the model does not give metres."""
+    if kind == "depth":
+        return
+    targets = (target for job in jobs for target in job.targets)
+    asked = [f"{printable(str(path))} ({output.note})" for path, output in targets if output.needs_metres]
+    given = {"--vmin": style.near_m, "--vmax": style.far_m, "--scale-from": scale_from}
+    asked += [flag for flag, value in given.items() if value is not None]
+    if asked:
+        free = ", ".join(name for name, output in OUTPUTS.items() if not output.needs_metres)
+        raise HqmdError(
+            f"{asked[0]}: needs metres, but {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax and "
+            "--scale-from, or use a model that gives metres"
+        )
+
+
+def refuse_existing(jobs: Sequence[Job], sidecars: bool) -> None:
+    """Raise HqmdError naming a file that a job would replace."""
+    places = (place for job in jobs for place in (*(t for t, _ in job.targets), *([job.sidecar] if sidecars else [])))
+    existing = [place for place in places if place.exists()]
+    if existing:
+        more = f", as do {len(existing) - 1} more results" if existing[1:] else ""
+        raise HqmdError(
+            f"{existing[0]}: exists already{more}; pass --overwrite, or --skip-existing to keep what the same "
+            "model and settings made of the same photo"
+        )

@@ -1,0 +1,127 @@
+"""Depth in space: points, a mesh, or normals.
+
+Points and meshes have the axes of glTF: x to the right, y up, the camera at 0 looking along -z, in metres. So a viewer
+shows them as the photo does, and the points and the mesh of one photo coincide.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.atomic import write_bytes
+from hqmd_cli.files.images import write_image
+from hqmd_cli.geometry.camera import Intrinsics
+from hqmd_cli.geometry.surfaces import mesh_of, normals, on_jumps, unproject
+from hqmd_cli.prediction.formats import NO_TRIMESH
+from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.visualization.colormap import normals_to_rgb
+
+ALL_JUMPS = "depth jumps everywhere in this photo, so there is no point left to write; give a greater --edge-rtol"
+MOST_POINTS = 4_000_000  # a mesh of 100 million, which no viewer opens, would take 30 GB of memory
+TO_GLTF_AXES = np.array([1, -1, -1], np.float32)  # from the camera's: y down, z forward
+
+
+def write_normals(path: Path, result: DepthResult, style: Style) -> str:
+    """Write the surface normals as a picture; see colormap.normals_to_rgb for its colours."""
+    write_image(path, normals_to_rgb(normals(result.depth_m, result.intrinsics, style.edge_rtol)))
+    return camera_in_words(result.intrinsics)
+
+
+def write_ply(path: Path, result: DepthResult, style: Style) -> str:
+    """Write the coloured points as a binary PLY, without those on depth jumps. Comments give unit, axes and camera."""
+    trimesh = load_trimesh()
+    result, thinned = thin(result)
+    kept = ~on_jumps(result.depth_m, style.edge_rtol)
+    if not kept.any():
+        raise HqmdError(f"{path}: {ALL_JUMPS}")
+    points = unproject(result.depth_m, result.intrinsics)[kept] * TO_GLTF_AXES
+    ply = trimesh.PointCloud(points, result.image[kept]).export(file_type="ply")
+    comments = "".join(f"comment {name}: {text}\n" for name, text in facts(result.intrinsics).items())
+    elements = ply.index(b"element ")  # comments stand before the first
+    write_bytes(path, ply[:elements] + comments.encode("ascii") + ply[elements:])
+    dropped = f"{1 - kept.mean():.1%} of the points left out, on depth jumps"
+    return f"{thinned}{len(points):,} points, {dropped}; {camera_in_words(result.intrinsics)}"
+
+
+def write_glb(path: Path, result: DepthResult, style: Style) -> str:
+    """Write the surface as a binary glTF 2.0 with the photo as its texture, without triangles across depth jumps.
+
+    A texture, because colours of vertices are linear in glTF, where 8 bits give dark colours few shades. The material
+    is unlit (KHR_materials_unlit), because the light is in the photo. The asset's extras give unit and camera.
+    """
+    trimesh = load_trimesh()
+    result, thinned = thin(result)
+    height, width = result.depth_m.shape
+    if min(height, width) == 1:
+        raise HqmdError(f"{path}: a photo of {width} x {height} pixels has no surface; write .ply")
+    mesh = mesh_of(result.depth_m, result.intrinsics, style.edge_rtol)
+    if not len(mesh.triangles):
+        raise HqmdError(f"{path}: {ALL_JUMPS}")
+    row, column = np.divmod(mesh.pixels, width)
+    uv = np.stack([(column + 0.5) / width, 1 - (row + 0.5) / height], axis=1)  # trimesh counts v from the bottom
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=Image.fromarray(result.image), metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True
+    )
+    surface = trimesh.Trimesh(
+        mesh.points * TO_GLTF_AXES,
+        mesh.triangles,
+        visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
+        process=False,  # keep every vertex
+        validate=False,
+    )
+
+    def finish(tree: dict[str, Any]) -> None:
+        tree["asset"]["extras"] = facts(result.intrinsics)
+        tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), "KHR_materials_unlit"]
+        for described in tree["materials"]:
+            described.setdefault("extensions", {})["KHR_materials_unlit"] = {}
+
+    glb = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
+    write_bytes(path, glb)
+    dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps"
+    return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
+
+
+def thin(result: DepthResult) -> tuple[DepthResult, str]:
+    """Keep every n-th row and column of a result with more than MOST_POINTS pixels; also return a remark about it."""
+    step = math.ceil(math.sqrt(result.depth_m.size / MOST_POINTS))
+    if step == 1:
+        return result, ""
+    camera = result.intrinsics
+    fewer = replace(
+        result,
+        image=np.ascontiguousarray(result.image[::step, ::step]),
+        depth_m=np.ascontiguousarray(result.depth_m[::step, ::step]),
+        intrinsics=Intrinsics(camera.fx / step, camera.fy / step, camera.cx / step, camera.cy / step, camera.origin),
+    )
+    height, width = fewer.depth_m.shape
+    return fewer, f"thinned to {width} x {height} pixels; "
+
+
+def facts(camera: Intrinsics) -> dict[str, str]:
+    """Describe unit, axes and camera, for the header of a file."""
+    return {
+        "unit": "metre",
+        "axes": "x right, y up, the camera at 0 looking along -z",
+        "camera": camera_in_words(camera),
+    }
+
+
+def camera_in_words(camera: Intrinsics) -> str:
+    """Describe a camera in one line of ASCII."""
+    return f"fx {camera.fx:.2f}, fy {camera.fy:.2f}, cx {camera.cx:.1f}, cy {camera.cy:.1f} pixels ({camera.origin})"
+
+
+def load_trimesh() -> ModuleType:
+    """Import trimesh, which is slow and an extra. Raises HqmdError if it is not installed."""
+    try:
+        import trimesh
+    except ImportError as error:
+        raise HqmdError(NO_TRIMESH) from error
+    return trimesh
