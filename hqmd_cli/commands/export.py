@@ -47,7 +47,8 @@ def export(
 
     from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint
     from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
-    from hqmd_cli.export.onnx_graph import LIMITS, export_beside, export_file
+    from hqmd_cli.export.onnx_graph import export_beside, export_file
+    from hqmd_cli.export.verify import LIMITS
     from hqmd_cli.files.atomic import new_folder
     from hqmd_cli.registry import pick
 

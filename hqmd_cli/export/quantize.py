@@ -1,11 +1,10 @@
-"""A graph in 8-bit integers, by ONNX Runtime's quantizer: faster, smaller, and no longer the same to the millimetre.
+"""Quantize a graph to 8-bit integers with ONNX Runtime: smaller and faster, but not equal to the millimetre.
 
-Only matrices, which a transformer is made of: they get their inputs' scales from each picture as it comes ("dynamic"),
-and cost next to nothing in accuracy (benchmarks/precision.md). Convolutions would need those ranges beforehand, and
-lose a lot: AbsRel of hqmd-indoor went from 0.155 to 0.172, that of hqmd-indoor-small from 0.176 to 0.240.
+Only the matrices of a transformer are quantized. Their inputs are scaled picture by picture ("dynamic" quantization),
+which hardly costs accuracy (benchmarks/precision.md). Convolutions would need fixed ranges, and lose too much.
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 
-Weights take 7 of the 8 bits: a processor without VNNI would let sums overflow otherwise, and say something else.
+Weights take 7 of the 8 bits, because sums of 8-bit products overflow on processors without VNNI.
 """
 
 import logging
@@ -21,15 +20,15 @@ from hqmd_cli.errors import HqmdError
 
 
 def in_int8(model: Any) -> Any:
-    """Turn an onnx.ModelProto into one whose matrices are 8-bit integers. Raises HqmdError where there are none."""
+    """Quantize the matrices of an onnx.ModelProto. Raises HqmdError if it has none."""
     turn_matrices(model)
     return quantize_matrices(model)
 
 
 def in_int8_when_opened(model: Any) -> Any:
-    """Quantize as in_int8 does, but keep the weights as they are: the graph makes integers of them on opening.
+    """Quantize the matrices of an onnx.ModelProto, but store float weights that the graph quantizes when it is opened.
 
-    So a checkpoint's int8 graph can share the weights of its model.safetensors, too.
+    So a checkpoint's int8 graph can read its weights from model.safetensors, too. Raises HqmdError if it has no matrix.
     """
     from onnx import helper
 
@@ -45,7 +44,7 @@ def in_int8_when_opened(model: Any) -> Any:
         weight = turned[matrix]
         stored.append(weights[weight])
         scale = [f"{matrix}_scale", f"{matrix}_zero_point"]
-        # In this order, for the quantizer of ONNX Runtime is slow where neighbours have different scales.
+        # Quantize before transposing: ONNX Runtime is slow where neighbours have different scales.
         made.append(helper.make_node("QuantizeLinear", [weight, *scale], [f"{matrix}_whole"], axis=0))
         made.append(helper.make_node("Transpose", [f"{matrix}_whole"], [tensor.name], perm=[1, 0]))
     replace_all(quantized.graph.initializer, stored)
@@ -54,9 +53,9 @@ def in_int8_when_opened(model: Any) -> Any:
 
 
 def turn_matrices(model: Any) -> dict[str, str]:
-    """Transpose matrices beforehand instead of on opening, in place; the quantizer only takes what is stored.
+    """Store transposed matrices in place of Transpose nodes: the quantizer only takes stored matrices.
 
-    Returned: the name of each transposed matrix and of the weight that it was.
+    Returns the name of each transposed matrix -> the name of its weight.
     """
     from onnx import numpy_helper
 
@@ -77,7 +76,7 @@ def turn_matrices(model: Any) -> dict[str, str]:
 
 
 def quantize_matrices(model: Any) -> Any:
-    """Dynamic int8 of every stored matrix that something is multiplied by."""
+    """Quantize every stored matrix of a MatMul dynamically."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -87,12 +86,12 @@ def quantize_matrices(model: Any) -> Any:
         quantize_dynamic(model, path, op_types_to_quantize=["MatMul"], **settings)
         quantized = onnx.load(path)
     if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in quantized.graph.initializer):
-        raise HqmdError("there are only convolutions in this model; int8 is for a transformer's matrices")
+        raise HqmdError("int8 is for a transformer's matrices, and this model has none; export it as fp32")
     return quantized
 
 
 def replace_all(field: Any, values: list[Any]) -> None:
-    """A protobuf's repeated field, which knows no assignment."""
+    """Assign to a repeated field of a protobuf, which has no assignment."""
     values = list(values)
     del field[:]
     field.extend(values)
@@ -100,7 +99,7 @@ def replace_all(field: Any, values: list[Any]) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The quantizer recommends, through the root logger, what has been done already."""
+    """While inside, silence the quantizer's advice on steps that are done already."""
     before = logging.root.level
     logging.root.setLevel(logging.ERROR)
     try:

@@ -88,7 +88,7 @@ def parameters_of(config: ModelConfig) -> int:
 
 def seconds_of(config: ModelConfig) -> float:
     """Measure the median seconds of one picture of config.size in torch on this CPU, from bytes to metres."""
-    from hqmd_cli.export.onnx_graph import check_pictures  # imports ONNX Runtime
+    from hqmd_cli.export.verify import check_pictures  # imports ONNX Runtime
 
     engine = TorchEngine(build_system(config, "none"), torch.device("cpu"))
     (picture,) = check_pictures([config.network.size])

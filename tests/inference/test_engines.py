@@ -27,17 +27,9 @@ from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import View, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.export.onnx_graph import (
-    LIMITS,
-    WIDELY_KNOWN,
-    Limits,
-    OneAttention,
-    check_pictures,
-    export_beside,
-    export_file,
-    graph_of,
-    verify,
-)
+from hqmd_cli.export.onnx_graph import export_beside, export_file, graph_of
+from hqmd_cli.export.traced_layers import WIDELY_KNOWN, OneAttention
+from hqmd_cli.export.verify import LIMITS, Limits, check_pictures, verify
 from hqmd_cli.files.photos import read_image
 from hqmd_cli.inference.engines import select as opening
 from hqmd_cli.inference.engines.onnx import OnnxEngine
@@ -141,7 +133,7 @@ def test_a_checkpoints_graph_has_one_operator_for_all_heads_and_short_names(publ
 def test_tokens_that_are_hidden_from_each_other_are_not_exported():
     torch.manual_seed(0)
     attention = OneAttention(Attention(8, num_heads=2))
-    with pytest.raises(HqmdError, match="hides tokens"):
+    with pytest.raises(HqmdError, match="masks its attention"):
         attention(torch.zeros(1, 3, 8), is_causal=True)
 
 
@@ -329,7 +321,7 @@ def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(published, hqmd, tmp
 @pytest.mark.slow
 def test_a_network_without_matrices_has_no_int8(trained_run, hqmd, tmp_path):
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "a.onnx", "--precision", "int8")
-    assert result.returncode == 1 and "only convolutions" in result.stderr and not list(tmp_path.iterdir())
+    assert result.returncode == 1 and "this model has none" in result.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
