@@ -1,7 +1,7 @@
-"""A room of known geometry before both cameras of NYU's Kinect, and recordings of it as the dataset publishes them.
+"""A room of known geometry in front of NYU's Kinect, and recordings of it in the published layout.
 
-A slanted wall and a box before it. All depths follow from cutting rays with planes; the step between the cameras is
-written here as the toolbox has it (depth_world2rgb_world.m, with its signs), not as hqmd does.
+The room is a slanted wall and a box. All depths follow from intersecting rays with planes. The transform between the
+cameras is written as in the toolbox (depth_world2rgb_world.m, with its signs), not as in hqmd.
 """
 
 from functools import cache
@@ -21,9 +21,9 @@ TOOLBOX_T = np.array([2.5031875059141302e-02, -2.9342312935846411e-04, 6.6238747
 
 
 def cast(origin: np.ndarray, directions: np.ndarray, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """How far along each direction (N, 3) the first surface is, in their lengths, and whether that is the box.
+    """Return the distance to the first surface along directions (N, 3), in their lengths, and a mask of the box.
 
-    `shift`: of the box to the right, metres.
+    `shift` moves the box to the right, metres.
     """
     normal, offset = WALL
     wall = (offset - origin @ normal) / (directions @ normal)
@@ -37,7 +37,7 @@ def cast(origin: np.ndarray, directions: np.ndarray, shift: float = 0.0) -> tupl
 
 @cache
 def truth(shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """(480, 640) metres along the axis of the colour camera without distortion, and where the box is."""
+    """Depth (480, 640) from the undistorted colour camera, metres, and a mask of the box."""
     v, u = np.mgrid[: kinect.HEIGHT, : kinect.WIDTH].reshape(2, -1)
     c = kinect.COLOUR
     rays = np.stack([(u - c.cx) / c.fx, (v - c.cy) / c.fy, np.ones(u.size)], axis=1)
@@ -46,7 +46,7 @@ def truth(shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def raw_depth(shift: float = 0.0) -> np.ndarray:
-    """(480, 640) uint16: what the sensor says, distorted by its lens; every 37th row it saw nothing."""
+    """Raw depth (480, 640) uint16, distorted by the lens; every 37th row is a hole."""
     rays = kinect.depth_rays()  # checked against OpenCV in test_kinect.py
     # points3d = R * points3d + T, all signs turned: its x / z is ours.
     depth_m, _ = cast(-TOOLBOX_T, -(rays @ TOOLBOX_R.T), shift)  # z of a ray is 1 in the depth camera's frame
@@ -57,7 +57,7 @@ def raw_depth(shift: float = 0.0) -> np.ndarray:
 
 @cache
 def raw_photo(shift: float = 0.0) -> np.ndarray:
-    """(480, 640, 3) uint8, distorted by the colour camera's lens: the box red, the wall grey."""
+    """Photo (480, 640, 3) uint8, distorted by the colour camera's lens: red box, grey wall."""
     v, u = np.mgrid[: kinect.HEIGHT, : kinect.WIDTH].reshape(2, -1)
     c = kinect.COLOUR
     x, y = kinect.undistort_directions((u - c.cx) / c.fx, (v - c.cy) / c.fy, c)
@@ -66,12 +66,12 @@ def raw_photo(shift: float = 0.0) -> np.ndarray:
 
 
 def write_depth(path: Path, raw: np.ndarray) -> None:
-    """As the dataset has it: a PGM whose bytes are the wrong way round for its format."""
+    """Write a PGM with the dataset's byte order, which is wrong for the format."""
     path.write_bytes(b"P5\n640 480\n65535\n" + raw.astype("<u2").tobytes())
 
 
 def write_scene(folder: Path, start_s: float = 1294439278.998029, count: int = 4) -> Path:
-    """Depth every 30 ms, photos 11 ms later and one fewer, with accelerometer dumps and an index between them."""
+    """Write depth every 30 ms, photos 11 ms later and one fewer, accelerometer dumps and an index."""
     folder.mkdir(parents=True)
     for i in range(count):
         time_s, shift = start_s + 0.03 * i, 0.02 * i

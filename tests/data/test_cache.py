@@ -1,4 +1,4 @@
-"""The decoded cache: what comes out of it is what the data gives, whoever builds it, and whatever happens meanwhile."""
+"""The cache returns what the dataset returns, whichever process builds it and whatever interrupts that."""
 
 import os
 import pickle
@@ -35,14 +35,14 @@ PARTS = ("image", "depth_m", "valid", "edges")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where caches go."""
+    """Folder of the caches."""
     monkeypatch.setenv("HQMD_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def said() -> list[str]:
-    """What the user is told."""
+    """Collect the lines printed for the user."""
     return []
 
 
@@ -235,7 +235,7 @@ def test_data_without_files(said: list[str]) -> None:
 
 # ---- several processes ----
 
-# Data whose pictures take some seconds to read, in a process that may write files of so many bytes at most.
+# Builds a cache from slow pictures, in a process with a limit on the size of files.
 BUILDER = """
 import resource, sys, time
 from pathlib import Path

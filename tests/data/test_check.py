@@ -1,4 +1,4 @@
-"""`hqmd check` on data with every fault that is told, and the quick part of it that `hqmd train` begins with."""
+"""`hqmd check` on data with every problem that it reports, and the quick check that `hqmd train` starts with."""
 
 import json
 import subprocess
@@ -27,13 +27,13 @@ SIZE = (48, 64)
 
 
 def texture(seed: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
-    """A photo like no other: blurred noise."""
+    """Return a photo unlike any other: blurred noise."""
     noise = np.random.default_rng(seed).normal(0, 1, (7, 9, 3)).astype(np.float32)
     return np.clip(127 + 60 * cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
 def write_pairs(folder: Path, **splits: int) -> Path:
-    """So many pairs a split, with photos unlike each other; depth is that of conftest.scene."""
+    """Write pairs, given their number per split. All photos differ; depth comes from conftest.scene."""
     (folder / "rgb").mkdir(parents=True)
     (folder / "depth").mkdir()
     for split, number in splits.items():
@@ -70,7 +70,7 @@ def test_good_data(hqmd, good: Path) -> None:
     assert lines[-1] == "verdict: fine" and any(line.startswith("val: 3 frames") for line in lines)
 
 
-def test_figures_are_those_of_the_files(hqmd, good: Path) -> None:
+def test_numbers_match_the_files(hqmd, good: Path) -> None:
     depth = good / "depth" / "train000.png"
     values = np.asarray(Image.open(depth)).copy()
     values[:24] = 0
@@ -97,7 +97,7 @@ def test_the_official_file(hqmd, nyu_mat: Path, monkeypatch) -> None:
     assert {name: split["frames"] for name, split in told["splits"].items()} == {"train": 3, "val": 2, "test": 2}
 
 
-def test_a_list_is_looked_at_as_a_whole(hqmd, good: Path) -> None:
+def test_a_list_is_checked_as_a_whole(hqmd, good: Path) -> None:
     (good / "list.csv").write_text("rgb/train000.jpg,depth/train000.png\nrgb/train001.jpg,depth/train001.png\n")
     assert report(hqmd, good / "list.csv")["splits"]["all"]["frames"] == 2
 
@@ -123,7 +123,7 @@ def test_torch_is_not_imported(good: Path) -> None:
         (["good", "--val-data", "nowhere"], "nowhere: no such file"),
     ],
 )
-def test_wishes_that_cannot_be_met(hqmd, good: Path, monkeypatch, args: list[str], complaint: str) -> None:
+def test_impossible_requests(hqmd, good: Path, monkeypatch, args: list[str], complaint: str) -> None:
     monkeypatch.chdir(good.parent)
     result = hqmd("check", *args)
     assert result.returncode == 1 and complaint in result.stderr and result.stdout == ""
@@ -215,7 +215,7 @@ def test_photos_that_are_there_twice(hqmd, good: Path) -> None:
 
 
 def test_a_photo_of_train_in_val_is_an_error(hqmd, good: Path) -> None:
-    """By its pixels: it may have another name, and be another file."""
+    """Found by its pixels: it may be another file of another name."""
     photo = Image.open(good / "rgb" / "train003.jpg")
     photo.save(good / "rgb" / "val002.png")
     (good / "rgb" / "val002.jpg").unlink()
@@ -340,7 +340,7 @@ def test_faults_that_are_found_without_reading_all(tmp_path: Path, monkeypatch, 
 
 
 def test_a_photo_that_lies_on_its_side(tmp_path: Path) -> None:
-    """By its EXIF it is 128 x 96, as its depth."""
+    """EXIF makes it 128 x 96, the size of its depth."""
     pairs = write_pairs(tmp_path / "pairs", train=1)
     photo = Image.open(pairs / "rgb" / "train000.jpg")
     exif = photo.getexif()
@@ -358,7 +358,7 @@ def test_whole_files_that_end_oddly_are_no_faults(good: Path) -> None:
 
 
 def test_the_quick_part_is_quick(tmp_path: Path) -> None:
-    """Generously: 0.2 s were measured for 721 of NYU's pairs."""
+    """A generous limit: 721 of NYU's pairs take 0.2 s."""
     pairs = write_pairs(tmp_path / "pairs", train=100)
     (pairs / "train.txt").write_text("".join(f"train{i % 100:03}\n" for i in range(2000)))
     dataset = data.open_dataset(pairs, "train")
@@ -393,7 +393,7 @@ def test_headers(tmp_path: Path) -> None:
 
 
 def test_edges_of_depth_by_hand() -> None:
-    """A jump from 2 to 3 m is an edge on both sides; a slope of 2 % a pixel, and the rim of a hole, are none."""
+    """A jump from 2 to 3 m is an edge on both sides; a slope of 2 % per pixel and the rim of a hole are not."""
     depth_m = np.full((5, 12), 2, np.float32)
     depth_m[:, 6:] = 3
     depth_m[:, :4] = 2 * 1.02 ** np.arange(4)[::-1]
@@ -426,7 +426,7 @@ def test_the_picture_of_the_command(hqmd, good: Path, tmp_path: Path, suffix: st
         assert picture.size == (800, 4 * 318)
 
 
-def test_a_look_needs_no_more_than_numbers(good: Path) -> None:
+def test_statistics_do_not_keep_pixels(good: Path) -> None:
     sample, stats, counts = measure(data.open_dataset(good, "train"), 0)
     split = Split("train", is_held_out=False)
     split.add(0, stats, counts)

@@ -1,4 +1,4 @@
-"""The readers: the official NYU file, a folder of pairs; and the unit of a depth file. Lists: test_lists.py."""
+"""Readers of the official NYU file and of folders of pairs, and the unit of depth files. Lists: test_lists.py."""
 
 import os
 import pickle
@@ -56,7 +56,7 @@ def test_changed_split_is_refused(monkeypatch) -> None:
     ("split", "index", "frame"), [("test", 0, 1), ("test", 1, 2), ("train", 2, 5), ("trainval", 0, 3), ("val", 1, 45)]
 )
 def test_nyu_frames_are_upright(nyu_mat: Path, nyu_slots: dict, split: str, index: int, frame: int) -> None:
-    """The k-th of a split is the official frame, with MATLAB's axes turned back and red first."""
+    """The k-th sample of a split is the official frame, with MATLAB's axes reversed and red first."""
     sample = data.open_dataset(nyu_mat, split)[index]
     image, filled, _ = nyu_slots[frame]
     assert sample.name == f"{frame:05d}"
@@ -143,7 +143,7 @@ def test_half_downloaded(tmp_path: Path, nyu_mat: Path) -> None:
 
 
 def test_nyu_pickled_after_reading(nyu_mat: Path) -> None:
-    """As DataLoader does it where processes are spawned."""
+    """DataLoader pickles a dataset where processes are spawned."""
     dataset = data.open_dataset(nyu_mat, "test")
     first = dataset[0]
     copy = pickle.loads(pickle.dumps(dataset))
@@ -151,7 +151,7 @@ def test_nyu_pickled_after_reading(nyu_mat: Path) -> None:
 
 
 class Whole:
-    """What the DataLoader reads below; a class of the module, so that it can be sent."""
+    """The first samples of a dataset; a class of the module, so that it can be pickled."""
 
     def __init__(self, dataset: NyuMat, count: int) -> None:
         self.dataset, self.count = dataset, count
@@ -182,7 +182,7 @@ def test_nyu_under_workers(nyu_mat: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is inherited where there is no fork")
 def test_a_forked_process_has_its_own_file_position(nyu_mat: Path) -> None:
-    """HDF5 hands out the descriptor it has when a file is opened that is open already, so opening is not enough."""
+    """HDF5 reuses the descriptor of an open file, so opening it again is not enough."""
     dataset = data.open_dataset(nyu_mat, "test")
     dataset[0]
     mark = 12345
@@ -244,7 +244,7 @@ def in_mm(depth_m: np.ndarray) -> np.ndarray:
 def write_pair(
     folder: Path, name: str, values: np.ndarray, photo_suffix: str = ".png", depth_suffix: str = ".png"
 ) -> None:
-    """rgb/NAME and depth/NAME as they come; the photo has the size of the depth."""
+    """Write rgb/NAME and depth/NAME; the photo has the size of the depth."""
     (folder / "rgb").mkdir(exist_ok=True)
     (folder / "depth").mkdir(exist_ok=True)
     Image.new("RGB", values.shape[::-1], "red").save(folder / "rgb" / f"{name}{photo_suffix}")
@@ -252,7 +252,7 @@ def write_pair(
 
 
 def write_depth(path: Path, values: np.ndarray) -> None:
-    """The numbers, and no word on their unit."""
+    """Write numbers without a unit."""
     if path.suffix == ".npy":
         np.save(path, values)
     else:
@@ -331,7 +331,7 @@ def test_unknown_kind_of_data(tmp_path: Path, name: str, complaint: str) -> None
 
 
 def depth_file(folder: Path, median: float, dtype: type, suffix: str = ".png") -> Path:
-    """A map whose values spread by a third around `median`."""
+    """Write a map whose values spread by a third around `median`."""
     path = folder / f"depth{suffix}"
     write_depth(path, (median * np.linspace(0.67, 1.33, 60 * 80).reshape(60, 80)).astype(dtype))
     return path
@@ -346,7 +346,7 @@ def depth_file(folder: Path, median: float, dtype: type, suffix: str = ".png") -
     ],
 )
 def test_unit_found(tmp_path: Path, median: float, dtype: type, suffix: str, scale: float, unit: str) -> None:
-    """Only where a single reading makes a room of the values."""
+    """Found only if a single unit turns the values into a room."""
     found, origin = find_depth_scale([depth_file(tmp_path, median, dtype, suffix)], None)
     assert found == scale and origin == f"found from the values: {unit}"
 
@@ -400,15 +400,15 @@ def test_our_own_files_say_their_unit(tmp_path: Path) -> None:
     assert find_depth_scale([tmp_path / "close.png"], None) == (1000, "written in the files")
 
 
-def test_a_tag_speaks_for_its_own_file_only(tmp_path: Path) -> None:
+def test_a_tag_holds_for_its_own_file_only(tmp_path: Path) -> None:
     write_depth_mm(tmp_path / "close.png", np.full((6, 8), 0.4, np.float32))
     untagged = depth_file(tmp_path, 400, np.uint16)
     with pytest.raises(HqmdError, match="unit is unclear"):
         find_depth_scale([tmp_path / "close.png", untagged], None)
 
 
-def test_holes_do_not_speak_for_a_unit(tmp_path: Path) -> None:
-    """Mostly holes, written as 0 or NaN: the median is that of the rest."""
+def test_holes_do_not_decide_the_unit(tmp_path: Path) -> None:
+    """Holes, written as 0 or NaN, do not enter the median."""
     depth_m = np.full((60, 80), np.nan, np.float32)
     depth_m[:20], depth_m[20:40] = 2.5, 0
     write_depth(tmp_path / "holes.npy", depth_m)

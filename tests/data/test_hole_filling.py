@@ -1,4 +1,4 @@
-"""Levin's colourisation of depth: by hand, and against a dense solve written pixel by pixel."""
+"""Levin's hole filling: by hand, and against a dense solve written pixel by pixel."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hqmd_cli.data.nyu_raw.hole_filling import fill
 
 
 def dense_fill(depth_m: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    """The same, written from the paper and the toolbox's weights, a pixel at a time, all pixels in one full matrix."""
+    """Fill holes as in the paper, with the toolbox's weights, pixel by pixel, all pixels in one full matrix."""
     height, width = depth_m.shape
     grey = photo @ np.array([0.2989, 0.587, 0.114]) / 255
     size = height * width

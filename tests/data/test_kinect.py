@@ -1,4 +1,4 @@
-"""NYU's Kinect: metres from raw numbers, and depth where the colour camera sees it, by scenes of known geometry."""
+"""NYU's Kinect: metres from raw numbers, and depth projected into the colour camera, on scenes of known geometry."""
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ def test_directions_through_the_lens_land_on_their_pixels(camera: kinect.Camera)
 
 
 def test_projection_of_a_known_scene() -> None:
-    """A slanted wall and a box: depth is that of the colour camera, to the steps of the sensor and half a pixel."""
+    """Depth of a slanted wall and a box is right to the sensor's steps and half a pixel."""
     depth_m, box = truth()
     projected = project(raw_depth())
     rim = cv2.morphologyEx(box.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0
@@ -58,7 +58,7 @@ def test_depth_and_photo_of_a_pair_show_the_box_in_one_place() -> None:
     ("number", "wrong"), [("TRANSLATION_M", -kinect.TRANSLATION_M), ("ROTATION", kinect.ROTATION.T)]
 )
 def test_a_calibration_that_is_off_would_be_found(monkeypatch, number: str, wrong: np.ndarray) -> None:
-    """By its box, which would be elsewhere; else the tests above say little."""
+    """A wrong calibration moves the box, so the tests above would fail."""
     (_, box), raw = truth(), raw_depth()
     seen = project(raw) > 0
 
@@ -89,8 +89,8 @@ def test_of_two_points_on_one_pixel_the_nearer_is_seen() -> None:
         assert near[row].argmax() > np.flatnonzero(behind[row])[-1]
 
 
-def test_a_straightened_photo_is_white_where_it_ends() -> None:
-    """As NYU's labelled pictures are, 5 to 8 pixels on each side."""
+def test_an_undistorted_photo_has_a_white_rim() -> None:
+    """NYU's labelled pictures have one, 5 to 8 pixels on each side."""
     white = (undistort(np.zeros((HEIGHT, WIDTH, 3), np.uint8)) == 255).all(axis=2)
     sides = (white[240], white[240, ::-1], white[:, 320], white[::-1, 320])
     assert [int(side.argmin()) for side in sides] == [6, 7, 5, 4]

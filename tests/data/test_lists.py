@@ -143,7 +143,7 @@ def test_paths_that_begin_above_the_list(pairs: Path) -> None:
 
 
 def test_photos_and_depth_in_two_roots(pairs: Path, tmp_path: Path, monkeypatch) -> None:
-    """As KITTI's raw photos and its annotated depth."""
+    """KITTI's raw photos and its annotated depth lie in two places."""
     shutil.move(pairs / "depth", tmp_path / "elsewhere" / "depth")
     path = write_list(tmp_path / "lists" / "list.txt", ("/rgb/a1.jpg", "/depth/a1.png"), delimiter=" ")
     with pytest.raises(HqmdError, match="listed files do not exist"):

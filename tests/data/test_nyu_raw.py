@@ -1,4 +1,4 @@
-"""NYU's raw recordings made into pairs: tiny ones in the official layout and naming, of a room of known geometry."""
+"""Pairs of NYU's raw recordings: small ones in the official layout, of a room of known geometry."""
 
 import json
 import os
@@ -47,12 +47,12 @@ def recorded(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def raw(recorded: Path, tmp_path: Path) -> Path:
-    """The same, to change."""
+    """Copy the recordings, for a test to change."""
     return Path(shutil.copytree(recorded, tmp_path / "raw"))
 
 
 def write_labels(path: Path, scene_of: dict[int, str]) -> Path:
-    """The labelled file as far as its scenes: cells of MATLAB are references to arrays of characters."""
+    """Write only the scenes of a labelled file: MATLAB's cells are references to arrays of characters."""
     with h5py.File(path, "w") as file:
         cells = file.create_dataset("scenes", (1, 1449), h5py.ref_dtype)
         texts: dict[str, h5py.Dataset] = {}
@@ -96,7 +96,7 @@ def test_no_recordings(tmp_path: Path, place: str) -> None:
 
 
 def test_the_nearest_photo_in_time(tmp_path: Path) -> None:
-    """By hand: that of 10.00 is at 10.02; 10.05 is as near to 10.02 as to 10.08: the later one; 10.30 has none."""
+    """By hand: 10.00 gets 10.02; 10.05 is as near to 10.02 as to 10.08, and gets the later one; 10.30 gets none."""
     for name in ("d-10.000000-1.pgm", "d-10.050000-2.pgm", "d-10.300000-3.pgm", "d-9.990000-9.pgm"):
         (tmp_path / name).touch()
     for name in ("r-10.020000-1.ppm", "r-10.080000-2.ppm", "r-9.500000-3.ppm", "a-10.000000-1.dump", "r-x.ppm"):
@@ -190,7 +190,7 @@ def test_no_room_is_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_pairs_of_recordings(hqmd, raw: Path, labels: Path, tmp_path: Path) -> None:
-    """The whole way: what comes out is read as any pairs, and depth is that of the room, in the photo's own camera."""
+    """End to end: the result is read like any pairs, and its depth is the room's, from the photo's camera."""
     pairs = tmp_path / "pairs"
     result = hqmd("data", "nyu-raw", raw, "-o", pairs, "--scenes", labels, "--workers", 1)
     assert result.returncode == 0, result.stderr
@@ -261,14 +261,14 @@ def test_what_was_made_is_not_made_again(hqmd, raw: Path, tmp_path: Path, monkey
     assert {file: file.read_bytes() for file in before} == before
 
 
-@pytest.mark.parametrize("wish", [("--frames", 4), ("--fill",), ("--scenes", "list.txt")])
-def test_other_wishes_in_the_same_folder_are_refused(hqmd, raw: Path, tmp_path: Path, monkeypatch, wish) -> None:
+@pytest.mark.parametrize("change", [("--frames", 4), ("--fill",), ("--scenes", "list.txt")])
+def test_other_settings_in_the_same_folder_are_refused(hqmd, raw: Path, tmp_path: Path, monkeypatch, change) -> None:
     pytest.importorskip("scipy", reason="the extra fill is not installed")
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_text("kitchen_0004\nkitchen_0005\nnot_here_0001\n")
     command = ["data", "nyu-raw", raw, "-o", "pairs", "--scenes", "all", "--frames", 2, "--workers", 1]
     assert hqmd(*command).returncode == 0
-    result = hqmd(*command, *wish)
+    result = hqmd(*command, *change)
     assert result.returncode == 1 and "holds pairs made with other" in result.stderr
 
 
@@ -288,7 +288,7 @@ def test_scenes_by_a_list(hqmd, raw: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_labelled_file_nothing_is_taken(hqmd, raw: Path, tmp_path: Path, monkeypatch) -> None:
-    """Else rooms that are tested on would be learned from."""
+    """Otherwise rooms of test pictures would be trained on."""
     monkeypatch.delenv("HQMD_DATA", raising=False)
     monkeypatch.setenv("HQMD_HOME", str(tmp_path))
     result = hqmd("data", "nyu-raw", raw, "-o", tmp_path / "pairs")

@@ -1,4 +1,4 @@
-"""KITTI, iBims-1 and DIODE in small, in the layouts in which they are published."""
+"""Small KITTI, iBims-1 and DIODE, in their published layouts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ FRAMES = ("0000000005", "0000000006")
 
 
 def sparse(depth_m: np.ndarray) -> np.ndarray:
-    """A laser's: every other row only."""
+    """Keep every other row, like a laser."""
     return np.where(np.arange(len(depth_m))[:, None] % 2, depth_m, 0)
 
 
@@ -138,7 +138,7 @@ def test_kitti_selection_without_its_photo(kitti: Path) -> None:
 
 
 def test_kitti_of_8_bits(kitti: Path) -> None:
-    """As a picture editor would have saved it."""
+    """A picture editor may save 8 bits."""
     depth = kitti / "val" / DRIVES["val"] / "proj_depth" / "groundtruth" / "image_02" / "0000000005.png"
     Image.fromarray(DEPTH_M.astype(np.uint8)).save(depth)
     with pytest.raises(HqmdError, match=r"0000000005\.png: uint8 values, KITTI depth has 16-bit ones"):
@@ -189,7 +189,7 @@ def test_ibims(ibims: Path) -> None:
 
 
 def test_ibims_edges_as_people_drew_them(ibims: Path) -> None:
-    """By them the depth boundary errors are measured, not by those that Canny finds in the truth."""
+    """Depth boundary errors use the drawn edges, not those that Canny finds in the truth."""
     assert "without edges/" in open_dataset(ibims, "test").description
     (ibims / "edges").mkdir()
     drawn = np.zeros(SIZE, bool)
@@ -212,7 +212,7 @@ def test_ibims_edges_as_people_drew_them(ibims: Path) -> None:
 
 @pytest.mark.parametrize("place", [".", ".."])
 def test_ibims_list(ibims: Path, place: str) -> None:
-    """It is published beside the archive."""
+    """imagelist.txt is published beside the archive."""
     (ibims / place / "imagelist.txt").write_text("livingroom_02\ncorridor_01\n")
     assert open_dataset(ibims, "all").names == ["livingroom_02", "corridor_01"]
 
@@ -225,7 +225,7 @@ def test_ibims_lists_a_picture_that_is_not_there(ibims: Path) -> None:
 
 @pytest.mark.parametrize("part", ["rgb", "depth", "mask_invalid", "mask_transp"])
 def test_half_of_ibims(ibims: Path, part: str) -> None:
-    """Above all without a mask, where it would pass for a folder of pairs in millimetres."""
+    """Without a mask it would look like a folder of pairs in millimetres."""
     (ibims / part).rename(ibims / "elsewhere")
     with pytest.raises(HqmdError, match=rf"iBims-1 lacks {part}/; point to the unpacked ibims1_core_raw\.zip"):
         open_dataset(ibims, "test")
@@ -293,7 +293,7 @@ def test_diode_without_a_file(diode: Path, ending: str) -> None:
 
 
 def test_diode_without_depth(diode: Path) -> None:
-    """As its test photos came."""
+    """DIODE published its test photos without depth."""
     (diode / "val" / f"{INDOORS}_depth.npy").unlink()
     with pytest.raises(HqmdError, match="split 'val-indoors' of DIODE has no depth maps"):
         open_dataset(diode, "val-indoors")
