@@ -7,7 +7,7 @@ model.int8.onnx     the same in 8-bit integers, which it makes of the same weigh
 README.md           model card
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
@@ -15,17 +15,14 @@ from hqmd_cli.config.network import OURS, NetworkConfig
 from hqmd_cli.config.view import sides_in_words
 from hqmd_cli.units import DIGITS
 
-if TYPE_CHECKING:
-    pass
-
 
 def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") -> str:
-    """README.md of a checkpoint: what it is, how it was made and from what, what it reached and by which protocol.
+    """Write a checkpoint's README.md: networks, data, recipe, and figures with their protocol.
 
-    `address` is what --model takes for it.
+    `address` is the name that --model takes for the checkpoint.
     """
     model, training, members = info.model, info.training, info.model.members
-    asked = [f"- Its depth {model.view.calibration_in_words}, as held-out photos asked"]
+    calibration = [f"- Calibrated on held-out photos: its depth {model.view.calibration_in_words}"]
     networks = [
         f"{parts_of(member.network)}, trained at {member.network.size[0]} x {member.network.size[1]}"
         f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
@@ -45,11 +42,11 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         f"    hqmd predict PHOTO -o depth.png --model {address}",
         "",
         *(f"- Network: {network}" for network in networks),
-        *([f"- Their answers are averaged, {weights}; what follows is true of the first"] if members[1:] else []),
+        *([f"- Their depths are averaged, {weights}; what follows describes the first"] if members[1:] else []),
         f"- Trained on: {info.data}; {info.step} steps of {training.batching.batch_size} pictures, "
         f"loss `{training.objective.loss}`, seed {training.batching.seed}",
-        f"- It started from: {info.backbone_weights}",
-        *([f"- Learned from the depth of {info.teacher}, too"] if info.teacher else []),
+        f"- Started from: {info.backbone_weights}",
+        *([f"- Also learned from the depth of: {info.teacher}"] if info.teacher else []),
         f"- Sees photos with their shorter side at {sides_in_words(model.shown_sides, model.view.flip)}",
         *(f"- With `--size {name}`: at {sides_in_words(v.sides, v.flip)}" for name, v in model.presets.items()),
         *(
@@ -57,9 +54,9 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
             if model.view.edge_share
             else []
         ),
-        *(asked if model.view.is_calibrated else []),
+        *(calibration if model.view.is_calibrated else []),
         f"- Recipe: {recipe_of(info)}",
-        f"- The validation after each epoch was by protocol {training.objective.protocol}",
+        f"- Protocol of the validation after each epoch: {training.objective.protocol}",
         "- All settings: `config.json`",
         "",
         *(["Made by", "", f"    {info.command}", ""] if info.command else []),
@@ -70,21 +67,21 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
 
 
 def recipe_of(info: CheckpointInfo) -> str:
-    """How it was trained, in words: what is not as its network's authors did it."""
+    """List the training settings that differ from those of the network's authors."""
     others = [setting for setting in compared(info.training, paper_of(info.model.network.system)[1]) if setting.differs]
     told = ", ".join(f"{setting.name} {shown(setting.value)} ({shown(setting.paper)})" for setting in others)
-    return f"the paper's, but for (in brackets the paper's) {told}" if others else "the paper's"
+    return f"the paper's, except (paper's values in brackets) {told}" if others else "the paper's"
 
 
 def parts_of(network: NetworkConfig) -> str:
-    """A network in words."""
+    """Describe a network in a line."""
     if network.system == OURS:
         return f"{network.backbone} at output stride {network.output_stride}, ASPP, decoder {network.decoder}"
     return f"{network.system} (`hqmd models` says whose)"
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:
-    """Each metric with its interval, and the protocol, as lines of Markdown; nothing where nothing was measured."""
+    """Return Markdown lines: each metric with its interval, and the protocol; no lines if nothing was measured."""
     if not figures:
         return []
 

@@ -1,4 +1,4 @@
-"""Checkpoints to the Hugging Face hub, from where hub.py fetches them.
+"""Publish checkpoints on the Hugging Face hub, from where checkpoints/hub.py downloads them.
 
 https://huggingface.co/docs/huggingface_hub/guides/upload
 """
@@ -18,38 +18,37 @@ from hqmd_cli.checkpoints.hub import CARD_FILE, HUB_FILES, ONNX_FILES, WEIGHTS_F
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import write_text
 
-PUSH_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)  # without a revision: it goes to main
+PUSH_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)  # no revision: pushes go to main
 TOKEN_REMEDY = (
-    "run `hf auth login`, or set HF_TOKEN to a token of https://huggingface.co/settings/tokens that may write"
+    "run `hf auth login`, or set HF_TOKEN to a token with write access from https://huggingface.co/settings/tokens"
 )
 
 Tell = Callable[[str], object]
 
 
 def require_pushable(name: str) -> None:
-    """Refuse what a push would end in, before hours of training are spent on it.
+    """Raise HqmdError for a push that would fail, before hours of training are spent on it.
 
-    Raises HqmdError for a name that is none, for no token or one that may not write there, and when the hub cannot be
-    reached.
+    It checks the name, the token and its rights, and that the hub can be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     if not PUSH_NAME.fullmatch(name):
-        raise HqmdError(f"{name!r} is no name to push to; it is ORG/NAME, such as me/rooms")
+        raise HqmdError(f"{name!r} is not a name to push to; give ORG/NAME, such as me/rooms")
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise HqmdError(f"{name!r} is no name to push to: {first_line(error)}") from error
+        raise HqmdError(f"{name!r} is not a name to push to: {first_line(error)}") from error
     with explained(name):
         user = HfApi().whoami()
     refuse_strangers(name, user)
 
 
 def refuse_strangers(name: str, user: dict[str, Any]) -> None:
-    """Raise HqmdError when a user, as the hub describes the token's, has no right to write there.
+    """Raise HqmdError if `user`, the hub's description of the token's owner, may not write to `name`.
 
-    What a fine-grained token may do only the hub can tell, when it is done.
+    The rights of a fine-grained token show only when it is used.
     """
     role = user.get("auth", {}).get("accessToken", {}).get("role")
     if role == "read":
@@ -61,10 +60,10 @@ def refuse_strangers(name: str, user: dict[str, Any]) -> None:
 
 
 def push_checkpoint(folder: Path, name: str, private: bool = False, tell: Tell = lambda note: None) -> str:
-    """Upload a checkpoint as one commit, and return its address: `tell` is told what is worth knowing on the way.
+    """Upload a checkpoint as one commit and return its address; `tell` receives notes for the user.
 
-    Graphs that the repository has and this checkpoint has not are removed there, for they read the weights by their
-    place in the file. Raises HqmdError as require_pushable does, and when a repository that is to be private is public.
+    Graphs in the repository that the checkpoint lacks are deleted there, because they read the weights by offset.
+    Raises HqmdError if the hub refuses, or if `private` is True and the repository is public.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
@@ -74,7 +73,7 @@ def push_checkpoint(folder: Path, name: str, private: bool = False, tell: Tell =
         with explained(name):
             address = api.create_repo(name, private=private or None, exist_ok=True)
             if private and not api.model_info(name).private:
-                raise HqmdError(f"{name}: is there already, and public; make it private in its settings on the hub")
+                raise HqmdError(f"{name}: exists already, and is public; make it private in its settings on the hub")
             there = api.list_repo_files(name)
             stale = [graph for graph in ONNX_FILES.values() if graph in there and graph not in files]
             api.create_commit(
@@ -89,16 +88,16 @@ def push_checkpoint(folder: Path, name: str, private: bool = False, tell: Tell =
 
 
 def prepare(source: Path, place: Path, name: str, tell: Tell) -> list[str]:
-    """Copy a checkpoint, add what it lacks, and return its files' names. What it was copied from stays as it was.
+    """Copy a checkpoint to `place`, add a graph if it has none, and return the names of its files.
 
-    The card is called by the repository, unless somebody has written it by hand.
+    The card takes the repository's name, unless somebody has edited the card.
     """
     for file in HUB_FILES:
         if (source / file).is_file():
             shutil.copyfile(source / file, place / file)
     info = read_info(place)
     if not (place / WEIGHTS_FILE).is_file():
-        raise HqmdError(f"{source}: has no {WEIGHTS_FILE}, so that there is nothing to push")
+        raise HqmdError(f"{source}: has no {WEIGHTS_FILE}, so there is nothing to push")
     if not any((place / graph).is_file() for graph in ONNX_FILES.values()):
         add_graph(place, tell)
     card = (place / CARD_FILE).read_text("utf-8", "replace") if (place / CARD_FILE).is_file() else ""
@@ -109,9 +108,9 @@ def prepare(source: Path, place: Path, name: str, tell: Tell) -> list[str]:
 
 
 def add_graph(checkpoint: Path, tell: Tell) -> None:
-    """Make model.onnx, as `hqmd export` does; where that cannot be, `tell` why: predict computes by torch then."""
+    """Make model.onnx as `hqmd export` does; if that fails, `tell` why, and predict runs the model in torch."""
     if find_spec("onnxscript") is None:
-        tell("without a graph for ONNX Runtime, which needs: pip install 'hqmd[export]'")
+        tell("no graph for ONNX Runtime; to make one: pip install 'hqmd[export]'")
         return
     import torch
 
@@ -121,12 +120,12 @@ def add_graph(checkpoint: Path, tell: Tell) -> None:
     try:
         export_beside(load_checkpoint(checkpoint, torch.device("cpu"))[0], checkpoint)
     except HqmdError as error:
-        tell(f"without a graph for ONNX Runtime: {first_line(error)}")
+        tell(f"no graph for ONNX Runtime: {first_line(error)}")
 
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turn what the hub, its client and the network say into a line with a remedy."""
+    """Turn errors of the hub, its client and the network into an HqmdError of one line with a remedy."""
     from huggingface_hub.errors import LocalTokenNotFoundError
 
     try:
@@ -134,13 +133,13 @@ def explained(name: str) -> Iterator[None]:
     except HqmdError:
         raise
     except LocalTokenNotFoundError as error:
-        raise HqmdError(f"{name}: there is no token; {TOKEN_REMEDY}") from error
+        raise HqmdError(f"{name}: no token found; {TOKEN_REMEDY}") from error
     except Exception as error:  # the hub's client passes on its HTTP library's own types
         raise HqmdError(f"{name}: {complaint(error)}") from error
 
 
 def complaint(error: Exception) -> str:
-    """What went wrong, in words."""
+    """Say what went wrong, with a remedy."""
     match status_of(error):
         case 401:
             return f"the Hugging Face hub does not know this token; {TOKEN_REMEDY}"
@@ -153,7 +152,7 @@ def complaint(error: Exception) -> str:
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """The HTTP status at the root of an error; None where no answer came."""
+    """Find the HTTP status that caused an error; None if there was no response."""
     while error is not None:
         if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
             return int(status)

@@ -126,12 +126,12 @@ def test_what_cannot_be_pushed(checkpoint: Path, tmp_path: Path) -> None:
             {**mine, "name": "me/public", "private": True},
             {**mine, "folder": str(empty)},
         )
-        assert no_token.startswith("refused: me/rooms: there is no token; run `hf auth login`, or set HF_TOKEN")
+        assert no_token.startswith("refused: me/rooms: no token found; run `hf auth login`, or set HF_TOKEN")
         assert "does not know this token" in unknown
         assert "the token may read only" in reader
         assert "org/rooms: the token may not write there" in fine  # the hub itself refused
         assert "me is not in google; the token may write to me, org" in stranger
-        assert "me/public: is there already, and public" in seen
+        assert "me/public: exists already, and is public" in seen
         assert "has no model.safetensors" in nothing
         assert server.commits == [] and not list(public.iterdir())
     (gone,) = ends(mine)
@@ -145,7 +145,7 @@ def test_what_cannot_be_pushed(checkpoint: Path, tmp_path: Path) -> None:
 )
 def test_what_is_no_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.HfApi.whoami", lambda *_: pytest.fail("asked the hub for no name"))
-    with pytest.raises(HqmdError, match="no name to push to") as refusal:
+    with pytest.raises(HqmdError, match="not a name to push to") as refusal:
         publishing.require_pushable(name)
     assert "\n" not in str(refusal.value)
 
@@ -157,7 +157,7 @@ def test_without_the_extra_it_is_said(checkpoint: Path, tmp_path: Path, monkeypa
     told: list[str] = []
     files = publishing.prepare(checkpoint, tmp_path / "place", "me/rooms", told.append)
     assert files == ["config.json", "model.safetensors", "README.md"]
-    assert told == ["without a graph for ONNX Runtime, which needs: pip install 'hqmd[export]'"]
+    assert told == ["no graph for ONNX Runtime; to make one: pip install 'hqmd[export]'"]
 
 
 @pytest.mark.slow

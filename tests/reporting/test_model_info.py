@@ -197,7 +197,7 @@ def test_the_card_tells_how_it_was_made(trained_run, tmp_path):
     card = (folder / "README.md").read_text()
     assert f"\n    {COMMAND}\n" in card
     assert (
-        "- Recipe: the paper's, but for (in brackets the paper's) batch_size 2 (8), epochs 1 (20), lr 0.01 (0.0001)\n"
+        "- Recipe: the paper's, except (paper's values in brackets) batch_size 2 (8), epochs 1 (20), lr 0.01 (0.0001)\n"
         in card
     )
     assert f"- Trained on: {info.data}; 2 steps" in card and f"Protocol hqmd: {info.figures['recipe']}" in card

@@ -108,7 +108,7 @@ def test_train_with_a_teacher_and_its_name_is_kept(hqmd, pairs, trained_run, tmp
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "pupil" / "best" / "config.json").read_text())["teacher"] == "run/best"
-    assert "Learned from the depth of run/best" in (tmp_path / "pupil" / "best" / "README.md").read_text()
+    assert "Also learned from the depth of: run/best" in (tmp_path / "pupil" / "best" / "README.md").read_text()
 
 
 def test_an_unknown_teacher(hqmd, pairs, tmp_path):
