@@ -67,10 +67,11 @@ def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[Mo
 C = TypeVar("C", ModelConfig, TrainConfig)
 
 
-def override(config: C, flags: dict[str, Any]) -> C:
-    """The config with every flag that was given (is not None).
+def override(config: C, options: Mapping[str, Any]) -> C:
+    """Return a copy with the values of all options that are given (not None) and name one of its settings.
 
-    The members of a StrEnum that Typer makes of a choice become plain text, which every checkpoint can hold.
+    Typer's StrEnum members become plain text, which a checkpoint can hold.
     """
-    given: dict[str, Any] = {name: str(v) if isinstance(v, str) else v for name, v in flags.items() if v is not None}
-    return config.with_settings(**given)
+    known = config.to_flat()
+    given = {name: value for name, value in options.items() if value is not None and name in known}
+    return config.with_settings(**{name: str(v) if isinstance(v, str) else v for name, v in given.items()})

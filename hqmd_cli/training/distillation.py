@@ -1,8 +1,7 @@
-"""A trained model as teacher: what it says of each augmented picture is a second ground truth.
+"""Distillation: a trained model predicts depth for each augmented picture, as a second ground truth.
 
-Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (https://arxiv.org/abs/1503.02531), for a
-regression: a pupil learns from smooth, complete depth of every picture that augmentation can make, which few labelled
-photos do not offer.
+Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (https://arxiv.org/abs/1503.02531), applied to
+regression. Few labelled photos have smooth, complete depth; the teacher gives it for every augmented picture.
 """
 
 from pathlib import Path
@@ -23,35 +22,39 @@ if TYPE_CHECKING:
 
 
 class Teacher:
-    """RGB (B, 3, H, W) in 0..1 as the pupil sees it to (B, 1, H, W) metres.
+    """A frozen network that predicts metres (B, 1, H, W) for the pupil's batch: RGB (B, 3, H, W) in 0..1.
 
-    The teacher looks at the picture as it would at a photo in predict: at its own sides, rounded to its multiples,
-    mirrored, too, where its checkpoint wants that, its depth calibrated and averaged as predictor.DepthPredictor does.
+    It sees a picture as predict shows it a photo: same passes, same calibration, same average as DepthPredictor, but in
+    torch and for a batch.
     """
 
     def __init__(self, network: "Network", model: ModelConfig) -> None:
         self.network, self.model = network.eval().requires_grad_(False), model
-        self.views = side_views(model.shown_sides, model.view.flip)
+        self.passes = [
+            (Preprocess((side, side), model.compute.size_multiple), mirrored)
+            for side, mirrored in side_views(model.shown_sides, model.view.flip)
+        ]
 
     @classmethod
-    def load(cls, checkpoint: Path, device: torch.device, short: bool = False) -> "Teacher":
-        """From a checkpoint folder; `short`: its backbones compute in bfloat16. Raises HqmdError as load_checkpoint."""
+    def load(cls, checkpoint: Path, device: torch.device, bfloat16: bool = False) -> "Teacher":
+        """Open a checkpoint folder; with `bfloat16` its backbones compute in that format.
+
+        Raises HqmdError if the checkpoint cannot be read.
+        """
         network, info = load_checkpoint(checkpoint, device)
-        if short:
+        if bfloat16:
             use_bfloat16_backbones(network)
         return cls(network.to(memory_format=torch.channels_last), info.model)
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
-        logs = [self.at(side, rgb, mirrored).log() for side, mirrored in self.views]
+        logs = [self.depth_at(preprocess.working_size(*rgb.shape[-2:]), rgb, m).log() for preprocess, m in self.passes]
         return torch.stack(logs).mean(dim=0).exp()
 
-    def at(self, side: int, rgb: Tensor, mirrored: tuple[bool, ...]) -> Tensor:
-        """Its depth as it sees the picture at one of its sides, plain, mirrored or both."""
-        size = rgb.shape[-2:]
-        seen = Preprocess((side, side), self.model.compute.size_multiple).working_size(*size)
+    def depth_at(self, seen: tuple[int, int], rgb: Tensor, mirrored: tuple[bool, ...]) -> Tensor:
+        """Return calibrated depth of pictures seen at size (h, w), averaged over plain and mirrored passes."""
         picture = resize(rgb, seen)
         depths = [self.network(picture.flip(-1)).flip(-1) if turned else self.network(picture) for turned in mirrored]
         depth_m = torch.stack(depths).mean(dim=0)
         factor, power = self.model.depth_law(min(seen))
-        return factor * resize(depth_m, size) ** power
+        return factor * resize(depth_m, rgb.shape[-2:]) ** power

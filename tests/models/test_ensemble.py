@@ -192,7 +192,7 @@ def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pair
     result = hqmd(*flags, "-o", tmp_path / "on")
     assert result.returncode == 0, result.stderr
     new = ("decoder.fusion.fuse.0.0", "decoder.fusion.narrow.0", "decoder.fusion.narrow.1")
-    assert f"of another size than in --start, and so begun anew: {', '.join(new)}\n" in result.stderr
+    assert f"another size than in --start, so these layers start untrained: {', '.join(new)}\n" in result.stderr
     before = load_checkpoint(trained_run / "best", CPU)[0].state_dict()
     for name, tensor in load_checkpoint(tmp_path / "on" / "last", CPU)[0].named_parameters():
         if name.rpartition(".")[0] not in new:
