@@ -15,10 +15,10 @@ from PIL import Image
 
 import hqmd_cli
 
-# Before anything imports torch: networks as small as the tests' are slower in several threads, much so where others
-# compute on the same cores.
+# Set before anything imports torch. Networks as small as the tests' are slower in several threads, and much slower if
+# other processes use the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# With torch and transformers in memory each search for garbage takes half a second; so fewer of them.
+# With torch and transformers in memory, each garbage collection takes half a second.
 gc.set_threshold(50_000, 20, 20)
 
 PAIR_SIZE = (48, 64)
@@ -28,15 +28,15 @@ TRAIN_NAMES, VAL_NAMES = ["a1", "a2", "a3", "a4"], ["b1", "b2"]
 MAT_HEADER = (
     b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(116) + bytes(8) + b"\x00\x02IM"
 ).ljust(512)
-# Slots of each split, 1-based: the first two of test, the first three of train, the first two of val.
+# Frames of each split, 1-based: the first two of test, the first three of train, the first two of val.
 FILLED_SLOTS = (1, 2, 3, 4, 5, 44, 45)
 
 
 def scene(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A floor running away from the camera with one box on it: (H, W, 3) uint8 and (H, W) metres.
+    """Draw a floor with one box on it: (H, W, 3) uint8 RGB and (H, W) metres.
 
-    The picture tells the depth (far is dark, the box is red), so that a network can learn something from it; the
-    median lies in 2..4 m, which as 16-bit numbers is plausible in millimetres only.
+    The picture shows the depth (far is dark, the box is red), so that a network can learn from it. The median is 2 to
+    4 m; as 16-bit numbers, only millimetres are plausible.
     """
     height, width = size
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def scene(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_pairs(folder: Path) -> Path:
-    """A folder of six 64 x 48 pairs: rgb/NAME.jpg, depth/NAME.png (16-bit mm, no tag), train.txt and val.txt."""
+    """Write a folder of six 64 x 48 pairs: rgb/NAME.jpg, depth/NAME.png (16-bit mm, no tag), train.txt and val.txt."""
     (folder / "rgb").mkdir(parents=True)
     (folder / "depth").mkdir()
     for seed, name in enumerate(TRAIN_NAMES + VAL_NAMES):
@@ -65,12 +65,12 @@ def write_pairs(folder: Path) -> Path:
 
 
 def pytest_unconfigure() -> None:
-    """The interpreter's last search for garbage would take seconds, and the system takes all back anyway."""
+    """Skip the interpreter's last garbage collection, which takes seconds just before the process ends."""
     gc.freeze()
 
 
 class Blank:
-    """A figure with nothing on it."""
+    """A stand-in for a matplotlib figure."""
 
     def savefig(self, path: Path, format: str) -> None:
         Image.new("RGB", (9, 9)).save(path, format)
@@ -78,15 +78,15 @@ class Blank:
 
 @pytest.fixture
 def real_curves() -> None:
-    """For a test that looks at them; see `hurried`."""
+    """Let a test draw the curves of a run, which `hurried` replaces."""
 
 
 @pytest.fixture(autouse=True)
 def hurried(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Without what takes longer than an epoch of a tiny network: drawing the curves of a run, and waiting for the disk.
+    """Skip what takes longer than an epoch of a tiny network: drawing the curves of a run, and waiting for the disk.
 
-    The run of `trained_run` is drawn, and those in processes of their own; that a file outlasts a loss of power no test
-    can see.
+    Curves are still drawn for `trained_run` and in processes of their own. No test can see if a file survives a power
+    cut.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
@@ -97,13 +97,13 @@ def hurried(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """write_pairs, for one test to change as it likes."""
+    """A folder as write_pairs makes it, which the test may change."""
     return write_pairs(tmp_path / "pairs")
 
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of two steps, with best/ and last/: a real checkpoint of a tiny network."""
+    """The folder of a finished run of two steps, with best/ and last/: checkpoints of a tiny network. Read only."""
     from hqmd_cli.config.network import ModelConfig
     from hqmd_cli.config.training import TrainConfig
     from hqmd_cli.data import open_training_data
@@ -116,7 +116,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     train = TrainConfig().with_settings(
         batch_size=2, epochs=1, lr=1e-2
-    )  # a rate by which its depth depends on the photo: 10 to 20 cm
+    )  # high enough that depth depends on the photo, by 10 to 20 cm
     for _ in fit(model, train, *data, folder / "run", backbone_weights="none"):
         pass
     return folder / "run"
@@ -132,7 +132,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hqmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """`hqmd("predict", path, ...)` as run_hqmd, but within this process, where torch is imported already."""
+    """`hqmd("predict", path, ...)` runs a command in this process, where torch is already imported."""
     from hqmd_cli.app import main
 
     def run(*args: object) -> subprocess.CompletedProcess:
@@ -150,24 +150,21 @@ def hqmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture(scope="session")
 def nyu_slots() -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What `nyu_mat` holds, by 1-based frame: (480, 640, 3) uint8 RGB, in-filled metres, raw metres (0 = hole)."""
+    """The frames in `nyu_mat`, by 1-based number: (480, 640, 3) uint8 RGB, filled metres, raw metres (0 = hole)."""
     slots = {}
     for frame in FILLED_SLOTS:
         small, depth_m = scene(frame, (120, 160))
         image = np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)
         filled = np.repeat(np.repeat(depth_m, 4, axis=0), 4, axis=1)
         raw = filled.copy()
-        raw[:40] = raw[:, :20] = 0  # what the Kinect did not see, on two sides so that a mixed-up axis shows
+        raw[:40] = raw[:, :20] = 0  # holes on two sides, so that a mixed-up axis shows
         slots[frame] = (image, filled, raw)
     return slots
 
 
 @pytest.fixture(scope="session")
 def nyu_mat(tmp_path_factory: pytest.TempPathFactory, nyu_slots: dict) -> Path:
-    """The official file in small: 1449 slots of which FILLED_SLOTS are written; HDF5 stores no unwritten chunks.
-
-    For reading only: it is shared by the whole run.
-    """
+    """The official file with 1449 frames, of which only FILLED_SLOTS are written and take space. Read only."""
     path = tmp_path_factory.mktemp("nyu") / "nyu_depth_v2_labeled.mat"
     with h5py.File(path, "w", userblock_size=len(MAT_HEADER)) as file:
         options = {"compression": "gzip", "compression_opts": 1}
@@ -184,14 +181,14 @@ def nyu_mat(tmp_path_factory: pytest.TempPathFactory, nyu_slots: dict) -> Path:
 
 @pytest.fixture
 def run_hqmd() -> Callable[..., subprocess.CompletedProcess]:
-    """`run_hqmd("predict", path, ..., env={...}, cwd=...)` is `python -m hqmd_cli predict ...` in a process of its own.
+    """`run_hqmd("predict", path, ..., env={...}, cwd=...)` runs `python -m hqmd_cli predict ...` in its own process.
 
-    One thread, no network, and none of the user's own hqmd settings.
+    It has one thread, no network and none of the user's hqmd settings.
     """
 
     def run(*args: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
         settings = {name: value for name, value in os.environ.items() if not name.startswith(("HQMD_", "HF_"))}
-        # The package under test, also when it is not installed and `cwd` is elsewhere.
+        # Run the package under test, even if it is not installed and `cwd` is elsewhere.
         paths = [str(Path(hqmd_cli.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         settings |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         command = [sys.executable, "-m", "hqmd_cli", *map(str, args)]

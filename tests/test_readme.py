@@ -55,7 +55,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     (desk / "photo.jpg").write_bytes(photo.read_bytes())
     (desk / "photos" / "one.png").write_bytes(photo.read_bytes())
     frames = cv2.VideoWriter(str(desk / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
-    for shade in (40, 90, 140):
+    for shade in (40, 140):
         frames.write(np.full((48, 64, 3), shade, np.uint8))
     frames.release()
     for name, target in {
@@ -91,7 +91,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
 
 def test_every_shell_line_is_a_known_one():
     assert [line for line in LINES if not line.startswith(("hqmd ", "pip install "))] == []
-    assert len(HQMD_LINES) >= 7 and SLOW in HQMD_LINES
+    assert len(HQMD_LINES) >= 7 and any(line.startswith(SLOW) for line in HQMD_LINES)
 
 
 def test_the_readme_is_short_and_shows_the_four_commands():
@@ -106,14 +106,13 @@ def test_the_links_lead_somewhere():
         assert [target for target in targets if "://" not in target and not (folder / target).exists()] == []
 
 
-# Takes 5 s; the fixture `published` of test_engines.py covers the same code.
-SLOW = "hqmd export runs/mine/best -o kept"
+SLOW = "hqmd export "  # each export takes seconds; the fixture `published` of test_engines.py covers the same code
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(line, marks=pytest.mark.slow if line == SLOW else ())
+        pytest.param(line, marks=pytest.mark.slow if line.startswith(SLOW) else ())
         for line in HQMD_LINES
         if " train " not in line
     ],

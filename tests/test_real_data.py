@@ -1,4 +1,4 @@
-"""Learning and measuring on real photos. Slow; needs NYU pairs at HQMD_TEST_PAIRS, or beside the repository."""
+"""Train and evaluate on real photos. Slow; needs NYU pairs at HQMD_TEST_PAIRS, or beside the repository."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ from hqmd_cli.training.loop import EpochReport, fit
 PAIRS = Path(os.environ.get("HQMD_TEST_PAIRS", Path(__file__).parents[2] / "shared" / "data" / "nyu_train"))
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PAIRS.is_dir(), reason=f"no NYU pairs at {PAIRS}; HQMD_TEST_PAIRS says where they are"),
+    pytest.mark.skipif(not PAIRS.is_dir(), reason=f"no NYU pairs at {PAIRS}; set HQMD_TEST_PAIRS to their folder"),
 ]
 SMALL = ModelConfig().with_settings(
     backbone="mobilenetv3_small_050",
@@ -35,7 +35,7 @@ SMALL = ModelConfig().with_settings(
 
 
 def first_pairs(folder: Path, train: int, val: int) -> Path:
-    """A folder that links the first pairs of each split."""
+    """Link the first pairs of each split in a new folder."""
     for name, count in (("train", train), ("val", val)):
         names = (PAIRS / f"{name}.txt").read_text().split()[:count]
         for kind, suffix in (("rgb", "jpg"), ("depth", "png")):
@@ -74,7 +74,7 @@ def test_one_batch_of_four_is_overfitted_to_five_centimetres():
 
 
 def test_the_mat_file_and_the_folder_give_the_same_numbers(tmp_path):
-    """The val pairs, laid out as the official file is."""
+    """Write the val pairs in the layout of the official file, and evaluate both."""
     names = (PAIRS / "val.txt").read_text().split()
     from_folder = open_dataset(PAIRS, "val")
     mat = tmp_path / "nyu_depth_v2_labeled.mat"

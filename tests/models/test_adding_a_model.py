@@ -69,7 +69,8 @@ def test_the_page_followed_to_the_letter(checkout: Path, run_hqmd: Run) -> None:
         program, *words = shlex.split(line)
         if program == "pytest":
             command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *words]
-            done = subprocess.run(command, cwd=checkout, env={**os.environ, **here}, capture_output=True, text=True)
+            env = {**os.environ, **here, "PYTEST_ADDOPTS": "-n 0"}  # starting workers takes longer than these tests
+            done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
         else:
             done = run_hqmd(*words, env=here, cwd=checkout)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
