@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_dataset, open_training_data
@@ -32,7 +33,8 @@ from hqmd_cli.evaluation.metrics.registry import PIXEL_METRICS
 from hqmd_cli.evaluation.prediction_source import judged_model
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.evaluation.results import collect
-from hqmd_cli.inference.predictor import load_predictor
+from hqmd_cli.inference.engines.pytorch import TorchEngine
+from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.models import SYSTEMS
 from hqmd_cli.models.ordinal import DISCRETISATIONS
 from hqmd_cli.models.recipes import from_paper
@@ -118,7 +120,8 @@ def figures_of(run: Path, data: Path) -> dict[str, Any]:
     """Measure a network's last weights, with edges and normals, once; then read the figures."""
     kept = run / "figures.json"
     if not kept.exists():
-        predictor = load_predictor(run / "last", "torch", "cpu")
+        network, info = load_checkpoint(run / "last", torch.device("cpu"))
+        predictor = DepthPredictor(TorchEngine(network, torch.device("cpu")), info.model)
         protocol = find_protocol(PROTOCOL)
         held_out = open_dataset(data, "val", protocol.ground_truth, None)
         flat = predictor.model.network.activation in DISCRETISATIONS

@@ -10,7 +10,7 @@ from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import photo_of
-from hqmd_cli.inference.open import OpenModel, Wish, open_model
+from hqmd_cli.inference.open import OpenModel, OpenOptions, open_model
 from hqmd_cli.units import Kind
 
 Photo = NDArray[np.uint8] | Image.Image
@@ -52,6 +52,6 @@ def load(
     `sides` are the shorter sides, in pixels, at which the network sees photos (none: the model's own); `size` names one
     of the model's presets instead. The function returned takes a PIL picture, which it turns upright by its EXIF
     orientation, or (H, W, 3) uint8 RGB that is upright; it gives (H, W) float32 metres along the optical axis, of the
-    upright picture. Both raise HqmdError: for a model or a wish that cannot be had, for a photo of another kind.
+    upright picture. Both raise HqmdError: for a model or an option that is not available, for a photo of another kind.
     """
-    return LoadedModel(open_model(model, Wish(backend, device, sides, size, flip, kind=kind)))
+    return LoadedModel(open_model(model, OpenOptions(backend, device, sides, size, flip, kind=kind)))

@@ -76,7 +76,7 @@ def compare(
     from hqmd_cli.evaluation.significance import comparisons_of
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
-    from hqmd_cli.inference.open import Wish
+    from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import (
@@ -102,7 +102,7 @@ def compare(
     require_outputs(per_picture, report)
     dataset, chosen = open_judged(data, split, protocol, depth_scale)
     beside = rows_beside(dataset, published, table1)
-    all_judged = open_models(models, Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)
+    all_judged = open_models(models, OpenOptions(backend, device, side or (), size, flip, kind=model_kind), dataset)
     all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
     results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
     comparisons = comparisons_of(results)

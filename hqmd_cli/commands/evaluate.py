@@ -106,7 +106,7 @@ def evaluate(
         open_models,
         open_under_each,
     )
-    from hqmd_cli.inference.open import Wish
+    from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.reporting.literature import literature_dicts, literature_table
     from hqmd_cli.reporting.tables import as_json, one_as_dict, protocols_table
     from hqmd_cli.terminal.evaluation_output import (
@@ -138,7 +138,9 @@ def evaluate(
     def opened(dataset: "Dataset") -> "Judged":
         if pred:
             return open_files(pred, dataset, wish)
-        return open_models([model], Wish(backend, device, side or (), size, flip, kind=model_kind), dataset)[model]
+        return open_models([model], OpenOptions(backend, device, side or (), size, flip, kind=model_kind), dataset)[
+            model
+        ]
 
     if protocol == ALL:
         datasets, protocols = open_under_each(data, split, depth_scale)

@@ -20,7 +20,7 @@ from hqmd_cli.evaluation.protocols import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.evaluation.results import Result, Scored, collect
 from hqmd_cli.evaluation.resume import ScoreLog
 from hqmd_cli.evaluation.sanity.checks import Watched, diagnose
-from hqmd_cli.inference.open import Wish
+from hqmd_cli.inference.open import OpenOptions
 from hqmd_cli.inference.open import open_models as open_any
 from hqmd_cli.terminal.progress import with_progress
 
@@ -79,10 +79,10 @@ def print_left_out(protocol: str, reason: object) -> None:
     print(f"without protocol {protocol}: {reason}", file=sys.stderr)
 
 
-def open_models(models: list[str], wish: Wish, dataset: "Dataset") -> dict[str, Judged]:
+def open_models(models: list[str], options: OpenOptions, dataset: "Dataset") -> dict[str, Judged]:
     """Every model by its name; what there is to know of a foreign one is said on stderr, and in the caption."""
     all_judged = {}
-    for name, model in open_any(models, wish).items():
+    for name, model in open_any(models, options).items():
         judged = judged_model(model, model.kind, model.remark, partial(identity_of, model))
         if model.remark:
             print(f"model: {model.in_words}", file=sys.stderr)

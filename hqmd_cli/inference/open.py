@@ -1,4 +1,4 @@
-"""The one way to open a model, whoever made it: what predict, evaluate, compare and load all call."""
+"""Open a model, whoever made it: predict, evaluate, compare and `hqmd_cli.load` all do so here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,36 +18,38 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (H, W, 3) RGB ->
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How the user wants models to be opened; see predictor.load_predictor for all but `kind`."""
+class OpenOptions:
+    """Options for opening a model. Raises HqmdError for options that exclude each other, and for an unknown kind."""
 
-    backend: str = "auto"
-    device: str = "auto"
-    sides: tuple[int, ...] = ()
-    size: str = DEFAULT_SIZE
-    flip: bool = False
-    threads: int = 0
-    compiled: bool = False
-    kind: str | None = None  # what a foreign model gives, in case that it does not say so itself
+    backend: str = "auto"  # a key of engines.select.BACKENDS
+    device: str = "auto"  # or cpu, cuda, mps
+    sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which the network sees photos; empty: the model's own
+    size: str = DEFAULT_SIZE  # one of the model's presets
+    flip: bool = False  # average with the mirrored photo, even if the model does not ask for it
+    threads: int = 0  # of ONNX Runtime, per photo; 0: one per core
+    compiled: bool = False  # use torch.compile
+    kind: str | None = None  # of a foreign model's maps, for models that do not declare it
 
     def __post_init__(self) -> None:
+        if self.sides and self.size != DEFAULT_SIZE:
+            raise HqmdError("--side and --size both say how large the network sees a photo; give one of them")
         if self.kind is not None:
             kind_named(self.kind)
 
 
 @dataclass(frozen=True)
 class OpenModel:
-    """`model(image)`: (H, W, 3) uint8 RGB -> (H, W) float32 of the same size, from any thread; metres, or its kind."""
+    """`model(image)`: (H, W, 3) uint8 RGB -> (H, W) float32, from any thread; metres, or what `kind` says."""
 
-    name: str  # what records call it: as the user did, of a foreign model with its revision
+    name: str  # as the user gave it; of a foreign model, with its revision
     predict: Predict
-    engine: str  # what computes it, and how it sees photos, in words
-    precision: str  # in what most of it is computed: fp32, bf16, int8; empty where it does not say
-    digest: Callable[[], str]  # SHA-256 of all that decides its answers; asked for only where something is recorded
-    sides: tuple[int, ...] = ()  # pixels; the shorter sides at which it sees photos; none: its own affair
-    flips: bool = False  # whether the mirrored photo counts, too
+    engine: str  # what computes, and how it sees photos, for messages
+    precision: str  # of most of the arithmetic: fp32, bf16, int8; an empty string if unknown
+    digest: Callable[[], str]  # SHA-256 of everything that decides its depth; called only when something is recorded
+    sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which it sees photos; empty if it chooses them itself
+    flips: bool = False  # True: it averages with the mirrored photo
     kind: Kind = "depth"
-    origin: str = ""  # how that is known, in words; empty of hqmd's own, which all give metres
+    origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
@@ -59,7 +61,7 @@ class OpenModel:
 
     @property
     def remark(self) -> str:
-        """What a reader of its maps or figures has to know of it; nothing of hqmd's own."""
+        """What readers of its maps or figures must know; an empty string for hqmd's own models."""
         mirrored = ", averaged with the mirrored photo's" if self.flips else ""
         return f"{self.name}, {IN_WORDS[self.kind]}{self.why}{mirrored}" if self.origin else ""
 
@@ -69,57 +71,50 @@ class OpenModel:
         return f"{self.remark or self.name}, {self.engine}"
 
 
-def open_models(names: Sequence[str], wish: Wish) -> dict[str, OpenModel]:
-    """Every model by its name; hqmd's own are all found before the first is loaded.
+def open_models(names: Sequence[str], options: OpenOptions) -> dict[str, OpenModel]:
+    """Open every model, by its name. All of hqmd's own are found before the first is loaded.
 
-    Raises HqmdError for a model or a wish that cannot be had, and where none of them is of the kind that is wished.
+    Raises HqmdError for a model or an option that is not available, and if no model has the kind in the options.
     """
     folders = {name: None if scheme_of(name) else find_checkpoint(name) for name in names}
-    opened = {
-        name: open_ours(name, folder, wish) if folder else open_theirs(name, wish) for name, folder in folders.items()
-    }
-    require_wished_kind(opened, wish)
+    opened = {name: open_any(name, folder, options) for name, folder in folders.items()}
+    require_kind(opened, options)
     return opened
 
 
-def open_model(name: str, wish: Wish, engine: Engine | None = None) -> OpenModel:
-    """One model; as open_models. `engine` is that of a checkpoint of ours that is open already."""
-    model = open_theirs(name, wish) if scheme_of(name) else open_ours(name, find_checkpoint(name), wish, engine)
-    require_wished_kind({name: model}, wish)
+def open_model(name: str, options: OpenOptions, engine: Engine | None = None) -> OpenModel:
+    """Open one model. Raises HqmdError as open_models; `engine` takes the place of the checkpoint's own."""
+    model = open_any(name, None if scheme_of(name) else find_checkpoint(name), options, engine)
+    require_kind({name: model}, options)
     return model
 
 
-def require_wished_kind(opened: dict[str, OpenModel], wish: Wish) -> None:
-    """Refuse a --model-kind that no model has."""
-    if wish.kind and wish.kind not in {model.kind for model in opened.values()}:
+def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
+    """Raise HqmdError for a --model-kind that no model has."""
+    if options.kind and options.kind not in {model.kind for model in opened.values()}:
         given = "; ".join(f"{name} gives {IN_WORDS[model.kind]}{model.why}" for name, model in opened.items())
         raise HqmdError(
-            f"--model-kind {wish.kind} is for hf: and py: models that do not say what they give; {given or 'name one'}"
+            f"--model-kind {options.kind} is for hf: and py: models that do not say what they give; "
+            f"{given or 'name one'}"
         )
 
 
-def open_theirs(name: str, wish: Wish) -> OpenModel:
-    """A foreign model, by its scheme."""
-    model: OpenModel = resolve(FOREIGN, name.partition(":")[0], "scheme")(name, wish)
-    return model
+def open_any(name: str, folder: Path | None, options: OpenOptions, engine: Engine | None = None) -> OpenModel:
+    """Open a checkpoint folder, or, without one, a foreign model by its scheme."""
+    if folder is None:
+        model: OpenModel = resolve(FOREIGN, name.partition(":")[0], "scheme")(name, options)
+        return model
+    from hqmd_cli.checkpoints.checkpoint import model_hash, read_info
+    from hqmd_cli.inference.engines.select import engine_opener
+    from hqmd_cli.inference.predictor import DepthPredictor
 
-
-def open_ours(name: str, folder: Path, wish: Wish, engine: Engine | None = None) -> OpenModel:
-    """A checkpoint of ours."""
-    from hqmd_cli.checkpoints.checkpoint import model_hash
-    from hqmd_cli.inference.predictor import load_predictor, predictor_with
-
-    if engine:
-        predictor = predictor_with(engine, folder, wish.sides, wish.flip, wish.size)
-    else:
-        predictor = load_predictor(
-            folder, wish.backend, wish.device, wish.sides, wish.flip, wish.threads, wish.compiled, wish.size
-        )
+    engine = engine or engine_opener(folder, options.backend, options.device, options.threads, options.compiled)()
+    predictor = DepthPredictor(engine, read_info(folder).model.at_size(options.size), options.sides, options.flip)
     return OpenModel(
         name,
         predictor,
-        f"{predictor.engine.name}, {predictor.in_words}",
-        predictor.engine.precision,
+        f"{engine.name}, {predictor.in_words}",
+        engine.precision,
         lambda: model_hash(folder),
         predictor.sides,
         predictor.flip,

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines.select import BACKENDS
-from hqmd_cli.inference.open import Predict, Wish
+from hqmd_cli.inference.open import OpenOptions, Predict
 from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind, kind_named
 
 
-def refuse_wishes(name: str, wish: Wish, backends: Collection[str], why: str) -> None:
+def refuse_wishes(name: str, wish: OpenOptions, backends: Collection[str], why: str) -> None:
     """Raise HqmdError for options that mean something to hqmd's own models only. `why`: what computes this one."""
     pick(BACKENDS, wish.backend, "backend")
     for flag, given in {"--side": wish.sides, "--size": wish.size != DEFAULT_SIZE, "--compile": wish.compiled}.items():
@@ -23,7 +23,7 @@ def refuse_wishes(name: str, wish: Wish, backends: Collection[str], why: str) ->
         raise HqmdError(f"--backend {wish.backend} is for hqmd's own models; {name} {why}")
 
 
-def settled_kind(name: str, said: tuple[Kind, str] | None, wish: Wish) -> tuple[Kind, str]:
+def settled_kind(name: str, said: tuple[Kind, str] | None, wish: OpenOptions) -> tuple[Kind, str]:
     """What the numbers are and how that is known: as the model says, else as the user does; it is never guessed."""
     if said:
         return said

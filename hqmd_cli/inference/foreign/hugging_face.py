@@ -23,7 +23,7 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_wishes, settled_kind, with_mirror
 from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
-from hqmd_cli.inference.open import OpenModel, Wish
+from hqmd_cli.inference.open import OpenModel, OpenOptions
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ class Source:
         return sorted(path for path in self.folder.iterdir() if any(fnmatch(path.name, name) for name in FILES))
 
 
-def open_model(name: str, wish: Wish) -> OpenModel:
+def open_model(name: str, wish: OpenOptions) -> OpenModel:
     """See foreign/__init__.py. Raises HqmdError for what is not there, is no depth model, or cannot be computed so."""
     refuse_wishes(name, wish, ("auto", "torch"), "is computed by torch, at the size that its own processor wants")
     transformers = import_transformers()

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_wishes, with_mirror
-from hqmd_cli.inference.open import OpenModel, Wish
+from hqmd_cli.inference.open import OpenModel, OpenOptions
 from hqmd_cli.units import Kind, kind_named
 
 OURS = str(Path(__file__).parents[2])  # in a checkout, beside the libraries
 LIBRARIES = ("<", OURS, *(get_paths()[name] for name in ("stdlib", "purelib", "platlib")))  # "<frozen importlib>", too
 
 
-def open_model(name: str, wish: Wish) -> OpenModel:
+def open_model(name: str, wish: OpenOptions) -> OpenModel:
     """See foreign/__init__.py. Raises HqmdError where there is no such callable."""
     refuse_wishes(name, wish, ("auto",), "computes as it likes")
     if wish.device != "auto":
@@ -76,7 +76,7 @@ def imported(name: str, module: str) -> ModuleType:
         raise HqmdError(f"{name}: {module} cannot be imported: {described(error)}") from error
 
 
-def kind_of(name: str, function: Any, wish: Wish) -> tuple[Kind, str]:
+def kind_of(name: str, function: Any, wish: OpenOptions) -> tuple[Kind, str]:
     """What the numbers are, and how that is known: as the function says, else as the user does, else metres."""
     said = getattr(function, "kind", None)
     if said is not None:
