@@ -306,7 +306,7 @@ def test_what_is_no_depth_model(tmp_path, models):
     with pytest.raises(HqmdError, match="cannot open it: ValueError"):
         opened(rewritten(copy, {"model_type": "of_next_year"}))
     (copy / "config.json").write_text('{"model_type": "vit"}')
-    with pytest.raises(HqmdError, match=r"vit is none of transformers' depth models: .*depth_anything"):
+    with pytest.raises(HqmdError, match=r"vit is not one of transformers' depth models: .*depth_anything"):
         opened(copy)
     shutil.copy(models("glpn") / "config.json", copy)
     (copy / "preprocessor_config.json").unlink()
@@ -323,7 +323,7 @@ def test_what_is_no_depth_model(tmp_path, models):
 
 def test_heights_of_trees_are_no_depth(tmp_path, models):
     source = hugging_face.Source(tmp_path, "facebook/chm", "hf:facebook/chm@1")
-    with pytest.raises(HqmdError, match="gives no depth, but heights"):
+    with pytest.raises(HqmdError, match=r"predicts heights .*, not depth"):
         hugging_face.require_depth_model(source, SimpleNamespace(model_type="chmv2"))
 
 

@@ -174,7 +174,7 @@ def test_what_its_numbers_are(desk, function, wish, kind):
         ("py:none_such.model:metres", {}, "no module none_such.model"),
         ("py:NAME:meters", {}, r"NAME.py has no meters"),
         ("py:NAME:camera.feet", {}, "has no camera.feet"),
-        ("py:NAME:number", {}, "no function, but int"),
+        ("py:NAME:number", {}, "not a function but int"),
         ("py:NAME:odd", {}, "'inches'; no kind of map named 'inches'; there are: depth, disparity, relative"),
         ("py:NAME:metres", {"kind": "inches"}, "no kind of map named 'inches'"),
         ("py:NAME:disparity", {"kind": "depth"}, "larger is nearer, no metres .as its attribute kind says"),

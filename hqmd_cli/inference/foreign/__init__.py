@@ -1,5 +1,6 @@
-"""Models that hqmd did not make, by what stands before their name: `hf:org/name`, `py:module:function`.
+"""Models that hqmd did not make, named by a scheme: `hf:org/name`, `py:module:function`.
 
-A further kind of them is one file and one line here. Its function takes the whole name and an OpenOptions, and
-returns an opening.OpenModel; what such files share is in adapter.py. No torch here: that is for whoever names one.
+A foreign model is one file here plus one line in FOREIGN (checkpoints/hub.py). The line names a function that takes the
+whole name and the user's options for opening a model, and returns an OpenModel (inference/open.py). adapter.py has what
+such files share. Only the file that needs torch imports it.
 """

@@ -1,4 +1,4 @@
-"""What all foreign models share: which wishes they have no answer to, what their numbers are, and the mirror."""
+"""What foreign models share: options that they refuse, the kind of their numbers, and the mirrored photo."""
 
 from collections.abc import Collection
 
@@ -13,8 +13,8 @@ from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind, kind_named
 
 
-def refuse_wishes(name: str, wish: OpenOptions, backends: Collection[str], why: str) -> None:
-    """Raise HqmdError for options that mean something to hqmd's own models only. `why`: what computes this one."""
+def refuse_options(name: str, wish: OpenOptions, backends: Collection[str], why: str) -> None:
+    """Raise HqmdError for options that only hqmd's own models have. `why` says what computes this model instead."""
     pick(BACKENDS, wish.backend, "backend")
     for flag, given in {"--side": wish.sides, "--size": wish.size != DEFAULT_SIZE, "--compile": wish.compiled}.items():
         if given:
@@ -23,12 +23,19 @@ def refuse_wishes(name: str, wish: OpenOptions, backends: Collection[str], why: 
         raise HqmdError(f"--backend {wish.backend} is for hqmd's own models; {name} {why}")
 
 
-def settled_kind(name: str, said: tuple[Kind, str] | None, wish: OpenOptions) -> tuple[Kind, str]:
-    """What the numbers are and how that is known: as the model says, else as the user does; it is never guessed."""
-    if said:
-        return said
+def settled_kind(
+    name: str, stated: tuple[Kind, str] | None, wish: OpenOptions, assumed: tuple[Kind, str] | None = None
+) -> tuple[Kind, str]:
+    """Return the kind of a model's numbers, and how it is known.
+
+    The model's own statement counts first, then --model-kind, then `assumed`. Raises HqmdError if there is none.
+    """
+    if stated:
+        return stated
     if wish.kind:
         return kind_named(wish.kind), "as --model-kind says"
+    if assumed:
+        return assumed
     raise HqmdError(
         f"{name} does not say what its numbers are; state it with --model-kind: depth (metres), disparity (larger is "
         "nearer) or relative (larger is farther)"
@@ -36,7 +43,7 @@ def settled_kind(name: str, said: tuple[Kind, str] | None, wish: OpenOptions) ->
 
 
 def with_mirror(predict: Predict) -> Predict:
-    """The mean of a photo's map and of that of its mirror image, mirrored back."""
+    """Average the map of a photo with that of its mirror image, mirrored back."""
 
     def averaged(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         mirrored = predict(np.ascontiguousarray(image[:, ::-1]))

@@ -1,7 +1,7 @@
 """Depth models of `transformers`: hf:org/name[@revision] on the Hugging Face hub, or hf:FOLDER as it has them.
 
-A model comes with its own image processor, which brings photos to the size it wants and its depth back to theirs. No
-code of the hub's is run (trust_remote_code), and weights are read from safetensors only, for pickles can run code, too.
+A model comes with an image processor, which resizes photos for the network and depth back to the photo. No code from
+the hub is run (trust_remote_code), and weights are read from safetensors only, because pickles can run code.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from PIL import Image
 from hqmd_cli.checkpoints.hub import CONFIG_FILE, HUB_NAME, snapshot
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.inference.foreign.adapter import refuse_wishes, settled_kind, with_mirror
+from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, with_mirror
 from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
 from hqmd_cli.inference.open import OpenModel, OpenOptions
 
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
     import torch
 
 NO_TRANSFORMERS = "hf: models are computed by transformers, which cannot be imported; pip install 'hqmd[hub]'"
-WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not model.fp16.safetensors and its like
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not model.fp16.safetensors or similar
 FILES = [CONFIG_FILE, "preprocessor_config.json", "processor_config.json", "model.safetensors.index.json", *WEIGHTS]
-LONGEST_ERROR = 300  # characters; some of theirs list hundreds of models
-PROBE_SIDE = 96  # pixels of a photo that only shows whether the network is whole
+LONGEST_ERROR = 300  # characters; some errors list hundreds of models
+PROBE_SIDE = 96  # pixels of the grey picture that shows missing weights
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's files are."""
+    """A model's folder and name."""
 
     folder: Path
-    repo: str  # on the hub; empty of a folder of the user's
+    repo: str  # on the hub; empty for a folder of the user
     name: str  # hf:org/name@commit, or hf:FOLDER
 
     @property
     def files(self) -> list[Path]:
-        """Those that decide its answers, in order."""
+        """The files that its answers depend on, sorted."""
         return sorted(path for path in self.folder.iterdir() if any(fnmatch(path.name, name) for name in FILES))
 
 
 def open_model(name: str, wish: OpenOptions) -> OpenModel:
-    """See foreign/__init__.py. Raises HqmdError for what is not there, is no depth model, or cannot be computed so."""
-    refuse_wishes(name, wish, ("auto", "torch"), "is computed by torch, at the size that its own processor wants")
+    """Open hf:org/name or hf:FOLDER. Raises HqmdError if it is missing, not a depth model, or cannot be computed."""
+    refuse_options(name, wish, ("auto", "torch"), "is computed by torch, at the size that its own processor wants")
     transformers = import_transformers()
     source = find_source(name.partition(":")[2])
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
@@ -76,7 +76,7 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
 
 
 def import_transformers() -> Any:
-    """Only when such a model is named: it takes seconds, and is an extra."""
+    """Import transformers when a model needs it: it is an extra, and takes seconds. Raises HqmdError without it."""
     if find_spec("transformers") is None:
         raise HqmdError(NO_TRANSFORMERS)
     try:
@@ -87,7 +87,7 @@ def import_transformers() -> Any:
 
 
 def find_source(place: str) -> Source:
-    """A folder here comes first, as with hqmd's own models; else the hub's, downloaded once, by its commit."""
+    """Find a local folder, else a commit on the hub, downloaded once. Raises HqmdError for unusable files."""
     folder = Path(place).expanduser()
     if place and (folder / CONFIG_FILE).is_file():
         source = Source(folder, "", f"hf:{place}")
@@ -95,34 +95,34 @@ def find_source(place: str) -> Source:
         folder = snapshot(match["repo"], match["revision"], FILES)
         source = Source(folder, match["repo"], f"hf:{match['repo']}@{folder.name}")
     elif place and folder.is_dir():
-        raise HqmdError(f"hf:{place}: a folder without {CONFIG_FILE}, so no model of transformers")
+        raise HqmdError(f"hf:{place}: a folder without {CONFIG_FILE}, so not a transformers model")
     else:
         raise HqmdError(f"hf:{place}: neither a folder here nor org/name[@revision], as models on the hub are called")
     names = [path.name for path in source.files]
     if CONFIG_FILE not in names:
-        raise HqmdError(f"{source.name}: has no {CONFIG_FILE}, so it is no model of transformers")
+        raise HqmdError(f"{source.name}: has no {CONFIG_FILE}, so it is not a transformers model")
     if not any(fnmatch(name, weights) for name in names for weights in WEIGHTS):
         raise HqmdError(
-            f"{source.name}: has no {WEIGHTS[0]}, and pickled weights (.bin) are not opened, for they can run code; "
-            "often a pull request of the hub's has it: try @refs/pr/1 and so on, or convert them"
+            f"{source.name}: has no {WEIGHTS[0]}, and pickled weights (.bin) are not opened, as they can run code; "
+            "a pull request on the hub often has it: try @refs/pr/1 and so on, or convert them"
         )
     return source
 
 
 def require_depth_model(source: Source, config: Any) -> None:
-    """Refuse models that do something else."""
+    """Raise HqmdError for a model that does not predict depth."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES as depth_models
 
     if config.model_type in NO_DEPTH:
-        raise HqmdError(f"{source.name}: gives no depth, but {NO_DEPTH[config.model_type]}")
+        raise HqmdError(f"{source.name}: predicts {NO_DEPTH[config.model_type]}, not depth")
     if config.model_type not in depth_models:
         raise HqmdError(
-            f"{source.name}: {config.model_type} is none of transformers' depth models: {', '.join(depth_models)}"
+            f"{source.name}: {config.model_type} is not one of transformers' depth models: {', '.join(depth_models)}"
         )
 
 
 def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
-    """The network with its weights, and its processor."""
+    """Load the network with its weights, and its processor. Raises HqmdError if weights are missing."""
     import torch
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
@@ -140,9 +140,10 @@ def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
 
 
 def refuse_random(model: "DepthModel", missing: list[str]) -> None:
-    """Raise HqmdError where weights that are not in the files, and so are random, have a say in the depth.
+    """Raise HqmdError if depth depends on weights that the files lack, and which are therefore random.
 
-    Some have none: published DPTs lack a layer that is not used (transformers issue 28292). Not a number spreads.
+    They are set to NaN, which spreads to the depth. Published DPTs lack a layer that is not used (transformers issue
+    28292), and pass.
     """
     state = model.network.state_dict()
     for name in missing:
@@ -150,17 +151,17 @@ def refuse_random(model: "DepthModel", missing: list[str]) -> None:
             state[name].fill_(np.nan)
     if not np.isfinite(model(np.full((PROBE_SIDE, PROBE_SIDE, 3), 128, np.uint8))).all():
         raise HqmdError(
-            f"{model.name}: its files lack {len(missing)} weights, such as {missing[0]}: this is another network's "
-            "checkpoint, or a damaged one"
+            f"{model.name}: its files lack {len(missing)} weights, such as {missing[0]}; they are damaged, or belong "
+            "to another network"
         )
 
 
 class DepthModel:
-    """(H, W, 3) uint8 RGB -> (H, W) float32, what the model gives. One photo at a time, from any thread."""
+    """(H, W, 3) uint8 RGB -> (H, W) float32, in the model's own kind. One photo at a time, from any thread."""
 
     def __init__(self, name: str, network: Any, processor: Any, device: "torch.device") -> None:
         self.name, self.network, self.processor, self.device = name, network, processor, device
-        self.computing = Lock()  # over the whole of it: some processors make floats of all the photo's pixels
+        self.computing = Lock()  # includes the processor, as some convert the whole photo to floats
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
@@ -170,17 +171,17 @@ class DepthModel:
         with self.computing, explained(doing), torch.inference_mode():
             inputs = self.processor(images=Image.fromarray(image), return_tensors="pt").to(self.device)
             answer = self.network(**inputs)
-            for part in ("predicted_depth", "field_of_view"):  # on to the CPU: photos are large, and some GPUs small
+            for part in ("predicted_depth", "field_of_view"):  # resized on the CPU: photos are large
                 if answer.get(part) is not None:
                     answer[part] = answer[part].float().cpu()
             return self.at_size(answer, (height, width)).reshape(height, width).numpy()
 
     def at_size(self, answer: Any, size: tuple[int, int]) -> "torch.Tensor":
-        """(H, W), by the processor's own way back; where it has none, bicubically as transformers' pipeline did."""
+        """Resize depth to (H, W) by the processor, else bicubically, as transformers' pipeline did."""
         import torch
 
         if way_back := getattr(self.processor, "post_process_depth_estimation", None):
-            # By place: target_sizes of most, and source_sizes of ZoeDepth's, which takes off its padding.
+            # Positional: most call it target_sizes, ZoeDepth calls it source_sizes and removes its padding.
             return way_back(answer, [size])[0]["predicted_depth"]
         depth = answer["predicted_depth"][:, None]
         return torch.nn.functional.interpolate(depth, size, mode="bicubic", align_corners=False)
@@ -188,7 +189,7 @@ class DepthModel:
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Whatever transformers and torch raise, as a line; a lack of memory as predict knows it."""
+    """Turn any error of transformers or torch into a one-line HqmdError; let MemoryError pass."""
     try:
         yield
     except (HqmdError, MemoryError):
@@ -200,10 +201,12 @@ def explained(doing: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without transformers' bars and advice: what matters of it is an HqmdError here. As it was, afterwards."""
+    """Silence transformers' progress bars and advice, and restore the user's settings afterwards."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_has_none = are_progress_bars_disabled()  # transformers switches the hub's bars with its own
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
@@ -212,3 +215,5 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+        if hub_has_none:
+            disable_progress_bars()
