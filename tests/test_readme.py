@@ -185,6 +185,25 @@ def test_the_first_command_writes_a_depth_map(desk, hqmd):
     assert (desk / "depth.png").is_file()
 
 
+def test_files_and_names_in_architecture_exist():
+    """Files are named from the repository's top, from hqmd_cli/, or within the room that the paragraph is about."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`((?:\w+/)*\w+\.(?:py|md|csv))`", text)) | set(re.findall(r"\(([\w.]+\.md)\)", text))
+    tracked = [
+        path.relative_to(ROOT).as_posix()
+        for room in ("hqmd_cli", "tests", "benchmarks", "docs")
+        for path in (ROOT / room).rglob("*.*")
+    ]
+    assert [file for file in files if not any(path == file or path.endswith(f"/{file}") for path in tracked)] == []
+    rooms = re.findall(r"^- \*\*(\w+)/\*\*", text, re.MULTILINE)
+    assert sorted(rooms) == sorted(path.parent.name for path in (ROOT / "hqmd_cli").glob("*/__init__.py"))
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for room in ("hqmd_cli", "tests") for path in (ROOT / room).rglob("*.py")
+    )
+    names = set(re.findall(r"`([A-Z][A-Z_]{3,}|[a-z]+(?:_[a-z]+)+)`", text))
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+
+
 def test_names_and_numbers_of_the_prose_are_the_codes():
     paper, training = ModelConfig(), TrainConfig()
     assert (paper.network.backbone, paper.network.size, training.batching.batch_size, training.optimization.lr) == (
