@@ -86,12 +86,12 @@ def predict(
     hqmd predict clip.mp4 -o depth.mp4
     """
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
-    from hqmd_cli.inference.open import Wish
+    from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.prediction.result import Style
     from hqmd_cli.prediction.sources import is_video, refuse_for_video
 
     style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
-    options = Wish(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
+    options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
     if any(map(is_video, sources)):
         from hqmd_cli.terminal.predict_video import run_video
 

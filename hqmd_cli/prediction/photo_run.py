@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.inference.open import Wish, open_model
+from hqmd_cli.inference.open import OpenOptions, open_model
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.manifest import Settings, known_results, open_manifest
@@ -44,7 +44,7 @@ def prepare(
     destinations: Sequence[Path],
     formats: str | None,
     model: str,
-    options: Wish,
+    options: OpenOptions,
     style: Style,
     *,
     fov: float | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from hqmd_cli.errors import INTERRUPTED, printable
-from hqmd_cli.inference.open import Wish, open_model
+from hqmd_cli.inference.open import OpenOptions, open_model
 from hqmd_cli.prediction.plan import refuse_metres
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import find_video
@@ -19,7 +19,12 @@ from hqmd_cli.visualization.colormap import in_numbers
 
 
 def run_video(
-    sources: Sequence[str], destinations: Sequence[Path], model: str, options: Wish, style: Style, overwrite: bool
+    sources: Sequence[str],
+    destinations: Sequence[Path],
+    model: str,
+    options: OpenOptions,
+    style: Style,
+    overwrite: bool,
 ) -> None:
     """Predict a video, and say what the file holds. Exit code 1 if the source was damaged, 130 after Ctrl-C."""
     opened = open_model(model, options)
