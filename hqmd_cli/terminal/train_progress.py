@@ -10,7 +10,7 @@ from hqmd_cli.checkpoints.hub import BEST
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.terminal.progress import progress_bar
 from hqmd_cli.training.interruption import Terminated, exit_code
-from hqmd_cli.training.loop import (
+from hqmd_cli.training.reports import (
     BadBatch,
     BrokenPicture,
     BrokenState,

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,16 @@ from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, p
 from hqmd_cli.training.curves import write_curves
 from hqmd_cli.training.distillation import Teacher
 from hqmd_cli.training.interruption import StopSignals
+from hqmd_cli.training.reports import (
+    BadBatch,
+    BrokenPicture,
+    BrokenState,
+    EpochReport,
+    NewLayers,
+    Report,
+    StepReport,
+    Stopped,
+)
 from hqmd_cli.training.samples import SampleRow, sample_places, sample_row, write_samples
 from hqmd_cli.training.state import KEEP, Run, saved_states
 from hqmd_cli.training.tracking import start_tracking, track_epoch
@@ -50,69 +60,6 @@ from hqmd_cli.training.tracking import start_tracking, track_epoch
 SAVE_SECONDS = 300  # between two saved states within an epoch
 
 LossOf = Callable[[Any, Tensor, Tensor], Tensor]  # what losses.build_loss returns
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """After each optimiser step."""
-
-    step: int
-    total_steps: int
-    loss: float
-    pictures_per_second: float  # since the last step, which includes the time to read the batch
-
-
-@dataclass(frozen=True)
-class BrokenPicture:
-    """A picture cannot be read, and another one took its place. Reported once for each picture."""
-
-    fault: str
-
-
-@dataclass(frozen=True)
-class NewLayers:
-    """Layers whose size differs from the model that training starts from, so that they start untrained."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BrokenState:
-    """A state cannot be read: the run resumes from an older one, and the file is removed."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class BadBatch:
-    """A batch is skipped because its loss, or a gradient, is not finite."""
-
-    complaint: str
-    so_far: int  # in this run
-    tolerated: int
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The run stops before its end, with its state saved."""
-
-    step: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """After each epoch's validation."""
-
-    epoch: int
-    step: int
-    loss: float  # mean over the epoch's steps
-    val: Result
-    is_best: bool
-
-
-Event = EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped  # worth a line on the terminal
-Report = StepReport | Event
 
 
 class NotFinite(HqmdError):

@@ -77,6 +77,6 @@ def draw_row(row: SampleRow, near_m: float, far_m: float, limit_m: float) -> RGB
     """Draw the panels of one picture; the error is grey where there is no truth."""
     error = colorize_error(row.pred_m - row.truth_m, limit_m)
     error[row.truth_m == 0] = NO_DEPTH_GREY
-    depths = [colorize(depth_m, near_m, far_m) for depth_m in (row.truth_m, row.pred_m)]
-    panels = with_legend(np.hstack([row.image, *depths, error]), near_m, far_m)
+    depths = colorize(np.hstack([row.truth_m, row.pred_m]), near_m, far_m)
+    panels = with_legend(np.hstack([row.image, depths, error]), near_m, far_m)
     return with_text(panels, f"{printable(row.name)}: RMSE {row.rmse_m:.3f} m")

@@ -51,7 +51,7 @@ def faults(reports) -> list[str]:
 def test_each_is_named_once_and_the_run_goes_on(tmp_path, workers: int) -> None:
     reports = run(tmp_path, broken=(7,), workers=workers)
     assert faults(reports) == ["rgb/00007.jpg: cannot be read: cut off"]
-    assert sum(isinstance(report, StepReport) for report in reports) == 2 * PICTURES // TRAIN.batch_size
+    assert sum(isinstance(report, StepReport) for report in reports) == 2 * PICTURES // TRAIN.batching.batch_size
     assert sum(isinstance(report, EpochReport) for report in reports) == 2
 
 
@@ -79,7 +79,7 @@ def test_extra_data_counts(tmp_path) -> None:
 
 
 def examples(broken: tuple[int, ...], skip: int = 0, number: int = PICTURES) -> TrainSet:
-    transform = TrainTransform(MODEL.size, AUGMENTATIONS["eigen"])
+    transform = TrainTransform(MODEL.network.size, AUGMENTATIONS["eigen"])
     return TrainSet(Scenes(number, broken), None, transform, seed=0, epoch=3, skip=skip)
 
 
