@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from file_server import FileServer
+from hqmd_cli.checkpoints.card import model_card
+from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, bundled_models
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
@@ -183,6 +186,15 @@ def test_the_first_command_writes_a_depth_map(desk, hqmd):
     _, command = first.split(" && ")
     assert hqmd(*shlex.split(command)[1:]).returncode == 0
     assert (desk / "depth.png").is_file()
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_the_cards_of_bundled_models_are_generated(name):
+    """The generator takes config.json, and the note that weights/README.md passes to `hqmd export`."""
+    folder = ROOT / "weights" / name
+    note = (ROOT / "weights" / "recipes" / f"{name.removeprefix('hqmd-')}.md").read_text(encoding="utf-8").rstrip()
+    card = model_card(name, replace(read_info(folder), note=note))
+    assert (folder / "README.md").read_text(encoding="utf-8") == card, f"weights/{name}/README.md must be:\n\n{card}"
 
 
 def test_files_and_names_in_architecture_exist():
