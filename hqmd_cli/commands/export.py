@@ -1,4 +1,4 @@
-"""`hqmd export`: a model as ONNX, alone or as a folder ready to publish."""
+"""`hqmd export`: write a model as one ONNX file, or as a folder to publish."""
 
 import sys
 from pathlib import Path
@@ -17,26 +17,26 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="model.onnx: one file; a new folder: half-precision weights, ONNX and model card; "
-            "MODEL's own folder: add the graph to it.",
+            help="NAME.onnx: one ONNX file. A new folder: weights in half precision, ONNX graph and model card. "
+            "MODEL's own folder: add the graph there.",
         ),
     ],
     precision: Annotated[
-        str, typer.Option(help="fp32, or int8: a transformer's matrices in 8-bit integers, which CPUs multiply faster.")
+        str, typer.Option(help="fp32, or int8: a transformer's matrices in 8-bit integers, faster on CPUs.")
     ] = "fp32",
     size: Annotated[
         tuple | None,
         typer.Option(
             parser=parse_size,
             metavar="HxW",
-            help="For one file: the only size of picture it shall take.  [default: any]",
+            help="With NAME.onnx: the only picture size that it takes.  [default: any]",
         ),
     ] = None,
     note: Annotated[
-        Path | None, typer.Option(metavar="FILE.md", help="For a new folder: what its card says of licences.")
+        Path | None, typer.Option(metavar="FILE.md", help="With a new folder: text for its card, such as licences.")
     ] = None,
 ) -> None:
-    """Write a model for ONNX Runtime: uint8 RGB of any size in, metres out. Always compared to torch.
+    """Write a model as ONNX: uint8 RGB of any size in, metres out. The result is compared with torch before it is kept.
 
     \b
     hqmd export hqmd-indoor -o model.onnx
@@ -56,15 +56,15 @@ def export(
     source = find_checkpoint(model)
     cpu = torch.device("cpu")
     if output.suffix.lower() == ".onnx":
-        refuse({"--note": note}, "is for a checkpoint's card: give -o a folder")
+        refuse({"--note": note}, "is for a model card: give -o a folder")
         path = output
         network, info = load_checkpoint(source, cpu)
         mean, largest = export_file(network, info.model, path, precision, size)
     else:
-        refuse({"--size": size}, "is for one file: give -o a name that ends in .onnx")
+        refuse({"--size": size}, "is for a single file: give -o a name that ends in .onnx")
         path = output / ONNX_FILES[precision]
         if output.resolve() == source.resolve():
-            refuse({"--note": note}, "is for a new folder: give -o another")
+            refuse({"--note": note}, "is for a new folder: give -o another folder")
             mean, largest = export_beside(load_checkpoint(output, cpu)[0], output, precision)
         else:
             with new_folder(output) as aside:
@@ -74,7 +74,7 @@ def export(
 
 
 def refuse(options: dict[str, object], why: str) -> None:
-    """Raise HqmdError for the first of these options that was given."""
+    """Raise HqmdError if one of these options was given."""
     for flag, value in options.items():
         if value is not None:
             raise HqmdError(f"{flag} {why}")

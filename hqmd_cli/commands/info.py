@@ -1,4 +1,4 @@
-"""`hqmd info`: what a model says of itself."""
+"""`hqmd info`: describe a model or a training run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,12 @@ from hqmd_cli.commands.options import MODEL_HELP
 
 
 def info(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RUN_DIR", help=MODEL_HELP + " Or a training's folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|RUN_DIR", help=f"{MODEL_HELP} Or the folder of a training run.")
+    ],
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Tell what a model is, of what and how it was made, all settings (* where the paper has another), how good it is.
+    """Show a model's size, data, command, settings (* where they differ from the paper) and recorded figures.
 
     \b
     hqmd info hqmd-indoor-small
@@ -31,7 +33,7 @@ def info(
         text = run_text(about)
     else:
         folder = here or find_checkpoint(model)
-        # One from the hub lies in a folder that is called by its commit.
+        # The folder of a model from the hub is named by its commit.
         about = describe_checkpoint(folder, "" if here else f"{model.partition('@')[0]}@{folder.name}")
         text = checkpoint_text(about)
     if in_json:

@@ -1,4 +1,4 @@
-"""`hqmd merge`: several models as one that averages them."""
+"""`hqmd merge`: join several models into one that averages them."""
 
 import sys
 from pathlib import Path
@@ -15,33 +15,37 @@ def parse_numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(map(float, text.split(",")))
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: give a number for each model, such as 2,1") from error
+        raise typer.BadParameter(f"{text!r}: give one number for each model, such as 2,1") from error
 
 
 def parse_percents(text: str) -> tuple[int, ...]:
     """ "100,86" -> (100, 86)."""
     if not all(percent.isdecimal() for percent in text.split(",")):
-        raise typer.BadParameter(f"{text!r}: views are whole percentages, one for each model, such as 100,86")
+        raise typer.BadParameter(f"{text!r}: give one whole percentage for each model, such as 100,86")
     return tuple(map(int, text.split(",")))
 
 
 def merge(
     models: Annotated[list[str], typer.Argument(metavar="MODEL MODEL...", help=MODEL_HELP)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new model.")],
     views: Annotated[
         tuple | None,
         typer.Option(
             parser=parse_percents,
             metavar="100,N",
-            help="How large each sees the picture, in percent of what the first sees.  [default: as large]",
+            help="Size at which each model sees the photo, in percent of the first one's.  [default: the same]",
         ),
     ] = None,
     weights: Annotated[
         tuple | None,
-        typer.Option(parser=parse_numbers, metavar="N,N", help="How much each counts.  [default: all networks alike]"),
+        typer.Option(
+            parser=parse_numbers, metavar="N,N", help="Weight of each model in the average.  [default: equal]"
+        ),
     ] = None,
 ) -> None:
-    """Join models into one checkpoint whose depth is the geometric mean of theirs. Measure it with evaluate --record.
+    """Join models into one checkpoint whose depth is the geometric mean of theirs.
+
+    Its figures are unknown until you measure them: `hqmd evaluate --record`.
 
     \b
     hqmd merge runs/lite2/best runs/lite0/best -o runs/both
@@ -51,6 +55,6 @@ def merge(
     from hqmd_cli.checkpoints.merge import merge_checkpoints
 
     if len(models) < 2:
-        raise HqmdError("there is nothing to merge with: name two models or more")
+        raise HqmdError("merge needs two models or more")
     merge_checkpoints([find_checkpoint(model) for model in models], output, views or (), weights or ())
     print(f"{output}: {len(models)} models in one", file=sys.stderr)

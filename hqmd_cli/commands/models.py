@@ -1,4 +1,4 @@
-"""`hqmd models`: what can be trained, and what can be used at once."""
+"""`hqmd models`: the systems to train, and the bundled models."""
 
 from typing import Annotated
 
@@ -7,11 +7,11 @@ import typer
 
 def models(
     time: Annotated[
-        bool, typer.Option("--time", help="Measure what a picture takes each system on this CPU: a minute or more.")
+        bool, typer.Option("--time", help="Measure each system's time for a picture on this CPU; takes minutes.")
     ] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the systems that train takes as --model, and the models that came with hqmd.
+    """List the systems that `train --model` takes, and the bundled models.
 
     \b
     hqmd models

@@ -10,14 +10,16 @@ from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.evaluation.protocols import ALL, FILE_SUFFIX, PROTOCOLS
 from hqmd_cli.inference.engines.select import BACKENDS
+from hqmd_cli.units import KINDS
 
-# For training, whose run must find its protocol again on --resume: only those that come with hqmd.
+# For train, which must find its protocol again on --resume: built-in protocols only.
 ProtocolName = StrEnum("ProtocolName", {name: name for name in PROTOCOLS})  # type: ignore[misc]
 DEFAULT_PROTOCOL = "hqmd"
 DEFAULT_REPORT_PICTURES = 100  # 7 to 10 MB with two models and pictures of 640 x 480
-PROTOCOL_HELP = f"What exactly is measured, printed under the table: {', '.join(PROTOCOLS)}, or a file of one's own."
+PROTOCOL_HELP = f"How predictions are scored: {', '.join(PROTOCOLS)}, or your own FILE{FILE_SUFFIX}."
+KINDS_HELP = f"{', '.join(KINDS)} (depth is in metres)."
 
-MODEL_HELP = "Bundled name, checkpoint folder, or org/name[@revision] on the Hugging Face hub."
+MODEL_HELP = "A bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
 ANY_MODEL_HELP = (
     f"{MODEL_HELP[:-1]}; hf:org/name[@revision]: a depth model of transformers; py:module:function: a Python function."
@@ -26,7 +28,7 @@ ANY_MODEL_HELP = (
 ModelOption = Annotated[str, typer.Option("--model", "-m", help=ANY_MODEL_HELP, show_default=DEFAULT_MODEL)]
 ModelKindOption = Annotated[
     str | None,
-    typer.Option(help="What an hf: or py: model gives, where it does not say: depth (metres), disparity or relative."),
+    typer.Option(help=f"What an hf: or py: model returns, if it does not say: {KINDS_HELP}"),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 BackendOption = Annotated[
@@ -56,16 +58,17 @@ SideOption = Annotated[
     typer.Option(
         parser=parse_sides,
         metavar="N[,N]",
-        help="Shorter side, in pixels, at which the network sees a photo; of several the depths are averaged, and at "
-        "every other it sees the photo mirrored.  "
-        "[default: the model's]",
+        help="Shorter side, in pixels, at which the network sees a photo. Several sides are averaged, every second one "
+        "on the mirrored photo.  [default: the model's]",
     ),
 ]
 SizeOption = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Speed or detail, as far as the model has such presets: default, fast, ..."),
+    typer.Option(metavar="NAME", help="A preset of the model for speed or detail: default, fast, ..."),
 ]
-FlipOption = Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo: twice the time.")]
+FlipOption = Annotated[
+    bool, typer.Option("--flip", help="Average with the depth of the mirrored photo; takes twice the time.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -74,47 +77,49 @@ DataOption = Annotated[
         help="nyu_depth_v2_labeled.mat, a folder, or a list (.csv, .tsv, .txt).  [default: $HQMD_DATA]",
     ),
 ]
-PRED_HELP = "Judge files of a folder, too: a map a picture, by its name, made by any tool."
+PRED_HELP = "Score a folder of predictions, too: one depth map a picture, found by the picture's name."
 PredScaleOption = Annotated[
-    float | None, typer.Option(help="Their units in one metre, where they leave it open (1000: millimetres).")
+    float | None, typer.Option(help="Units of the predictions in one metre (1000: millimetres), if they do not say.")
 ]
-PredKindOption = Annotated[str, typer.Option(help="What they hold: depth, disparity or relative.")]
+PredKindOption = Annotated[str, typer.Option(help=f"What the predictions hold: {KINDS_HELP}")]
 PredResizeOption = Annotated[
     str | None,
-    typer.Option(help="bilinear: bring maps of another size to that of the truth.", show_default="refuse"),
+    typer.Option(help="bilinear: resize predictions to the size of the ground truth.", show_default="refuse"),
 ]
 PredAnywayOption = Annotated[
-    bool, typer.Option("--pred-anyway", help="Score what looks wrong, too; the caption says what that was.")
+    bool, typer.Option("--pred-anyway", help="Score predictions that look wrong, too; the caption names the suspicion.")
 ]
 DetailOption = Annotated[
     bool,
-    typer.Option("--detail/--no-detail", help="Measure edges, boundaries and normals, too: some 30 ms a picture."),
+    typer.Option("--detail/--no-detail", help="Measure edges, boundaries and normals, too; takes 30 ms a picture."),
 ]
 PerPictureOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write every metric of every picture and model: .csv or .parquet."),
+    typer.Option(metavar="FILE", help="Write every metric of every picture and model to a .csv or .parquet file."),
 ]
 PublishedOption = Annotated[
-    bool, typer.Option("--published", help="Set published figures of NYU beside, each with its protocol and source.")
+    bool, typer.Option("--published", help="Add published figures on NYU, each with its protocol and source.")
 ]
-Table1Option = Annotated[bool, typer.Option("--table1", help="The same, of the paper's Table 1 only.")]
+Table1Option = Annotated[bool, typer.Option("--table1", help="Add the rows of the paper's Table 1.")]
 ReportOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Write DIR/report.html: figures, error over depth and pictures in one page."),
 ]
 ReportPicturesOption = Annotated[
     int,
-    typer.Option(min=3, help="Pictures in the report; of more the worst, those round the median, and the best."),
+    typer.Option(min=3, help="Most pictures in the report: the worst, the ones around the median, and the best."),
 ]
 DepthScaleOption = Annotated[
     float | None,
-    typer.Option(help="Units of the depth files in one metre (1000: millimetres), where they do not say."),
+    typer.Option(help="Units of the depth files in one metre (1000: millimetres), if they do not say."),
 ]
-SplitOption = Annotated[str, typer.Option(help="train, val or test; a folder has a NAME.txt for each, and `all`.")]
+SplitOption = Annotated[
+    str, typer.Option(help="train, val or test; for a folder of pairs, any NAME with a NAME.txt, or all.")
+]
 
 
 def parse_protocol(text: str) -> str:
-    """A name that find_protocol may know; files are read later, where their errors have room."""
+    """Check a protocol's name; a file is read later, when its errors can be reported in full."""
     if text not in (*PROTOCOLS, ALL) and not text.endswith(FILE_SUFFIX):
         raise typer.BadParameter(f"{text!r} is neither {', '.join(PROTOCOLS)} nor a FILE{FILE_SUFFIX}")
     return text
@@ -128,6 +133,6 @@ ProtocolsOption = Annotated[
     typer.Option(
         parser=parse_protocol,
         metavar=f"NAME|FILE{FILE_SUFFIX}|{ALL}",
-        help=f"{PROTOCOL_HELP} {ALL}: a row for every protocol that fits the data.",
+        help=f"{PROTOCOL_HELP} {ALL}: one row for each protocol that fits the data.",
     ),
 ]

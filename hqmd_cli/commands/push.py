@@ -1,4 +1,4 @@
-"""`hqmd push`: a model to the Hugging Face hub."""
+"""`hqmd push`: publish a model on the Hugging Face hub."""
 
 import sys
 from typing import Annotated
@@ -10,13 +10,15 @@ from hqmd_cli.commands.options import MODEL_HELP
 
 def push(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
-    name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Where on the hub; made if it is not there.")],
-    private: Annotated[bool, typer.Option("--private", help="Only for you, or your organisation.")] = False,
+    name: Annotated[
+        str, typer.Argument(metavar="ORG/NAME", help="Repository on the hub; created if it does not exist.")
+    ],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
 ) -> None:
-    """Publish a model on the Hugging Face hub, in one commit: settings, weights, card, and graphs for ONNX Runtime.
+    """Publish a model on the Hugging Face hub in one commit: settings, weights, card, and graphs for ONNX Runtime.
 
-    A graph is made first where there is none, if the extra `export` is installed. `hqmd predict --model ORG/NAME` takes
-    the model from there. The token is that of `hf auth login`, or in HF_TOKEN.
+    If the model has no graph and the extra `export` is installed, one is made first. Afterwards `hqmd predict --model
+    ORG/NAME` finds the model. The token comes from `hf auth login` or from HF_TOKEN.
 
     \b
     hqmd push runs/mine/best me/rooms --private

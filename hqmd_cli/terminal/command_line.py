@@ -1,4 +1,4 @@
-"""The command that is running, as a checkpoint may tell it to anybody."""
+"""The running command, without private paths, for a checkpoint that others will read."""
 
 import re
 import shlex
@@ -9,21 +9,21 @@ from pathlib import Path
 from hqmd_cli.checkpoints.hub import BEST, LAST
 
 OPTION = re.compile(r"(--[\w-]+=|-\w=?(?=[/~]))?(.*)", re.DOTALL)
-NOT_TOLD = ("--resume",)  # how often a run was stopped says nothing of what came out
+LEFT_OUT = ("--resume",)  # it does not change the result of a run
 
 
 def command_line(arguments: Sequence[str] | None = None) -> str:
-    """The command's line for a shell; of absolute paths only the end. Without `arguments`: this process's.
+    """Return the command line for a shell, by default this process's, with absolute paths cut to their last part.
 
-    Folders of one's machine are nobody else's business; `best` and `last` keep the name of their run.
+    Folders of the user's machine are private; `best` and `last` keep the name of their run.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    return shlex.join(["hqmd", *(without_folders(argument) for argument in given if argument not in NOT_TOLD)])
+    return shlex.join(["hqmd", *(without_folders(argument) for argument in given if argument not in LEFT_OUT)])
 
 
 def without_folders(argument: str) -> str:
-    """An argument, or the value in `--option=VALUE` and `-oVALUE`, as it may be told."""
-    option, value = OPTION.fullmatch(argument).groups("")  # type: ignore[union-attr]  # it fits everything
+    """Cut an argument, or the value in `--option=VALUE` and `-oVALUE`, if it is an absolute path."""
+    option, value = OPTION.fullmatch(argument).groups("")  # type: ignore[union-attr]  # OPTION matches any text
     path = Path(value)
     if not (path.is_absolute() or value.startswith("~")):
         return argument
