@@ -51,10 +51,11 @@ class StridedDepthNetwork(DepthNetwork):
         """(B, 3, H, W) RGB in 0..1 -> (B, logit_channels, *size)."""
         low_maps, high_maps = self.backbone.maps(rgb)
         low, high = list(map(Level, low_maps, self.low_ratios)), list(map(Level, high_maps, self.high_ratios))
+        context = Level(self.context(high), self.context_ratio)
         fusion = self.decoder.fusion
         narrowed = Level(convolve(fusion.narrow, low))
         first, second = fusion.fuse
-        joined = convolve(first, [narrowed, Level(self.context(high), self.context_ratio)])
+        joined = convolve(first, [narrowed, context])
         return self.decoder.enlarge(second(joined), size)
 
     def context(self, high: Sequence[Level]) -> Tensor:
