@@ -24,7 +24,7 @@ from skimage.feature import canny
 from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.evaluation.evaluate import score_each
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.geometry.camera import find_intrinsics
 
@@ -172,7 +172,7 @@ class Maps:
 def hqmd_loop(samples, preds, limit=None):
     """Score all metrics under eigen-filled with hqmd."""
     of = {id(sample): pred for sample, pred in zip(samples, preds, strict=True)}
-    judged = Judged(lambda sample: of[id(sample)])
+    judged = PredictionSource(lambda sample: of[id(sample)])
     protocol = find_protocol("eigen-filled")
     return [scored.figures for scored in score_each(judged, Maps(samples[:limit]), protocol, detail=True)]
 

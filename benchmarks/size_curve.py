@@ -41,7 +41,7 @@ def main() -> None:
     from hqmd_cli.data import open_dataset
     from hqmd_cli.evaluation.calibration import best_power, depth_pairs
     from hqmd_cli.evaluation.evaluate import evaluate
-    from hqmd_cli.evaluation.prediction_source import judged_model
+    from hqmd_cli.evaluation.prediction_source import model_source
     from hqmd_cli.evaluation.protocols import find_protocol
     from hqmd_cli.inference.engines.onnx import OnnxEngine
     from hqmd_cli.inference.engines.select import graph_for
@@ -62,7 +62,7 @@ def main() -> None:
         for flip in (choice == "yes" for choice in args.flips):
             for side in args.sides:
                 view = View(parse_sides(side), flip, edge_share=settings.view.edge_share)
-                as_trained = judged_model(DepthPredictor(engine, replace(settings, view=view)))
+                as_trained = model_source(DepthPredictor(engine, replace(settings, view=view)))
                 power = best_power(list(depth_pairs(as_trained, data, protocol)), protocol.clip_m)
                 view = replace(view, power=power)
                 shown = DepthPredictor(engine, replace(settings, view=view))

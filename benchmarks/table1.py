@@ -29,8 +29,8 @@ from hqmd_cli.data import open_dataset, open_training_data
 from hqmd_cli.data.cache.build import cached
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import score_each
-from hqmd_cli.evaluation.metrics.registry import PIXEL_METRICS
-from hqmd_cli.evaluation.prediction_source import judged_model
+from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
+from hqmd_cli.evaluation.prediction_source import model_source
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.evaluation.results import collect
 from hqmd_cli.inference.engines.pytorch import TorchEngine
@@ -110,7 +110,7 @@ def learn(job: Job, runs: Path, data: Path, backbone_weights: str) -> None:
     began = time.monotonic()
     for report in fit(job.model, job.train, seen, held_out, folder, backbone_weights=backbone_weights, resume=resume):
         if isinstance(report, EpochReport):
-            figures = ", ".join(f"{name} {report.val.metrics[name]:.3f}" for name in PIXEL_METRICS)
+            figures = ", ".join(f"{name} {report.val.metrics[name]:.3f}" for name in MAIN_METRICS)
             print(f"{job.folder}: epoch {report.epoch + 1}, {figures}", file=sys.stderr, flush=True)
     print(f"{job.folder}: {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr, flush=True)
     (folder / "done").touch()
@@ -125,7 +125,7 @@ def figures_of(run: Path, data: Path) -> dict[str, Any]:
         protocol = find_protocol(PROTOCOL)
         held_out = open_dataset(data, "val", protocol.ground_truth, None)
         flat = predictor.model.network.activation in DISCRETISATIONS
-        scores = score_each(judged_model(predictor), held_out, protocol, detail=True, flat=flat)
+        scores = score_each(model_source(predictor), held_out, protocol, detail=True, accept_flat=flat)
         kept.write_text(json.dumps(collect(scores, held_out, protocol).to_dict()))
     return dict(json.loads(kept.read_text()))
 

@@ -7,7 +7,7 @@ import numpy as np
 from conftest import scene
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.evaluation.evaluate import score_each
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.results import collect
 from hqmd_cli.evaluation.significance import comparisons_of
@@ -42,20 +42,26 @@ class Scenes:
         return sample_from(self.names[index], *scene(index, (48, 64)))
 
 
-def times(*factors: float) -> Judged:
+def times(*factors: float) -> PredictionSource:
     """What multiplies the truth, by another factor from one picture to the next."""
-    return Judged(lambda sample: sample.depth_m * np.float32(factors[NAMES.index(sample.name) % len(factors)]))
+    return PredictionSource(
+        lambda sample: sample.depth_m * np.float32(factors[NAMES.index(sample.name) % len(factors)])
+    )
 
 
 def report_of(
-    all_judged: dict[str, Judged], protocol: Protocol = WHOLE, names: list[str] = NAMES, most: int = 100, **more: bool
+    sources: dict[str, PredictionSource],
+    protocol: Protocol = WHOLE,
+    names: list[str] = NAMES,
+    most: int = 100,
+    **more: bool,
 ) -> Report:
     data = Scenes(names)
     results = {
-        name: collect(score_each(judged, data, protocol, by_depth=True, **more), data, protocol)
-        for name, judged in all_judged.items()
+        name: collect(score_each(source, data, protocol, by_depth=True, **more), data, protocol)
+        for name, source in sources.items()
     }
-    return Report(results, data, all_judged, comparisons_of(results), "hqmd compare <b>", most)
+    return Report(results, data, sources, comparisons_of(results), "hqmd compare <b>", most)
 
 
 JUDGED = {"near & <far>": times(1.1, 1.2, 1.3, 1.05), "photo": times(0.9, 0.8)}

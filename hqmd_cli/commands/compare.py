@@ -1,4 +1,4 @@
-"""`hqmd compare`: several models in one table and one picture."""
+"""`hqmd compare`: measure several models, in one table and one picture."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +42,7 @@ def compare(
     model_kind: ModelKindOption = None,
     data: DataOption = None,
     split: SplitOption = "test",
-    pred: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=f"{PRED_HELP} May repeat.")] = None,
+    pred: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=f"{PRED_HELP} May be repeated.")] = None,
     pred_scale: PredScaleOption = None,
     pred_kind: PredKindOption = "depth",
     pred_resize: PredResizeOption = None,
@@ -66,27 +66,20 @@ def compare(
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
 ) -> None:
-    """Measure several models on the same data: their figures, every pair's difference, and one picture.
+    """Measure several models on the same data: their figures, the difference of every pair, and one picture.
 
     \b
     hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
     hqmd compare hqmd-indoor --pred maps/ --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     """
-    from hqmd_cli.evaluation.session import FilesWish, judge, open_files, open_judged, open_models
+    from hqmd_cli.evaluation.prediction_folder import FolderOptions
     from hqmd_cli.evaluation.significance import comparisons_of
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid
     from hqmd_cli.reporting.literature import literature_table
-    from hqmd_cli.terminal.evaluation_output import (
-        print_figures,
-        print_table,
-        require_outputs,
-        rows_beside,
-        write_per_picture,
-        write_report,
-    )
+    from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, print_table, start_session
 
     models, folders = models or [], pred or []
     names = [*models, *(folder.name for folder in folders)]
@@ -94,17 +87,18 @@ def compare(
         raise HqmdError("nothing to compare: name models, or folders of predictions with --pred")
     if len(set(names)) < len(names):
         raise HqmdError(f"{max(names, key=names.count)} is named twice; a folder goes by its own name without its path")
-    wish = FilesWish(pred_scale, pred_kind, pred_resize, pred_anyway).of(folders)
     if output:
         require_suffix(output, FORMATS)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
-    require_outputs(per_picture, report)
-    dataset, chosen = open_judged(data, split, protocol, depth_scale)
-    beside = rows_beside(dataset, published, table1)
-    all_judged = open_models(models, OpenOptions(backend, device, side or (), size, flip, kind=model_kind), dataset)
-    all_judged |= {folder.name: open_files(folder, dataset, wish) for folder in folders}
-    results = judge(all_judged, dataset, chosen, detail, by_depth=bool(report))
+    extras = Extras(per_picture, published, table1, report, report_pictures)
+    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
+    folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
+
+    session = start_session(data, split, protocol, depth_scale)
+    beside = extras.published_rows(session.dataset)
+    add_sources(session, models, options, folders, folder_options)
+    results = session.score(detail, by_depth=bool(report))
     comparisons = comparisons_of(results)
     print_figures(results)
     if comparisons:
@@ -114,9 +108,6 @@ def compare(
     if output:
         for path, text in FORMATS[output.suffix.lower()](output, results, comparisons, beside).items():
             write_text(path, text)
-    if per_picture:
-        write_per_picture(per_picture, results)
     if picture:
-        write_figure(picture, draw_grid(all_judged, results, dataset, picture_rows))
-    if report:
-        write_report(report, all_judged, results, comparisons, dataset, report_pictures)
+        write_figure(picture, draw_grid(session.sources, results, session.dataset, picture_rows))
+    extras.write(session, results, comparisons)

@@ -1,7 +1,7 @@
-"""How far a figure would move with other pictures: the bootstrap, and what it says of differences.
+"""The bootstrap over pictures: intervals of figures, and p-values of differences.
 
-Every call draws the same resamples of n pictures, so that all metrics and models see the same ones, and differences
-between them are paired (Efron and Tibshirani 1993, chapters 13 and 15).
+Every call draws the same resamples of n pictures, so that differences between metrics and models are paired (Efron and
+Tibshirani 1993, chapters 13 and 15).
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,17 @@ BLOCK = 500  # resamples at a time, which bounds the memory; RESAMPLES is a mult
 
 
 def resampled_sums(columns: Values) -> Values:
-    """The sums of (n, k) columns, a row a picture, over each resample of the pictures: (RESAMPLES, k)."""
+    """Sum (n, k) columns, one row a picture, over each resample of the pictures: (RESAMPLES, k)."""
     drawn = times_drawn(len(columns))
     return np.concatenate([drawn[i : i + BLOCK].astype(np.float64) @ columns for i in range(0, RESAMPLES, BLOCK)])
 
 
 @lru_cache(maxsize=1)
 def times_drawn(n: int) -> NDArray[np.uint8]:
-    """(RESAMPLES, n): how often each of n pictures was drawn, n times with replacement. More than 255 times none is."""
+    """Count how often each of n pictures is drawn in n draws with replacement: (RESAMPLES, n).
+
+    More than 255 times does not happen.
+    """
     rng = np.random.default_rng(SEED)
     offsets = np.arange(BLOCK)[:, None] * n
     times = np.empty((RESAMPLES, n), np.uint8)
@@ -36,7 +39,7 @@ def times_drawn(n: int) -> NDArray[np.uint8]:
 
 
 def percentile_interval(draws: Values) -> tuple[float, float]:
-    """The middle LEVEL of (R,) resampled figures; those that are NaN, not known, have no say. NaN, NaN of none."""
+    """Return the ends of the middle LEVEL of (R,) resampled figures, ignoring NaN; NaN, NaN if all are."""
     draws = draws[~np.isnan(draws)]
     if not draws.size:
         return np.nan, np.nan
@@ -45,9 +48,10 @@ def percentile_interval(draws: Values) -> tuple[float, float]:
 
 
 def two_sided_p(draws: Values) -> float:
-    """How compatible (R,) resampled differences are with none: twice the share beyond 0 on the rarer side, at most 1.
+    """Test (R,) resampled differences against 0: twice the share on the rarer side of 0, at most 1.
 
-    One more than counted, over one more than drawn: a p-value from R draws is never 0 (Davison and Hinkley 1997, 4.2).
+    Numerator and denominator are one larger than counted, so that a p-value from R draws is never 0 (Davison and
+    Hinkley 1997, 4.2).
     """
     draws = draws[~np.isnan(draws)]
     rarer = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
@@ -55,7 +59,7 @@ def two_sided_p(draws: Values) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value corrected for there being several: Holm 1979, step-down.
+    """Correct p-values for multiple tests: Holm 1979, step-down.
 
     The k-th smallest of m is multiplied by m - k + 1, is no less than any before it, and at most 1.
     """

@@ -1,47 +1,131 @@
-"""By what a model's depth is wrong as a whole, told by held-out photos: metres are c d^p of its depth d.
+"""Calibrate a model on held-out photos: its depth d becomes c d^p metres.
 
-Beside the factor c a power p, as networks say less than there is: of photos unlike those it learned from a network
-keeps to the middle, the near too far and the far too near. One pair of numbers for all photos; nothing here looks at
-the photo that is predicted, nor at its truth. One number more would be one too many: on NYU's validation rooms a curve
-in log depth, or the place in the picture, fitted better and predicted worse (docs/notebook.md).
+The power p is needed because networks avoid extremes: in photos unlike those they learned from, near things come out
+too far and far things too near. The same two numbers serve all photos; neither the predicted photo nor its truth
+changes them. More numbers would overfit: on NYU's validation rooms a curve in log depth, or one that depends on the
+place in the picture, fitted better and predicted worse (docs/notebook.md).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.checkpoints.checkpoint import read_info
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.view import DEFAULT_SIZE, View
 from hqmd_cli.data.sample import Dataset
-from hqmd_cli.evaluation.evaluate import as_scored, predicted
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.evaluate import predict_sample
 from hqmd_cli.evaluation.metrics.pixels import Depths, abs_rel, bias, rmse
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.prediction_source import PredictionSource, model_source
 from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.evaluation.results import Result
+from hqmd_cli.evaluation.scoring import apply_protocol
+from hqmd_cli.evaluation.session import Session
+from hqmd_cli.inference.engines.select import engine_opener
+from hqmd_cli.inference.predictor import DepthPredictor
 
+FEWEST_PHOTOS = 20  # from which a power can be fitted
 POWERS = np.arange(0.7, 1.501, 0.01).round(2)
 PIXELS = 5000  # of a picture
 
 
-def depth_pairs(judged: Judged, dataset: Dataset, protocol: Protocol) -> Iterator[tuple[Depths, Depths]]:
-    """Of each picture, at pixels evenly chosen among those that count: predicted metres, not clipped, and the truth."""
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """Options for a calibration; None leaves the model's own setting."""
+
+    size: str = DEFAULT_SIZE  # a preset of this name is set or added
+    sides: tuple[int, ...] = ()  # empty: the model's own
+    flip: bool | None = None
+    edge_share: float | None = None
+    size_multiple: int | None = None
+    power: float | None = None  # None: fit it, if there are FEWEST_PHOTOS
+
+
+def calibrate(
+    folder: Path, session: Session, options: CalibrationOptions, device: str = "auto"
+) -> tuple[ModelConfig, Result]:
+    """Find c and p for a checkpoint folder: return its new settings and the figures with them. Writes nothing.
+
+    Raises HqmdError for options that contradict each other or the model, and under a protocol that aligns depth.
+    """
+    dataset, protocol, size = session.dataset, session.protocol, options.size
+    if protocol.alignment != "none":
+        raise HqmdError(f"protocol {protocol.name} aligns depth to the truth, which leaves no bias to measure")
+    settings = with_options(read_info(folder).model, options)
+    engine = engine_opener(folder, "auto", device)()
+
+    def source(settings: ModelConfig) -> PredictionSource:
+        return model_source(DepthPredictor(engine, settings.at_size(size)))
+
+    def measured(settings: ModelConfig) -> Result:
+        return replace(session, sources={folder.name: source(settings)}).score()[folder.name]
+
+    power = options.power
+    if power is None and len(dataset) < FEWEST_PHOTOS:
+        session.note(f"power: {len(dataset)} photos are too few to fit it, depth is only multiplied")
+        power = 1.0
+    if power is None:
+        pairs = depth_pairs(source(with_law(settings, options, 1, 1)), dataset, protocol)
+        power = best_power(list(session.progress(pairs, "power", len(dataset))), protocol.clip_m)
+        if power in (POWERS[0], POWERS[-1]):
+            session.note(f"power: {power:g} is the last that is tried; check the model before you keep it")
+    factor = 1 / measured(with_law(settings, options, 1, power)).metrics["bias"]
+    settings = with_law(settings, options, round(factor, 4), power)
+    return settings, measured(settings)
+
+
+def with_options(settings: ModelConfig, options: CalibrationOptions) -> ModelConfig:
+    """Apply the options that hold for all sizes. Raises HqmdError for contradictions."""
+    edge_share, size_multiple = options.edge_share, options.size_multiple
+    if options.size != DEFAULT_SIZE and (edge_share is not None or size_multiple is not None):
+        raise HqmdError("--edges and --multiple apply to all sizes: give them without --size")
+    if is_new(settings, options.size) and not options.sides:
+        raise HqmdError(f"--size {options.size}: the model has no such preset yet; define it with --side")
+    if edge_share is not None:
+        settings = settings.with_edge_share(edge_share)
+    return settings if size_multiple is None else settings.with_settings(size_multiple=size_multiple)
+
+
+def is_new(settings: ModelConfig, size: str) -> bool:
+    """True if the model has no preset of that name."""
+    return size != DEFAULT_SIZE and size not in settings.presets
+
+
+def with_law(settings: ModelConfig, options: CalibrationOptions, factor: float, power: float) -> ModelConfig:
+    """Set c and p of the chosen size, and its sides and flip where the options state them."""
+    new = is_new(settings, options.size)
+    before = (settings if new else settings.at_size(options.size)).view
+    flip = before.flip and not new if options.flip is None else options.flip
+    view = View(options.sides or before.sides, flip, factor, power, settings.view.edge_share)
+    return settings.with_view(options.size, view)
+
+
+def depth_pairs(source: PredictionSource, dataset: Dataset, protocol: Protocol) -> Iterator[tuple[Depths, Depths]]:
+    """Yield, for each picture, predicted metres, not clipped, and the truth at about PIXELS evenly spaced pixels."""
     unclipped = replace(protocol, clip_m=None)
     for index in range(len(dataset)):
         sample = dataset[index]
-        pred_m, depth_m, scored = as_scored(predicted(judged, sample, protocol), sample, unclipped, judged.kind)
-        stride = -(-int(scored.sum()) // PIXELS)
-        yield pred_m[scored][::stride], depth_m[scored][::stride]
+        pred_m, depth_m = apply_protocol(
+            predict_sample(source, sample, protocol), sample, unclipped, source.kind
+        ).pixels
+        stride = -(-len(pred_m) // PIXELS)
+        yield pred_m[::stride], depth_m[::stride]
 
 
 def best_power(pairs: Sequence[tuple[Depths, Depths]], clip_m: tuple[float, float] | None) -> float:
-    """The power of POWERS with the least RMSE times AbsRel, both means over pictures, when the factor makes bias 1.
+    """Find the power of POWERS with the least RMSE times AbsRel, both means over pictures, after bias is made 1.
 
-    The product, as either alone has its own wish: RMSE looks at what is far, AbsRel at what is near.
+    The product balances the two: RMSE depends on what is far, AbsRel on what is near.
     """
     return min(map(float, POWERS), key=lambda power: (error_with(power, pairs, clip_m), abs(power - 1)))
 
 
 def error_with(power: float, pairs: Sequence[tuple[Depths, Depths]], clip_m: tuple[float, float] | None) -> float:
-    """RMSE times AbsRel in metres."""
+    """Compute RMSE in metres times AbsRel with a power and the factor that makes the bias 1."""
     bent = [(pred_m**power, depth_m) for pred_m, depth_m in pairs]
     factor = 1 / np.mean([bias(*pair) for pair in bent])
     errors: list[NDArray[np.float64]] = []

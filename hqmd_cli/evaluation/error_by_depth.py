@@ -1,4 +1,4 @@
-"""How the error of a prediction depends on how far things are: sums over the pixels of each bin of true depth."""
+"""The error of a prediction by true depth: sums over the pixels of each bin of depth."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from hqmd_cli.evaluation.bootstrap import RESAMPLES, percentile_interval, resamp
 Depths = NDArray[np.floating]
 Sums = NDArray[np.float64]
 
-# Steps of 12 %, so that a bin is as wide as depth is uncertain there, near and far, indoors and on streets.
+# Steps of 12 %: about the uncertainty of depth, near and far, indoors and on streets.
 BINS_PER_DECADE = 20
-NEAREST_DECADE, FARTHEST_DECADE = -1, 3  # 0.1 to 1000 m; what lies beyond counts in the outermost bins
+NEAREST_DECADE, FARTHEST_DECADE = -1, 3  # 0.1 to 1000 m; the outermost bins also count what lies beyond
 BINS = BINS_PER_DECADE * (FARTHEST_DECADE - NEAREST_DECADE)
 EDGES_M = 10 ** (np.arange(BINS + 1) / BINS_PER_DECADE + NEAREST_DECADE)
-FEWEST_PICTURES = 5  # in which a bin must have pixels: of fewer no interval can be told
+FEWEST_PICTURES = 5  # that must have pixels in a bin; fewer give no interval
 
 
 def sums_by_depth(pred_m: Depths, depth_m: Depths) -> Sums:
-    """(T,) metres of the pixels that count -> (BINS, 3): how many, the sum of |d - g| / g, and of (d - g) / g."""
+    """Sum over the bins, from (T,) metres of scored pixels: (BINS, 3), count, sums of |d - g| / g and (d - g) / g."""
     place = (np.log10(depth_m) - NEAREST_DECADE) * BINS_PER_DECADE
     bins = np.clip(place.astype(np.int64), 0, BINS - 1)
     relative = (pred_m - depth_m) / depth_m
@@ -29,20 +29,21 @@ def sums_by_depth(pred_m: Depths, depth_m: Depths) -> Sums:
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean errors of the pixels of B bins, pooled over the pictures, with their intervals."""
+    """Mean errors in B bins of depth, pooled over the pixels of all pictures, with their intervals."""
 
     edges_m: NDArray[np.float64]  # (B + 1,)
     pixels: NDArray[np.int64]  # (B,)
-    pictures: NDArray[np.int64]  # (B,) that have such pixels
+    pictures: NDArray[np.int64]  # (B,) that have pixels in the bin
     abs_rel: NDArray[np.float64]  # (B, 3): mean of |d - g| / g, and the ends of its interval
-    signed: NDArray[np.float64]  # (B, 3): the same of (d - g) / g, above 0 too far
-    left_out: int  # pixels of bins that too few pictures have
+    signed: NDArray[np.float64]  # (B, 3): mean of (d - g) / g, and the ends of its interval; above 0 is too far
+    left_out: int  # pixels in bins that too few pictures have
 
 
 def curve_of(by_depth: Sums) -> Curve:
-    """(n, BINS, 3) sums of n pictures -> the bins from the nearest to the farthest that FEWEST_PICTURES have.
+    """Draw the curve of n pictures from their (n, BINS, 3) sums.
 
-    Of fewer pictures than that, the bins that all have. Bins between them that fewer have are NaN.
+    It reaches from the nearest to the farthest bin in which FEWEST_PICTURES have pixels, or all pictures where there
+    are fewer. Bins in between that too few pictures have are NaN.
     """
     pictures = np.count_nonzero(by_depth[:, :, 0], axis=0)
     enough = pictures >= min(FEWEST_PICTURES, len(by_depth))
@@ -58,7 +59,7 @@ def curve_of(by_depth: Sums) -> Curve:
 
 
 def with_interval(sums: Sums, draws: Sums, column: int) -> Sums:
-    """(B, 3) sums and (R, B, 3) of resamples -> (B, 3): a column's mean over the pixels, and its interval."""
+    """Divide a column of (B, 3) sums and of (R, B, 3) resamples into means and the ends of intervals: (B, 3)."""
     with np.errstate(invalid="ignore"):  # a resample may have no pixel in a bin
         means, drawn = sums[:, column] / sums[:, 0], draws[:, :, column] / draws[:, :, 0]
     ends = [percentile_interval(of_bin) for of_bin in drawn.T]

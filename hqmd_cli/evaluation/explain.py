@@ -1,28 +1,32 @@
-"""What a name under or above a table stands for: a protocol's recipe, hash and source, or a metric's formula."""
+"""Explain a name in a table: a protocol's recipe, hash and source, or a metric's formula."""
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, EXTRA_PIXEL_METRICS, METRICS, Metric
+from hqmd_cli.evaluation.metrics.registry import METRICS, Metric, Pool
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import FILE_SUFFIX, PROTOCOLS, find_protocol
 
-ALL_METRICS: dict[str, Metric] = METRICS | EXTRA_PIXEL_METRICS | DETAIL_METRICS
 BETTER = {"↓": "lower is better", "↑": "higher is better", "→1": "nearer to 1 is better"}
+POOLED: dict[Pool, str] = {
+    "mean": "mean over pixels",
+    "root mean square": "root of the mean of squares over pixels",
+    "per picture": "not at all: always the mean over pictures",
+}
 
 
 def explain(name: str) -> str:
-    """A protocol (by name or file) or a metric, in a few lines. Raises HqmdError listing the names."""
+    """Explain a protocol (by name or file) or a metric in a few lines. Raises HqmdError listing the names."""
     if name in PROTOCOLS or name.endswith(FILE_SUFFIX):
         return explain_protocol(find_protocol(name))
-    if name in ALL_METRICS:
-        return explain_metric(name, ALL_METRICS[name])
+    if name in METRICS:
+        return explain_metric(name, METRICS[name])
     raise HqmdError(
-        f"nothing named {name!r} to explain; there are the protocols {', '.join(PROTOCOLS)} and the metrics "
-        f"{', '.join(ALL_METRICS)}"
+        f"no protocol or metric named {name!r}; there are the protocols {', '.join(PROTOCOLS)} and the metrics "
+        f"{', '.join(METRICS)}"
     )
 
 
 def explain_protocol(protocol: Protocol) -> str:
-    """Name, recipe, frames, hash and source."""
+    """Give a protocol's name, recipe, frames, hash and source."""
     frames = " or ".join(f"{width} x {height}" for height, width in protocol.frames) or "any"
     lines = {
         "protocol": protocol.name,
@@ -35,18 +39,19 @@ def explain_protocol(protocol: Protocol) -> str:
 
 
 def explain_metric(name: str, metric: Metric) -> str:
-    """Name, formula, unit, direction and source."""
+    """Give a metric's name, formula, unit, direction, pooling and source."""
     lines = {
         "metric": name,
         "formula": f"{metric.formula}  (d the prediction, g the truth)",
-        "unit": "none, a pure number" if metric.unit == "1" else metric.unit,
+        "unit": "none" if metric.unit == "1" else metric.unit,
         "better": BETTER[metric.arrow],
+        "pooled": POOLED[metric.pool],
         "source": metric.source,
     }
     return in_lines(lines)
 
 
 def in_lines(facts: dict[str, str]) -> str:
-    """A line each, the values below each other."""
+    """Write one fact a line, with aligned values."""
     width = max(map(len, facts))
     return "\n".join(f"{fact:{width}}  {value}" for fact, value in facts.items())

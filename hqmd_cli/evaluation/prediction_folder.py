@@ -1,14 +1,14 @@
-"""Depth predictions that any tool has written into a folder, one file a picture, as something that can be judged.
+"""Read depth predictions that any tool has written into a folder, one file a picture, and check them while reading.
 
-Nothing is guessed: a picture without its file or with two, a unit that the numbers leave open, and a size other than
-the truth's are refused with the remedy. What the numbers themselves give away (disparities, millimetres, mirrored
-maps, files in another order) is found by checks.py.
+Nothing is guessed: a picture without a file or with two, a unit that the numbers leave open, and a size other than the
+truth's are refused with the remedy. sanity/ finds disparities, millimetres, mirrored maps and files in another order.
 """
 
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -18,12 +18,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqmd_cli.data.depth_unit import find_depth_scale
-from hqmd_cli.data.sample import Sample
+from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.prediction_source import PredictionSource
+from hqmd_cli.evaluation.sanity.checks import Examination
 from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_file, read_picture
+from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.units import KINDS, NEEDED_FIT, Kind
 
 Resize = Literal["bilinear"]
+
+EARLY = 10  # pictures after which a wrong set is noticed
 
 # What the numbers of files mean, for a caption.
 MEANINGS: dict[Kind, str] = {
@@ -31,19 +36,29 @@ MEANINGS: dict[Kind, str] = {
     "disparity": "disparity as stored, larger is nearer, no metres",
     "relative": "relative depth as stored, larger is farther, no metres",
 }
-# What tools put behind a picture's name, as in room.mm.png or room_depth.npy.
+# Suffixes that tools append to a picture's name, as in room.mm.png or room_depth.npy.
 MARKER = re.compile(r"[._-](mm|depth|pred|prediction|disp|disparity|raw)$", re.IGNORECASE)
-NOT_METRES = ", or, where these are no metres at all, say so with --pred-kind disparity or relative"
+NOT_METRES = ", or, if these are not metres at all, pass --pred-kind disparity or relative"
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """Options for reading folders of predictions, see PredictionFolder; `score_anyway`: despite complaints."""
+
+    scale: float | None = None
+    kind: str = "depth"
+    resize: str | None = None
+    score_anyway: bool = False
 
 
 class PredictionFolder:
     """The predictions for the pictures `names` of a dataset: `folder(sample)` is the map for a sample.
 
-    kind="depth" (the default) hands over metres; `scale` states how many of the files' units are one, where the files
-    leave it open. The others hand over the numbers as stored, as float32 and without a unit: they claim no metres, and
-    can only be judged after the fit of `needed_fit`. A disparity is therefore fitted as one, and inverted after that.
+    kind="depth" (the default) gives metres; `scale` states how many of the files' units are a metre, if the files leave
+    that open. The other kinds give the numbers as stored, as float32 without a unit, and can only be scored after the
+    fit of `needed_fit`: a disparity is fitted as one, and inverted after that.
 
-    Raises HqmdError when the folder has not one file a picture, the unit is open, or `scale` and `kind` contradict.
+    Raises HqmdError if a picture has no file or several, the unit is open, or `scale` and `kind` contradict each other.
     """
 
     def __init__(
@@ -58,7 +73,7 @@ class PredictionFolder:
             raise HqmdError(f"no kind of prediction named {kind!r}; there are: {', '.join(KINDS)}")
         if kind != "depth" and scale is not None:
             raise HqmdError(
-                f"--pred-scale states metres, but a prediction of kind {kind} has none; leave one of them out"
+                f"--pred-scale states metres, but a prediction of kind {kind} has none; leave out one of them"
             )
         if resize not in (None, "bilinear"):
             raise HqmdError(f"no way to resize named {resize!r}; there is: bilinear")
@@ -76,21 +91,21 @@ class PredictionFolder:
 
     @property
     def needed_fit(self) -> str | None:
-        """The fit to the truth without which these cannot be judged, in words; None for metres."""
+        """The fit to the truth that scoring needs, in words; None for metres."""
         return NEEDED_FIT[self.kind]
 
     def read(self, name: str) -> NDArray[np.float32]:
-        """The prediction for a picture, (H, W) of the file's size: metres, or for other kinds the numbers as stored.
+        """Read the prediction for a picture, (H, W) of the file's size: metres, or numbers as stored for other kinds.
 
-        NaN, zero and negative values stay: suspicions.fault explains them. Raises HqmdError when the file cannot be
-        read.
+        NaN, zero and negative values stay: sanity.checks.explain_invalid explains them. Raises HqmdError if the file
+        cannot be read.
         """
-        with np.errstate(over="ignore"):  # what is too large becomes infinite
+        with np.errstate(over="ignore"):  # too large values become infinite
             values = read_depth_file(self.files[name]).astype(np.float32)
         return values / np.float32(self.units_per_metre)
 
     def __call__(self, sample: Sample) -> NDArray[np.float32]:
-        """`read` at the size of the sample's truth. Raises HqmdError for another size where `resize` was not asked."""
+        """Read the map for a sample. Raises HqmdError for another size than the truth's without `resize`."""
         values = self.read(sample.name)
         if values.shape == sample.depth_m.shape:
             return values
@@ -106,21 +121,76 @@ class PredictionFolder:
         return cv2.resize(values, (true_width, true_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def find_predictions(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Name -> its file, in the order of `names`. Raises HqmdError unless there is exactly one for each.
+class CheckedFolder:
+    """A folder of predictions that is examined while it is read for scoring, so that each file is read once.
 
-    A file belongs to a picture by its name without suffix and MARKER, where the folders of the picture's name are among
-    its own, in order: `drive/image_02/0005` is `drive/image_02/data/0005.png` as well. Right in `folder`, where a
-    tool has written all into one place, `0005.png` (if no other picture is called so) and `drive_image_02_0005.png` do.
+    `folder(sample)` is the map of a sample; raises HqmdError naming the picture for a map that cannot be a prediction.
+    `on_early` is called once, after the first EARLY pictures, if there are complaints about these.
+    """
+
+    def __init__(
+        self, predictions: PredictionFolder, dataset: Dataset, on_early: Callable[[], object] = lambda: None
+    ) -> None:
+        self.predictions, self.dataset, self.on_early = predictions, dataset, on_early
+        self.examination = Examination(predictions.kind, predictions.units_per_metre)
+        self.seen: set[str] = set()
+
+    def __call__(self, sample: Sample) -> NDArray[np.float32]:
+        pred = self.examine(sample)
+        if len(self.seen) == EARLY and self.examination.complaints():
+            self.on_early()
+        return pred
+
+    def examine(self, sample: Sample) -> NDArray[np.float32]:
+        """Read a map, and examine it the first time."""
+        pred = self.predictions(sample)
+        if sample.name not in self.seen:
+            self.seen.add(sample.name)
+            self.examination.add(sample.name, pred, sample.depth_m, sample.valid)
+        return pred
+
+    def complaints(self) -> list[str]:
+        """Say what is suspicious about the whole set, a sentence each; reads the pictures that were not read yet."""
+        for index, name in enumerate(self.dataset.names):
+            if name not in self.seen:
+                self.examine(self.dataset[index])
+        return self.examination.complaints()
+
+
+def folder_source(
+    folder: Path, predictions: PredictionFolder, dataset: Dataset, score_anyway: bool
+) -> PredictionSource:
+    """Predict with files, which are checked while they are scored.
+
+    The source's remark raises HqmdError for complaints about the set; with `score_anyway` it states them instead.
+    """
+
+    def remark() -> str:
+        complaints = "; ".join(checked.complaints())
+        if complaints and not score_anyway:
+            raise HqmdError(f"{folder}: {complaints}; or, if that is wrong, score them with --pred-anyway")
+        return f"scored although {complaints}" if complaints else ""
+
+    def identity() -> str:
+        return f"{predictions.description}, {file_hash(*predictions.files.values())}"
+
+    checked = CheckedFolder(predictions, dataset, on_early=str if score_anyway else remark)
+    return PredictionSource(checked, predictions.kind, remark=remark, identity=identity)
+
+
+def find_predictions(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Find the file of each picture, in the order of `names`. Raises HqmdError unless there is exactly one for each.
+
+    A file belongs to a picture by its name without suffix and MARKER, if the folders in the picture's name are among
+    the file's, in order: `drive/image_02/0005` matches `drive/image_02/data/0005.png`. Directly in `folder`, as written
+    by tools that use one folder, `drive_image_02_0005.png` matches, and `0005.png` if no other picture has that name.
     """
     if not folder.is_dir():
-        raise HqmdError(
-            f"{folder}: {'no folder, but a file' if folder.exists() else 'no such folder'}; --pred takes one"
-        )
+        raise HqmdError(f"{folder}: {'a file' if folder.exists() else 'no such folder'}; --pred takes a folder")
     if twins := [name for name, count in Counter(names).items() if count > 1]:
         raise HqmdError(
-            f"{len(twins)} names stand for several pictures of the data, such as {twins[0]}, so files cannot be told "
-            "apart by them; rename the photos"
+            f"{len(twins)} names stand for several pictures of the data, such as {twins[0]}, so files cannot be "
+            "matched by name; rename the photos"
         )
     depth_files, other_suffixes = files_below(folder)
     if not depth_files:
@@ -135,20 +205,20 @@ def find_predictions(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     if missing := [name for name in names if name not in found]:
         raise HqmdError(
             f"{folder}: no prediction for {len(missing)} of {len(names)} pictures, such as {missing[0]}; write them, "
-            "or judge a --split that has all"
+            "or use a --split that has all"
         )
     return {name: folder / only_one(folder, name, found[name]) for name in names}
 
 
 def unused_files(folder: Path, names: Sequence[str]) -> list[PurePosixPath]:
-    """The depth maps below `folder` that are no picture's."""
+    """List the depth maps below `folder` that belong to no picture."""
     depth_files, _ = files_below(folder)
     used = {file for files in match(depth_files, names).values() for file in files}
     return [file for file in depth_files if file not in used]
 
 
 def files_below(folder: Path) -> tuple[list[PurePosixPath], set[str]]:
-    """Depth maps by their paths below `folder`, sorted, and the suffixes of all other files."""
+    """List the depth maps by their paths below `folder`, sorted, and the suffixes of all other files."""
     depth_files, others = [], set()
     for place, _, files in os.walk(folder):
         for file in files:
@@ -161,7 +231,7 @@ def files_below(folder: Path) -> tuple[list[PurePosixPath], set[str]]:
 
 
 def match(files: Sequence[PurePosixPath], names: Sequence[str]) -> Mapping[str, list[PurePosixPath]]:
-    """Name -> the files that could be its prediction; without the names that have none."""
+    """Map names to the files that could be their predictions, without the names that have none."""
     by_stem, flat = defaultdict(list), {name.replace("/", "_"): name for name in names}
     for name in names:
         by_stem[PurePosixPath(name).name].append(name)
@@ -172,13 +242,13 @@ def match(files: Sequence[PurePosixPath], names: Sequence[str]) -> Mapping[str, 
             if not fitting and len(file.parts) == 1:
                 fitting = by_stem[stem] if len(by_stem[stem]) == 1 else [flat[stem]] if stem in flat else []
             if fitting:
-                found[max(fitting, key=len)].append(file)  # of a/x and a/b/x the one that says more
+                found[max(fitting, key=len)].append(file)  # prefer a/b/x to a/x
                 break
     return found
 
 
 def stems_of(file: PurePosixPath) -> Iterator[str]:
-    """The names that a file may be meant for, the longest first: a picture may itself be called room_depth."""
+    """Yield the names that a file may stand for, the longest first: a picture may itself be called room_depth."""
     stem = file.stem
     yield stem
     while MARKER.search(stem):
@@ -187,25 +257,25 @@ def stems_of(file: PurePosixPath) -> Iterator[str]:
 
 
 def is_within(parts: Sequence[str], folders: Sequence[str]) -> bool:
-    """Whether all parts are among the folders, in this order."""
+    """True if all parts are among the folders, in this order."""
     rest = iter(folders)
     return all(part in rest for part in parts)
 
 
 def only_one(folder: Path, name: str, files: Sequence[PurePosixPath]) -> PurePosixPath:
-    """The only file that can hold depth. Raises HqmdError naming two of them where there are several."""
-    if len(files) > 1:  # many tools, this one too, write a picture in colours beside the numbers
+    """Return the only file that can hold depth. Raises HqmdError naming two of them if there are several."""
+    if len(files) > 1:  # many tools, hqmd too, write a picture in colours beside the numbers
         files = [file for file in files if not is_colour_picture(folder / file)] or files
     if len(files) > 1:
         raise HqmdError(
             f"{folder}: {len(files)} files could be the prediction for {name}: {files[0]} and {files[1]}; keep one "
-            "a picture, or name the folder below that has one"
+            "for each picture, or name a subfolder that has one"
         )
     return files[0]
 
 
 def is_colour_picture(path: Path) -> bool:
-    """Whether a file is a picture in colours, by its header; False for what cannot be opened, which is told later."""
+    """True if a file is a picture in colours, by its header; False if it cannot be opened: reading will explain why."""
     if DEPTH_READERS[path.suffix.lower()] is not read_picture:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a protocol is: data that says what exactly a number is measured on, its words and its hash."""
+"""A protocol: data that states exactly what is measured, with its words and its hash."""
 
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -21,24 +21,24 @@ DIGEST_LENGTH = 8  # hex digits: enough to tell a few protocols apart, short eno
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """One way to score depth maps, in the order in which its steps are taken.
+    """One way to score depth maps; the fields are in the order of the steps.
 
-    Rows and columns are Python slices, ends exclusive, of the truth as it is compared. Raises HqmdError naming the
-    field when the fields contradict each other.
+    Rows and columns are Python slices, ends exclusive, of the truth at the size of the comparison. Raises HqmdError
+    naming the field if the fields contradict each other.
     """
 
     name: str
     ground_truth: Literal["filled", "raw"]
     source: str = ""
-    frames: tuple[tuple[int, int], ...] = ()  # (H, W) of the truths it is made for; none: any
-    flip: bool = False  # the depth of the photo and of its mirror image, mirrored back, are averaged
+    frames: tuple[tuple[int, int], ...] = ()  # (H, W) of the truth; empty: any
+    flip: bool = False  # average the depth of the photo and of its mirror image, mirrored back
     compared_at: tuple[int, int] | None = None  # (H, W) to which prediction and truth are reduced; None: the truth's
     crop: tuple[int, int, int, int] | None = None  # top, bottom, left, right
-    crop_shares: tuple[float, float, float, float] | None = None  # the same, of height and width, cut to whole pixels
+    crop_shares: tuple[float, float, float, float] | None = None  # crop in shares of height and width, rounded down
     depth_range_m: tuple[float, float] | None = None  # truth at its ends or outside is not scored
     alignment: Alignment = "none"  # of each picture, on its scored pixels
-    clip_m: tuple[float, float] | None = None  # what predictions are clipped into
-    aggregation: Aggregation = "mean"  # which of both is printed; a metric that cannot be pooled is a mean in any case
+    clip_m: tuple[float, float] | None = None  # the range that predictions are clipped to
+    aggregation: Aggregation = "mean"  # of the printed figures; metrics that cannot be pooled are always means
 
     def __post_init__(self) -> None:
         require(bool(self.name), "name", "must not be empty")
@@ -61,25 +61,25 @@ class Protocol:
         if self.depth_range_m:
             require(0 <= self.depth_range_m[0] < self.depth_range_m[1], "depth_range_m", "must be near, far in metres")
         if self.clip_m:
-            # Logarithms are taken of what is clipped.
+            # The metrics take logarithms.
             require(0 < self.clip_m[0] < self.clip_m[1], "clip_m", "must be near, far in metres, both positive")
 
     @cached_property
     def digest(self) -> str:
-        """Eight hex digits that are equal for equal ways to measure, whatever their names and sources.
+        """Eight hex digits, the same for protocols that measure the same, whatever their names and sources.
 
-        What a field leaves at its default is left out, so that a field added later changes no published digest.
+        Fields at their default are left out, so that a field added later changes no published digest.
         """
-        import hashlib  # here, as --help has no use for it
+        import hashlib  # here, to keep --help quick
         import json
 
-        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("name", "source")}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("name", "source")}
         defaults = {f.name: f.default for f in fields(self)}
-        canonical = json.dumps({key: value for key, value in told.items() if value != defaults[key]}, sort_keys=True)
+        canonical = json.dumps({key: value for key, value in values.items() if value != defaults[key]}, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]
 
     def recipe(self, ground_truth: str) -> str:
-        """The protocol in words, for the line under a table; `ground_truth` is what the data really offered."""
+        """Describe the protocol for the caption of a table; `ground_truth` is the data's."""
         parts = [
             f"{ground_truth} ground truth" if ground_truth == self.ground_truth else f"ground truth {ground_truth}"
         ]
@@ -91,8 +91,15 @@ class Protocol:
         parts += [self.region(), self.limits(), ALIGNED_BY[self.alignment], AGGREGATED_AS[self.aggregation]]
         return ", ".join(parts)
 
+    def row(self) -> tuple[str, str, str, str]:
+        """The protocol's row in the documentation's table: name, ground truth, region and depth range."""
+        size = ", at {1} x {0}".format(*self.compared_at) if self.compared_at else ""
+        flip = ", averaged with the mirrored photo" if self.flip else ""
+        pooled = f"; {AGGREGATED_AS['pooled']}" if self.aggregation == "pooled" else ""
+        return self.name, self.ground_truth, f"{self.region()}{size}{flip}", f"{self.limits()}{pooled}"
+
     def region(self) -> str:
-        """Which pixels, in words."""
+        """Describe the region that is scored."""
         if self.crop:
             top, bottom, left, right = self.crop
             return f"crop [{top}:{bottom}, {left}:{right}]"
@@ -102,7 +109,7 @@ class Protocol:
         return "whole picture"
 
     def limits(self) -> str:
-        """Which depths, in words."""
+        """Describe the depths that are scored, and the clipping."""
         limit = "truth within {:g}..{:g} m".format(*self.depth_range_m) if self.depth_range_m else "no depth limit"
         if not self.clip_m:
             return f"{limit}, no clipping"
@@ -111,6 +118,6 @@ class Protocol:
 
 
 def require(holds: bool, field: str, demand: str) -> None:
-    """Raise HqmdError naming the field where a demand on it does not hold."""
+    """Raise HqmdError naming a field that does not meet a demand."""
     if not holds:
         raise HqmdError(f"{field} {demand}")

@@ -1,4 +1,4 @@
-"""The evaluation protocols that come with hqmd, each with its source, and how one is found."""
+"""The registry of evaluation protocols, each with its source, and protocols from TOML files."""
 
 import tomllib
 import types
@@ -10,7 +10,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.registry import pick
 
-ALL = "all"  # in place of a name: one model under every protocol that fits the data
+ALL = "all"  # in place of a name: every protocol that fits the data
 FILE_SUFFIX = ".toml"
 
 NYU_FRAME = (480, 640)
@@ -53,7 +53,7 @@ PROTOCOLS = {
             frames=(NYU_FRAME,),
             compared_at=(240, 320),
             crop=(6, 234, 8, 312),
-            # Their RMSE is the root of the mean of the pictures' MSE. All pictures have as many pixels: that is pooled.
+            # Their RMSE is the root of the mean of the pictures' MSE; all have equally many pixels, so it is pooled.
             aggregation="pooled",
             source="Hu et al. 2019: https://github.com/JunjH/Revisiting_Single_Depth_Estimation, test.py, loaddata.py, "
             "nyu_transform.py, util.py. There the network sees only the crop, and truth is in whole millimetres; that "
@@ -93,24 +93,22 @@ PROTOCOLS = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol called `name`, or the one that the file of that name describes.
+    """Return the protocol called `name`, or read it from the TOML file of that name.
 
-    Raises HqmdError listing the names when there is none, and where a file's protocol bears the name of one of ours.
+    Raises HqmdError listing the names for an unknown one, and for a file that uses the name of one of hqmd's own.
     """
     if not name.endswith(FILE_SUFFIX):
         return pick(PROTOCOLS, name, "protocol")
-    # here, as the names above are all that --help needs
-
     protocol = read_protocol(Path(name))
     if protocol.name in (*PROTOCOLS, ALL):
-        raise HqmdError(f"{name}: name {protocol.name!r} is taken by one of hqmd's own; give yours another")
+        raise HqmdError(f"{name}: name {protocol.name!r} is taken by one of hqmd's own; choose another")
     return protocol
 
 
 def read_protocol(path: Path) -> Protocol:
-    """A protocol of one's own: a TOML file whose keys are the fields of Protocol; the name is the file's by default.
+    """Read a protocol from a TOML file whose keys are the fields of Protocol; the name defaults to the file's.
 
-    Raises HqmdError naming the file and the key that is unknown, missing, of the wrong type or contradicts another.
+    Raises HqmdError naming the file and a key that is unknown, missing, of the wrong type or contradicts another.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -131,12 +129,12 @@ def read_protocol(path: Path) -> Protocol:
 
 
 def as_kind(key: str, value: Any, kind: Any) -> Any:
-    """A TOML value as a field's type: its lists are our tuples, its whole numbers may be lengths.
+    """Convert a TOML value to a field's type: lists to tuples, whole numbers to floats.
 
-    Raises HqmdError naming the key where it is neither.
+    Raises HqmdError naming the key if it has another type.
     """
     origin, parts = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):  # `| None`: a file leaves out what it does not want
+    if origin in (Union, types.UnionType):  # `| None`: a file leaves out the key
         return as_kind(key, value, next(part for part in parts if part is not type(None)))
     if origin is tuple and isinstance(value, list):
         kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
@@ -153,7 +151,7 @@ def as_kind(key: str, value: Any, kind: Any) -> Any:
 
 
 def in_words(kind: Any) -> str:
-    """A field's type for an error message."""
+    """Describe a field's type for an error message."""
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
     if get_origin(kind) is tuple:

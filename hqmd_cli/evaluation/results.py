@@ -1,4 +1,4 @@
-"""What was measured: the figures of single pictures, and of a model over all of them."""
+"""Results of an evaluation: the figures of single pictures, and of a model over all of them."""
 
 import math
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from hqmd_cli.evaluation.protocol import Aggregation, Protocol
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredPicture:
     """One picture's figures."""
 
     name: str
-    pixels: int  # that count
-    figures: dict[str, float]  # metric -> value; NaN: not known
-    by_depth: NDArray[np.float64] | None = None  # depthwise.sums_by_depth, where it was asked for
+    pixels: int  # scored
+    figures: dict[str, float]  # metric -> value; NaN: unknown
+    by_depth: NDArray[np.float64] | None = None  # error_by_depth.sums_by_depth; None: not asked for
 
 
 @dataclass(frozen=True)
@@ -33,34 +33,34 @@ class Result:
     data: str
     ground_truth: GroundTruth
     names: list[str]  # pictures, in order
-    per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,); NaN where it is not known (edges of sparse truth)
-    pixels: NDArray[np.int64]  # (n,) that count
-    remark: str = ""  # what a reader of the figures has to know of what was judged
-    by_depth: NDArray[np.float64] | None = None  # (n, BINS, 3), depthwise.sums_by_depth, where it was asked for
+    per_picture: dict[str, NDArray[np.float64]]  # metric -> (n,); NaN: unknown (edges of sparse truth)
+    pixels: NDArray[np.int64]  # (n,) scored
+    remark: str = ""  # a note on the predictions, for readers of the figures
+    by_depth: NDArray[np.float64] | None = None  # (n, BINS, 3), error_by_depth.sums_by_depth; None: not asked for
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """The figures that are printed, aggregated as the protocol says; NaN where a metric is known for no picture."""
+        """The printed figures, aggregated as the protocol says; NaN if a metric is known for no picture."""
         return self.aggregated(self.protocol.aggregation)
 
     def aggregated(self, how: Aggregation) -> dict[str, float]:
-        """Every metric's figure over all pictures; one that cannot be pooled is a mean over pictures in any case."""
+        """Aggregate every metric over all pictures; metrics that cannot be pooled are always means over pictures."""
         return {name: average(name, values, self.pixels, how).figure for name, values in self.per_picture.items()}
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """The interval of each of `metrics`, by uncertainty.METHOD."""
+        """The interval of each of `metrics`, by bootstrap.METHOD."""
         how = self.protocol.aggregation
         draws = resampled_figures([average(name, v, self.pixels, how) for name, v in self.per_picture.items()])
         return {name: percentile_interval(drawn) for name, drawn in zip(self.per_picture, draws, strict=True)}
 
     @property
     def recipe(self) -> str:
-        """What was measured, in words, and the hash by which one sees that two recipes are the same."""
+        """The protocol in words, with the hash that tells recipes apart."""
         return f"{self.protocol.recipe(self.ground_truth)} (hash {self.protocol.digest})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, which has no NaN: what is not known is None."""
+        """Plain data for JSON, with None in place of NaN."""
         return {
             "protocol": self.protocol.name,
             "protocol_hash": self.protocol.digest,
@@ -80,12 +80,12 @@ class Result:
 
 
 def without_nan(figures: dict[str, float]) -> dict[str, float | None]:
-    """Figures for JSON."""
+    """Replace NaN by None, for JSON."""
     return {name: None if math.isnan(value) else value for name, value in figures.items()}
 
 
-def collect(scores: Iterable[Scored], dataset: Dataset, protocol: Protocol, remark: str = "") -> Result:
-    """Gather what evaluation.score_each yields."""
+def collect(scores: Iterable[ScoredPicture], dataset: Dataset, protocol: Protocol, remark: str = "") -> Result:
+    """Gather the pictures that evaluate.score_each yields."""
     scores = list(scores)
     per_picture = {metric: np.array([scored.figures[metric] for scored in scores]) for metric in scores[0].figures}
     pixels = np.array([scored.pixels for scored in scores])

@@ -1,7 +1,7 @@
-"""Figures of single pictures in a file, as they come: what a long evaluation that was stopped goes on from.
+"""A file of figures from which a stopped evaluation resumes.
 
-The first line says what was asked; another question does not go on from the answers to this one. Every further line is
-one picture's figures, with a checksum of its photo and truth, so that data that has changed meanwhile is noticed.
+The first line holds the settings of the evaluation; a run with other settings is refused. Every further line has the
+figures of one picture, with a checksum of its photo and truth, so that changed data is noticed.
 """
 
 import json
@@ -15,40 +15,40 @@ import numpy as np
 
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.results import Scored, without_nan
+from hqmd_cli.evaluation.results import ScoredPicture, without_nan
 from hqmd_cli.files.jsonl import append_row, complete_lines
 
 
 class ScoreLog:
-    """`log.known(sample)` is what was found before, `log.add(sample, scored)` keeps what was found now.
+    """The scored pictures of one evaluation, in a file: `known(sample)` looks one up, `add(sample, scored)` writes one.
 
-    Raises HqmdError when the file answers another question, or is none of ours.
+    Raises HqmdError if the file has other settings, or was not written by a ScoreLog.
     """
 
-    def __init__(self, path: Path, question: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.rows: dict[str, dict[str, Any]] = {}
-        self.question = json.loads(json.dumps(question))
+        self.settings = json.loads(json.dumps(settings))
         if path.exists() and path.stat().st_size:
             self.read()
         else:
-            append_row(self.path, self.question)
+            append_row(self.path, self.settings)
 
     def read(self) -> None:
-        """Take over what there is; a last line without an end is what a process that was killed left."""
+        """Read the rows, without a last line that a killed process left unfinished."""
         try:
-            asked, *rows = map(json.loads, complete_lines(self.path))
+            settings, *rows = map(json.loads, complete_lines(self.path))
             self.rows = {row["name"]: row for row in rows}
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise HqmdError(f"{self.path}: no file that --resume wrote; name another") from error
-        if other := [key for key in self.question if asked.get(key) != self.question[key]]:
+            raise HqmdError(f"{self.path}: not a file that --resume wrote; name another") from error
+        if other := [key for key in self.settings if settings.get(key) != self.settings[key]]:
             raise HqmdError(
-                f"{self.path}: begun with another {other[0]} ({asked.get(other[0])}; now {self.question[other[0]]}); "
-                "name another file, or remove this one"
+                f"{self.path}: begun with another {other[0]} ({settings.get(other[0])}; now "
+                f"{self.settings[other[0]]}); name another file, or remove this one"
             )
 
-    def known(self, sample: Sample) -> Scored | None:
-        """The picture's figures, if they are there. Raises HqmdError where photo or truth have changed since."""
+    def known(self, sample: Sample) -> ScoredPicture | None:
+        """Look up a picture's figures; None if it is not scored yet. Raises HqmdError if photo or truth changed."""
         row = self.rows.get(sample.name)
         if row is None:
             return None
@@ -58,10 +58,10 @@ class ScoreLog:
             )
         figures = {name: math.nan if value is None else value for name, value in row["figures"].items()}
         by_depth = None if row["by_depth"] is None else np.array(row["by_depth"])
-        return Scored(sample.name, row["pixels"], figures, by_depth)
+        return ScoredPicture(sample.name, row["pixels"], figures, by_depth)
 
-    def add(self, sample: Sample, scored: Scored) -> None:
-        """Keep one picture's figures, with full precision."""
+    def add(self, sample: Sample, scored: ScoredPicture) -> None:
+        """Write one picture's figures, with full precision."""
         append_row(
             self.path,
             {
@@ -75,7 +75,7 @@ class ScoreLog:
 
 
 def checksum(sample: Sample) -> int:
-    """CRC-32 of photo, depth, mask and, where there are some, drawn edges."""
+    """Compute the CRC-32 of photo, depth, mask and any annotated edges."""
     value = 0
     for array in (sample.image, sample.depth_m, sample.valid, sample.edges):
         value = zlib.crc32(b"" if array is None else array.tobytes(), value)

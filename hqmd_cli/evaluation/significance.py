@@ -1,4 +1,4 @@
-"""Is one model better than another, or were the pictures kind to it? Pairs of models, on the same pictures."""
+"""Test whether one model is better than another: paired differences on the same pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,23 +17,23 @@ PAIRED = ("RMSE", "AbsRel", "delta1", "edgeF1")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models in one metric, on the n pictures where it is known for all models."""
+    """Two models compared in one metric, on the n pictures where it is known for all models."""
 
     metric: str
     first: str
     second: str
     n: int
-    difference: float  # of their figures, first minus second
-    low: float  # its interval
+    difference: float  # first figure minus second
+    low: float  # the ends of its interval
     high: float
-    won: float  # share of the pictures on which the first is better; on the rest of both shares they are equal
-    lost: float
+    won: float  # share of the pictures on which the first is better
+    lost: float  # share of the pictures on which the second is better; on the others they are equal
     p: float  # two-sided, by the same resamples
-    p_holm: float  # corrected for there being as many pairs in this metric
+    p_holm: float  # corrected for the number of pairs in this metric
 
 
 def comparisons_of(results: Mapping[str, Result]) -> list[Comparison]:
-    """Every pair of models in each metric of PAIRED that is known for some picture.
+    """Compare every pair of models in each metric of PAIRED that is known for some picture.
 
     Raises HqmdError where the models were not measured on the same pictures by the same protocol.
     """
@@ -43,7 +43,7 @@ def comparisons_of(results: Mapping[str, Result]) -> list[Comparison]:
 
 
 def comparisons_in(metric: str, results: Mapping[str, Result]) -> list[Comparison]:
-    """Every pair in one metric."""
+    """Compare every pair of models in one metric."""
     known = ~np.isnan([result.per_picture[metric] for result in results.values()]).any(axis=0)
     pairs = list(combinations(results, 2))
     if not pairs or not known.any():

@@ -6,9 +6,9 @@ from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqmd_cli.evaluation.alignment import align
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.evaluation.scoring import align
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.reporting.literature import PublishedRow, literature_csv, literature_dicts, literature_table
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown
@@ -52,7 +52,8 @@ def comparisons_table(comparisons: Sequence[Comparison], results: Results) -> Ta
         ]
         for comparison in comparisons
     ]
-    return Table(heads, rows, f"{explanation(len(results))}; {caption(results)}", words=3)
+    compared = dict.fromkeys(comparison.metric for comparison in comparisons)
+    return Table(heads, rows, f"{explanation(len(results))}; {caption(results, compared)}", words=3)
 
 
 def explanation(n_models: int) -> str:
@@ -127,22 +128,22 @@ FORMATS: dict[str, Files] = {
 }
 
 
-def draw_grid(all_judged: Mapping[str, Judged], results: Results, dataset: "Dataset", rows: int) -> "Figure":
+def draw_grid(sources: Mapping[str, PredictionSource], results: Results, dataset: "Dataset", rows: int) -> "Figure":
     """Draw `rows` photos, evenly spaced over the dataset, each with its ground truth and the depth of every model."""
     chosen = range(0, len(dataset), max(1, len(dataset) // rows))[:rows]
     samples = [dataset[index] for index in chosen]
     protocol = next(iter(results.values())).protocol
     cells = [
-        GridRow(s.name, s.image, [s.depth_m, *(in_metres(judged, s, protocol) for judged in all_judged.values())])
+        GridRow(s.name, s.image, [s.depth_m, *(in_metres(source, s, protocol) for source in sources.values())])
         for s in samples
     ]
-    return comparison_grid(cells, list(all_judged), caption(results))
+    return comparison_grid(cells, list(sources), caption(results))
 
 
-def in_metres(judged: Judged, sample: "Sample", protocol: Protocol) -> "Map":
+def in_metres(source: PredictionSource, sample: "Sample", protocol: Protocol) -> "Map":
     """Predict a sample's depth. A map without metres is fitted to the ground truth as the protocol says."""
-    values = judged(sample)
-    if judged.kind == "depth":
+    values = source(sample)
+    if source.kind == "depth":
         return values
-    fitted = align(values, sample.depth_m, sample.valid, protocol.alignment, judged.kind == "disparity")
+    fitted = align(values, sample.depth_m, sample.valid, protocol.alignment, source.kind == "disparity")
     return fitted.clip(*protocol.clip_m) if protocol.clip_m else fitted

@@ -46,5 +46,7 @@ def write_parquet(path: Path, results: Results) -> None:
     heads, rows = per_picture_rows(results)
     columns = dict(zip(heads, (list(column) for column in zip(*rows, strict=True)), strict=True))
     arrays = {name: pyarrow.array(values, from_pandas=True) for name, values in columns.items()}  # NaN becomes null
-    table = pyarrow.table(arrays).replace_schema_metadata({"hqmd": caption(results)})
+    table = pyarrow.table(arrays).replace_schema_metadata(
+        {"hqmd": caption(results, next(iter(results.values())).per_picture)}
+    )
     write_aside(path, lambda aside: write_table(table, aside))

@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hqmd_cli.evaluation.aggregation import pooling_note
 from hqmd_cli.evaluation.bootstrap import METHOD
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS, Metric
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS, METRICS, Metric
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
@@ -18,24 +19,26 @@ ENDS = ("95 % from", "to")  # heads of an interval's ends
 Results = Mapping[str, Result]  # model -> result, all on one dataset under one protocol
 
 
-def caption(results: Results) -> str:
+def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
     """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models."""
     remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
-    return "; ".join([measured_on(next(iter(results.values()))), METHOD, *remarks])
+    return "; ".join([measured_on(next(iter(results.values())), metrics), METHOD, *remarks])
 
 
-def measured_on(result: Result) -> str:
+def measured_on(result: Result, metrics: Iterable[str] = MAIN_METRICS) -> str:
     """Name a result's protocol, recipe, data and number of pictures."""
-    return f"protocol {result.protocol.name}: {result.recipe}; {result.data}, n = {len(result.names)}"
+    note = pooling_note(metrics, result.protocol.aggregation)
+    recipe = f"{result.recipe}, {note}" if note else result.recipe
+    return f"protocol {result.protocol.name}: {recipe}; {result.data}, n = {len(result.names)}"
 
 
 def head_of(metric: str) -> str:
     """Return a metric's name with its unit and an arrow in the direction that is better, such as "RMSE [m] ↓"."""
-    about = (METRICS | DETAIL_METRICS)[metric]
+    about = METRICS[metric]
     return f"{metric}{'' if about.unit == '1' else f' [{about.unit}]'} {about.arrow}"
 
 
-def best_models(results: Results, metrics: Mapping[str, Metric] = METRICS) -> dict[str, set[str]]:
+def best_models(results: Results, metrics: Mapping[str, Metric] = MAIN_METRICS) -> dict[str, set[str]]:
     """Return the best models in each metric, compared as printed; no model if there is only one."""
     if len(results) < 2:
         return {metric: set() for metric in metrics}
@@ -53,11 +56,11 @@ def figures_table(results: Results) -> Table:
     bold = frozenset(
         ((1 + len(ENDS)) * i, 1 + j)
         for i, model in enumerate(results)
-        for j, metric in enumerate(METRICS)
+        for j, metric in enumerate(MAIN_METRICS)
         if model in best[metric]
     )
     rows = [row for model, result in results.items() for row in rows_of(model, result)]
-    return Table(["model", *map(head_of, METRICS)], rows, caption(results), bold)
+    return Table(["model", *map(head_of, MAIN_METRICS)], rows, caption(results), bold)
 
 
 def detail_table(results: Results) -> Table:
@@ -70,7 +73,7 @@ def detail_table(results: Results) -> Table:
         rows.append([head_of(name), *(f"{result.metrics[name]:.{DIGITS}f}" for result in results.values())])
         for i, end in enumerate(ENDS):
             rows.append([end, *(f"{result.intervals[name][i]:.{DIGITS}f}" for result in results.values())])
-    return Table(["detail", *results], rows, caption(results), frozenset(bold))
+    return Table(["detail", *results], rows, caption(results, DETAIL_METRICS), frozenset(bold))
 
 
 def protocols_table(model: str, by_protocol: Results) -> Table:
@@ -80,13 +83,13 @@ def protocols_table(model: str, by_protocol: Results) -> Table:
     remark = next(iter(by_protocol.values())).remark
     about = f"{model}; each protocol measures something else, so compare only within a row; {METHOD}"
     about += f"; {remark}" if remark else ""
-    return Table(["protocol", *map(head_of, METRICS)], rows, "\n".join([about, *notes]))
+    return Table(["protocol", *map(head_of, MAIN_METRICS)], rows, "\n".join([about, *notes]))
 
 
 def rows_of(label: str, result: Result) -> list[list[str]]:
     """Return three rows: the figures of a result, the lower and the upper ends of their intervals."""
-    lines = [(label, [result.metrics[metric] for metric in METRICS])]
-    lines += [(end, [result.intervals[metric][i] for metric in METRICS]) for i, end in enumerate(ENDS)]
+    lines = [(label, [result.metrics[metric] for metric in MAIN_METRICS])]
+    lines += [(end, [result.intervals[metric][i] for metric in MAIN_METRICS]) for i, end in enumerate(ENDS)]
     return [[head, *(f"{value:.{DIGITS}f}" for value in values)] for head, values in lines]
 
 

@@ -1,81 +1,140 @@
-"""What evaluate and compare share: models and data by name, scored with a progress bar."""
+"""What evaluate, compare and calibrate share: their session, their tables, and the files that they can write."""
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.prediction_folder import FolderOptions
+from hqmd_cli.evaluation.protocols import ALL
 from hqmd_cli.evaluation.results import Result
+from hqmd_cli.evaluation.session import Session, open_session, open_session_for_all
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
-from hqmd_cli.reporting.literature import PublishedRow, published_rows, require_nyu
+from hqmd_cli.inference.open import OpenOptions
+from hqmd_cli.reporting.literature import (
+    PublishedRow,
+    literature_dicts,
+    literature_table,
+    published_rows,
+    require_nyu,
+)
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, require_pyarrow, write_parquet
 from hqmd_cli.reporting.table_formats import Table, for_screen
-from hqmd_cli.reporting.tables import detail_table, figures_table, has_detail
+from hqmd_cli.reporting.tables import (
+    as_json,
+    detail_table,
+    figures_table,
+    has_detail,
+    one_as_dict,
+    protocols_table,
+)
 from hqmd_cli.terminal.progress import with_progress
-
-if TYPE_CHECKING:
-    from hqmd_cli.data.sample import Dataset
-
 
 REPORT = "report.html"
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
+def start_session(
+    data: Path | None, split: str, protocol: str, depth_scale: float | None, may_be_all: bool = False
+) -> Session:
+    """Open data and protocol, or with `may_be_all` every protocol; notes go to stderr, with progress bars."""
+    note = partial(print, file=sys.stderr)
+    if may_be_all and protocol == ALL:
+        return open_session_for_all(data, split, depth_scale, note, with_progress)
+    return open_session(data, split, protocol, depth_scale, note, with_progress)
+
+
+def add_sources(
+    session: Session,
+    models: Sequence[str],
+    options: OpenOptions,
+    folders: Sequence[Path],
+    folder_options: FolderOptions,
+) -> None:
+    """Open models and folders of predictions. Raises HqmdError for folder options without a folder."""
+    if not folders and folder_options != FolderOptions():
+        raise HqmdError("--pred-scale, --pred-kind, --pred-resize and --pred-anyway are for --pred")
+    session.add_models(models, options)
+    for folder in folders:
+        session.add_folder(folder, folder_options)
+
+
 def print_table(table: Table) -> None:
-    """The table on stdout."""
+    """Print a table on stdout."""
     Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(table))
 
 
 def print_figures(results: dict[str, Result]) -> None:
-    """The table of figures on stdout, and that of detail where it was measured."""
+    """Print the table of figures on stdout, and the detail table if it was measured."""
     print_table(figures_table(results))
     if has_detail(results):
         print_table(detail_table(results))
 
 
-def rows_beside(dataset: "Dataset", published: bool, table1: bool) -> list[PublishedRow]:
-    """The published rows that the user wants to see; none by default. Raises HqmdError for other data than NYU's."""
-    if not (published or table1):
-        return []
-    require_nyu(dataset)
-    return published_rows(only_table_1=table1)
-
-
-def require_outputs(per_picture: Path | None, report: Path | None) -> None:
-    """Refuse a file, or a report's folder, that cannot be written, before the minutes that scoring takes."""
-    if per_picture:
-        require_suffix(per_picture, [".csv", PARQUET])
-        if per_picture.suffix.lower() == PARQUET:
-            require_pyarrow()
-    if report and report.exists() and not report.is_dir():
-        raise HqmdError(f"{report}: a file; --report takes a folder, and writes {REPORT} into it")
-
-
-def write_per_picture(path: Path, results: dict[str, Result]) -> None:
-    """Every metric of every picture, as CSV or Parquet."""
-    if path.suffix.lower() == PARQUET:
-        write_parquet(path, results)
+def print_one(results: dict[str, Result], published: list[PublishedRow], in_json: bool) -> None:
+    """Print the figures of one model on stdout, with published rows beside them."""
+    ((name, result),) = results.items()
+    if in_json:
+        plain = one_as_dict(name, result)
+        print(as_json(plain | {"published": literature_dicts(published)} if published else plain), end="")
     else:
-        write_text(path, per_picture_csv(results))
+        print_figures(results)
+        if published:
+            print_table(literature_table(published, result))
 
 
-def write_report(
-    folder: Path,
-    all_judged: Mapping[str, Judged],
-    results: dict[str, Result],
-    comparisons: list[Comparison],
-    dataset: "Dataset",
-    most_pictures: int,
-) -> None:
-    """The page in `folder`; the chosen pictures are predicted once more."""
-    from hqmd_cli.reporting.html.page import Report, page
+def print_under_each(session: Session, in_json: bool) -> None:
+    """Score one source under each protocol, and print its figures on stdout."""
+    (name,) = session.sources
+    by_protocol = session.score_under_each()
+    if in_json:
+        print(as_json([one_as_dict(name, result) for result in by_protocol.values()]), end="")
+    else:
+        print_table(protocols_table(name, by_protocol))
 
-    path, command = folder / REPORT, shlex.join(["hqmd", *sys.argv[1:]])
-    write_pieces(path, page(Report(results, dataset, all_judged, comparisons, command, most_pictures), with_progress))
-    print(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+@dataclass(frozen=True)
+class Extras:
+    """What evaluate and compare write besides their figures. Raises HqmdError for files that cannot be written."""
+
+    per_picture: Path | None
+    published: bool
+    table1: bool
+    report: Path | None
+    report_pictures: int
+
+    def __post_init__(self) -> None:
+        if self.per_picture:
+            require_suffix(self.per_picture, [".csv", PARQUET])
+            if self.per_picture.suffix.lower() == PARQUET:
+                require_pyarrow()
+        if self.report and self.report.exists() and not self.report.is_dir():
+            raise HqmdError(f"{self.report}: a file; --report takes a folder, and writes {REPORT} into it")
+
+    def published_rows(self, dataset: Dataset) -> list[PublishedRow]:
+        """Read the published rows that are asked for. Raises HqmdError for other data than NYU's."""
+        if not (self.published or self.table1):
+            return []
+        require_nyu(dataset)
+        return published_rows(only_table_1=self.table1)
+
+    def write(self, session: Session, results: dict[str, Result], comparisons: list[Comparison]) -> None:
+        """Write the files that are asked for; the report predicts its pictures once more."""
+        if self.per_picture and self.per_picture.suffix.lower() == PARQUET:
+            write_parquet(self.per_picture, results)
+        elif self.per_picture:
+            write_text(self.per_picture, per_picture_csv(results))
+        if self.report:
+            from hqmd_cli.reporting.html.page import Report, page
+
+            path, command = self.report / REPORT, shlex.join(["hqmd", *sys.argv[1:]])
+            report = Report(results, session.dataset, session.sources, comparisons, command, self.report_pictures)
+            write_pieces(path, page(report, with_progress))
+            print(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)

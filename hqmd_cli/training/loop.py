@@ -27,11 +27,11 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import score_each
-from hqmd_cli.evaluation.masking import require_fit
-from hqmd_cli.evaluation.prediction_source import Map, judged_model
+from hqmd_cli.evaluation.prediction_source import Map, model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.evaluation.results import Result, collect
+from hqmd_cli.evaluation.scoring import require_fit
 from hqmd_cli.files.atomic import explain_write_errors, replaced_folder
 from hqmd_cli.inference.engines.pytorch import TorchEngine
 from hqmd_cli.inference.predictor import DepthPredictor
@@ -345,7 +345,7 @@ def evaluate_and_sample(
     predictor: DepthPredictor, val_data: Dataset, protocol: Protocol
 ) -> tuple[Result, list[SampleRow]]:
     """Predict each val picture once: score it, and keep a few for the epoch's samples."""
-    source = judged_model(predictor)
+    source = model_source(predictor)
     places, samples, predicted = sample_places(len(val_data)), [], count()
 
     def predict(sample: Sample) -> Map:
@@ -356,5 +356,5 @@ def evaluate_and_sample(
 
     # At first a network of intervals may predict one depth everywhere.
     flat = predictor.model.network.activation in DISCRETISATIONS
-    scores = score_each(replace(source, map_of=predict), val_data, protocol, flat=flat)
+    scores = score_each(replace(source, map_of=predict), val_data, protocol, accept_flat=flat)
     return collect(scores, val_data, protocol), samples

@@ -13,8 +13,8 @@ from hqmd_cli.data.ibims import Ibims
 from hqmd_cli.data.kitti import KittiDepth
 from hqmd_cli.data.pairs import PairFolder
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.evaluate import score
 from hqmd_cli.evaluation.protocols import find_protocol
+from hqmd_cli.evaluation.scoring import score
 
 SIZE = (12, 16)
 DEPTH_M = np.linspace(2, 40, 12 * 16, dtype=np.float32).reshape(SIZE)

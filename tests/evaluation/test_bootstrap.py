@@ -8,7 +8,7 @@ import pytest
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.aggregation import Average, average, resampled_figures
 from hqmd_cli.evaluation.bootstrap import RESAMPLES, SEED, holm, percentile_interval, times_drawn, two_sided_p
-from hqmd_cli.evaluation.metrics.registry import METRICS
+from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
@@ -23,7 +23,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 def result(per_picture: dict[str, np.ndarray], protocol: str = "hqmd", pixels: np.ndarray | None = None) -> Result:
     """Metrics that are not given are 0.5 for all pictures."""
     n = len(next(iter(per_picture.values())))
-    values = {name: per_picture.get(name, np.full(n, 0.5)) for name in METRICS}
+    values = {name: per_picture.get(name, np.full(n, 0.5)) for name in MAIN_METRICS}
     pixels = np.full(n, 100) if pixels is None else pixels
     return Result(PROTOCOLS[protocol], "nyu.mat, test", "filled", [f"{i:04d}" for i in range(n)], values, pixels)
 

@@ -16,7 +16,7 @@ from hqmd_cli.evaluation.metrics.boundaries import (
     filled_from_nearest,
 )
 from hqmd_cli.evaluation.metrics.normals import normal_angles
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, detail_scores
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MapPair, measure
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.surfaces import normals
 
@@ -26,6 +26,13 @@ ALL = np.ones(SHAPE, bool)
 
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
+
+
+def detail_scores(
+    pred_m: Map, depth_m: Map, scored: Mask, camera: Intrinsics | None = None, annotated: Mask | None = None
+) -> dict[str, float]:
+    """All metrics of the detail table."""
+    return measure(MapPair(pred_m, depth_m, scored, camera, annotated), DETAIL_METRICS)
 
 
 def scene(seed: int, shape: tuple[int, int] = SHAPE) -> tuple[Map, Map, Mask]:

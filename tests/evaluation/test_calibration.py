@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from hqmd_cli.checkpoints.checkpoint import read_info
-from hqmd_cli.commands import calibrate as command
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.data import open_dataset
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation import calibration
 from hqmd_cli.evaluation.calibration import best_power, depth_pairs
-from hqmd_cli.evaluation.prediction_source import judged_model
+from hqmd_cli.evaluation.prediction_source import model_source
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.models import build_system
 
@@ -44,7 +44,7 @@ def test_pairs_are_the_pixels_that_count_not_clipped(pairs) -> None:
     dataset = open_dataset(pairs, "val", protocol.ground_truth, None)
     sample = dataset[0]
     far = np.where(sample.depth_m > 0, sample.depth_m + 20, 20).astype(np.float32)
-    (pred_m, depth_m), *_ = depth_pairs(judged_model(lambda image: far), dataset, protocol)
+    (pred_m, depth_m), *_ = depth_pairs(model_source(lambda image: far), dataset, protocol)
     assert pred_m.min() > 20 and depth_m.min() > 0
     np.testing.assert_allclose(pred_m, depth_m + 20, rtol=1e-6)
     assert 100 < len(pred_m) <= 5000
@@ -56,7 +56,7 @@ def test_calibrate_finds_a_power_and_keeps_it(hqmd, trained_run, pairs, tmp_path
     few = hqmd("calibrate", folder, *judged)
     assert "too few" in few.stderr and read_info(folder).model.view.power == 1
     plain = read_info(folder).figures["metrics"]
-    monkeypatch.setattr(command, "FEWEST_PHOTOS", 1)
+    monkeypatch.setattr(calibration, "FEWEST_PHOTOS", 1)
     result = hqmd("calibrate", folder, *judged)
     info = read_info(folder)
     power, metrics = info.model.view.power, info.figures["metrics"]

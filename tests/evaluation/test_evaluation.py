@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.evaluate import evaluate, score, score_each, score_under_each
-from hqmd_cli.evaluation.masking import DoesNotFit, compared_truth
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, EXTRA_PIXEL_METRICS, METRICS, PIXEL_METRICS
-from hqmd_cli.evaluation.prediction_source import judged_model
+from hqmd_cli.evaluation.aggregation import is_pooled
+from hqmd_cli.evaluation.evaluate import evaluate, score_each, score_under_each
+from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, DETAIL_METRICS, MAIN_METRICS, METRICS, Metric, Pool
+from hqmd_cli.evaluation.prediction_source import model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import find_protocol
-from hqmd_cli.evaluation.results import Result, Scored
+from hqmd_cli.evaluation.results import Result, ScoredPicture
+from hqmd_cli.evaluation.scoring import DoesNotFit, apply_protocol, compared_truth, score
+from hqmd_cli.reporting.tables import caption
 
 HQMD, EIGEN = find_protocol("hqmd"), find_protocol("eigen-raw")
 FRAME = (480, 640)
@@ -98,7 +101,7 @@ def test_pixels_without_truth_do_not_count(hole: float) -> None:
     figures = score(np.array([[2, 2], [99, 3.0]]), picture("kitchen", np.array([[1, 2], [hole, 4.0]])), HQMD).figures
     assert figures["AbsRel"] == pytest.approx((1 + 0 + 0.25) / 3, abs=1e-12)
     assert figures["RMSE"] == pytest.approx(math.sqrt((1 + 0 + 1) / 3), abs=1e-12)
-    assert set(figures) == set(METRICS) | set(EXTRA_PIXEL_METRICS)
+    assert set(figures) == set(BASIC_METRICS)
 
 
 def test_scoring_is_in_double_precision() -> None:
@@ -212,7 +215,7 @@ def test_the_mean_is_over_pictures() -> None:
         "bias": (2 + 1) / 2,
     }
     assert {name: result.metrics[name] for name in by_hand} == pytest.approx(by_hand, abs=1e-9)
-    assert by_hand.keys() == PIXEL_METRICS.keys()
+    assert by_hand.keys() == MAIN_METRICS.keys() - {"edgeF1"}
     assert math.isnan(result.metrics["edgeF1"])  # pictures of a few pixels: no stencil is whole
     assert result.per_picture["AbsRel"].tolist() == pytest.approx([1, 0.5 / 3], abs=1e-12)
     assert result.names == ["few", "many"]
@@ -222,7 +225,7 @@ def test_scores_come_one_picture_at_a_time() -> None:
     """For a progress bar: the second photo is not looked at before the first is scored."""
     predict, data = two_pictures()
     seen: list[int] = []
-    scores = score_each(judged_model(lambda image: (seen.append(int(image[0, 0, 0])), predict(image))[1]), data, HQMD)
+    scores = score_each(model_source(lambda image: (seen.append(int(image[0, 0, 0])), predict(image))[1]), data, HQMD)
     first = next(scores)
     assert (first.name, first.pixels, seen) == ("few", 1, [1])
     assert first.figures["AbsRel"] == 1
@@ -241,7 +244,7 @@ def test_result_as_plain_data() -> None:
         "data": "fake.mat, test",
         "n": 2,
     }
-    assert plain["metrics"].keys() == plain["pooled_over_pixels"].keys() >= METRICS.keys()
+    assert plain["metrics"].keys() == plain["pooled_over_pixels"].keys() >= MAIN_METRICS.keys()
 
 
 def test_a_photo_reaches_the_predictor_as_it_is() -> None:
@@ -280,6 +283,48 @@ def test_the_protocol_says_which_aggregation_is_printed() -> None:
         low, high = result.intervals["AbsRel"]  # two pictures: every resample is one of them twice, or both
         assert (low, high) == pytest.approx((0.5 / 3, 1))
     assert (by_mean.to_dict()["aggregation"], by_pooling.to_dict()["aggregation"]) == ("mean", "pooled")
+
+
+def test_every_metric_declares_its_pooling_and_none_is_pooled_by_default() -> None:
+    with pytest.raises(TypeError, match="pool"):
+        Metric(lambda *_: 0.0, "pixels", "main", arrow="↓", unit="1", formula="0", source="none")  # type: ignore[call-arg]
+    assert {metric.pool for metric in METRICS.values()} == set(get_args(Pool))
+    assert [name for name in METRICS if is_pooled(name)] == [
+        "AbsRel",
+        "log10",
+        "RMSE",
+        "RMSElog",
+        "delta1",
+        "delta2",
+        "delta3",
+        "SqRel",
+    ]
+
+
+def test_what_is_called_pooled_is_the_value_of_all_pixels() -> None:
+    """Every metric that declares a pool: its pooled figure is the metric of all pixels taken together."""
+    predict, data = two_pictures()
+    pooled = evaluate(predict, data, HQMD).aggregated("pooled")
+    maps = [apply_protocol(predict(sample.image), sample, HQMD).pixels for sample in data.samples]
+    pred_m, depth_m = (np.concatenate(of_pictures) for of_pictures in zip(*maps, strict=True))
+    for name in filter(is_pooled, METRICS):
+        assert pooled[name] == pytest.approx(METRICS[name].compute(pred_m, depth_m), abs=1e-12), name
+
+
+@pytest.mark.parametrize("table", ["main", "detail"])
+def test_a_metric_that_cannot_be_pooled_is_not_captioned_as_pooled(table: str) -> None:
+    columns = [name for name, metric in METRICS.items() if metric.table == table]
+    excepted = [name for name in columns if not is_pooled(name)]
+    results = {name: evaluate(*two_pictures(), find_protocol(name)) for name in ("hqmd", "fcrn")}
+    by_mean, by_pooling = (caption({name: result}, columns) for name, result in results.items())
+    named = "all figures here" if excepted == columns else ", ".join(excepted)
+    assert (
+        f"pooled over pixels (hash {find_protocol('fcrn').digest}), but mean over pictures for {named};" in by_pooling
+    )
+    assert "but mean" not in by_mean and "pooled" not in by_mean
+    for name in set(excepted) & results["fcrn"].per_picture.keys():
+        mean = np.nanmean(results["fcrn"].per_picture[name]) if name != "edgeF1" else math.nan
+        assert results["fcrn"].metrics[name] == pytest.approx(mean, nan_ok=True)
 
 
 TILTED = Protocol(name="tilted", ground_truth="filled", alignment="scale-shift-depth")
@@ -325,12 +370,12 @@ def test_under_each_protocol_a_photo_is_predicted_once_and_misfits_are_told() ->
     far, near = np.full(FRAME, 12.0), np.full(FRAME, 2.0)
     data = Pictures(picture("hall", far, 1), picture("kitchen", near, 2))
     protocols = [find_protocol(name) for name in ("hqmd", "eigen-filled", "hu")]
-    first, second = score_under_each(judged_model(predict), {"filled": data}, protocols)
+    first, second = score_under_each(model_source(predict), {"filled": data}, protocols)
     assert calls == [1, 2]
     assert isinstance(first["eigen-filled"], DoesNotFit)
     for protocol in protocols:
         scored = second[protocol.name]
-        assert isinstance(scored, Scored)
+        assert isinstance(scored, ScoredPicture)
         assert scored == score(ramp(FRAME), data[1], protocol)
 
 

@@ -7,17 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hqmd_cli.evaluation.metrics.edges import EdgeScores, edge_f1, edge_scores
+from hqmd_cli.evaluation.metrics.boundaries import EdgeScores, edge_scores
 from hqmd_cli.evaluation.metrics.pixels import Depths
 from hqmd_cli.evaluation.metrics.registry import (
     DETAIL_METRICS,
-    EXTRA_PIXEL_METRICS,
-    MAP_METRICS,
+    MAIN_METRICS,
     METRICS,
-    PIXEL_METRICS,
+    MapPair,
 )
 
-PIXELS = PIXEL_METRICS | EXTRA_PIXEL_METRICS
+PIXELS = {name: metric for name, metric in METRICS.items() if metric.of == "pixels"}
 
 PRED = np.array([2.0, 2.0, 2.0, 10.0, 8.0])
 DEPTH = np.array([1.0, 2.0, 4.0, 8.0, 5.0])  # d/g = 2, 1, 1/2, 1.25, 1.6
@@ -136,14 +135,14 @@ def test_prediction_and_truth_may_change_places(name: str) -> None:
 
 def test_abs_rel_divides_by_the_truth() -> None:
     pred, depth = np.array([1.0]), np.array([4.0])
-    assert METRICS["AbsRel"].compute(pred, depth) == 0.75
-    assert METRICS["AbsRel"].compute(depth, pred) == 3
+    assert MAIN_METRICS["AbsRel"].compute(pred, depth) == 0.75
+    assert MAIN_METRICS["AbsRel"].compute(depth, pred) == 3
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.3])
 def test_bias_is_the_scale_of_a_scaled_truth(scale: float) -> None:
     _, depth = random_pair(seed=4)
-    assert METRICS["bias"].compute(scale * depth, depth) == pytest.approx(scale, abs=1e-12)
+    assert MAIN_METRICS["bias"].compute(scale * depth, depth) == pytest.approx(scale, abs=1e-12)
 
 
 @pytest.mark.parametrize(("ratio", "passed"), [(1.249, "111"), (1.25, "011"), (1.5625, "001"), (1.953125, "000")])
@@ -151,7 +150,7 @@ def test_bias_is_the_scale_of_a_scaled_truth(scale: float) -> None:
 def test_delta_thresholds_are_exclusive_both_ways(ratio: float, passed: str, too_near: bool) -> None:
     pair = np.array([ratio * 2]), np.array([2.0])
     pred, depth = reversed(pair) if too_near else pair
-    assert "".join(f"{METRICS[f'delta{power}'].compute(pred, depth):.0f}" for power in (1, 2, 3)) == passed
+    assert "".join(f"{MAIN_METRICS[f'delta{power}'].compute(pred, depth):.0f}" for power in (1, 2, 3)) == passed
 
 
 @pytest.mark.parametrize("name", sorted(PIXELS.keys() - {"SILog"}))
@@ -166,6 +165,10 @@ def test_a_better_prediction_is_less_bad(name: str) -> None:
 # ---- edges ----
 
 ALL = np.ones((6, 8), bool)
+
+
+def edge_f1(pred_m: Depths, depth_m: Depths, scored: np.ndarray, threshold_m: float) -> float:
+    return edge_scores(pred_m, depth_m, scored, threshold_m)[0].f1
 
 
 def step(column: int, height_m: float = 1.0) -> np.ndarray:
@@ -256,14 +259,15 @@ def test_edge_scores_agree_with_a_slow_reference(seed: int) -> None:
         assert edge_f1(pred, depth, scored, threshold_m) == scores.f1
 
 
-def test_every_metric_is_of_pixels_or_of_maps() -> None:
-    assert list(METRICS) == [*PIXEL_METRICS, "edgeF1"]
+def test_edge_f1_is_a_column_of_the_main_table() -> None:
+    assert list(MAIN_METRICS) == [*(name for name in PIXELS if name in MAIN_METRICS), "edgeF1"]
+    for column in (4, 5):
+        maps = MapPair(step(4), step(column), ALL)
+        assert METRICS["edgeF1"].compute(maps) == edge_f1(step(4), step(column), ALL, 0.25)
 
 
 def test_every_metric_is_registered_once_and_explains_itself() -> None:
-    registries = (PIXEL_METRICS, EXTRA_PIXEL_METRICS, MAP_METRICS, DETAIL_METRICS)
-    names = [name for registry in registries for name in registry]
-    assert len(names) == len(set(names))
-    for metric in (metric for registry in registries for metric in registry.values()):
+    assert not MAIN_METRICS.keys() & DETAIL_METRICS.keys()
+    for metric in METRICS.values():
         assert metric.arrow in ("↓", "↑", "→1") and metric.unit in ("1", "m", "px", "degrees")
         assert metric.formula and metric.source

@@ -13,8 +13,8 @@ from conftest import TRAIN_NAMES, VAL_NAMES, scene
 from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.prediction_folder import PredictionFolder, find_predictions
-from hqmd_cli.evaluation.sanity.checks import Examination, Watched, diagnose, fault
+from hqmd_cli.evaluation.prediction_folder import CheckedFolder, PredictionFolder, find_predictions
+from hqmd_cli.evaluation.sanity.checks import Examination, diagnose, explain_invalid
 from hqmd_cli.evaluation.sanity.values import ranks_of, spearman
 from hqmd_cli.files.depth_files import DEPTH_READERS, read_depth_file, write_depth_mm
 from hqmd_cli.units import KINDS
@@ -289,9 +289,9 @@ def test_folder_of_our_own(folder: Path) -> None:
 
 
 def test_no_such_folder(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(HqmdError, match=r"nothing: no such folder; --pred takes one"):
+    with pytest.raises(HqmdError, match=r"nothing: no such folder; --pred takes a folder"):
         PredictionFolder(tmp_path / "nothing", NAMES)
-    with pytest.raises(HqmdError, match=r"a1\.npy: no folder, but a file; --pred takes one"):
+    with pytest.raises(HqmdError, match=r"a1\.npy: a file; --pred takes a folder"):
         PredictionFolder(folder / "a1.npy", NAMES)
 
 
@@ -316,16 +316,16 @@ def test_other_names(tmp_path: Path) -> None:
 def test_missing_files(folder: Path) -> None:
     for name in ("a3", "b2"):
         (folder / f"{name}.npy").unlink()
-    with pytest.raises(
-        HqmdError, match=r"no prediction for 2 of 6 pictures, such as a3; write them, or judge a --split"
-    ):
+    with pytest.raises(HqmdError, match=r"no prediction for 2 of 6 pictures, such as a3; write them, or use a --split"):
         PredictionFolder(folder, NAMES)
 
 
 @pytest.mark.parametrize("second", ["a2.tiff", "a2_depth.npy", "other/a2.npy"])
 def test_two_candidates(folder: Path, second: str) -> None:
     touch(folder, second)
-    with pytest.raises(HqmdError, match=r"2 files could be the prediction for a2: .* and .*; keep one a picture"):
+    with pytest.raises(
+        HqmdError, match=r"2 files could be the prediction for a2: .* and .*; keep one for each picture"
+    ):
         PredictionFolder(folder, NAMES)
 
 
@@ -373,7 +373,7 @@ def test_stated_unit(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda depth_m: depth_m / 10, r"unit is unclear.*--pred-scale 1000.*or, where .* --pred-kind disparity"),
+        (lambda depth_m: depth_m / 10, r"unit is unclear.*--pred-scale 1000.*or, if .* --pred-kind disparity"),
         (lambda depth_m: (depth_m * 256).astype(np.uint16), r"unit is unclear.*KITTI's 1/256 m \(--pred-scale 256\)"),
         (lambda depth_m: (depth_m * 25.5).astype(np.uint8), r"8-bit depth has no unit.*--pred-scale .*--pred-kind"),
         (lambda depth_m: depth_m * 0, "no positive depth value"),
@@ -460,15 +460,15 @@ def speckled(depth_m: np.ndarray) -> np.ndarray:
         (speckled, "depth", r"0\.4% of the pixels are NaN or infinite; fill them, or leave the picture out"),
         (lambda d: np.where(d > 4, np.inf, d), "depth", "NaN or infinite"),
         (speckled, "disparity", "NaN or infinite"),
-        (lambda d: d * 0 + 2.5, "depth", r"the prediction is 2\.5 everywhere; look at how it was written"),
-        (lambda d: d - 2, "depth", r"of the depths are 0 or less, -\S+ the lowest; .*--pred-kind relative"),
+        (lambda d: d * 0 + 2.5, "depth", r"the prediction is 2\.5 everywhere; check how it was written"),
+        (lambda d: d - 2, "depth", r"of the depths are 0 or less, the lowest is -\S+; .*--pred-kind relative"),
         (lambda d: d * 1000, "depth", r"truth is 10\d\d: these look like millimetres; pass --pred-scale 1000$"),
         (lambda d: d * 256, "depth", r"these look like KITTI's 1/256 m; pass --pred-scale 256$"),
         (lambda d: d * 100, "depth", r"these look like centimetres; pass --pred-scale 100$"),
         (lambda d: d * 25.5, "depth", r"these look like 8 bits over 10 m; pass --pred-scale 25\.5$"),
         (lambda d: d * 10, "depth", r"these look like decimetres; pass --pred-scale 10$"),
         (lambda d: d / 1000, "depth", r"metres divided by 1000 once too often; pass --pred-scale 0\.001$"),
-        (lambda d: d * 50, "depth", r"no unit that is known here; state it with --pred-scale"),
+        (lambda d: d * 50, "depth", r"no unit that hqmd knows; state it with --pred-scale"),
     ],
 )
 def test_suspicious_map(change, kind: str, complaint: str) -> None:
@@ -590,7 +590,7 @@ def test_maps_of_other_rooms(kind: str) -> None:
     """Each fits the floor that all rooms have, none fits its own room better than others."""
     (complaint,) = complaints([1.1 * room for room in random_rooms(48)[24:]], kind)
     assert "fit the truth of their own picture no better than that of others" in complaint
-    assert "these are other pictures' files, or say nothing of what their photo shows" in complaint
+    assert "these are other pictures' files, or do not depend on their photo" in complaint
 
 
 def test_a_poor_set_is_told_only_when_all_of_it_is_shifted() -> None:
@@ -688,12 +688,12 @@ def test_a_folder_is_examined_while_it_is_read(folder: Path, pairs: Path, monkey
     read = []
     plainly = PredictionFolder.read
     monkeypatch.setattr(PredictionFolder, "read", lambda self, name: read.append(name) or plainly(self, name))
-    watched = Watched(PredictionFolder(folder, dataset.names), dataset)
-    np.testing.assert_array_equal(watched(dataset[2]), guess(dataset.names[2]))
-    assert watched.complaints() == [] == watched.complaints()
+    checked = CheckedFolder(PredictionFolder(folder, dataset.names), dataset)
+    np.testing.assert_array_equal(checked(dataset[2]), guess(dataset.names[2]))
+    assert checked.complaints() == [] == checked.complaints()
     assert sorted(read) == dataset.names
     rewrite(folder, lambda depth_m: 2 + 1 / depth_m)  # plausible as metres
-    (complaint,) = Watched(PredictionFolder(folder, dataset.names), dataset).complaints()
+    (complaint,) = CheckedFolder(PredictionFolder(folder, dataset.names), dataset).complaints()
     assert "pass --pred-kind disparity" in complaint
 
 
@@ -701,9 +701,11 @@ def test_a_folder_is_examined_while_it_is_read(folder: Path, pairs: Path, monkey
 def test_a_set_that_is_wrong_is_told_early(factor: float, told_at: list[int]) -> None:
     """After ten pictures, so that the others need not be scored; a sound one is never."""
     index, told = 0, []
-    watched = Watched(cast(PredictionFolder, RoomsTimes(factor)), cast(Dataset, RoomData()), lambda: told.append(index))
+    checked = CheckedFolder(
+        cast(PredictionFolder, RoomsTimes(factor)), cast(Dataset, RoomData()), lambda: told.append(index)
+    )
     for index in range(len(ROOMS)):
-        watched(RoomData()[index])
+        checked(RoomData()[index])
     assert told == told_at
 
 
@@ -735,13 +737,13 @@ def test_the_picture_whose_map_is_none_is_named(folder: Path, pairs: Path) -> No
     dataset = open_dataset(pairs, "all")
     np.save(folder / "a3.npy", speckled(guess("a3")))
     with pytest.raises(HqmdError, match=r"^a3: 0\.4% of the pixels are NaN"):
-        Watched(PredictionFolder(folder, dataset.names), dataset).complaints()
+        CheckedFolder(PredictionFolder(folder, dataset.names), dataset).complaints()
 
 
 def test_fault_of_each_kind() -> None:
     negative = guess("a1") - 10
-    assert fault(negative, "relative") is None and fault(negative, "disparity") is None
-    assert fault(negative) is not None
+    assert explain_invalid(negative, "relative") is None and explain_invalid(negative, "disparity") is None
+    assert explain_invalid(negative) is not None
 
 
 # ---- ranks, by hand ----

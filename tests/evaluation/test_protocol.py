@@ -11,14 +11,23 @@ from typer.testing import CliRunner
 from hqmd_cli.app import app_with
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.alignment import align, from_disparity, scale_and_shift
-from hqmd_cli.evaluation.evaluate import score
-from hqmd_cli.evaluation.explain import ALL_METRICS, explain
-from hqmd_cli.evaluation.masking import DoesNotFit, compared_prediction, compared_truth, crop_of
-from hqmd_cli.evaluation.prediction_source import judged_model
+from hqmd_cli.evaluation.explain import explain
+from hqmd_cli.evaluation.metrics.registry import METRICS
+from hqmd_cli.evaluation.prediction_source import Predict, model_source
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Protocol
 from hqmd_cli.evaluation.protocols import ALL, EIGEN_CROP, PROTOCOLS, find_protocol
-from hqmd_cli.evaluation.session import judge_under_each, open_judged, open_under_each
+from hqmd_cli.evaluation.results import Result
+from hqmd_cli.evaluation.scoring import (
+    DoesNotFit,
+    align,
+    compared_prediction,
+    compared_truth,
+    crop_of,
+    from_disparity,
+    scale_and_shift,
+    score,
+)
+from hqmd_cli.evaluation.session import Session, open_session, open_session_for_all
 
 NYU, KITTI = (480, 640), (375, 1242)
 # What a field may be changed to; every field that says how to measure has to be here.
@@ -342,9 +351,9 @@ def test_every_alignment_has_words() -> None:
 # ---- what the commands say
 
 
-@pytest.mark.parametrize("name", [*PROTOCOLS, *ALL_METRICS])
+@pytest.mark.parametrize("name", [*PROTOCOLS, *METRICS])
 def test_explain_needs_no_data(name: str) -> None:
-    thing = PROTOCOLS.get(name) or ALL_METRICS[name]
+    thing = PROTOCOLS.get(name) or METRICS[name]
     result = CliRunner().invoke(app_with(["evaluate"]), ["evaluate", "--explain", name])
     assert result.exit_code == 0
     facts = [getattr(thing, "digest", None), getattr(thing, "formula", None), thing.source, name]
@@ -358,8 +367,8 @@ def test_explain_reads_files_and_lists_what_there_is(tmp_path: Path) -> None:
 
 
 def test_all_is_refused_where_figures_are_ranked_or_fitted() -> None:
-    with pytest.raises(HqmdError, match=r"not to be ranked .* `hqmd evaluate --protocol all`"):
-        open_judged(None, "val", ALL, None)
+    with pytest.raises(HqmdError, match=r"cannot be ranked .* `hqmd evaluate --protocol all`"):
+        open_session(None, "val", ALL, None)
 
 
 def write_frames(folder: Path, *sizes: tuple[int, int]) -> Path:
@@ -378,28 +387,34 @@ def sloping(image: np.ndarray) -> np.ndarray:
     return np.linspace(2, 3, height * width, dtype=np.float32).reshape(height, width)
 
 
-def test_all_leaves_out_what_does_not_fit_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    datasets, protocols = open_under_each(write_frames(tmp_path / "pairs", NYU, NYU), "all", 1.0)
-    assert [protocol.name for protocol in protocols] == ["hqmd", "eigen-filled", "hu", "fcrn", "densedepth"]
-    said = capsys.readouterr().err
+def scored(session: Session, predict: Predict) -> dict[str, Result]:
+    """The results of one model under each protocol."""
+    session.sources["mine"] = model_source(predict)
+    return session.score_under_each()
+
+
+def test_all_leaves_out_what_does_not_fit_and_says_why(tmp_path: Path) -> None:
+    notes: list[str] = []
+    session = open_session_for_all(write_frames(tmp_path / "pairs", NYU, NYU), "all", 1.0, notes.append)
+    assert [protocol.name for protocol in session.protocols] == ["hqmd", "eigen-filled", "hu", "fcrn", "densedepth"]
+    said = "\n".join(notes)
     assert "without protocol eigen-raw: " in said and "without protocol kitti-eigen: " in said
-    results = judge_under_each("mine", judged_model(lambda image: sloping(image) * 1.1), datasets, protocols)
+    results = scored(session, lambda image: sloping(image) * 1.1)
     for name, result in results.items():
         flipped = PROTOCOLS[name].flip  # which this prediction, the same whatever it sees, does not survive
         assert result.metrics["AbsRel"] == pytest.approx(0.1, abs=0.05 if flipped else 2e-3)
         assert (result.protocol, len(result.names)) == (PROTOCOLS[name], 2)
 
 
-def test_all_leaves_out_what_a_later_picture_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    datasets, protocols = open_under_each(write_frames(tmp_path / "pairs", NYU, (480, 600)), "all", 1.0)
-    results = judge_under_each("mine", judged_model(sloping), datasets, protocols)
+def test_all_leaves_out_what_a_later_picture_does_not_fit(tmp_path: Path) -> None:
+    notes: list[str] = []
+    session = open_session_for_all(write_frames(tmp_path / "pairs", NYU, (480, 600)), "all", 1.0, notes.append)
+    results = scored(session, sloping)
     assert list(results) == ["hqmd", "fcrn"]
-    assert "without protocol hu: 1: protocol hu is for frames of (480, 640), this one is (480, 600)" in (
-        capsys.readouterr().err
-    )
+    assert "without protocol hu: 1: protocol hu is for frames of (480, 640), this one is (480, 600)" in "\n".join(notes)
 
 
 def test_all_says_of_wrong_data_once_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(HqmdError) as refusal:
-        open_under_each(tmp_path / "nowhere", "all", None)
+        open_session_for_all(tmp_path / "nowhere", "all", None)
     assert str(refusal.value) == f"{tmp_path / 'nowhere'}: no such file or folder"

@@ -10,7 +10,7 @@ from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import score_each
-from hqmd_cli.evaluation.prediction_source import judged_model
+from hqmd_cli.evaluation.prediction_source import model_source
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.evaluation.resume import ScoreLog, checksum
 
@@ -41,12 +41,12 @@ class Model:
 
 def scores(model, data, path=None, **also):
     log = ScoreLog(path, QUESTION) if path else None
-    return list(score_each(judged_model(model), data, HQMD, log=log, **also))
+    return list(score_each(model_source(model), data, HQMD, log=log, **also))
 
 
 def test_what_was_scored_is_not_predicted_again_and_says_the_same(data, path):
     whole = scores(Model(), data, detail=True, by_depth=True)
-    begun = score_each(judged_model(Model()), data, HQMD, True, True, ScoreLog(path, QUESTION))
+    begun = score_each(model_source(Model()), data, HQMD, True, True, ScoreLog(path, QUESTION))
     next(begun)
     begun.close()
     model = Model()
@@ -72,7 +72,7 @@ def test_another_question_and_another_file_are_refused(data, path):
     with pytest.raises(HqmdError, match="begun with another data"):
         ScoreLog(path, QUESTION | {"data": "test"})
     path.write_text("a note\n")
-    with pytest.raises(HqmdError, match="no file that --resume wrote"):
+    with pytest.raises(HqmdError, match="not a file that --resume wrote"):
         ScoreLog(path, QUESTION)
 
 

@@ -15,8 +15,8 @@ import hqmd_cli
 from hqmd_cli.data import open_dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import score_each
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.results import collect
 from hqmd_cli.files.atomic import write_pieces
 from hqmd_cli.reporting.html.page import page
@@ -78,13 +78,13 @@ def test_names_are_never_markup() -> None:
     assert not any(name.startswith("on") for _, attributes in PAGE.elements for name in attributes)
     assert not any(markup in HTML for markup in ("<i>of</i>", "<b>c", "compare <b>", "<img src=x", "<far>"))
     assert [row[0] for row in PAGE.tables["every"][0][1:]] == NAMES
-    assert PAGE.tables["every"][0][0] == ["picture", *map(head_of, METRICS)]
+    assert PAGE.tables["every"][0][0] == ["picture", *map(head_of, MAIN_METRICS)]
     assert json.loads(PAGE.scripts[0])["models"] == list(JUDGED)
 
 
 def test_a_name_that_is_no_text_comes_as_an_escape(tmp_path: Path) -> None:
     """A file name of other bytes than UTF-8, as Python hands it over."""
-    odd = report_of({"m\udcfe": Judged(lambda sample: 1.1 * sample.depth_m)}, names=["plain", "odd\udcff"])
+    odd = report_of({"m\udcfe": PredictionSource(lambda sample: 1.1 * sample.depth_m)}, names=["plain", "odd\udcff"])
     write_pieces(tmp_path / "page.html", page(odd))
     written = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert [row[0] for row in written.tables["every"][0]] == ["picture", "plain", r"odd\udcff"]
@@ -119,7 +119,7 @@ def test_each_picture_has_an_anchor_of_its_own() -> None:
 
 def test_figures_are_the_results() -> None:
     (table,) = PAGE.tables["figures"]
-    for row, metric in zip(table[1:], METRICS, strict=True):
+    for row, metric in zip(table[1:], MAIN_METRICS, strict=True):
         expected = [head_of(metric)]
         for result in REPORT.results.values():
             low, high = result.intervals[metric]
@@ -131,7 +131,7 @@ def test_the_best_is_bold() -> None:
     best = [REPORT.results[name].metrics for name in JUDGED]
     bold = re.findall(r"<td><b>([\d.]+)</b>", HTML)
     expected = [min(figures["RMSE"] for figures in best), max(figures["delta2"] for figures in best)]
-    assert {f"{value:.4f}" for value in expected} <= set(bold) and len(bold) >= len(METRICS)
+    assert {f"{value:.4f}" for value in expected} <= set(bold) and len(bold) >= len(MAIN_METRICS)
     assert "<td><b>" not in "".join(page(report_of({"alone": JUDGED["photo"]})))
 
 
@@ -155,13 +155,13 @@ def test_pairs_are_the_comparisons() -> None:
 
 def test_every_picture_has_its_figures() -> None:
     told = json.loads(PAGE.scripts[0])
-    assert told["metrics"] == list(METRICS)
+    assert told["metrics"] == list(MAIN_METRICS)
     for values, result in zip(told["values"], REPORT.results.values(), strict=True):
-        for column, metric in zip(values, METRICS, strict=True):
+        for column, metric in zip(values, MAIN_METRICS, strict=True):
             assert column == [round(value, 4) for value in result.per_picture[metric]]
     first = next(iter(REPORT.results.values()))
     for i, row in enumerate(PAGE.tables["every"][0][1:]):
-        assert row[1:] == [f"{first.per_picture[metric][i]:.4f}" for metric in METRICS]
+        assert row[1:] == [f"{first.per_picture[metric][i]:.4f}" for metric in MAIN_METRICS]
 
 
 def test_unknown_figures_are_no_numbers() -> None:
@@ -171,7 +171,7 @@ def test_unknown_figures_are_no_numbers() -> None:
         result.per_picture["edgeF1"] = np.full(len(NAMES), np.nan)
     unknown = Page("".join(page(replace(REPORT, results=results))))
     told = json.loads(unknown.scripts[0], parse_constant=pytest.fail)
-    assert told["values"][0][list(METRICS).index("edgeF1")] == [None] * len(NAMES)
+    assert told["values"][0][list(MAIN_METRICS).index("edgeF1")] == [None] * len(NAMES)
     assert unknown.tables["figures"][0][-1][:3] == ["edgeF1 ↑", UNKNOWN, f"{UNKNOWN} to {UNKNOWN}"]
 
 
@@ -264,7 +264,7 @@ def test_commands_write_the_page(hqmd, pairs, folders, tmp_path) -> None:
     alone = hqmd("evaluate", "--pred", near, *common, "--json")
     html = out.read_text(encoding="utf-8")
     figures = json.loads(alone.stdout)["metrics"]
-    assert [row[1] for row in Page(html).tables["figures"][0][1:]] == [f"{figures[name]:.4f}" for name in METRICS]
+    assert [row[1] for row in Page(html).tables["figures"][0][1:]] == [f"{figures[name]:.4f}" for name in MAIN_METRICS]
     assert "Pairs of models" not in html and len(Page(html).all("article")) == 6
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
 

@@ -14,7 +14,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from hqmd_cli.evaluation.metrics.registry import METRICS
+from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
 from hqmd_cli.files.atomic import write_pieces
 from hqmd_cli.reporting.html.page import page
 from hqmd_cli.reporting.html.picture_choice import anchors, choose
@@ -207,7 +207,7 @@ def test_addresses_that_are_no_picture(opened: Callable[..., Browser]) -> None:
 def test_heads_sort_either_way(opened: Callable[..., Browser]) -> None:
     browser = opened()
     figures = next(iter(REPORT.results.values())).per_picture["RMSE"]
-    column = 1 + list(METRICS).index("RMSE")
+    column = 1 + list(MAIN_METRICS).index("RMSE")
 
     def head(i: int) -> WebElement:
         return browser.find_elements(By.CSS_SELECTOR, "table.every thead th")[i]
@@ -244,12 +244,12 @@ def test_next_and_previous_follow_the_table(opened: Callable[..., Browser]) -> N
 def test_the_table_shows_any_model_and_any_metric(opened: Callable[..., Browser]) -> None:
     browser = opened()
     select = Select(find(browser, "select.view"))
-    assert [option.text for option in select.options] == [*JUDGED, *METRICS]
+    assert [option.text for option in select.options] == [*JUDGED, *MAIN_METRICS]
     model = list(JUDGED)[1]
     select.select_by_index(1)
     row = texts(browser, "table.every tbody tr:first-child > *")
-    assert row[1:] == [f"{REPORT.results[model].per_picture[metric][0]:.4f}" for metric in METRICS]
-    select.select_by_index(2 + list(METRICS).index("delta1"))
+    assert row[1:] == [f"{REPORT.results[model].per_picture[metric][0]:.4f}" for metric in MAIN_METRICS]
+    select.select_by_index(2 + list(MAIN_METRICS).index("delta1"))
     assert texts(browser, "table.every thead th")[1:] == [f"{name}: delta1 ↑" for name in JUDGED]
     row = texts(browser, "table.every tbody tr:last-child > *")
     assert row[1:] == [f"{result.per_picture['delta1'][-1]:.4f}" for result in REPORT.results.values()]

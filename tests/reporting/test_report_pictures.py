@@ -11,7 +11,7 @@ from PIL import Image
 
 from conftest import scene
 from hqmd_cli.data.sample import Sample
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.reporting.html.pictures import MOST_PIXELS, Picture, draw_each, error_limit_m, layer
 from hqmd_cli.visualization.colormap import colorize
@@ -26,8 +26,10 @@ def pixels(source: str) -> np.ndarray:
         return np.asarray(picture).astype(int)
 
 
-def drawn(all_judged: dict[str, Judged], protocol: Protocol = WHOLE, limit_m: float = 1.0, index: int = 0) -> Picture:
-    return next(draw_each([index], Scenes(NAMES), all_judged, protocol, limit_m))
+def drawn(
+    sources: dict[str, PredictionSource], protocol: Protocol = WHOLE, limit_m: float = 1.0, index: int = 0
+) -> Picture:
+    return next(draw_each([index], Scenes(NAMES), sources, protocol, limit_m))
 
 
 def test_photo_truth_and_depths_share_their_colours() -> None:
@@ -87,8 +89,8 @@ def test_flipped_maps_are_shown_flipped() -> None:
     flipping = replace(WHOLE, flip=True)
     depth_m = scene(0, (48, 64))[1]
 
-    def model(factor: float) -> Judged:
-        return Judged(lambda sample: sample.depth_m, predict=lambda image: factor * depth_m[:, ::-1])
+    def model(factor: float) -> PredictionSource:
+        return PredictionSource(lambda sample: sample.depth_m, predict=lambda image: factor * depth_m[:, ::-1])
 
     same, doubled = (drawn({"a": model(factor)}, flipping).pairs[1].layers[1] for factor in (1, 2))
     assert pixels(same.source).min() > 230  # no error
@@ -114,7 +116,9 @@ def test_pictures_are_predicted_one_by_one() -> None:
         asked.append(sample.name)
         return sample.depth_m
 
-    drawn = draw_each([4, 2, 0], Scenes(NAMES), {"a": Judged(judged), "b": Judged(judged)}, WHOLE, 1.0)
+    drawn = draw_each(
+        [4, 2, 0], Scenes(NAMES), {"a": PredictionSource(judged), "b": PredictionSource(judged)}, WHOLE, 1.0
+    )
     assert asked == []
     next(drawn)
     assert asked == [NAMES[4]] * 2

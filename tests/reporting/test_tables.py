@@ -12,7 +12,7 @@ import pytest
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 from rich.console import Console
 
-from hqmd_cli.evaluation.metrics.registry import METRICS
+from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
@@ -27,7 +27,7 @@ PICTURES = ["a", "b", "c"]
 
 def result(protocol: str = "hqmd", **figures: float) -> Result:
     """Three pictures: every metric 0.5, 0.6, 0.7 around the given means."""
-    per_picture = {name: figures.get(name, 0.6) + np.array([-0.1, 0, 0.1]) for name in METRICS}
+    per_picture = {name: figures.get(name, 0.6) + np.array([-0.1, 0, 0.1]) for name in MAIN_METRICS}
     pixels = np.array([100, 100, 100])
     return Result(PROTOCOLS[protocol], "some [old] data_1, val", "filled", PICTURES, per_picture, pixels)
 
@@ -60,10 +60,10 @@ def test_every_file_names_models_protocol_hash_and_data(suffix: str) -> None:
 def test_the_best_is_bold_by_the_metrics_own_direction() -> None:
     table = tables.figures_table(RESULTS)
     assert [row[0] for row in table.rows] == ["mine_1", *tables.ENDS, "runs/other[2]", *tables.ENDS]
-    column = {name: 1 + i for i, name in enumerate(METRICS)}
-    figures = {name: (table.rows[0][column[name]], table.rows[3][column[name]]) for name in METRICS}
+    column = {name: 1 + i for i, name in enumerate(MAIN_METRICS)}
+    figures = {name: (table.rows[0][column[name]], table.rows[3][column[name]]) for name in MAIN_METRICS}
     assert figures["RMSE"] == ("0.5000", "0.5500") and figures["bias"] == ("1.2000", "0.9000")
-    best = {name: {row for row, bold_column in table.bold if bold_column == column[name]} for name in METRICS}
+    best = {name: {row for row, bold_column in table.bold if bold_column == column[name]} for name in MAIN_METRICS}
     assert best["RMSE"] == {0}  # lower
     assert best["delta1"] == {3}  # higher
     assert best["bias"] == {3}  # nearer to 1
@@ -82,7 +82,7 @@ def test_nothing_is_best_of_one_model_nor_of_protocols() -> None:
 
 def test_intervals_stand_under_the_figures() -> None:
     _, low, high, *_ = tables.figures_table(RESULTS).rows
-    column = 1 + list(METRICS).index("RMSE")
+    column = 1 + list(MAIN_METRICS).index("RMSE")
     assert 0.4 <= float(low[column]) < 0.5 < float(high[column]) <= 0.6
     assert "10,000 resamples" in tables.caption(RESULTS)
 
@@ -154,7 +154,7 @@ def test_latex_escapes_names_and_balances() -> None:
     text = as_latex(tables.figures_table(RESULTS))
     assert r"mine\_1" in text and r"95\%" in text
     assert text.count("{") == text.count("}") and text.count(r"\begin") == text.count(r"\end") == 2
-    columns = 1 + len(METRICS)
+    columns = 1 + len(MAIN_METRICS)
     assert all(line.count("&") == columns - 1 for line in text.splitlines() if line.endswith(r"\\"))
 
 

@@ -1,11 +1,9 @@
-"""How well a depth map keeps what a scene is made of: edges, occluding contours and the tilt of surfaces.
+"""How well a depth map keeps edges and occluding contours.
 
 All functions take `pred_m` and `depth_m`, the prediction and its truth, (H, W) metres along the optical axis, and
-`scored`, the (H, W) mask of the pixels that count, where both are positive and finite (evaluate.py has checked that).
-Nothing that lies outside the mask matters, whatever is written there. NaN means not known: no pixel could be scored.
-Whether that is so depends on truth and mask alone, so that models are compared on the same pictures.
-
-Several metrics share most of their work. `detail_scores` does it once and returns them all by name.
+`scored`, the (H, W) mask of the pixels that count, where both are positive and finite (scoring.py has checked that).
+Values outside the mask are ignored. NaN means unknown: no pixel could be scored. That depends on truth and mask alone,
+so all models are averaged over the same pictures.
 """
 
 import math
@@ -16,30 +14,81 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.evaluation.metrics.edges import whole_windows
 from hqmd_cli.evaluation.metrics.pixels import Depths
 
 Mask = NDArray[np.bool_]
 
+# ---- edge pixels, Hu et al.
+
+
+class EdgeScores(NamedTuple):
+    """How well the edge pixels of a prediction agree with those of the truth, 0..1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def edge_scores(pred_m: Depths, depth_m: Depths, scored: Mask, *thresholds_m: float) -> list[EdgeScores]:
+    """Compare the edge pixels of two (H, W) maps: pixels whose Sobel gradient is longer than a threshold.
+
+    Precision is the share of predicted edge pixels that are true edges, recall the share of true edge pixels that were
+    predicted. Hu et al. 2019 (https://arxiv.org/abs/1803.08673), section 4.3, and their released test.py and sobel.py:
+    3 x 3 kernels, not normalised. A 3 x 3 window counts if all its pixels do; without any (sparse truth) the scores
+    are NaN. If neither map has an edge, all scores are 1; if only one has, all are 0. The released code divides by zero
+    in both cases.
+    """
+    whole = whole_windows(scored, 3)
+    if not whole.any():
+        return [EdgeScores(math.nan, math.nan, math.nan) for _ in thresholds_m]
+    found_at, true_at = (edges_of(z_m, whole, thresholds_m) for z_m in (pred_m, depth_m))
+    scores = []
+    for found, true in zip(found_at, true_at, strict=True):
+        n_found, n_true, n_hits = (int(np.count_nonzero(edges)) for edges in (found, true, found & true))
+        if n_found + n_true == 0:
+            scores.append(EdgeScores(1.0, 1.0, 1.0))
+        else:
+            f1 = 2 * n_hits / (n_found + n_true)
+            scores.append(EdgeScores(n_hits / max(n_found, 1), n_hits / max(n_true, 1), f1))
+    return scores
+
+
+def whole_windows(scored: Mask, side: int) -> Mask:
+    """Mark the middles of the side x side windows that lie in the (H, W) map and consist of scored pixels only."""
+    block = np.ones((side, side), np.uint8)
+    return cv2.erode(scored.view(np.uint8), block, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
+
+
+def edges_of(z_m: Depths, whole: Mask, thresholds_m: Sequence[float]) -> list[Mask]:
+    """Find the edge pixels of an (H, W) map among `whole`, (H, W), for each threshold of the Sobel gradient.
+
+    The gradient is eight times the slope in metres per pixel.
+    """
+    across, down = (np.asarray(cv2.Sobel(z_m, cv2.CV_64F, dx, dy, ksize=3)) for dx, dy in ((1, 0), (0, 1)))
+    np.square(across, out=across)  # in place, as fresh memory costs more than the arithmetic
+    np.square(down, out=down)
+    np.add(across, down, out=across)
+    return [whole & (across > threshold_m**2) for threshold_m in thresholds_m]
+
+
 # ---- occluding contours, Depth Pro
 
-CONTOUR_RATIOS = np.linspace(1.05, 1.25, 10)  # t = 5 .. 25 percent; the paper leaves their number unsaid, the code not
+CONTOUR_RATIOS = np.linspace(1.05, 1.25, 10)  # t = 5 .. 25 percent; their number is from the released code
 CONTOUR_WEIGHTS = CONTOUR_RATIOS / CONTOUR_RATIOS.sum()  # as released; the paper says "stronger towards high"
-CANDIDATE_GAP = 0.04  # of the nearer depth: below the least ratio, so that rounding in float32 loses no contour
+CANDIDATE_GAP = 0.04  # of the nearer depth; below the smallest ratio, so that float32 rounding loses no contour
 
 
 def boundary_f1(pred_m: Depths, depth_m: Depths, scored: Mask) -> float:
-    """Scale-invariant boundary F1, 0..1: are the pixels that hide others the same, and on the same side?
+    """Scale-invariant boundary F1, 0..1: do the same pixels occlude their neighbours, on the same side?
 
     From pixel i to its neighbour j (left, right, above, below) depth d has an occluding contour if d(j) / d(i) > 1 +
-    t / 100. For each t, precision and recall are over all ordered pairs of neighbours; their F1 are averaged over t,
-    weighted. Bochkovskii et al. 2024, Depth Pro (https://arxiv.org/abs/2410.02073), section 3.2, eq. 3.
+    t / 100. For each t, precision and recall are over all ordered pairs of neighbours; the F1 of all t are averaged
+    with weights. Bochkovskii et al. 2024, Depth Pro (https://arxiv.org/abs/2410.02073), section 3.2, eq. 3.
 
-    A pair with a pixel that does not count has no say; NaN where no pair is left. The authors' boundary_metrics.py
-    differs in two ways: it averages precision and recall over the four directions, where the paper sums over all pairs
-    (of blurred NYU maps its figures are 10 to 13 % lower), and gives 0 to a t for which neither map has a contour. Here
-    that is 1, nothing missed and nothing invented. Like it, we do not thin the contours of depth maps (only those to be
-    compared with mattes).
+    Pairs with an unscored pixel are ignored; without any pair the F1 is NaN. The authors' boundary_metrics.py differs
+    in two ways: it averages precision and recall over the four directions, while the paper sums over all pairs (on
+    blurred NYU maps its figures are 10 to 13 % lower), and a t for which neither map has a contour scores 0; here it
+    scores 1. As in their script, the contours of depth maps are not thinned (they thin only to compare with mattes).
     """
     n_pairs, counts = 0, np.zeros((3, len(CONTOUR_RATIOS)), np.intp)
     for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
@@ -56,19 +105,19 @@ def boundary_f1(pred_m: Depths, depth_m: Depths, scored: Mask) -> float:
 
 
 def far_apart(z_m: Depths, neighbour_m: Depths) -> Mask:
-    """Pairs that may have a contour one way or the other, by a cheap test; most have none."""
-    with np.errstate(invalid="ignore"):  # what lies outside the mask may be anything
+    """Find the pairs that may have a contour in either direction, by a cheap test; most have none."""
+    with np.errstate(invalid="ignore"):  # values outside the mask may be anything
         return np.abs(z_m - neighbour_m) > CANDIDATE_GAP * np.minimum(z_m, neighbour_m)
 
 
 def contour_levels(z_m: Depths, neighbour_m: Depths) -> NDArray[np.intp]:
-    """(N,) depths and their neighbours' -> how many CONTOUR_RATIOS are exceeded, negative towards nearer ones."""
+    """Count the CONTOUR_RATIOS that (N,) depths exceed beside their neighbours, negative where these are nearer."""
     z, neighbour = z_m.astype(np.float64), neighbour_m.astype(np.float64)
     return np.searchsorted(CONTOUR_RATIOS, neighbour / z) - np.searchsorted(CONTOUR_RATIOS, z / neighbour)
 
 
 def reached(levels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(N,) levels 0..10 -> (10,) how many are at least 1, 2 .. 10."""
+    """Count the (N,) levels, each 0..10, that are at least 1, 2 .. 10: (10,)."""
     histogram = np.bincount(levels, minlength=len(CONTOUR_RATIOS) + 1)
     return histogram[:0:-1].cumsum()[::-1]
 
@@ -77,8 +126,8 @@ def reached(levels: NDArray[np.intp]) -> NDArray[np.intp]:
 
 CANNY_SIGMA_PX = math.sqrt(2)
 CANNY_LOW, CANNY_HIGH = 0.15, 0.3  # length of the Sobel gradient of a map that goes from 0 to 1
-GRADIENT_STEPS = 4096  # cv2.Canny takes gradients as int16; such ones are below 4
-NEAR_PX = 10.0  # how far an edge is looked for
+GRADIENT_STEPS = 4096  # cv2.Canny takes gradients as int16; a gradient is below 4
+NEAR_PX = 10.0  # the search radius for an edge
 
 
 class BoundaryErrors(NamedTuple):
@@ -89,18 +138,19 @@ class BoundaryErrors(NamedTuple):
 
 
 def boundary_errors(pred_m: Depths, depth_m: Depths, scored: Mask, annotated: Mask | None = None) -> BoundaryErrors:
-    """Depth boundary errors: how far from the true edges predicted ones lie, and how much is missing or invented.
+    """Depth boundary errors: the distance of predicted edges from true ones, with and without missing edges.
 
-    accuracy = mean of D_true over predicted edge pixels, those nearer than 10 px; completeness = mean of min(D, 10 px)
-    over the edge pixels of both maps, D from each to the nearest of the other map. 10 px both if no predicted edge is
-    nearer than that; NaN if the truth has no edge. Koch et al. 2018, Evaluation of CNN-based Single-Image Depth
-    Estimation Methods (https://arxiv.org/abs/1805.01328), as in T. Koch's evaluate_ibims_error_metrics.py for iBims-1.
-    Older copies of it have Canny at .1 and .2, and completeness over true edges only, without a limit.
+    accuracy = mean of D_true over the predicted edge pixels that are nearer than 10 px; completeness = mean of
+    min(D, 10 px) over the edge pixels of both maps, D from each to the nearest of the other map. Both are 10 px if no
+    predicted edge is nearer than that, NaN if the truth has no edge. Koch et al. 2018, Evaluation of CNN-based
+    Single-Image Depth Estimation Methods (https://arxiv.org/abs/1805.01328), as in T. Koch's
+    evaluate_ibims_error_metrics.py for iBims-1. Older copies of that script use Canny at .1 and .2, and completeness
+    over true edges only, without a limit.
 
-    NOT COMPARABLE with iBims-1's published numbers unless `annotated`, the edges that people drew there, (H, W), is
-    given: without, the edges of the truth are found like those of the prediction, by Canny (see canny_edges). Edges
-    count at pixels whose 3 x 3 neighbours count. Pixels that do not count take the depth of the nearest that does, in
-    both maps, so that the rim of a hole is no edge; an edge that crosses a hole may still be the nearest to another.
+    NOT COMPARABLE with iBims-1's published numbers unless `annotated` is given, the (H, W) edges that people drew
+    there. Without it, Canny finds the edges of the truth as it finds those of the prediction (see canny_edges). Edges
+    count at pixels whose 3 x 3 neighbours are scored. In both maps, unscored pixels take the depth of the nearest
+    scored one, so that the rim of a hole is no edge; an edge that crosses a hole may still be the nearest to another.
     """
     whole = whole_windows(scored, 3)
     if not whole.any():
@@ -120,10 +170,10 @@ def boundary_errors(pred_m: Depths, depth_m: Depths, scored: Mask, annotated: Ma
 
 
 def canny_edges(z_m: Depths) -> Mask:
-    """(H, W) -> (H, W), the edges of Canny 1986 in the map scaled to 0..1, blurred by sqrt(2) px, at .15 and .3.
+    """Find the edges of an (H, W) map by Canny 1986: scaled to 0..1, blurred by sqrt(2) px, thresholds .15 and .3.
 
-    A lone step is an edge if it is higher than about 1/7 of the map's range. iBims-1's script takes skimage's Canny,
-    which finds nearly the same edges, a pixel aside at most: on NYU both errors differ by less than 0.1 px on average.
+    A single step is an edge if it is higher than about 1/7 of the map's range. iBims-1's script uses skimage's Canny,
+    which finds nearly the same edges, at most a pixel aside: on NYU both errors differ by less than 0.1 px on average.
     """
     nearest_m, farthest_m = z_m.min(), z_m.max()
     if nearest_m == farthest_m:
@@ -138,14 +188,14 @@ def canny_edges(z_m: Depths) -> Mask:
 
 
 def filled_from_nearest(maps: Sequence[Depths], scored: Mask) -> list[Depths]:
-    """(H, W) maps -> copies where pixels that do not count have the value of the nearest that does; some must count.
+    """Copy (H, W) maps, with unscored pixels set to the value of the nearest scored pixel. Some must be scored.
 
-    Nearest is as cv2.DIST_MASK_5 has it, Euclidean to a few percent.
+    The distance is OpenCV's DIST_MASK_5, Euclidean to a few percent.
     """
     holes = ~scored
     if not holes.any():
         return list(maps)
-    # Each pixel that counts has a label of its own, and the others that of their nearest, which is on the holes' rim.
+    # Each scored pixel has its own label, each other pixel the label of its nearest, which lies on the rim of a hole.
     _, label_of = cv2.distanceTransformWithLabels(
         holes.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -161,13 +211,7 @@ def filled_from_nearest(maps: Sequence[Depths], scored: Mask) -> list[Depths]:
 
 
 def distances_px(edges: Mask, at: Mask) -> NDArray[np.float64]:
-    """(H, W) edges, some -> (K,) Euclidean distances to the nearest one, from the K pixels of `at`."""
+    """Measure the Euclidean distances, (K,), from the K pixels of `at` to the nearest of the (H, W) `edges`."""
     roughly_px = cv2.distanceTransform((~edges).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[at]
-    # Squares are whole numbers; as OpenCV has them, the last digit differs from one call to the next.
+    # Squared distances are whole numbers; OpenCV's roots differ in the last digit from call to call.
     return np.sqrt(np.rint(np.square(roughly_px, dtype=np.float64)))
-
-
-# ---- normals
-
-
-# ---- all of them

@@ -1,9 +1,7 @@
-"""The metrics of the paper's section 4.2, the bias, and how well edges are kept: one pure function each.
+"""Metrics of single pixels: those of the paper's section 4.2, SqRel, SILog and the bias.
 
-`pred_m` and `depth_m` are (T,) arrays in metres, the valid pixels of one picture; all positive and finite, which
-evaluate.py has checked before. Formulas: d the prediction, g the truth, sums over the T pixels. Edges need the
-neighbours of a pixel, so their metrics take whole maps (H, W) and the mask of the pixels that count. Further metrics of
-whole maps are in boundaries.py.
+`pred_m` and `depth_m` are (T,) arrays in metres, the scored pixels of one picture, all positive and finite (scoring.py
+has checked that). In formulas, d is the prediction, g the truth, and sums run over the T pixels.
 """
 
 import numpy as np
@@ -43,9 +41,9 @@ def rmse_log(pred_m: Depths, depth_m: Depths) -> float:
 def si_log(pred_m: Depths, depth_m: Depths) -> float:
     """Scale-invariant logarithmic error, 100 sqrt(1/T sum l^2 - (1/T sum l)^2) with l = ln d - ln g.
 
-    KITTI's devkit (depthError in evaluate_depth.cpp; 100 as on its leaderboard): the standard deviation of l, that is
-    RMSElog after the best common scale. The training loss of Eigen et al. 2014 takes half of the second term away, and
-    no root.
+    KITTI's devkit (depthError in evaluate_depth.cpp; 100 as on its leaderboard): the standard deviation of l, which is
+    RMSElog after the best common scale. The training loss of Eigen et al. 2014 subtracts only half of the second term
+    and takes no root.
     """
     return float(100 * np.std(np.log(pred_m) - np.log(depth_m)))
 
@@ -56,5 +54,5 @@ def delta(pred_m: Depths, depth_m: Depths, power: int) -> float:
 
 
 def bias(pred_m: Depths, depth_m: Depths) -> float:
-    """Median of d/g: 1 is right, 1.1 is typically ten percent too far."""
+    """Median of d/g: 1 is right, 1.1 means typically ten percent too far."""
     return float(np.median(pred_m / depth_m))

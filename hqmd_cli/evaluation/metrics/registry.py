@@ -1,102 +1,60 @@
-"""The metrics of the paper's section 4.2, the bias, and how well edges are kept: one pure function each.
+"""The registry of metrics: what each computes, in which table it stands, and how it is pooled over pixels.
 
-`pred_m` and `depth_m` are (T,) arrays in metres, the valid pixels of one picture; all positive and finite, which
-evaluate.py has checked before. Formulas: d the prediction, g the truth, sums over the T pixels. Edges need the
-neighbours of a pixel, so their metrics take whole maps (H, W) and the mask of the pixels that count. Further metrics of
-whole maps are in boundaries.py.
+To add a metric of pixels, write a function of (pred_m, depth_m), (T,) metres each, such as those in pixels.py, and add
+one entry to METRICS. To add a metric of maps, write a function of whole maps, such as those in boundaries.py, in a file
+of its own, and add one entry with `of="maps"` whose `compute` takes a MapPair. Tables, CSV, JSON, `--explain` and the
+report follow the registry; tests/evaluation/test_metrics.py wants a value worked out by hand.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.evaluation.metrics.boundaries import BoundaryErrors, Mask, boundary_errors, boundary_f1
-from hqmd_cli.evaluation.metrics.edges import EdgeScores, edge_f1, edge_scores
+from hqmd_cli.evaluation.metrics.boundaries import (
+    BoundaryErrors,
+    EdgeScores,
+    Mask,
+    boundary_errors,
+    boundary_f1,
+    edge_scores,
+)
 from hqmd_cli.evaluation.metrics.normals import normal_angles
 from hqmd_cli.evaluation.metrics.pixels import Depths, abs_rel, bias, delta, log10, rmse, rmse_log, si_log, sq_rel
 from hqmd_cli.geometry.camera import Intrinsics
 
+EDGE_THRESHOLDS_M = (0.25, 0.5, 1.0)  # Hu et al.'s paper; the released code has 0.25
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric, which way is good, and where it is from."""
-
-    compute: Callable[..., float]  # (pred_m, depth_m) of pixels, or (pred_m, depth_m, scored) of maps
-    arrow: str  # "↓" lower is better, "↑" higher is better, "→1" nearer to 1 is better
-    unit: str  # "m", "px", "degrees"; "1" for a pure number
-    formula: str  # d the prediction, g the truth
-    source: str
-
-    def badness(self, value: float) -> float:
-        """Lower is better, for every metric: what a ranking sorts by."""
-        return {"↓": value, "↑": -value, "→1": abs(value - 1)}[self.arrow]
-
-
-EIGEN = "Eigen et al. 2014, https://arxiv.org/abs/1406.2283"
-
-
-HU = "Hu et al. 2019, section 4.3, https://arxiv.org/abs/1803.08673, and their released code"
-
-
-PIXEL_METRICS = {
-    "AbsRel": Metric(abs_rel, "↓", "1", "mean of |d - g| / g", EIGEN),
-    "log10": Metric(log10, "↓", "1", "mean of |log10 d - log10 g|", "Saxena et al. 2009, Make3D"),
-    "RMSE": Metric(rmse, "↓", "m", "root of the mean of (d - g)^2", EIGEN),
-    "RMSElog": Metric(rmse_log, "↓", "1", "root of the mean of (ln d - ln g)^2", EIGEN),
-    "delta1": Metric(partial(delta, power=1), "↑", "1", "share of pixels with max(d/g, g/d) < 1.25", EIGEN),
-    "delta2": Metric(partial(delta, power=2), "↑", "1", "share of pixels with max(d/g, g/d) < 1.25^2", EIGEN),
-    "delta3": Metric(partial(delta, power=3), "↑", "1", "share of pixels with max(d/g, g/d) < 1.25^3", EIGEN),
-    "bias": Metric(bias, "→1", "1", "median of d/g", "hqmd"),
-}
-
-
-EXTRA_PIXEL_METRICS = {  # computed like PIXEL_METRICS; not among the columns of the tables
-    "SqRel": Metric(sq_rel, "↓", "m", "mean of (d - g)^2 / g", EIGEN),
-    "SILog": Metric(
-        si_log,
-        "↓",
-        "1",
-        "100 times the standard deviation of ln d - ln g",
-        "KITTI depth devkit, evaluate_depth.cpp, https://www.cvlibs.net/datasets/kitti/eval_depth.php",
-    ),
-}
-
-
-MAP_METRICS = {
-    "edgeF1": Metric(
-        partial(edge_f1, threshold_m=0.25),  # the threshold of Hu et al.'s released code
-        "↑",
-        "1",
-        "2 P R / (P + R) of the pixels whose Sobel gradient is longer than 0.25 m",
-        HU,
-    ),
-}
-
-
-METRICS = PIXEL_METRICS | MAP_METRICS
-
-
-EDGE_THRESHOLDS_M = (0.25, 0.5, 1.0)  # Hu et al.'s paper
+Table = Literal["main", "detail", "extra"]  # "extra": in CSV and JSON only
+# How a metric pools over the pixels of all pictures: as a mean, as the root of a mean of squares, or not at all.
+# Medians, deviations and scores of edges do not pool: they are averaged over pictures under every protocol.
+Pool = Literal["mean", "root mean square", "per picture"]
+Arrow = Literal["↓", "↑", "→1"]  # lower, higher, nearer to 1 is better
+Unit = Literal["1", "m", "px", "degrees"]  # "1": a pure number
 
 
 @dataclass(frozen=True, eq=False)
 class MapPair:
-    """A prediction and its truth, and what several metrics need of them, worked out once."""
+    """A prediction and its truth as a protocol compares them, all (H, W), and the work that several metrics share."""
 
-    pred_m: Depths  # (H, W)
-    depth_m: Depths  # (H, W)
-    scored: Mask  # (H, W)
-    camera: Intrinsics | None = None  # normals are not known without
-    annotated: Mask | None = None  # (H, W) edges that people drew, for boundary_errors
+    pred_m: Depths  # metres, aligned and clipped
+    depth_m: Depths  # metres, 0 where there is none
+    scored: Mask  # the pixels that count
+    camera: Intrinsics | None = None  # None: normals are unknown
+    annotated: Mask | None = None  # edges that people drew, for boundary_errors
+
+    @cached_property
+    def pixels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Prediction and truth of the scored pixels, (T,) metres each."""
+        return self.pred_m[self.scored].astype(np.float64), self.depth_m[self.scored].astype(np.float64)
 
     @cached_property
     def edges(self) -> dict[float, EdgeScores]:
-        """Threshold in metres -> scores."""
+        """Scores of edge pixels by threshold in metres."""
         scores = edge_scores(self.pred_m, self.depth_m, self.scored, *EDGE_THRESHOLDS_M)
         return dict(zip(EDGE_THRESHOLDS_M, scores, strict=True))
 
@@ -112,48 +70,93 @@ class MapPair:
             return np.empty(0, np.float32)
         return normal_angles(self.pred_m, self.depth_m, self.scored, self.camera)
 
-    def share_within(self, limit_deg: float) -> float:
-        """Share of the angles below a limit, NaN of none."""
-        return float(np.mean(self.angles_deg < limit_deg)) if self.angles_deg.size else math.nan
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and how to read it."""
+
+    compute: Callable[..., float]  # of="pixels": (pred_m, depth_m), (T,) metres; of="maps": a MapPair; NaN: unknown
+    of: Literal["pixels", "maps"]
+    table: Table
+    pool: Pool
+    arrow: Arrow
+    unit: Unit
+    formula: str  # d the prediction, g the truth
+    source: str
+
+    def badness(self, value: float) -> float:
+        """Turn a value into one of which less is better, whatever the metric: rankings sort by it."""
+        return {"↓": value, "↑": -value, "→1": abs(value - 1)}[self.arrow]
 
 
-def edge_metric(threshold_m: float, part: Literal["precision", "recall", "f1"]) -> Metric:
+EIGEN = "Eigen et al. 2014, https://arxiv.org/abs/1406.2283"
+WITHIN = "share of pixels with max(d/g, g/d) <"
+SAXENA = "Saxena et al. 2009, Make3D"
+KITTI = "KITTI depth devkit, evaluate_depth.cpp, https://www.cvlibs.net/datasets/kitti/eval_depth.php"
+HU = "Hu et al. 2019, section 4.3, https://arxiv.org/abs/1803.08673, and their released code"
+KOCH = "Koch et al. 2018, https://arxiv.org/abs/1805.01328, and the script of iBims-1; edges of the truth by Canny"
+DEPTH_PRO = "Bochkovskii et al. 2024, Depth Pro, section 3.2, https://arxiv.org/abs/2410.02073"
+FOUHEY = "Fouhey et al. 2013, Data-Driven 3D Primitives; normals by planes fitted to 7 x 7 pixels of depth"
+
+
+def edge_metric(table: Table, threshold_m: float, part: Literal["precision", "recall", "f1"]) -> Metric:
     """One of the EdgeScores at one of EDGE_THRESHOLDS_M."""
     formula = {
         "precision": "P = share of predicted edge pixels that are true ones",
         "recall": "R = share of true edge pixels that were predicted",
         "f1": "2 P R / (P + R)",
     }[part]
-    of_what = f"; edges where the Sobel gradient is longer than {threshold_m:g} m"
-    return Metric(lambda maps: getattr(maps.edges[threshold_m], part), "↑", "1", formula + of_what, HU)
+    formula += f"; edges where the Sobel gradient is longer than {threshold_m:g} m"
+    return Metric(
+        lambda maps: getattr(maps.edges[threshold_m], part), "maps", table, "per picture", "↑", "1", formula, HU
+    )
 
 
-def share_metric(limit_deg: float) -> Metric:
-    """Share of normals within a limit."""
+def normal_metric(arrow: Arrow, unit: Unit, formula: str, summary: Callable[[NDArray[np.float32]], Any]) -> Metric:
+    """A summary of the angles between normals in degrees, (K,); NaN where none is known."""
+
+    def compute(maps: MapPair) -> float:
+        return float(summary(maps.angles_deg)) if maps.angles_deg.size else math.nan
+
+    return Metric(compute, "maps", "detail", "per picture", arrow, unit, formula, FOUHEY)
+
+
+def normal_share(limit_deg: float) -> Metric:
+    """Share of the normals that are less than `limit_deg` off."""
     formula = f"share of pixels whose normal is less than {limit_deg:g} degrees off"
-    return Metric(lambda maps: maps.share_within(limit_deg), "↑", "1", formula, FOUHEY)
+    return normal_metric("↑", "1", formula, lambda angles_deg: np.mean(angles_deg < limit_deg))
 
 
-KOCH = "Koch et al. 2018, https://arxiv.org/abs/1805.01328, and the script of iBims-1; edges of the truth by Canny"
-
-
-DEPTH_PRO = "Bochkovskii et al. 2024, Depth Pro, section 3.2, https://arxiv.org/abs/2410.02073"
-
-
-FOUHEY = "Fouhey et al. 2013, Data-Driven 3D Primitives; normals by planes fitted to 7 x 7 pixels of depth"
-
-
-DETAIL_METRICS = {  # compute takes a MapPair; edgeF1 at .25 is in pixels.py
-    "edgeP@0.25": edge_metric(0.25, "precision"),
-    "edgeR@0.25": edge_metric(0.25, "recall"),
-    "edgeP@0.5": edge_metric(0.5, "precision"),
-    "edgeR@0.5": edge_metric(0.5, "recall"),
-    "edgeF1@0.5": edge_metric(0.5, "f1"),
-    "edgeP@1": edge_metric(1.0, "precision"),
-    "edgeR@1": edge_metric(1.0, "recall"),
-    "edgeF1@1": edge_metric(1.0, "f1"),
+# In the order of the columns. The fields of Metric: compute, of, table, pool, arrow, unit, formula, source.
+METRICS: dict[str, Metric] = {
+    "AbsRel": Metric(abs_rel, "pixels", "main", "mean", "↓", "1", "mean of |d - g| / g", EIGEN),
+    "log10": Metric(log10, "pixels", "main", "mean", "↓", "1", "mean of |log10 d - log10 g|", SAXENA),
+    "RMSE": Metric(rmse, "pixels", "main", "root mean square", "↓", "m", "root of the mean of (d - g)^2", EIGEN),
+    "RMSElog": Metric(
+        rmse_log, "pixels", "main", "root mean square", "↓", "1", "root of the mean of (ln d - ln g)^2", EIGEN
+    ),
+    "delta1": Metric(partial(delta, power=1), "pixels", "main", "mean", "↑", "1", f"{WITHIN} 1.25", EIGEN),
+    "delta2": Metric(partial(delta, power=2), "pixels", "main", "mean", "↑", "1", f"{WITHIN} 1.25^2", EIGEN),
+    "delta3": Metric(partial(delta, power=3), "pixels", "main", "mean", "↑", "1", f"{WITHIN} 1.25^3", EIGEN),
+    "bias": Metric(bias, "pixels", "main", "per picture", "→1", "1", "median of d/g", "hqmd"),
+    "SqRel": Metric(sq_rel, "pixels", "extra", "mean", "↓", "m", "mean of (d - g)^2 / g", EIGEN),
+    "SILog": Metric(
+        si_log, "pixels", "extra", "per picture", "↓", "1", "100 times the standard deviation of ln d - ln g", KITTI
+    ),
+    "edgeF1": edge_metric("main", 0.25, "f1"),
+    "edgeP@0.25": edge_metric("detail", 0.25, "precision"),
+    "edgeR@0.25": edge_metric("detail", 0.25, "recall"),
+    "edgeP@0.5": edge_metric("detail", 0.5, "precision"),
+    "edgeR@0.5": edge_metric("detail", 0.5, "recall"),
+    "edgeF1@0.5": edge_metric("detail", 0.5, "f1"),
+    "edgeP@1": edge_metric("detail", 1.0, "precision"),
+    "edgeR@1": edge_metric("detail", 1.0, "recall"),
+    "edgeF1@1": edge_metric("detail", 1.0, "f1"),
     "DBEacc": Metric(
         lambda maps: maps.boundary.accuracy_px,
+        "maps",
+        "detail",
+        "per picture",
         "↓",
         "px",
         "mean distance from predicted edges to the nearest true one, of those nearer than 10 px",
@@ -161,6 +164,9 @@ DETAIL_METRICS = {  # compute takes a MapPair; edgeF1 at .25 is in pixels.py
     ),
     "DBEcomp": Metric(
         lambda maps: maps.boundary.completeness_px,
+        "maps",
+        "detail",
+        "per picture",
         "↓",
         "px",
         "mean distance from predicted and true edges to the nearest of the other map, 10 px at most",
@@ -168,38 +174,33 @@ DETAIL_METRICS = {  # compute takes a MapPair; edgeF1 at .25 is in pixels.py
     ),
     "boundaryF1": Metric(
         lambda maps: boundary_f1(maps.pred_m, maps.depth_m, maps.scored),
+        "maps",
+        "detail",
+        "per picture",
         "↑",
         "1",
         "F1 of neighbours with d(j) / d(i) > 1 + t / 100, mean over t = 5 .. 25 weighted by 1 + t / 100",
         DEPTH_PRO,
     ),
-    "normalMean": Metric(
-        lambda maps: float(np.mean(maps.angles_deg, dtype=np.float64)) if maps.angles_deg.size else math.nan,
-        "↓",
-        "degrees",
-        "mean angle between the normals of prediction and truth",
-        FOUHEY,
+    "normalMean": normal_metric(
+        "↓", "degrees", "mean angle between the normals of prediction and truth", partial(np.mean, dtype=np.float64)
     ),
-    "normalMedian": Metric(
-        lambda maps: float(np.median(maps.angles_deg)) if maps.angles_deg.size else math.nan,
-        "↓",
-        "degrees",
-        "median angle between the normals of prediction and truth",
-        FOUHEY,
+    "normalMedian": normal_metric(
+        "↓", "degrees", "median angle between the normals of prediction and truth", np.median
     ),
-    "normal11.25": share_metric(11.25),
-    "normal22.5": share_metric(22.5),
-    "normal30": share_metric(30.0),
+    "normal11.25": normal_share(11.25),
+    "normal22.5": normal_share(22.5),
+    "normal30": normal_share(30.0),
 }
 
+MAIN_METRICS = {name: metric for name, metric in METRICS.items() if metric.table == "main"}
+DETAIL_METRICS = {name: metric for name, metric in METRICS.items() if metric.table == "detail"}
+BASIC_METRICS = {name: metric for name, metric in METRICS.items() if metric.table != "detail"}  # always measured
 
-def detail_scores(
-    pred_m: Depths,
-    depth_m: Depths,
-    scored: Mask,
-    camera: Intrinsics | None = None,
-    annotated: Mask | None = None,
-) -> dict[str, float]:
-    """All DETAIL_METRICS of one picture, by name; those of normals are NaN without a camera."""
-    maps = MapPair(pred_m, depth_m, scored, camera, annotated)
-    return {name: metric.compute(maps) for name, metric in DETAIL_METRICS.items()}
+
+def measure(maps: MapPair, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """Compute metrics of one picture; NaN where one is unknown."""
+    return {
+        name: metric.compute(*maps.pixels) if metric.of == "pixels" else metric.compute(maps)
+        for name, metric in metrics.items()
+    }

@@ -1,18 +1,15 @@
-"""What predictions give away about themselves beside the truth: disparities, another unit, mirrored or swapped maps.
+"""Find predictions that were written wrongly: as disparities, in another unit, mirrored or swapped maps.
 
-Scoring such predictions gives plausible numbers that mean nothing, so they are looked at first. A single poor map
-proves little, a whole set does: `fault` and `diagnose` speak of one map, `Examination` of a set.
+Scores of such predictions are plausible numbers without meaning. `explain_invalid` and `diagnose` check one map,
+`Examination` checks a set, which proves more: a single map may just be a poor prediction.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.prediction_folder import PredictionFolder
 from hqmd_cli.evaluation.sanity.pairing import Thumbnails, explain_copies, explain_order
 from hqmd_cli.evaluation.sanity.values import (
     Range,
@@ -25,15 +22,14 @@ from hqmd_cli.evaluation.sanity.values import (
 )
 from hqmd_cli.units import Kind
 
-EARLY = 10  # pictures after which a set that is wrong shows it
-LOOKED_AT_PIXELS = 5000  # of a map, evenly spaced: ranks of more would say the same
+PIXELS = 5000  # of a map, evenly spaced; more would not change the ranks
 FEWEST_PIXELS = 30  # with truth; a rank correlation of fewer is chance
-CLEAR_RANK = 0.5  # rank correlation from which a reading of a map is taken for more than chance
-CLEAR_MARGIN = 0.25  # and how much better than the maps as they are another reading must fit
-FEW_MARGIN, FEW = 0.35, 10  # the same of fewer maps, where chance may turn one of a poor network
-MOST = 0.75  # share of a set's maps that must fit better when turned: else it is chance, as with other pictures' maps
+CLEAR_RANK = 0.5  # least rank correlation for a reading of a map to be more than chance
+CLEAR_MARGIN = 0.25  # by which another reading must fit better than the maps as stored
+FEW_MARGIN, FEW = 0.35, 10  # the margin for fewer maps than FEW, where a poor network may fit better turned by chance
+MOST = 0.75  # share of a set's maps that must fit better when turned; fewer is chance, as with maps of other pictures
 
-# How many times too large or small depth is when its unit was mistaken.
+# The factor by which depth is wrong -> the unit that was mistaken for metres.
 FACTORS = {
     1000.0: "millimetres",
     5000.0: "TUM's 1/5000 m",
@@ -46,11 +42,11 @@ FACTORS = {
     0.01: "metres divided by 100 once too often",
     0.1: "depth in units of 10 m",
 }
-FACTOR_TOLERANCE = 1.3  # a metric model is seldom further off than this over a set
-HONEST_RATIO = 4.0  # chosen, not measured: an indoor model on streets may be further off, and is then told of a unit
+FACTOR_TOLERANCE = 1.3  # a metric model is seldom further off over a set
+HONEST_RATIO = 4.0  # chosen, not measured: an indoor model on streets may be further off, and then gets a complaint
 
-# Logarithms of metres: measured on NYU's val, ln of three models' maps has a gap of -.01 to .10 and a spread of .68 to
-# .93; the maps themselves 1.5 to 2.0 and 2.0 to 2.6, and those of the good two divided by 2 to 3 a spread above 1.
+# Logarithms of metres: on NYU's val, ln of three models' maps has a gap of -.01 to .10 and a spread of .68 to .93; the
+# maps themselves have 1.5 to 2.0 and 2.0 to 2.6; the maps of the two good models divided by 2 to 3 a spread above 1.
 LOG_GAP = 0.4  # a depth that is half the truth everywhere has .5 at 1 m, and more elsewhere
 LOG_SPREAD = 0.95
 LOG_RATIO = 0.75  # ln z / z is .37 at most
@@ -59,33 +55,36 @@ SAME, SAME_SHARE = 0.001, 0.99  # millimetres are rounded to half of one
 
 @dataclass(frozen=True)
 class Evidence:
-    """How a prediction relates to the truth. NaN where there is too little truth to tell."""
+    """How a prediction relates to the truth; NaN if there is too little truth."""
 
-    ranks: dict[str, float]  # reading -> rank correlation of the map so read with the truth
+    ranks: dict[str, float]  # reading, such as "mirrored" -> rank correlation with the truth
     ratio: float  # median of prediction / truth
-    log_gap: float  # median of prediction - ln truth: 1 or more of an honest depth (z - ln z), 0 of its logarithm
-    log_spread: float  # how that varies, over how ln prediction - ln truth does: below 1 of logarithms
-    same: float  # share of the pixels where it is the truth to SAME
-    along_rays: float  # see mishaps.spread_along_rays
-    levels: float  # how many different values
-    true_levels: float  # and of the truth
+    log_gap: float  # median of prediction - ln truth: 1 or more for a depth (z - ln z), 0 for its logarithm
+    log_spread: float  # spread of prediction - ln truth over that of ln prediction - ln truth: below 1 for logarithms
+    same: float  # share of the pixels where prediction and truth differ by SAME at most
+    along_rays: float  # see values.spread_along_rays
+    levels: float  # number of different values
+    true_levels: float  # number of different values of the truth
 
 
 UNKNOWN = dict.fromkeys((f.name for f in fields(Evidence) if f.name != "ranks"), np.nan)
 
 
-def fault(pred: NDArray[np.floating], kind: Kind = "depth", flat: bool = False) -> str | None:
-    """Why a map, (H, W), is no prediction whatever the truth; None where it is one. `flat`: one depth everywhere is."""
+def explain_invalid(pred: NDArray[np.floating], kind: Kind = "depth", accept_flat: bool = False) -> str | None:
+    """Say why an (H, W) map cannot be a prediction, whatever the truth; None if it can.
+
+    accept_flat: accept the same depth everywhere.
+    """
     if bad := np.count_nonzero(~np.isfinite(pred)):
         return (
             f"{bad / pred.size:.1%} of the pixels are NaN or infinite; fill them, or leave the picture out of the data"
         )
-    if pred.min() == pred.max() and not flat:
-        return f"the prediction is {pred.min():g} everywhere; look at how it was written"
+    if pred.min() == pred.max() and not accept_flat:
+        return f"the prediction is {pred.min():g} everywhere; check how it was written"
     if kind == "depth" and (low := np.count_nonzero(pred <= 0)):
         return (
-            f"{low / pred.size:.1%} of the depths are 0 or less, {pred.min():g} the lowest; fill holes, or, where "
-            "these are no metres, pass --pred-kind relative or disparity"
+            f"{low / pred.size:.1%} of the depths are 0 or less, the lowest is {pred.min():g}; fill holes, or, if "
+            "these are not metres, pass --pred-kind relative or disparity"
         )
     return None
 
@@ -97,15 +96,15 @@ def diagnose(
     kind: Kind = "depth",
     units_per_metre: float = 1.0,
 ) -> str | None:
-    """What is suspicious about a prediction, with the remedy; None where nothing is or the truth is too sparse to tell.
+    """Say what is suspicious about one prediction, with the remedy; None if nothing is, or the truth is too sparse.
 
-    All are (H, W); depth_m is in metres and counts where valid; pred is in metres after division by `units_per_metre`,
-    or for the other kinds as stored. Raises HqmdError when the sizes differ.
+    All maps are (H, W); depth_m is in metres where valid; pred is in metres after division by `units_per_metre`, or as
+    stored for the other kinds. Raises HqmdError if the sizes differ.
     """
     if pred.shape != depth_m.shape:
-        raise HqmdError(f"the prediction is {pred.shape}, the truth {depth_m.shape}; one pixel must be one pixel")
-    if (broken := fault(pred, kind)) is not None:
-        return broken
+        raise HqmdError(f"the prediction is {pred.shape}, the truth {depth_m.shape}; their sizes must be the same")
+    if (complaint := explain_invalid(pred, kind)) is not None:
+        return complaint
     evidence = measure(pred, depth_m, valid, kind)
     return (
         explain_reading(evidence.ranks, kind)
@@ -117,14 +116,14 @@ def diagnose(
 def measure(
     pred: NDArray[np.floating], depth_m: NDArray[np.floating], valid: NDArray[np.bool_], kind: Kind
 ) -> Evidence:
-    """The evidence of one map, on at most LOOKED_AT_PIXELS of it."""
+    """Relate one map to its truth, at about PIXELS pixels."""
     places = np.flatnonzero(valid)
-    places = places[:: max(1, places.size // LOOKED_AT_PIXELS)]
+    places = places[:: max(1, places.size // PIXELS)]
     truth = depth_m.ravel()[places]
     views = {"as stored": pred, **turned(pred)}
     if places.size < FEWEST_PIXELS:
         return Evidence(dict.fromkeys([*views, "inverted"], np.nan), **UNKNOWN)
-    sign = -1 if kind == "disparity" else 1  # what grows with distance has a positive rank correlation
+    sign = -1 if kind == "disparity" else 1  # disparity falls with distance
     ranks = {view: sign * spearman(values.ravel()[places], truth) for view, values in views.items()}
     ranks["inverted"] = -ranks["as stored"]
     values, log_truth = pred.ravel()[places], np.log(truth)
@@ -142,15 +141,15 @@ def measure(
 
 
 def turned(pred: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
-    """A map as it would have to be where somebody has turned it: how -> (H, W)."""
+    """Undo the ways in which a map may have been turned: way -> (H, W)."""
     ways = {"mirrored": pred[:, ::-1], "upside down": pred[::-1], "turned by 180 degrees": pred[::-1, ::-1]}
-    if pred.shape[0] == pred.shape[1]:  # of others, the size tells
+    if pred.shape[0] == pred.shape[1]:  # other maps lying on their side have another size than the truth
         ways |= {"turned to the left": np.rot90(pred, -1), "turned to the right": np.rot90(pred)}
     return ways
 
 
 def explain_reading(ranks: dict[str, float], kind: Kind, count: int = 1) -> str | None:
-    """Which other reading fits clearly better, by the ranks of a map, or medians of `count`; None where none does."""
+    """Say which other reading fits clearly better, by the ranks of a map, or medians of `count`; None if none does."""
     margin = CLEAR_MARGIN if count >= FEW else FEW_MARGIN
     stored, inverted = ranks["as stored"], ranks["inverted"]
     flipped, flipped_rank = max(
@@ -162,7 +161,7 @@ def explain_reading(ranks: dict[str, float], kind: Kind, count: int = 1) -> str 
     if best >= CLEAR_RANK and best >= stored + margin:
         if inverted == best:
             looks, remedy = ("depths", "depth or relative") if kind == "disparity" else ("disparities", "disparity")
-            # In the numbers' own terms: the sign under which a disparity is expected to fit is taken back.
+            # For the reader, the correlation of the numbers as stored, without the sign of `measure`.
             rank = -stored if kind == "disparity" else stored
             return f"Spearman {rank:.2f} against the truth: these look like {looks}; pass --pred-kind {remedy}"
         return (
@@ -173,24 +172,24 @@ def explain_reading(ranks: dict[str, float], kind: Kind, count: int = 1) -> str 
 
 
 def spread_as_logarithm(gap: NDArray[np.floating], log_ratio: NDArray[np.floating]) -> float:
-    """(T,) v - ln t and ln v - ln t of values v and metres t -> the spread of the former over that of the latter."""
+    """Divide the spread of v - ln t by the spread of ln v - ln t, (T,) each, of values v and metres t."""
     of_depths = float(np.std(log_ratio))
-    return float(np.std(gap)) / of_depths if of_depths else np.nan  # NaN, too, where a value has no logarithm
+    return float(np.std(gap)) / of_depths if of_depths else np.nan  # NaN as well if a value has no logarithm
 
 
 def explain_logarithms(evidence: Evidence, kind: Kind) -> str | None:
-    """Whether depths are the logarithms of some; None where they are not."""
-    looks_so = abs(evidence.log_gap) <= LOG_GAP and evidence.ratio <= LOG_RATIO and evidence.log_spread <= LOG_SPREAD
-    if kind != "depth" or not looks_so:
+    """Say that depths look like logarithms of metres; None if they do not."""
+    alike = abs(evidence.log_gap) <= LOG_GAP and evidence.ratio <= LOG_RATIO and evidence.log_spread <= LOG_SPREAD
+    if kind != "depth" or not alike:
         return None
     return (
-        f"the median of prediction - ln(truth) is {evidence.log_gap:.2f}, that of prediction / truth "
+        f"the median of prediction - ln(truth) is {evidence.log_gap:.2f}, of prediction / truth "
         f"{evidence.ratio:.2f}: these look like logarithms of metres; write exp of them"
     )
 
 
 def explain_sameness(names: list[str], shares: list[float]) -> str | None:
-    """Which predictions are the truth itself: of a model not even one is. `shares` are of pixels that are the SAME."""
+    """Say which predictions are the truth itself; None if none is. `shares` are of pixels that are the SAME."""
     same = [name for name, share in zip(names, shares, strict=True) if share >= SAME_SHARE]  # NaN is not
     if not same:
         return None
@@ -201,7 +200,7 @@ def explain_sameness(names: list[str], shares: list[float]) -> str | None:
 
 
 def explain_unit(ratio: float, kind: Kind, units_per_metre: float) -> str | None:
-    """Which unit a median of prediction / truth gives away, with the remedy; None for one that a model may have."""
+    """Name the unit that a median of prediction / truth suggests, with the remedy; None if a model may have it."""
     if kind != "depth" or np.isnan(ratio) or 1 / HONEST_RATIO <= ratio <= HONEST_RATIO:
         return None
     finding = f"the median of prediction / truth is {ratio:.4g}"
@@ -209,13 +208,13 @@ def explain_unit(ratio: float, kind: Kind, units_per_metre: float) -> str | None
     if max(ratio / nearest, nearest / ratio) <= FACTOR_TOLERANCE:
         return f"{finding}: these look like {FACTORS[nearest]}; pass --pred-scale {units_per_metre * nearest:g}"
     return (
-        f"{finding}, which is no unit that is known here; state it with --pred-scale, or, where these are no metres, "
-        "pass --pred-kind relative"
+        f"{finding}, which fits no unit that hqmd knows; state it with --pred-scale, or, if these are not metres, pass "
+        "--pred-kind relative"
     )
 
 
 class Examination:
-    """A set of predictions beside their truths, looked at one after the other; `complaints` speaks of the set.
+    """Check a set of predictions against their truths: `add` them one by one, then ask for `complaints`.
 
     Memory: 18 KB a picture.
     """
@@ -232,8 +231,8 @@ class Examination:
     def add(
         self, name: str, pred: NDArray[np.floating], depth_m: NDArray[np.floating], valid: NDArray[np.bool_]
     ) -> None:
-        """One picture, as for `diagnose`. Raises HqmdError naming it for a map that is no prediction at all."""
-        if (complaint := fault(pred, self.kind)) is not None:
+        """Add one picture, (H, W) maps as for `diagnose`. Raises HqmdError naming it if the map is invalid."""
+        if (complaint := explain_invalid(pred, self.kind)) is not None:
             raise HqmdError(f"{name}: {complaint}")
         self.names.append(name)
         self.evidence.append(measure(pred, depth_m, valid, self.kind))
@@ -243,23 +242,23 @@ class Examination:
         self.fingerprints.append((hash(pred.tobytes()), hash(self.thumbnails.truths[-1].tobytes())))
 
     def complaints(self) -> list[str]:
-        """What is suspicious about the set as a whole, a sentence each; empty where nothing is."""
-        told = [item for item in self.evidence if not np.isnan(item.ratio)]
-        if not told:
+        """Say what is suspicious about the set, a sentence each; empty if nothing is."""
+        known = [item for item in self.evidence if not np.isnan(item.ratio)]
+        if not known:
             return []
         # Medians: a few odd pictures neither raise an alarm over a sound set nor hide one over a faulty one.
-        typical = typical_of(told)
-        misread = explain_reading(typical.ranks, self.kind, len(told)) or explain_logarithms(typical, self.kind)
+        typical = typical_of(known)
+        misread = explain_reading(typical.ranks, self.kind, len(known)) or explain_logarithms(typical, self.kind)
         if misread is not None:
-            return [misread]  # such maps fit no truth, so their order cannot be told
+            return [misread]  # such maps fit no truth, which hides their order
         copied = explain_copies(self.names, self.fingerprints)
         found = [*self.about_metres(typical, bool(copied))] if self.kind == "depth" else []
         found += [copied or explain_order(self.names, self.thumbnails)]
         return [complaint for complaint in found if complaint is not None]
 
     def about_metres(self, typical: Evidence, copied: bool) -> list[str | None]:
-        """What only depth in metres can be wrong in."""
-        stretched = None if copied else explain_range(self.ranges, self.true_ranges)  # copies have one range, too
+        """Run the checks that only depth in metres can fail."""
+        stretched = None if copied else explain_range(self.ranges, self.true_ranges)  # copies share a range as well
         return [
             explain_sameness(self.names, [item.same for item in self.evidence]),
             stretched or explain_unit(typical.ratio, self.kind, self.units_per_metre),
@@ -270,7 +269,7 @@ class Examination:
 
 
 def typical_of(evidence: list[Evidence]) -> Evidence:
-    """The median of each of their numbers; of a turned reading only where MOST of the maps fit better so."""
+    """Take the median of each number; keep a turned reading only if MOST of the maps fit better with it."""
     ranks = {
         reading: np.array([item.ranks[reading] for item in evidence])
         for reading in evidence[0].ranks
@@ -285,39 +284,3 @@ def typical_of(evidence: list[Evidence]) -> Evidence:
         },
         **{name: float(np.median([getattr(item, name) for item in evidence])) for name in UNKNOWN},
     )
-
-
-class Watched:
-    """A folder of predictions that is examined while it is read for scoring: reading it all takes as long as the look.
-
-    `watched(sample)` is as of PredictionFolder, and raises HqmdError naming the picture for a map that is none.
-    `on_early` is called once, after the first EARLY pictures, where these are suspicious.
-    """
-
-    def __init__(
-        self, predictions: PredictionFolder, dataset: Dataset, on_early: Callable[[], object] = lambda: None
-    ) -> None:
-        self.predictions, self.dataset, self.on_early = predictions, dataset, on_early
-        self.examination = Examination(predictions.kind, predictions.units_per_metre)
-        self.seen: set[str] = set()
-
-    def __call__(self, sample: Sample) -> NDArray[np.float32]:
-        pred = self.look(sample)
-        if len(self.seen) == EARLY and self.examination.complaints():
-            self.on_early()
-        return pred
-
-    def look(self, sample: Sample) -> NDArray[np.float32]:
-        """The map, examined when it is seen for the first time."""
-        pred = self.predictions(sample)
-        if sample.name not in self.seen:
-            self.seen.add(sample.name)
-            self.examination.add(sample.name, pred, sample.depth_m, sample.valid)
-        return pred
-
-    def complaints(self) -> list[str]:
-        """What is suspicious about the whole set, a sentence each; pictures that were not asked for are read now."""
-        for index, name in enumerate(self.dataset.names):
-            if name not in self.seen:
-                self.look(self.dataset[index])
-        return self.examination.complaints()

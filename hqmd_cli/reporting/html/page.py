@@ -15,10 +15,11 @@ from markupsafe import Markup
 import hqmd_cli
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.aggregation import pooling_note
 from hqmd_cli.evaluation.bootstrap import METHOD
 from hqmd_cli.evaluation.error_by_depth import FEWEST_PICTURES, curve_of
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Protocol
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.reporting.comparison import explanation
@@ -48,7 +49,7 @@ class Report:
 
     results: Results
     dataset: Dataset
-    all_judged: Mapping[str, Judged]  # by the names that `results` has
+    sources: Mapping[str, PredictionSource]  # by the names that `results` has
     comparisons: list[Comparison]  # empty for one model
     command: str  # the command line that makes the page
     most_pictures: int  # shown on the page, 3 or more
@@ -85,7 +86,7 @@ def figures_in(report: Report) -> dict[str, Any]:
     results = report.results
     return {
         "metrics": known_metrics(results),
-        "figures": rows(results, METRICS),
+        "figures": rows(results, MAIN_METRICS),
         "detail": rows(results, DETAIL_METRICS) if has_detail(results) else [],
         "pairs": pairs_by_metric(report.comparisons),
         "curves": {name: curve_of(each.by_depth) for name, each in results.items() if each.by_depth is not None},
@@ -102,7 +103,7 @@ def pictures_in(report: Report, progress: Progress) -> dict[str, Any]:
 
     def drawn(indices: Collection[int], what: str) -> Iterator[Picture]:
         tracked = progress(indices, what, len(indices))
-        return draw_each(tracked, report.dataset, report.all_judged, result.protocol, limit_m)
+        return draw_each(tracked, report.dataset, report.sources, result.protocol, limit_m)
 
     return {
         "choice": choice,
@@ -154,8 +155,9 @@ def in_script(data: Any) -> Any:
 def facts(report: Report) -> dict[str, str]:
     """Return the lines of the protocol box below the protocol's name, head -> text."""
     result = next(iter(report.results.values()))
+    note = pooling_note(known_metrics(report.results), result.protocol.aggregation)
     return {
-        "recipe": result.protocol.recipe(result.ground_truth),
+        "recipe": ", ".join(filter(None, (result.protocol.recipe(result.ground_truth), note))),
         "hash": result.protocol.digest,
         "source": result.protocol.source or UNKNOWN,
         "data": result.data,

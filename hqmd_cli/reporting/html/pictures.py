@@ -13,9 +13,11 @@ from PIL import Image
 
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.depth import valid_depth
-from hqmd_cli.evaluation.evaluate import Compared, as_scored, predicted
-from hqmd_cli.evaluation.prediction_source import Judged
+from hqmd_cli.evaluation.evaluate import predict_sample
+from hqmd_cli.evaluation.metrics.registry import MapPair
+from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.evaluation.scoring import apply_protocol
 from hqmd_cli.reporting.tables import Results
 from hqmd_cli.visualization import DEFAULT_COLORMAP
 from hqmd_cli.visualization.colormap import RGB, colorize, colours_of
@@ -59,30 +61,35 @@ class Picture:
 
 
 def draw_each(
-    indices: Iterable[int], dataset: Dataset, all_judged: Mapping[str, Judged], protocol: Protocol, limit_m: float
+    indices: Iterable[int],
+    dataset: Dataset,
+    sources: Mapping[str, PredictionSource],
+    protocol: Protocol,
+    limit_m: float,
 ) -> Iterator[Picture]:
     """Predict and draw one picture after the other; errors are coloured from -limit_m to limit_m."""
     for index in indices:
         sample = dataset[index]
         maps = {
-            name: as_scored(predicted(judged, sample, protocol), sample, protocol, judged.kind)
-            for name, judged in all_judged.items()
+            name: apply_protocol(predict_sample(source, sample, protocol), sample, protocol, source.kind)
+            for name, source in sources.items()
         }
         yield draw(index, sample, maps, limit_m)
 
 
-def draw(index: int, sample: Sample, maps: Mapping[str, Compared], limit_m: float) -> Picture:
+def draw(index: int, sample: Sample, maps: Mapping[str, MapPair], limit_m: float) -> Picture:
     """Draw a picture with every model's map as it was scored. All maps have the same truth."""
-    truth_m, scored = next(iter(maps.values()))[1:]
-    near_m, far_m = depth_range_m(truth_m[scored], [pred_m[scored] for pred_m, _, _ in maps.values()])
+    any_map = next(iter(maps.values()))
+    truth_m, scored = any_map.depth_m, any_map.scored
+    near_m, far_m = depth_range_m(truth_m[scored], [each.pred_m[scored] for each in maps.values()])
 
     def depth_layer(name: str, depth_m: NDArray[np.floating]) -> Layer:
         return layer(name, colorize(depth_m, near_m, far_m), valid_depth(depth_m))
 
     pairs = [Pair("photo and truth", (layer("photo", sample.image), depth_layer("truth", truth_m)))]
-    for name, (pred_m, _, _) in maps.items():
-        error = layer(f"error of {name}", colorize_error(pred_m - truth_m, limit_m), scored)
-        pairs.append(Pair(name, (depth_layer(name, pred_m), error)))
+    for name, each in maps.items():
+        error = layer(f"error of {name}", colorize_error(each.pred_m - truth_m, limit_m), scored)
+        pairs.append(Pair(name, (depth_layer(name, each.pred_m), error)))
     return Picture(index, sample.name, near_m, far_m, pairs)
 
 

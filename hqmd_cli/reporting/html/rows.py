@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, METRICS, Metric
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS, Metric
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.reporting.tables import Results, best_models, has_detail, head_of
 from hqmd_cli.units import DIGITS
@@ -48,7 +48,7 @@ def figure(value: float, sign: str = "") -> str:
 
 def known_metrics(results: Results) -> dict[str, Metric]:
     """Return the metrics that have a column."""
-    return METRICS | (DETAIL_METRICS if has_detail(results) else {})
+    return MAIN_METRICS | (DETAIL_METRICS if has_detail(results) else {})
 
 
 def rows(results: Results, metrics: Mapping[str, Metric]) -> list[Row]:
