@@ -1,4 +1,4 @@
-"""What the numbers of a map are: metres, or something that has none."""
+"""The kinds of map that a model gives: metric depth, or disparity and relative depth, which have no metres."""
 
 from typing import Literal, get_args
 
@@ -12,23 +12,22 @@ IN_WORDS: dict[Kind, str] = {
     "disparity": "disparity, larger is nearer, no metres",
     "relative": "relative depth, larger is farther, no metres",
 }
-UNITS: dict[Kind, str] = {"depth": "metre", "disparity": "disparity", "relative": "relative"}  # in records
-# The only fit to the truth that gives them metres (None: they have them).
+# As they stand in records.
+UNITS: dict[Kind, str] = {"depth": "metre", "disparity": "disparity", "relative": "relative"}
+RANGE_KEYS: dict[Kind, tuple[str, str]] = {
+    "depth": ("near_m", "far_m"),
+    "disparity": ("near", "far"),
+    "relative": ("near", "far"),
+}
+# The fit to the ground truth that turns a map into metres; None if it is in metres.
 NEEDED_FIT: dict[Kind, str | None] = {
     "depth": None,
     "disparity": "scale and shift in disparity",
     "relative": "scale and shift in depth",
 }
+DIGITS = 4  # decimals of a printed score
 
 
 def kind_named(name: str) -> Kind:
-    """The kind that a user, or a function of his, calls so. Raises HqmdError listing them when there is none."""
+    """Return the kind of this name. Raises HqmdError listing the kinds for any other name."""
     return pick({kind: kind for kind in KINDS}, name, "kind of map")
-
-
-def range_keys(kind: Kind) -> tuple[str, str]:
-    """What these two are called in records: only metres are called so."""
-    return ("near_m", "far_m") if kind == "depth" else ("near", "far")
-
-
-DIGITS = 4  # behind the point, wherever a figure is printed

@@ -88,11 +88,11 @@ def predict(
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.prediction.result import Style
-    from hqmd_cli.prediction.sources import is_video, refuse_for_video
+    from hqmd_cli.prediction.sources import has_video, refuse_for_video
 
     style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
     options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
-    if any(map(is_video, sources)):
+    if has_video(sources):
         from hqmd_cli.terminal.predict_video import run_video
 
         for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--edge-rtol": edge_rtol}

@@ -22,7 +22,7 @@ from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.sanity.checks import Examination
-from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_file, read_picture
+from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_values, read_picture
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.units import KINDS, NEEDED_FIT, Kind
 
@@ -83,7 +83,7 @@ class PredictionFolder:
         meaning = MEANINGS[kind]
         if kind == "depth":
             files = list(self.files.values())
-            self.units_per_metre, origin = find_depth_scale(files, scale, read_depth_file, "--pred-scale", NOT_METRES)
+            self.units_per_metre, origin = find_depth_scale(files, scale, read_prediction, "--pred-scale", NOT_METRES)
             meaning = f"depth / {self.units_per_metre:g} ({origin})"
         self.description = f"{folder.name}, {meaning}{', resized bilinearly' if resize else ''}"  # for a caption
         if unused := unused_files(folder, names):
@@ -101,7 +101,7 @@ class PredictionFolder:
         cannot be read.
         """
         with np.errstate(over="ignore"):  # too large values become infinite
-            values = read_depth_file(self.files[name]).astype(np.float32)
+            values = read_prediction(self.files[name]).astype(np.float32)
         return values / np.float32(self.units_per_metre)
 
     def __call__(self, sample: Sample) -> NDArray[np.float32]:
@@ -119,6 +119,11 @@ class PredictionFolder:
             raise HqmdError(f"{sizes}; write it at that size, or pass --pred-resize bilinear")
         # Pixel centres at half-integers, as in torch with align_corners=False.
         return cv2.resize(values, (true_width, true_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def read_prediction(path: Path) -> NDArray[np.number]:
+    """Read a depth map in the file's own numbers, (H, W). Drops axes of length 1, as in (1, H, W)."""
+    return read_depth_values(path, squeeze=True)
 
 
 class CheckedFolder:

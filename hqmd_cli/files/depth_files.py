@@ -1,7 +1,7 @@
-"""Depth maps as any tool may have written them, in the file's own numbers. A new format is a function and one line.
+"""Depth maps in files: read in the file's own numbers, written in metres or millimetres.
 
-Stricter than images.read_depth_values, which reads what this program's own data is made of: here the file comes from
-elsewhere, so everything that would turn into other numbers without complaint is refused with the remedy.
+The files come from any tool, so everything that could silently turn into other numbers is refused with the remedy. A
+new format is a reader and an entry of DEPTH_READERS.
 """
 
 import re
@@ -19,29 +19,36 @@ from hqmd_cli.files.exr import read_exr
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 
-NPZ_NAMES = ("depth", "pred")  # arrays of an .npz that holds several
+DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})  # in datasets; predictions have more, see DEPTH_READERS
+NPZ_NAMES = ("depth", "pred")  # arrays to read from an .npz that holds several
 NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
+MILLIMETRES_PER_METRE = 1000
+UNIT_TAG = "depth_units_per_metre"  # PNG text chunk with the unit of the numbers
 
 
-def read_depth_file(path: Path) -> NDArray[np.number]:
-    """A depth map in the file's own numbers, (H, W); NaN and negative values as they are.
+def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
+    """Read a depth map (H, W) in the file's own numbers; NaN and negative values stay.
 
-    Axes of length 1, as in (1, H, W), are dropped. Raises HqmdError naming the file, and what to do about it, when it
-    cannot be read or is no single map of real numbers.
+    `squeeze` drops axes of length 1, as in (1, H, W). Raises HqmdError naming the file and the remedy if the file
+    cannot be read, or is not one map of real numbers.
     """
     try:
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
-        values = DEPTH_READERS[path.suffix.lower()](path)
+        reader = DEPTH_READERS.get(path.suffix.lower())
+        if reader is None:
+            raise ValueError(f"its suffix is not {', '.join(DEPTH_READERS)}")
+        values = reader(path)
     except HqmdError:
         raise
     except Exception as error:  # damaged files make numpy, Pillow and zlib raise all sorts
         raise HqmdError(
-            f"{path}: cannot be read as a depth map: {first_line(error)}; write it anew, or leave it out"
+            f"{path}: cannot be read as a depth map: {first_line(error)}; write it again, or leave it out"
         ) from error
-    values = np.squeeze(values)
+    if squeeze:
+        values = np.squeeze(values)
     if values.ndim != 2 or not values.size or values.dtype.kind not in "uif":
         raise HqmdError(
             f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}; "
@@ -51,37 +58,39 @@ def read_depth_file(path: Path) -> NDArray[np.number]:
 
 
 def read_picture(path: Path) -> NDArray[np.number]:
-    """A grey PNG or TIFF: 8- and 16-bit whole numbers, or 32-bit fractional ones."""
+    """Read a grey PNG or TIFF: 8- and 16-bit integers, or 32-bit floats."""
     with Image.open(path) as picture:
         if getattr(picture, "n_frames", 1) > 1:
             raise HqmdError(f"{path}: {picture.n_frames} pictures in one file; write one a file")  # type: ignore[attr-defined]
+        values = np.asarray(picture)
         if is_colour(picture):
             raise HqmdError(
-                f"{path}: a colour picture ({picture.mode}), from which no depth can be read back; {WRITE_NUMBERS}"
+                f"{path}: a colour picture ({picture.mode}), from which no depth can be read back: a depth map has "
+                f"one number a pixel, this is {values.shape}; {WRITE_NUMBERS}"
             )
-        return np.asarray(picture)
+        return values
 
 
 def is_colour(picture: Image.Image) -> bool:
-    """Whether it has several numbers a pixel, or, with a palette, one that means nothing by itself."""
+    """True if a picture has several numbers per pixel, or indices into a palette."""
     return len(picture.getbands()) > 1 or picture.mode == "P"
 
 
 def read_npy(path: Path) -> NDArray[np.number]:
-    """The array of an .npy. Never unpickles, which could run anything."""
+    """Read the array of an .npy. Never unpickles, which could run any code."""
     require_start(path, NPY_START, "numpy.save")
     return np.load(path, allow_pickle=False)
 
 
 def require_start(path: Path, start: bytes, writer: str) -> None:
-    """Raise ValueError for a file that begins otherwise: numpy would take it for a pickle, and say so of any text."""
+    """Raise ValueError unless a file starts like this; numpy would complain about pickles, even for a text file."""
     with path.open("rb") as file:
         if file.read(len(start)) != start:
-            raise ValueError(f"it does not begin as {writer} has it, whatever its name says")
+            raise ValueError(f"its content is not from {writer}, whatever its name says")
 
 
 def read_npz(path: Path) -> NDArray[np.number]:
-    """The only array of an .npz, or the only one with a name for a prediction."""
+    """Read the only array of an .npz, or the only one that has a name of NPZ_NAMES."""
     require_start(path, ZIP_START, "numpy.savez")
     with np.load(path, allow_pickle=False) as arrays:
         names = list(arrays)
@@ -95,15 +104,15 @@ def read_npz(path: Path) -> NDArray[np.number]:
 
 
 def read_pfm(path: Path) -> NDArray[np.number]:
-    """A grey PFM: rows from the bottom up; a negative scale means little-endian.
+    """Read a grey PFM: rows from the bottom up; a negative scale means little-endian.
 
-    Not by OpenCV, which divides by the scale's magnitude: writers put anything there (Middlebury's disparities have
-    0.004), and their own readers leave the numbers alone. https://netpbm.sourceforge.net/doc/pfm.html
+    Not with OpenCV, which divides by the magnitude of the scale. Writers put anything there (0.004 in Middlebury's
+    disparities), and their own readers ignore it. https://netpbm.sourceforge.net/doc/pfm.html
     """
     content = path.read_bytes()
     header = PFM_HEADER.match(content)
     if header is None or (scale := float(header[4])) == 0:
-        raise ValueError("its header is not that of a PFM")
+        raise ValueError("it has no PFM header")
     if header[1] == b"PF":
         raise HqmdError(f"{path}: a PFM of three channels; {WRITE_NUMBERS}")
     width, height = int(header[2]), int(header[3])
@@ -124,35 +133,8 @@ DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
 }
 
 
-DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})
-
-
-MILLIMETRES_PER_METRE = 1000
-
-
-UNIT_TAG = "depth_units_per_metre"  # the PNG text chunk that says what a depth PNG's numbers mean
-
-
-def read_depth_values(path: Path) -> NDArray[np.number]:
-    """A depth map in the file's own numbers, (H, W). Raises HqmdError naming the file when it cannot be read."""
-    try:
-        if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            with Image.open(path) as picture:
-                values = np.asarray(picture)
-    except Exception as error:  # damaged files make numpy and Pillow raise all sorts
-        raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
-    if not isinstance(values, np.ndarray):  # np.load of several arrays
-        values.close()
-        raise HqmdError(f"{path}: holds several arrays (.npz), a depth map is one")
-    if values.ndim != 2 or values.dtype.kind not in "uif":
-        raise HqmdError(f"{path}: a depth map has one number a pixel, this is {values.shape} {values.dtype}")
-    return values
-
-
 def depth_size(path: Path) -> tuple[int, int]:
-    """(H, W) of a depth map by its header. Raises HqmdError naming the file when it cannot be read."""
+    """Read (H, W) of a depth map from its header. Raises HqmdError naming the file if it cannot be read."""
     try:
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
@@ -163,19 +145,19 @@ def depth_size(path: Path) -> tuple[int, int]:
 
 
 def depth_bits(path: Path) -> int | None:
-    """Bits of a whole-number depth picture's pixel, 8 or 16, by its header; None of fractions, arrays and damage."""
+    """Read the bits per pixel of an integer picture, 8 or 16; None for floats, arrays and damaged files."""
     if path.suffix.lower() == ".npy":
         return None
     try:
         with Image.open(path) as picture:
             mode = picture.mode
-    except Exception:  # read_depth_values will say what is wrong
+    except Exception:  # read_depth_values says what is wrong
         return None
     return 8 if mode == "L" else 16 if mode.startswith("I") else None
 
 
 def depth_unit_tag(path: Path) -> float | None:
-    """Units per metre as write_depth_mm wrote them into a PNG; None where the file does not say."""
+    """Read the units per metre that write_depth_mm wrote into a PNG; None if there are none."""
     if path.suffix.lower() != ".png":
         return None
     try:
@@ -190,14 +172,14 @@ def depth_unit_tag(path: Path) -> float | None:
     except ValueError:
         units_per_metre = 0
     if not 0 < units_per_metre < float("inf"):
-        raise HqmdError(f"{path}: its text chunk {UNIT_TAG} says {tag!r}, which is no unit")
+        raise HqmdError(f"{path}: its text chunk {UNIT_TAG} says {tag!r}, which is not a unit")
     return units_per_metre
 
 
 def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
-    """(H, W) metres as a 16-bit PNG in millimetres, 0 = none, with the unit in a text chunk.
+    """Write (H, W) metres as a 16-bit PNG in millimetres, 0 = no depth, with the unit in a text chunk.
 
-    Raises HqmdError for depth beyond 65.535 m, which 16 bits of millimetres cannot hold.
+    Raises HqmdError for depth beyond 65.535 m, the largest that 16 bits hold.
     """
     millimetres = np.where(valid_depth(depth_m), np.round(depth_m * MILLIMETRES_PER_METRE), 0)
     if (farthest := millimetres.max(initial=0)) > LARGEST_16_BIT:
@@ -209,7 +191,7 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
 
 
 def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
-    """(H, W) metres as float32 .npy."""
+    """Write (H, W) metres as a float32 .npy."""
 
     def save(aside: Path) -> None:
         with aside.open("wb") as file:  # np.save on a path would add a suffix of its own

@@ -18,7 +18,7 @@ from hqmd_cli.files.jsonl import complete_lines
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
-from hqmd_cli.units import UNITS, Kind, range_keys
+from hqmd_cli.units import RANGE_KEYS, UNITS, Kind
 
 MANIFEST_FILE = "manifest.jsonl"
 
@@ -50,7 +50,7 @@ def record_of(
     outputs_sha256: Mapping[str, str],
 ) -> dict[str, Any]:
     """Describe a result as plain data. `notes` and `remarks` say what each file's numbers mean, and what is special."""
-    near_key, far_key = range_keys(result.kind)
+    near_key, far_key = RANGE_KEYS[result.kind]
     return {
         "photo": job.source.name,
         "size": list(result.depth_m.shape),

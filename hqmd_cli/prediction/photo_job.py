@@ -94,7 +94,8 @@ class PhotoWork:
         before = self.known.get(place, {})
         if digest and before and is_up_to_date(job, before, notes, self.settings, digest):
             if self.sidecars and not job.sidecar.exists():
-                self.write_sidecar(job, {key: value for key, value in before.items() if key != "place"})
+                without_place = {key: value for key, value in before.items() if key != "place"}
+                write_text(job.sidecar, json.dumps(without_place, indent=2) + "\n")
             return Done(job, before, skipped=True)
         if not self.overwrite:
             refuse_foreign(job, before, self.sidecars)
@@ -105,7 +106,7 @@ class PhotoWork:
         if self.manifest:
             append_row(self.manifest.path, {"place": place, **record})
         if self.sidecars:
-            self.write_sidecar(job, record)
+            write_text(job.sidecar, json.dumps(record, indent=2) + "\n")
         return Done(job, record)
 
     def predict(self, file: Path | BytesIO, name: str) -> DepthResult:
@@ -123,7 +124,3 @@ class PhotoWork:
         depth_m = depth_m * np.float32(factor)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         return DepthResult(photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind)
-
-    def write_sidecar(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Write NAME.json."""
-        write_text(job.sidecar, json.dumps(record, indent=2) + "\n")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from unicodedata import normalize
@@ -22,12 +22,7 @@ class Job:
 
     source: Source
     targets: list[tuple[Path, Output]]
-
-    @cached_property
-    def sidecar(self) -> Path:
-        """NAME.json beside the first of the files."""
-        target, output = self.targets[0]
-        return target.with_name(target.name.removesuffix(output.suffix) + ".json")
+    sidecar: Path  # NAME.json beside the first of them
 
 
 def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str | None) -> list[Job]:
@@ -48,7 +43,9 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     jobs = []
     for source in sources:
         below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in outputs]
-        jobs.append(Job(source, [*files, *below]))
+        targets = [*files, *below]
+        first, output = targets[0]
+        jobs.append(Job(source, targets, first.with_name(first.name.removesuffix(output.suffix) + ".json")))
     refuse_collisions(jobs)
     return jobs
 

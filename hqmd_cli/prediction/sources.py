@@ -28,10 +28,14 @@ class Source:
         return "stdin" if self.path is None else printable(str(self.path))
 
 
-def is_video(source: str | Path) -> bool:
-    """True for a camera, and for a path that is named like a video and is not a folder."""
-    is_camera = str(source).startswith(CAMERA)
-    return is_camera or (Path(source).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(source))
+def is_video(path: str | Path) -> bool:
+    """True if a path is named like a video and is not a folder."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(path)
+
+
+def has_video(sources: Sequence[str]) -> bool:
+    """True if a source is a video or a camera."""
+    return any(is_video(source) or source.startswith(CAMERA) for source in sources)
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
 from hqmd_cli.prediction.photo_job import Done
 from hqmd_cli.prediction.photo_run import PhotoRun
 from hqmd_cli.terminal.progress import with_progress
-from hqmd_cli.units import IN_WORDS, Kind, range_keys
+from hqmd_cli.units import IN_WORDS, RANGE_KEYS, Kind
 
 LISTED_CAMERAS = 3  # in the summary of many photos
 
@@ -68,7 +68,7 @@ class Tally:
             return
         self.written += 1
         record = outcome.record
-        ends = [record[key] for key in range_keys(self.kind)]
+        ends = [record[key] for key in RANGE_KEYS[self.kind]]
         self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
         for target, _ in outcome.job.targets:
             print(printable(str(target)))

@@ -13,10 +13,10 @@ from conftest import TRAIN_NAMES, VAL_NAMES, scene
 from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.prediction_folder import CheckedFolder, PredictionFolder, find_predictions
+from hqmd_cli.evaluation.prediction_folder import CheckedFolder, PredictionFolder, find_predictions, read_prediction
 from hqmd_cli.evaluation.sanity.checks import Examination, diagnose, explain_invalid
 from hqmd_cli.evaluation.sanity.values import ranks_of, spearman
-from hqmd_cli.files.depth_files import DEPTH_READERS, read_depth_file, write_depth_mm
+from hqmd_cli.files.depth_files import DEPTH_READERS, write_depth_mm
 from hqmd_cli.units import KINDS
 
 NAMES = TRAIN_NAMES + VAL_NAMES
@@ -120,7 +120,7 @@ def write_pfm(path: Path, values: np.ndarray, scale: str = "-1.0") -> None:
 def test_fractional_formats(tmp_path: Path, name: str, write) -> None:
     values = guess("a1")
     write(tmp_path / name, values)
-    np.testing.assert_array_equal(read_depth_file(tmp_path / name), values)
+    np.testing.assert_array_equal(read_prediction(tmp_path / name), values)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
@@ -128,14 +128,14 @@ def test_fractional_formats(tmp_path: Path, name: str, write) -> None:
 def test_whole_numbers(tmp_path: Path, suffix: str, dtype: type) -> None:
     values = np.arange(12).reshape(3, 4).astype(dtype) * (np.iinfo(dtype).max // 11)
     Image.fromarray(values).save(tmp_path / f"x{suffix}")
-    found = read_depth_file(tmp_path / f"x{suffix}")
+    found = read_prediction(tmp_path / f"x{suffix}")
     np.testing.assert_array_equal(found, values)
 
 
 @pytest.mark.parametrize(("content", "dtype"), [(EXR_FLOAT, np.float32), (EXR_HALF, np.float16)])
 def test_exr_of_the_reference_library(tmp_path: Path, content: str, dtype: type) -> None:
     (tmp_path / "x.exr").write_bytes(base64.b64decode(content))
-    values = read_depth_file(tmp_path / "x.exr")
+    values = read_prediction(tmp_path / "x.exr")
     assert values.dtype == dtype
     np.testing.assert_array_equal(values, EXR_VALUES)
 
@@ -154,12 +154,12 @@ def with_channel_named(name: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("x.png", b"no picture", r"x\.png: cannot be read as a depth map: .*; write it anew, or leave it out"),
+        ("x.png", b"no picture", r"x\.png: cannot be read as a depth map: .*; write it again, or leave it out"),
         ("x.npy", b"\x93NUMPY", r"x\.npy: cannot be read as a depth map"),
         ("x.npz", b"PK\x03\x04", r"x\.npz: cannot be read as a depth map"),
-        ("x.pfm", b"P5\n2 2\n255\n....", "cannot be read as a depth map: its header is not that of a PFM"),
+        ("x.pfm", b"P5\n2 2\n255\n....", "cannot be read as a depth map: it has no PFM header"),
         ("x.pfm", b"Pf\n2 2\n-1.0\n" + bytes(12), "12 bytes of values, 2 x 2 pixels need 16"),
-        ("x.pfm", b"Pf\n2 2\n0\n" + bytes(16), "its header is not that of a PFM"),
+        ("x.pfm", b"Pf\n2 2\n0\n" + bytes(16), "it has no PFM header"),
         ("x.pfm", b"PF\n2 2\n-1.0\n" + bytes(48), r"a PFM of three channels; have the tool write its numbers"),
         ("x.exr", b"no EXR", "cannot be read as a depth map: not an OpenEXR file"),
         ("x.exr", EXR_BYTES[:-40], r"x\.exr: cannot be read as a depth map: "),
@@ -179,7 +179,7 @@ def with_channel_named(name: bytes) -> bytes:
 def test_unreadable_file(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HqmdError, match=complaint):
-        read_depth_file(tmp_path / name)
+        read_prediction(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_unreadable_file(tmp_path: Path, name: str, content: bytes, complaint: s
 def test_npz_of_several_arrays(tmp_path: Path, arrays: dict, complaint: str) -> None:
     np.savez(tmp_path / "x.npz", **{name: np.full(SIZE, value) for name, value in arrays.items()})
     with pytest.raises(HqmdError, match=complaint):
-        read_depth_file(tmp_path / "x.npz")
+        read_prediction(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_npz_of_several_arrays(tmp_path: Path, arrays: dict, complaint: str) -> 
 def test_not_one_map(tmp_path: Path, values: np.ndarray, complaint: str) -> None:
     np.save(tmp_path / "x.npy", values)
     with pytest.raises(HqmdError, match=complaint):
-        read_depth_file(tmp_path / "x.npy")
+        read_prediction(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
@@ -217,14 +217,14 @@ def test_colour_picture(tmp_path: Path, mode: str) -> None:
     """Where it has a palette, its numbers would even pass for a map."""
     Image.new("RGB", (64, 48), "navy").convert(mode).save(tmp_path / "x.png")
     with pytest.raises(HqmdError, match=rf"a colour picture \({mode}\), from which no depth .*16-bit grey \.png"):
-        read_depth_file(tmp_path / "x.png")
+        read_prediction(tmp_path / "x.png")
 
 
 def test_tiff_of_several_pictures(tmp_path: Path) -> None:
     pages = [Image.fromarray(guess(name)) for name in ("a1", "a2")]
     pages[0].save(tmp_path / "x.tiff", save_all=True, append_images=pages[1:])
     with pytest.raises(HqmdError, match="2 pictures in one file; write one a file"):
-        read_depth_file(tmp_path / "x.tiff")
+        read_prediction(tmp_path / "x.tiff")
 
 
 # ---- the folder ----
