@@ -1,11 +1,4 @@
-"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
-
-config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
-model.safetensors   the weights
-model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
-model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
-README.md           model card
-"""
+"""Model cards: README.md of a checkpoint."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
+"""Write and read checkpoints: folders in the Hugging Face hub's convention, which reopen without a flag.
 
-config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
+config.json         hqmd's version, ModelConfig, TrainConfig, the training data, and figures with their protocol
 model.safetensors   the weights
-model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
-model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
+model.onnx          the graph for ONNX Runtime, which reads the same weights; optional (export/onnx_graph.py)
+model.int8.onnx     the graph in 8-bit integers, which are made from the same weights when it is opened; optional
 README.md           model card
 """
 
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half: bool = False, name: str = "") -> None:
-    """Write the folder, each file by rename; with `half`, kernels and matrices in half precision.
+    """Write the folder, each file by rename. `name` is for the card; the folder's without one.
 
-    `name` is what the card calls it, when that is not the folder's.
-
-    Vectors stay in float32: they are few, and the variances of batch norm can exceed what half precision holds.
+    `half` stores kernels and matrices in half precision. Vectors stay in float32: they are small, and the variances of
+    batch norm can exceed the range of half precision. Raises HqmdError if a weight does.
     """
     from safetensors.torch import save
 
@@ -42,13 +41,13 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
         tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise HqmdError(f"{folder}: a weight is too large for half precision")
-    content = save(tensors, metadata={"format": "pt"})  # not save_file: it has words of its own for a full disk
+    content = save(tensors, metadata={"format": "pt"})  # not save_file, which raises errors of its own on a full disk
     write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
     write_info(folder, info, name)
 
 
 def read_info(folder: Path) -> CheckpointInfo:
-    """Read config.json. Raises HqmdError naming the file when it is not one of ours."""
+    """Read config.json. Raises HqmdError, which names the file, if hqmd did not write it."""
     path, values = folder / CONFIG_FILE, None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -59,20 +58,20 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["step"],
             values["figures"],
             values["backbone_weights"],
-            values.get("teacher", ""),  # unknown to version 0.1, as are the next
+            values.get("teacher", ""),  # version 0.1 wrote neither this nor the next two
             values.get("note", ""),
             values.get("command", ""),
         )
-    except HqmdError as error:  # a setting that is unknown or cannot be
+    except HqmdError as error:  # an unknown setting, or a wrong value
         raise HqmdError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(values, dict) and "model_type" in values:
-            raise HqmdError(f"{path}: that of a model of transformers; write hf: before its name") from error
+            raise HqmdError(f"{path}: the config of a transformers model; put hf: before its name") from error
         raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
 
 
 def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, CheckpointInfo]":
-    """Rebuild the network, in evaluation mode. Strict: raises HqmdError listing tensors that do not match."""
+    """Rebuild the network, in evaluation mode. Raises HqmdError if a tensor does not match."""
     from hqmd_cli.models import build_model
 
     info = read_info(folder)
@@ -85,10 +84,9 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, Che
 
 
 def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:
-    """Copy a checkpoint to a folder that is meant to be kept: half-precision weights, no state of any run.
+    """Copy a checkpoint to a folder for publishing, with half-precision weights and the figures of the source.
 
-    Its figures are those of the source; `name` as in save_checkpoint. Raises HqmdError when there is something at
-    `folder` already.
+    `name` as in save_checkpoint. Raises HqmdError if `folder` exists.
     """
     import torch
 
@@ -101,23 +99,23 @@ def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name
 
 
 def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:
-    """Make figures, and the settings they were measured with, those of a checkpoint: in config.json and on its card."""
+    """Write figures, and the settings that they were measured with, to config.json and the card."""
     info = read_info(folder)
     write_info(folder, replace(info, figures=figures, model=model or info.model))
 
 
 def record_model(folder: Path, model: ModelConfig) -> None:
-    """Change settings that a checkpoint's figures do not depend on, such as its presets."""
+    """Write settings on which the checkpoint's figures do not depend, such as its presets."""
     write_info(folder, replace(read_info(folder), model=model))
 
 
 def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
-    """config.json and card; `name` as in save_checkpoint."""
+    """Write config.json and the card; `name` as in save_checkpoint."""
     write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
     write_text(folder / CARD_FILE, model_card(name or folder.name, info))
 
 
 def model_hash(checkpoint: Path) -> str:
-    """SHA-256 of a checkpoint's settings and weights, and of the graphs that it has."""
+    """Return the SHA-256 of a checkpoint's settings, weights and graphs."""
     graphs = [checkpoint / name for name in ONNX_FILES.values() if (checkpoint / name).exists()]
     return file_hash(checkpoint / CONFIG_FILE, checkpoint / WEIGHTS_FILE, *graphs)

@@ -1,4 +1,4 @@
-"""Model names to checkpoint folders: a folder as it is, a bundled one, or one from the Hugging Face hub."""
+"""Find the checkpoint folder for a model's name: a folder, a bundled model, or one on the Hugging Face hub."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from hqmd_cli.errors import HqmdError
 
 DEFAULT_MODEL = "hqmd-indoor"
-# A checkpoint's files; the first is what makes a folder one.
+# A checkpoint's files; a folder with the first one is a checkpoint.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
@@ -16,9 +16,9 @@ HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?"
 
 
 def bundled_models() -> dict[str, Path]:
-    """Checkpoints that came with hqmd, by name.
+    """Return the checkpoints that come with hqmd, by name.
 
-    In a checkout they lie in `weights/` at the top; a wheel carries that folder inside the package.
+    In a checkout they lie in `weights/` at the top; in a wheel, in the package.
     """
     package = Path(__file__).parents[1]
     weights = next((w for w in (package / "weights", package.parent / "weights") if w.is_dir()), None)
@@ -26,15 +26,15 @@ def bundled_models() -> dict[str, Path]:
 
 
 def find_here(name: str) -> Path | None:
-    """The checkpoint folder for a folder or a bundled name; None where only the hub could have it."""
+    """Return the checkpoint folder for a folder or a bundled name; None if only the hub can have it."""
     folder = Path(name)
     return folder if (folder / CONFIG_FILE).is_file() else bundled_models().get(name)
 
 
 def find_checkpoint(name: str) -> Path:
-    """The checkpoint folder for a folder, a bundled name, or `org/name[@revision]` on the hub (downloaded once).
+    """Return the checkpoint folder for a folder, a bundled name, or `org/name[@revision]` on the hub (downloaded once).
 
-    Raises HqmdError saying what was tried.
+    Raises HqmdError, which lists the choices.
     """
     if scheme_of(name):
         raise HqmdError(
@@ -54,7 +54,7 @@ def find_checkpoint(name: str) -> Path:
 
 
 def download(repo: str, revision: str | None) -> Path:
-    """Fetch a checkpoint's files; see snapshot."""
+    """Download a checkpoint's files. Raises HqmdError if the hub has none there."""
     folder = snapshot(repo, revision, HUB_FILES)
     if not (folder / CONFIG_FILE).is_file():
         where = f"{repo}@{revision}" if revision else repo
@@ -63,9 +63,9 @@ def download(repo: str, revision: str | None) -> Path:
 
 
 def snapshot(repo: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Fetch such files, or patterns of them, into the hub's cache; HF_ENDPOINT and HF_HUB_OFFLINE are honoured.
+    """Download files, by names or patterns, into the hub's cache; HF_ENDPOINT and HF_HUB_OFFLINE apply.
 
-    The folder returned is called by the commit that the revision (None: the newest) stands for.
+    The folder returned is named after the commit of the revision (None: the newest).
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
@@ -79,7 +79,7 @@ def snapshot(repo: str, revision: str | None, files: Sequence[str]) -> Path:
         raise HqmdError(f"{where}: no such folder here and no such model on the Hugging Face hub") from error
     except LocalEntryNotFoundError as error:
         raise HqmdError(f"{where}: no such folder here, and the Hugging Face hub cannot be reached") from error
-    except Exception as error:  # the hub's client passes on its HTTP library's own types
+    except Exception as error:  # the hub's client passes on errors of its HTTP library
         raise HqmdError(f"{where}: download from the Hugging Face hub failed: {error}") from error
 
 
@@ -93,6 +93,6 @@ FORMS = ("hf:org/name[@revision] of transformers", "py:module:function")  # for 
 
 
 def scheme_of(name: str) -> str | None:
-    """ "hf" of "hf:org/name"; None of a name that is none of a foreign model."""
+    """Return "hf" for "hf:org/name"; None for a name without a known scheme."""
     scheme, colon, _ = name.partition(":")
     return scheme if colon and scheme in FOREIGN else None

@@ -1,11 +1,4 @@
-"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
-
-config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
-model.safetensors   the weights
-model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
-model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
-README.md           model card
-"""
+"""CheckpointInfo: all that config.json says."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,20 +10,20 @@ from hqmd_cli.config.training import TrainConfig
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """Everything about a checkpoint but its weights."""
+    """Everything about a checkpoint except its weights."""
 
     model: ModelConfig
     training: TrainConfig
     data: str = ""  # what it was trained on
     step: int = 0
-    figures: dict[str, Any] = field(default_factory=dict)  # see figures.Result.to_dict
-    backbone_weights: str = "none"  # what it started from: default (timm's), none, a file, or another model
-    teacher: str = ""  # the model that it learned from besides the ground truth, if there was one
-    note: str = ""  # the publisher's, Markdown for the card: licences, limits
-    command: str = ""  # that made it, as command_line.py tells it; not known of those of version 0.1
+    figures: dict[str, Any] = field(default_factory=dict)  # as evaluation.results.Result.to_dict
+    backbone_weights: str = "none"  # at the start of training: default (timm's), none, a file, or another model
+    teacher: str = ""  # the model that it also learned from; an empty string without one
+    note: str = ""  # Markdown by the publisher for the card: licences, limits
+    command: str = ""  # that made it (terminal/command_line.py); an empty string for checkpoints of version 0.1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for config.json."""
+        """Return plain data for config.json."""
         return {
             "hqmd_version": __version__,
             "model": self.model.to_flat(),

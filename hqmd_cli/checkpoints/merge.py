@@ -1,37 +1,25 @@
-"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
-
-config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
-model.safetensors   the weights
-model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
-model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
-README.md           model card
-"""
+"""Merge checkpoints into one that averages their depth."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from hqmd_cli.errors import HqmdError
 
-if TYPE_CHECKING:
-    pass
-
-
-HISTORY = ("data", "backbone_weights", "teacher")  # what a checkpoint's info says in words about where it came from
+HISTORY = ("data", "backbone_weights", "teacher")  # fields of CheckpointInfo that are joined as text
 
 
 def merge_checkpoints(
     sources: Sequence[Path], folder: Path, view_percents: Sequence[int] = (), weights: Sequence[float] = ()
 ) -> None:
-    """Write one checkpoint that averages several (models/ensemble.py). It has no figures until it is measured.
+    """Write one checkpoint that averages several (models/ensemble.py). It has no figures until it is evaluated.
 
-    view_percents: how large each model sees the picture, of what the first one sees; none: as large. weights: how much
-    each counts; none: every network alike.
+    view_percents: the size at which each model sees the picture, in percent of the first model's; empty: the same size.
+    weights: of each model in the mean; empty: every network counts the same.
 
-    Raises HqmdError when there is something at `folder` already, or the networks do not go together.
+    Raises HqmdError if `folder` exists, or the networks do not fit together.
     """
     import torch
 
@@ -72,7 +60,7 @@ def merge_checkpoints(
     together = {name: " + ".join(dict.fromkeys(filter(None, (getattr(i, name) for i in infos)))) for name in HISTORY}
     note = "\n\n".join(dict.fromkeys(filter(None, (info.note for info in infos))))
     commands = [info.command for info in infos]
-    command = " && ".join(dict.fromkeys(commands)) if all(commands) else ""  # a part of them would mislead
+    command = " && ".join(dict.fromkeys(commands)) if all(commands) else ""  # some of them alone would mislead
     save_checkpoint(
         folder, ensemble, replace(infos[0], model=model, figures={}, note=note, command=command, **together)
     )

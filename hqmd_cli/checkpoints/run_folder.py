@@ -1,7 +1,7 @@
-"""What a training run leaves in its folder, as far as torch is not needed to read it.
+"""Read a training run's folder without torch.
 
-best, last      checkpoints: of the epoch with the lowest val error, and of the newest
-history.jsonl   a row an epoch: epoch (from 0), step, loss, learning rate, and val's metrics
+best, last      checkpoints of the epoch with the lowest val error and of the newest epoch
+history.jsonl   one row per epoch: epoch (from 0), step, loss, learning rate, and val's metrics
 """
 
 import json
@@ -15,20 +15,20 @@ from hqmd_cli.files.atomic import explain_read_errors, write_text
 
 HISTORY_FILE = "history.jsonl"
 STATE_FOLDER = "state"  # what --resume needs
-STATE_NAMES = (STATE_FOLDER, "state.pt")  # the latter of version 0.1
+STATE_NAMES = (STATE_FOLDER, "state.pt")  # version 0.1 wrote the file
 CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
 
 Row = dict[str, Any]
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a training has begun here."""
+    """Return True if the folder holds a training run."""
     kept = [f"{name}/{CONFIG_FILE}" for name in (BEST, LAST)]
     return any((folder / name).exists() for name in (HISTORY_FILE, *STATE_NAMES, *kept))
 
 
 def read_history(run_dir: Path) -> list[Row]:
-    """The rows of the epochs that are over; one that was cut off, as a killed process may leave it, is left out."""
+    """Read the rows of all finished epochs. A row that a killed process cut off is left out."""
     path = run_dir / HISTORY_FILE
     if not path.exists():
         return []
@@ -38,12 +38,12 @@ def read_history(run_dir: Path) -> list[Row]:
 
 
 def write_history(run_dir: Path, rows: list[Row]) -> None:
-    """All rows, by rename."""
+    """Write all rows, by rename."""
     write_text(run_dir / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def row_of(line: str) -> Row | None:
-    """A line of a history; None where it is no whole row."""
+    """Parse a line of a history; None if it is not a complete row."""
     try:
         row = json.loads(line)
     except ValueError:
@@ -53,7 +53,7 @@ def row_of(line: str) -> Row | None:
 
 
 def is_figure(value: Any) -> bool:
-    """Whether a value of a row is a number that means something."""
+    """Return True if a value of a row is a finite number."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
@@ -63,6 +63,6 @@ def points_of(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:
-    """That of the epoch which `best` is of; None where no epoch has a figure."""
-    judged = [row for row in rows if is_figure(row.get(CHOSEN_BY))]
-    return min(judged, key=lambda row: row[CHOSEN_BY], default=None)
+    """Return the row of the best epoch; None if no epoch has a figure."""
+    scored = [row for row in rows if is_figure(row.get(CHOSEN_BY))]
+    return min(scored, key=lambda row: row[CHOSEN_BY], default=None)

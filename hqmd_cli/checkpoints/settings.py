@@ -1,4 +1,4 @@
-"""The settings of a checkpoint beside those of the paper that its network is from."""
+"""Settings of a checkpoint, compared with the settings of the paper that its network comes from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,24 +10,24 @@ from hqmd_cli.config.training import TrainConfig
 
 @dataclass(frozen=True)
 class Setting:
-    """One of them."""
+    """A setting of a checkpoint beside its authors' value."""
 
     name: str
     value: Any
-    paper: Any  # the authors' value
+    paper: Any
 
     @property
     def differs(self) -> bool:
-        """Whether it is not the paper's."""
+        """True if the value is not the paper's."""
         return self.value != self.paper
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {"value": self.value, "paper": self.paper, "differs": self.differs}
 
 
 def paper_of(system: str) -> tuple[ModelConfig, TrainConfig]:
-    """The authors' settings of a network. Those of our own are the defaults, and no torch is imported for them."""
+    """Return the authors' settings of a system. Our own system's are the defaults, which need no torch."""
     if system == OURS:
         return ModelConfig(), TrainConfig()
     from hqmd_cli.models.recipes import from_paper
@@ -36,13 +36,13 @@ def paper_of(system: str) -> tuple[ModelConfig, TrainConfig]:
 
 
 def compared(config: Settings, paper: Settings) -> list[Setting]:
-    """Each setting with the paper's; `also`, which is further networks and no setting of this one, is left out."""
+    """Pair each setting with the paper's. `also` is left out: it holds further networks."""
     own, theirs = config.to_flat(), paper.to_flat()
     return [Setting(name, value, theirs[name]) for name, value in own.items() if name != "also"]
 
 
 def shown(value: Any) -> str:
-    """A setting's value in a line: (224, 288) -> 224,288."""
+    """Format a setting's value in one line: (224, 288) -> 224,288."""
     if isinstance(value, dict):
         return " ".join([str(value["name"]), *(f"{name} {shown(v)}" for name, v in value.items() if name != "name")])
     if isinstance(value, (tuple, list)):

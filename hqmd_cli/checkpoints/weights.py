@@ -1,11 +1,4 @@
-"""A checkpoint is a folder in the Hugging Face hub's convention; it reopens itself without a flag.
-
-config.json         hqmd version, ModelConfig, TrainConfig, what it was trained on and how, figures with their protocol
-model.safetensors   the weights
-model.onnx          the graph for ONNX Runtime, reading the same weights; not every checkpoint has one (export.py)
-model.int8.onnx     the same in 8-bit integers, which it makes of the same weights when it is opened
-README.md           model card
-"""
+"""Weights of checkpoints: count, read and load model.safetensors."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,28 +15,27 @@ if TYPE_CHECKING:
     from hqmd_cli.models.base import DepthModel
 
 
-# Ends of the names of tensors that are not learned: those of batch norm.
-COUNTED_NOT = ("running_mean", "running_var", "num_batches_tracked")
+NOT_LEARNED = ("running_mean", "running_var", "num_batches_tracked")  # endings of names: statistics of batch norm
 
 
 def count_parameters(folder: Path) -> int:
-    """How many numbers were learned, by the head of the weights' file: torch is not needed.
+    """Count the learned numbers from the header of the weights' file, without torch.
 
-    Raises HqmdError when that cannot be read.
+    Raises HqmdError if it cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
     path = folder / WEIGHTS_FILE
     try:
         with safe_open(path, "np") as file:
-            names = [name for name in file.keys() if not name.endswith(COUNTED_NOT)]  # noqa: SIM118  # it is no dict
+            names = [name for name in file.keys() if not name.endswith(NOT_LEARNED)]  # noqa: SIM118  # not a dict
             return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
     except (OSError, SafetensorError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}") from error
 
 
 def load_weights(network: "Network", folder: Path) -> None:
-    """Give a network the weights of a checkpoint. Raises HqmdError when the two are not alike in every tensor."""
+    """Load a checkpoint's weights. Raises HqmdError unless every tensor matches in name and shape."""
     state, own = read_weights(folder), network.state_dict()
     if wrong := sorted(own.keys() ^ state.keys()) + unlike(own, state):
         raise mismatch(folder, wrong)
@@ -51,11 +43,11 @@ def load_weights(network: "Network", folder: Path) -> None:
 
 
 def start_weights(network: "DepthModel", folder: Path) -> list[str]:
-    """The same as far as two networks are alike: the start of training. Returns which layers begin anew.
+    """Load a checkpoint's weights as the start of training. Return the names of layers that stay untrained.
 
-    The backbone takes all its weights from there, but need not take all that there are (ModelConfig.high_blocks);
-    layers behind it that are of another size than the checkpoint's begin anew. Raises HqmdError for another backbone,
-    and for a network without one whose layers differ.
+    The checkpoint must have all weights of the backbone, and may have more (NetworkConfig.high_blocks). Layers behind
+    the backbone whose size differs stay untrained. Raises HqmdError for another backbone, and for a network without a
+    backbone whose layers differ.
     """
     state, own = read_weights(folder), network.state_dict()
     new = sorted({*(own.keys() - state.keys()), *unlike(own, state)})
@@ -67,7 +59,7 @@ def start_weights(network: "DepthModel", folder: Path) -> list[str]:
 
 
 def read_weights(folder: Path) -> "dict[str, Tensor]":
-    """The tensors of a checkpoint by name. Raises HqmdError when they cannot be read."""
+    """Read a checkpoint's tensors, by name. Raises HqmdError if they cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -79,17 +71,17 @@ def read_weights(folder: Path) -> "dict[str, Tensor]":
 
 
 def unlike(own: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> list[str]:
-    """The tensors that both have, in other shapes."""
+    """Return the names of tensors whose shapes differ."""
     return [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
 
 
 def mismatch(folder: Path, wrong: Sequence[str]) -> HqmdError:
-    """What is said of tensors that do not fit."""
+    """Return the error for tensors that do not match."""
     path = folder / WEIGHTS_FILE
     return HqmdError(f"{path}: {len(wrong)} tensors do not match the network's settings, such as {wrong[0]}")
 
 
 def fill(network: "Network", state: "Mapping[str, Tensor]") -> None:
-    """Copy tensors into a network's, in its own precision; those that `state` does not have stay."""
+    """Copy tensors into a network, in its own precision; tensors that are not in `state` stay as they are."""
     own = network.state_dict()
     network.load_state_dict({**own, **{name: tensor.to(own[name].dtype) for name, tensor in state.items()}})
