@@ -220,7 +220,20 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
         seen["depth"], seen["depths"] = estimate.depth_m.dtype, estimate.depth_m.detach()
         return build_loss("full")(estimate, depth_m, valid)
 
-    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, left=1, workers=0)))
+    batch = next(
+        iter(
+            batches(
+                open_training_data(pairs)[0],
+                None,
+                MODEL.network.size,
+                TRAIN.batching,
+                epoch=0,
+                done=0,
+                left=1,
+                workers=0,
+            )
+        )
+    )
     losses = {}
     for precision in ("fp32", "bf16"):
         train = TRAIN.with_settings(precision=precision)
@@ -239,7 +252,20 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
     decay = 0.15  # below moving_average's (1 + n) / (10 + n), so that it holds from the second step on
     train = TRAIN.with_settings(ema_decay=decay)
     carried = carry(MODEL, train)
-    batch = next(iter(batches(open_training_data(pairs)[0], None, MODEL, TRAIN, epoch=0, done=0, left=1, workers=0)))
+    batch = next(
+        iter(
+            batches(
+                open_training_data(pairs)[0],
+                None,
+                MODEL.network.size,
+                TRAIN.batching,
+                epoch=0,
+                done=0,
+                left=1,
+                workers=0,
+            )
+        )
+    )
     trajectory = []
     for _ in range(2):
         train_step(carried, batch, build_loss("full"))
@@ -318,7 +344,10 @@ def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
         assert len(drawn[-1]) == 4
     assert len(set(drawn)) > 1
     reports = fit(MODEL, TRAIN, data, held_out, tmp_path / "run", extra_data=extra, backbone_weights="none")
-    assert sum(isinstance(report, StepReport) for report in reports) == TRAIN.epochs * 8 // TRAIN.batch_size
+    assert (
+        sum(isinstance(report, StepReport) for report in reports)
+        == TRAIN.batching.epochs * 8 // TRAIN.batching.batch_size
+    )
     assert "and as much of" in load_checkpoint(tmp_path / "run" / "last", CPU)[1].data
 
 
