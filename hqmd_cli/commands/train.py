@@ -27,11 +27,16 @@ def paper(setting: str) -> str:
 
 
 def train(
-    run_dir: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="RUN_DIR", help="Folder for best/, last/ and history.jsonl."),
-    ],
     data: DataOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="RUN_DIR",
+            help="Folder for best/, last/ and history.jsonl.  [default: a new one, such as runs/hqmd-1]",
+        ),
+    ] = None,
     val_data: Annotated[
         Path | None, typer.Option(help="Validate on the val (or only) split of other data.  [default: --data]")
     ] = None,
@@ -137,7 +142,7 @@ def train(
     from hqmd_cli.terminal.train_progress import is_first, say, show
     from hqmd_cli.training.interruption import parse_duration
     from hqmd_cli.training.loop import fit
-    from hqmd_cli.training.run_data import open_run_data
+    from hqmd_cli.training.run_data import new_run_folder, open_run_data
     from hqmd_cli.training.tracking import parse_trackers
 
     # Refuse wrong options before the data is read, which may take minutes.
@@ -153,6 +158,7 @@ def train(
     }  # fmt: skip
     model_config, train_config = read_recipe(recipe, model)
     model_config, train_config = override(model_config, options), override(train_config, options)
+    run_dir = output or new_run_folder(model_config.network.system, resume, say)
     chosen = pick_device(device)
     pictures = open_run_data(train_config, data, val_data, extra_data, depth_scale, cache, chosen, say)
     reports = fit(

@@ -1,6 +1,7 @@
-"""Open the data of a training run: train, val and extra pictures, checked and, where it pays, cached."""
+"""What a training run needs before it starts: its data, checked and, where it pays, cached, and its folder."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,11 @@ from hqmd_cli.data import default_data, open_extra_data, open_training_data
 from hqmd_cli.data.cache.build import cached, readings
 from hqmd_cli.data.check.quick_check import require_usable
 from hqmd_cli.data.sample import Dataset
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocols import find_protocol
+from hqmd_cli.parallel.processes import Ranks
+
+RUNS = Path("runs")  # below the current folder
 
 
 class RunData(NamedTuple):
@@ -47,3 +52,17 @@ def open_run_data(
     times = readings(train.batching, len(seen)) if device.type != "cpu" else 1
     cached_extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say) if extra else None
     return RunData(cached(seen, cache, times, say), held_out, cached_extra)
+
+
+def new_run_folder(system: str, resume: bool, say: Callable[[str], object]) -> Path:
+    """Return the first free folder of runs/SYSTEM-1, runs/SYSTEM-2, ... and say which one it is.
+
+    Raises HqmdError if a run is to be resumed, or if several processes would each choose a folder.
+    """
+    if resume:
+        raise HqmdError("--resume: name the run with -o RUN_DIR")
+    if Ranks.from_environment().world > 1:
+        raise HqmdError("several processes need one folder: name it with -o RUN_DIR")
+    run_dir = next(folder for number in count(1) if not (folder := RUNS / f"{system}-{number}").exists())
+    say(f"run folder: {run_dir}")
+    return run_dir

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import TrainSet, batches
 from hqmd_cli.training.loop import EpochReport, StepReport, fit, train_step
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
+from hqmd_cli.training.run_data import new_run_folder
 from hqmd_cli.training.state import Run, saved_states
 
 CPU = torch.device("cpu")
@@ -356,3 +358,17 @@ def test_extra_data_must_not_hold_validation_photos(hqmd, pairs, tmp_path):
     result = hqmd("train", "--data", pairs, "--extra-data", tmp_path / "extra.csv", "-o", tmp_path / "run")
     assert result.returncode == 1 and "in the training and the validation data" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_folder_a_run_gets_a_new_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "fcrn-1").mkdir(parents=True)
+    said = []
+    assert new_run_folder("hqmd", False, said.append) == Path("runs/hqmd-1")
+    assert new_run_folder("fcrn", False, said.append) == Path("runs/fcrn-2")
+    assert said == ["run folder: runs/hqmd-1", "run folder: runs/fcrn-2"]
+    with pytest.raises(HqmdError, match="--resume: name the run"):
+        new_run_folder("hqmd", True, said.append)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(HqmdError, match="several processes need one folder"):
+        new_run_folder("hqmd", False, said.append)
