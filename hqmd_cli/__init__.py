@@ -1,9 +1,9 @@
-"""hqmd: metric depth from a single photo, and the lab that makes and judges such models.
+"""hqmd: metric depth from a single photo, and the tools to train and evaluate such models.
 
     from hqmd_cli import load
     depth_m = load("hqmd-indoor")(image)
 
-This module imports nothing before `load` is asked for, so that `hqmd --help` answers at once.
+Importing this module imports nothing else until `load` is used, so that `hqmd --help` is quick.
 """
 
 from typing import TYPE_CHECKING, Any

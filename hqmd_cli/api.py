@@ -1,4 +1,4 @@
-"""hqmd from Python: `load(...)` gives a function from a photo to its depth. Importing this imports no torch."""
+"""hqmd from Python: `load(...)` returns a function from a photo to its depth. Does not import torch."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ Photo = NDArray[np.uint8] | Image.Image
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What `load` gives: a function from a photo to its depth."""
+    """A function from a photo to its depth, as `load` returns it."""
 
     model: OpenModel
 
     @property
     def kind(self) -> Kind:
-        """What its numbers are: "depth" (metres), or "disparity" or "relative", which have no metres."""
+        """What its numbers mean: "depth" (metres), or "disparity" or "relative", which have no metres."""
         return self.model.kind
 
     def __call__(self, photo: Photo) -> NDArray[np.float32]:
@@ -46,12 +46,12 @@ def load(
 ) -> LoadedModel:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
-    hf:org/name[@revision] is any depth model of transformers, py:module:function any Python function; `kind` states
-    what such a model gives where it does not say so itself, and the function returned says it as its `kind`.
+    hf:org/name[@revision] is any depth model of transformers, py:module:function any Python function. If such a model
+    does not say what it gives, state it with `kind`; the returned function has it as its `kind`.
 
-    `sides` are the shorter sides, in pixels, at which the network sees photos (none: the model's own); `size` names one
-    of the model's presets instead. The function returned takes a PIL picture, which it turns upright by its EXIF
-    orientation, or (H, W, 3) uint8 RGB that is upright; it gives (H, W) float32 metres along the optical axis, of the
-    upright picture. Both raise HqmdError: for a model or an option that is not available, for a photo of another kind.
+    `sides` are the shorter sides, in pixels, at which the network sees photos (default: the model's own); `size` names
+    one of the model's presets instead. The returned function takes a PIL picture, which it turns upright by its EXIF
+    orientation, or upright (H, W, 3) uint8 RGB. It returns (H, W) float32 metres along the optical axis. Both raise
+    HqmdError, for a model or an option that is not available and for a photo of another type.
     """
     return LoadedModel(open_model(model, OpenOptions(backend, device, sides, size, flip, kind=kind)))

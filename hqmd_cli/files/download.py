@@ -1,7 +1,7 @@
-"""A large file fetched over HTTP: goes on where it broke off, is checked, and appears whole or not at all.
+"""Download a large file over HTTP: resumable, checked, and whole or not at all.
 
-NAME.part is what has come so far. What a server says of the file is compared to what is known of it before a byte is
-written, so that an error page or another file does not cost the hours of a download, nor what is there already.
+NAME.part holds the bytes received so far. The size that the server announces is checked before a byte is written, so
+that an error page or another file costs neither hours nor the bytes received so far.
 """
 
 import hashlib
@@ -21,35 +21,35 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors
 
 PIECE = 2**20  # bytes
-ATTEMPTS = 5  # in a row that bring nothing
-FIRST_WAIT_S = 1.0  # doubled with each of them
-SILENCE_S = 60.0  # after which a connection counts as broken
-AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})  # of HTTP's errors, those that pass
+ATTEMPTS = 5  # in a row without a byte
+FIRST_WAIT_S = 1.0  # doubled after each of them
+SILENCE_S = 60.0  # without a byte, after which a connection is broken
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP errors that may pass
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 
-Progress = Callable[[int], object]  # told how many bytes there are
+Progress = Callable[[int], object]  # gets the number of bytes received
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file, and what is known of it."""
+    """A file on a server, and how to recognise it."""
 
     url: str
     size: int  # bytes
     sha256: str
-    signature: tuple[int, bytes]  # at which byte it has which
+    signature: tuple[int, bytes]  # offset, and the bytes there
 
 
 class Broken(Exception):
-    """The connection failed in a way that may pass."""
+    """The connection failed, and may work again."""
 
 
 def fetch(
     file: RemoteFile, path: Path, progress: Progress = lambda there: None, first_wait_s: float = FIRST_WAIT_S
 ) -> str:
-    """Download to `path`; a word on what was done. What is there already is checked and kept.
+    """Download to `path`, and return what was done in words. A file that exists is checked and kept.
 
-    Raises HqmdError when the server has another file, cannot be reached, or what came is damaged, saying how to go on.
+    Raises HqmdError with the remedy if the server has another file, cannot be reached, or sent damaged data.
     """
     if path.exists():
         require_whole(file, path, f"{path}: exists already, but", "move it away")
@@ -68,14 +68,14 @@ def fetch(
     try:
         require_whole(file, part, f"{file.url}: what came", remedy)
     except HqmdError:
-        part.replace(rejected)  # so that a second try begins anew
+        part.replace(rejected)  # so that a second try starts again
         raise
     part.replace(path)
     return "downloaded"
 
 
 def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: float) -> None:
-    """Go on until `part` has the size of the file. Raises HqmdError when nothing more comes for some time."""
+    """Receive until `part` has the size of the file. Raises HqmdError after ATTEMPTS without a byte."""
     in_vain = 0
     while (there := part.stat().st_size) < file.size:
         try:
@@ -94,7 +94,7 @@ def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: 
 
 
 def receive(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """One request for what is missing. Raises Broken for what may pass, HqmdError for what will not."""
+    """Request the missing bytes. Raises Broken for errors that may pass, and HqmdError for others."""
     there = part.stat().st_size
     headers = {"User-Agent": f"hqmd/{__version__}", "Accept-Encoding": "identity"}
     if there:
@@ -103,7 +103,7 @@ def receive(file: RemoteFile, part: Path, progress: Progress) -> None:
         with urlopen(Request(file.url, headers=headers), timeout=SILENCE_S) as response:
             write_on(part, begins_at(file, response), file, response, progress)
     except HTTPError as error:
-        if error.code == 416 and there:  # the file that is there ends before: then it is another one
+        if error.code == 416 and there:  # the server's file is shorter, so it is another one
             require_size(file, size_of_range(error.headers.get("Content-Range")))
             part.write_bytes(b"")
             raise Broken("the server refused to go on where it broke off") from error
@@ -135,13 +135,13 @@ def begins_at(file: RemoteFile, response: HTTPResponse) -> int:
 
 
 def size_of_range(content_range: str | None) -> int | None:
-    """The size of the whole file; None where it is not said."""
+    """Read the size of the whole file; None if it is missing."""
     match = CONTENT_RANGE.match(content_range or "")
     return int(match[2]) if match else None
 
 
 def require_size(file: RemoteFile, announced: int | None) -> None:
-    """Raise HqmdError when the server announces a file of another size; what it does not say is checked later."""
+    """Raise HqmdError if the server announces another size; None passes, since the size is checked later."""
     if announced not in (None, file.size):
         raise HqmdError(
             f"{file.url}: the server has {announced} bytes there, the file has {file.size}; it is another file, or an "
@@ -150,7 +150,7 @@ def require_size(file: RemoteFile, announced: int | None) -> None:
 
 
 def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, progress: Progress) -> None:
-    """Append what comes from byte `begin` on; a server that knows no parts begins at 0, and so does the file then."""
+    """Write the bytes from `begin` on. A server that sends no parts begins at 0, and so does the file then."""
     with part.open("r+b") as opened:
         if begin > opened.seek(0, 2):
             raise Broken("the server left out a part")
@@ -159,14 +159,14 @@ def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, p
         while piece := piece_of(response):
             with explain_write_errors(part):
                 opened.write(piece)
-                opened.flush()  # here, and not where the file is closed, so that a full disk is called one
+                opened.flush()  # now, so that a full disk is reported as one
             if (there := opened.tell()) > file.size:
                 raise HqmdError(f"{file.url}: more than its {file.size} bytes come; remove {part}, and try again")
             progress(there)
 
 
 def piece_of(response: HTTPResponse) -> bytes:
-    """The next bytes; none at the end, also where that comes too early. Raises Broken when the connection fails."""
+    """Read the next bytes; empty at the end, even at an early one. Raises Broken if the connection fails."""
     try:
         return response.read(PIECE)
     except (HTTPException, OSError) as error:
@@ -174,14 +174,14 @@ def piece_of(response: HTTPResponse) -> bytes:
 
 
 def require_whole(file: RemoteFile, path: Path, what: str, remedy: str) -> None:
-    """Raise HqmdError when size, signature or hash are not those of the file."""
+    """Raise HqmdError unless size, signature and hash match the file."""
     place, expected = file.signature
     with path.open("rb") as opened:
         if (size := path.stat().st_size) != file.size:
             raise HqmdError(f"{what} has {size} bytes, the file has {file.size}; {remedy}")
         opened.seek(place)
         if opened.read(len(expected)) != expected:
-            raise HqmdError(f"{what} is no file of its kind; {remedy}")
+            raise HqmdError(f"{what} is not a file of this kind; {remedy}")
         opened.seek(0)
         if (found := hashlib.file_digest(opened, "sha256").hexdigest()) != file.sha256:
             raise HqmdError(f"{what} has the sha256 {found}, the file has {file.sha256}; {remedy}")

@@ -1,7 +1,7 @@
-"""OpenEXR, as far as depth maps need it: one part in scanlines, uncompressed or ZIP, one channel of numbers.
+"""Read depth from OpenEXR files: one part in scanlines, uncompressed or ZIP.
 
-Not by OpenCV: the wheels of its version 5 are built without OpenEXR, and those of 4 read it only where an environment
-variable was set before the import. Written after "OpenEXR File Layout", https://openexr.com/en/latest/OpenEXRFileLayout.html.
+Not with OpenCV: the wheels of version 5 lack OpenEXR, and version 4 reads it only if an environment variable is set
+before the import. Follows "OpenEXR File Layout", https://openexr.com/en/latest/OpenEXRFileLayout.html.
 """
 
 import struct
@@ -17,22 +17,22 @@ from hqmd_cli.errors import HqmdError
 MAGIC = b"\x76\x2f\x31\x01"
 TILED, DEEP, MULTIPART = 0x200, 0x800, 0x1000
 COMPRESSIONS = ("none", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
-ROWS_A_CHUNK = {"none": 1, "ZIPS": 1, "ZIP": 16}  # of those that are read here
+ROWS_A_CHUNK = {"none": 1, "ZIPS": 1, "ZIP": 16}  # the compressions that are read here
 PIXEL_TYPES = ("<u4", "<f2", "<f4")
 DEPTH_CHANNELS = frozenset({"z", "y", "v", "depth"})  # y is grey, v what Blender calls a single value
 
 
 class Channel(NamedTuple):
-    """One of the numbers of a pixel."""
+    """A channel of a picture."""
 
     name: str  # such as "Z", or "ViewLayer.Depth.Z"
     dtype: np.dtype
 
 
 def read_exr(path: Path) -> NDArray[np.number]:
-    """The only channel, or the only one with a name for depth (see DEPTH_CHANNELS), as (H, W) of the data window.
+    """Read the only channel, or the only one with a name of DEPTH_CHANNELS, as (H, W) of the data window.
 
-    Raises HqmdError for what is not read here, and ValueError, struct.error or zlib.error where the file is damaged.
+    Raises HqmdError for an unsupported file, and ValueError, struct.error or zlib.error for a damaged one.
     """
     content = path.read_bytes()
     if content[:4] != MAGIC:
@@ -58,14 +58,14 @@ def read_exr(path: Path) -> NDArray[np.number]:
         y, size = struct.unpack_from("<ii", content, offset)
         count = min(chunk_rows, bottom + 1 - y)
         packed = content[offset + 8 : offset + 8 + size]
-        # A chunk that compression would not have made smaller is stored as it is.
+        # A chunk is stored uncompressed if compression does not make it smaller.
         plain = packed if size == count * rows.itemsize else unzip(packed)
         values[y - top : y - top + count] = np.frombuffer(plain, rows, count)[chosen.name]
     return values
 
 
 def read_header(content: bytes) -> tuple[dict[str, bytes], int]:
-    """Attribute -> its bytes, and where the table of chunks starts."""
+    """Return the bytes of each attribute, and the offset of the table of chunks."""
     position, attributes = 8, {}
     while content[position]:
         name, kind = (text.decode("latin-1") for text in content[position:].split(b"\0", 2)[:2])
@@ -77,7 +77,7 @@ def read_header(content: bytes) -> tuple[dict[str, bytes], int]:
 
 
 def read_channels(chlist: bytes) -> list[Channel]:
-    """The channels in the order in which a scanline holds them."""
+    """Return the channels in the order of a scanline."""
     channels, position = [], 0
     while chlist[position]:
         end = chlist.index(b"\0", position)
@@ -88,7 +88,7 @@ def read_channels(chlist: bytes) -> list[Channel]:
 
 
 def depth_channel(path: Path, channels: list[Channel]) -> Channel:
-    """The channel to read. Raises HqmdError listing them where none or several could be the depth."""
+    """Choose the channel with the depth. Raises HqmdError listing the channels unless exactly one fits."""
     fitting = [c for c in channels if c.name.rpartition(".")[2].lower() in DEPTH_CHANNELS]
     if len(channels) == 1:
         return channels[0]
@@ -101,7 +101,7 @@ def depth_channel(path: Path, channels: list[Channel]) -> Channel:
 
 
 def unzip(packed: bytes) -> bytes:
-    """Undo ZIP: bytes are stored as differences to the one before plus 128, the even ones before the odd ones."""
+    """Undo ZIP, which stores each byte as its difference to the byte before plus 128, even bytes before odd ones."""
     differences = np.frombuffer(zlib.decompress(packed), np.uint8).astype(np.int64)
     differences[1:] -= 128
     halves = np.cumsum(differences).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Photos and depth maps on disk: the only room that reads and writes picture files."""
+"""Pictures and figures to files, in the format of the suffix."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,29 +15,28 @@ from hqmd_cli.files.png import encode_png
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 FIGURE_SUFFIXES = frozenset({".png", ".pdf", ".svg"})
 
 
 def write_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> None:
-    """(H, W, 3) uint8 RGB as a picture in the format of the path's suffix; PNG and JPEG also say what `note` says."""
-    if path.suffix.lower() == ".png":  # not by Pillow, which imports all its formats before it writes one
+    """Write (H, W, 3) uint8 RGB in the format of the path's suffix; PNG and JPEG also hold `note`."""
+    if path.suffix.lower() == ".png":  # not with Pillow, see png.py
         write_bytes(path, encode_png(rgb, {"Description": note} if note else None))
         return
     picture_format = Image.registered_extensions().get(path.suffix.lower())
-    if picture_format not in Image.SAVE:  # filled by registered_extensions; some formats are for reading only
+    if picture_format not in Image.SAVE:  # filled by registered_extensions; Pillow only reads some formats
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
     how: dict[str, Any] = {"comment": note} if note and picture_format == "JPEG" else {}
     write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format, **how))
 
 
 def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
-    """(H, W, 3) uint8 RGB as a JPEG: what training reads from then on, so that the loss is to be chosen."""
+    """Write (H, W, 3) uint8 RGB as a JPEG of this quality."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     write_bytes(path, encoded.tobytes())
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
-    """A matplotlib figure in the format of the path's suffix (.png, .pdf, .svg)."""
+    """Write a matplotlib figure in the format of the path's suffix (.png, .pdf, .svg)."""
     require_suffix(path, FIGURE_SUFFIXES)
     write_aside(path, lambda aside: figure.savefig(aside, format=path.suffix.lstrip(".").lower()))

@@ -1,7 +1,8 @@
-"""PNG as bytes, fast: what predict writes most of.
+"""A fast PNG encoder, because PNG is what predict writes most.
 
-ISA-L deflates a depth map in colours in 1.5 ms, zlib in 5.3, to the same size (640 x 480, one core of an AMD EPYC);
-Pillow and OpenCV know zlib only. Format: https://www.w3.org/TR/png-3/.
+Encoding the colours of a 512 x 512 photo takes 2 ms with ISA-L, 11 ms with OpenCV and 17 ms with Pillow, for about the
+same size. With OpenCV a cold `hqmd predict` takes 4 % more CPU time, with Pillow 3 to 7 % (medians
+of 25 to 30 pairs of runs, hqmd-indoor-small). Format: https://www.w3.org/TR/png-3/.
 """
 
 import struct
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB = 0, 2  # colour types
-UP = 2  # a row filter: each byte less the one above it
+UP = 2  # row filter: each byte minus the byte above it
 LEVEL = 1  # of 0..3
 
 
 def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], text: Mapping[str, str] | None = None) -> bytes:
-    """(H, W, 3) uint8 RGB or (H, W) uint16 -> a PNG file; `text` are its text chunks, in Latin-1.
+    """Encode (H, W, 3) uint8 RGB or (H, W) uint16 as a PNG with text chunks in Latin-1.
 
     Raises ValueError for any other array.
     """
@@ -42,5 +43,5 @@ def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], text: Mapping[str
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """Length, kind, content and checksum."""
+    """Pack a chunk: length, kind, content and checksum."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))

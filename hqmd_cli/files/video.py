@@ -1,8 +1,7 @@
 """Video files and live cameras as frames, and frames as an .mp4.
 
-Without sound: OpenCV carries none over. Files keep their frames one for one, at the frame rate of their header: where
-the rate varies, the length stays right and the pace within becomes even. OpenCV hides damage within a picture: only
-frames that are missing are noticed.
+Without sound, which OpenCV does not copy. Every frame of a file is kept, at the frame rate of its header; a varying
+rate becomes even, and the length stays right. OpenCV hides damage within a frame, so only missing frames are noticed.
 """
 
 import math
@@ -21,11 +20,11 @@ from numpy.typing import NDArray
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_write_errors, require_suffix
 
-# MPEG-4 part 2: of the codecs of an .mp4, the one whose encoder is in every opencv-python wheel and quick. H.264 is
-# not in them for its licence; VP9 is, but hardly a player takes it in an .mp4.
+# MPEG-4 part 2 has a fast encoder in every opencv-python wheel. H.264 is missing there because of its licence, and few
+# players accept VP9 in an .mp4.
 CODEC = "mp4v"
-LARGEST_RATE_NUMERATOR = 65535  # MPEG-4 part 2 holds the frame rate as a fraction of 16-bit numbers
-PLAUSIBLE_FPS = (0.01, 1000.0)  # beyond, a header does not mean it
+LARGEST_RATE_NUMERATOR = 65535  # MPEG-4 part 2 stores the frame rate as a fraction of 16-bit numbers
+PLAUSIBLE_FPS = (0.01, 1000.0)  # a header with another rate is wrong
 ASSUMED_FPS = 25.0
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
@@ -41,16 +40,16 @@ class Video:
         fps, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.name = name
         self.live = live  # a camera
-        self.fps = fps if PLAUSIBLE_FPS[0] <= fps <= PLAUSIBLE_FPS[1] else None  # None: not known, NaN too
-        self.frames = int(frames) if 0 < frames < 1e9 and not live else None  # as announced; None: not known
+        self.fps = fps if PLAUSIBLE_FPS[0] <= fps <= PLAUSIBLE_FPS[1] else None  # None: unknown
+        self.frames = int(frames) if 0 < frames < 1e9 and not live else None  # as announced; None: unknown
         self.height, self.width = first.shape[:2]  # upright
-        self.damaged: str | None = None  # once the end is reached: what is missing
+        self.damaged: str | None = None  # what is missing, once the end is reached
         self._capture = capture
         self._first: RGB | None = first
         self._read = 0
 
     def read(self) -> RGB | None:
-        """The next frame; None at the end."""
+        """Read the next frame; None at the end."""
         frame, self._first = (self._first, None) if self._first is not None else (_read_rgb(self._capture), None)
         if frame is None:
             self.damaged = self._missing()
@@ -63,15 +62,15 @@ class Video:
             return f"it gave no more frames after {self._read}"
         if self.frames is None:
             return None
-        # Containers without a count announce a length, which other streams or a varying rate make inexact: half a
-        # second, or a twentieth of a short clip, is not yet damage.
+        # Containers without a count announce a length, which other streams or a varying rate make inexact. Half a
+        # second, or a twentieth of a short clip, is no damage.
         tolerated = max(1.0, min((self.fps or ASSUMED_FPS) / 2, self.frames / 20))
         if self.frames - self._read <= tolerated:
             return None
         return f"cut off or damaged: {self._read} of {self.frames} frames could be read"
 
     def at(self, place: int) -> RGB | None:
-        """The frame at a place (0: the first) or near it; None where there is no jumping. Not to be mixed with read."""
+        """Read the frame at or near a place (0: the first); None if jumping fails. Do not mix with `read`."""
         self._capture.set(cv2.CAP_PROP_POS_FRAMES, place)
         return _read_rgb(self._capture)
 
@@ -87,10 +86,10 @@ class Video:
 
 
 def open_video(source: Path | int) -> Video:
-    """Open a video file, or a camera by its number; turned upright by the file's rotation.
+    """Open a video file, or a camera by its number. Frames are turned upright by the file's rotation.
 
-    Raises HqmdError naming the source when there is no frame to be had from it. A file that was cut off gives the
-    frames up to there, after which `damaged` says so.
+    Raises HqmdError naming the source if not one frame can be read. A truncated file gives the frames up to there, and
+    then sets `damaged`.
     """
     if isinstance(source, int):
         name, problem = f"camera {source}", "cannot be opened; is it plugged in, and not in use elsewhere?"
@@ -134,7 +133,7 @@ def _read_rgb(capture: cv2.VideoCapture) -> RGB | None:
 
 
 def _opencv_name(path: Path) -> str:
-    """The path for OpenCV: absolute, as FFmpeg takes `a:b.mp4` for a protocol; and UTF-8, as others make it crash."""
+    """Return the path for OpenCV: absolute, since FFmpeg takes `a:b.mp4` for a protocol. Others than UTF-8 make it crash."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -143,14 +142,14 @@ def _opencv_name(path: Path) -> str:
 
 
 def _hush() -> None:
-    """Keep OpenCV's and FFmpeg's own messages off stderr, unless their variables ask for them."""
+    """Keep messages of OpenCV and FFmpeg off stderr, unless their environment variables are set."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     if "OPENCV_LOG_LEVEL" not in os.environ:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class VideoFile:
-    """An .mp4 that is being written beside its path. See write_video."""
+    """An .mp4 in the making, beside its path. See write_video."""
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path = path
@@ -158,23 +157,23 @@ class VideoFile:
         self.frames = 0  # written
         self.finished = False
         self.size: tuple[int, int] | None = None  # (height, width) of the frames, from the first on
-        # FFmpeg chooses the container by the suffix, so that images.write_aside's .part does not do here.
+        # Not atomic.write_aside: FFmpeg chooses the container by the suffix, which must not be .part.
         self._aside = path.with_name(f".{path.name}.{os.getpid()}.part.mp4")
         self._writer: cv2.VideoWriter | None = None
         self._last: NDArray[np.uint8] | None = None  # BGR, of even size
         _hush()
-        _opencv_name(path)  # refused now, not at the first frame
+        _opencv_name(path)  # fails now rather than at the first frame
         with explain_write_errors(path):
             if path.is_dir():
                 raise HqmdError(f"{path}: cannot be written: it is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._aside.touch()  # OpenCV would not say why a file cannot be made
+            self._aside.touch()  # OpenCV does not say why a file cannot be created
 
     def write(self, rgb: RGB, at_s: float | None = None) -> None:
-        """Add a frame (H, W, 3); all are as large as the first. The one before is repeated up to `at_s` seconds.
+        """Add a frame (H, W, 3) of the size of the first one; repeat the frame before it up to `at_s` seconds.
 
-        MPEG-4 has even sizes only: an odd one gets its last row or column twice. Raises
-        HqmdError when the sizes differ, no encoder takes the size, or the disk is full.
+        MPEG-4 has even sizes only, so the last row or column of an odd size is repeated. Raises HqmdError if the sizes
+        differ, no encoder takes the size, or the disk is full.
         """
         height, width = rgb.shape[:2]
         bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
@@ -182,7 +181,7 @@ class VideoFile:
         if self._writer is None or self.size is None:
             self._writer = self._open(width + width % 2, height + height % 2)
             self.size = height, width
-        if (height, width) != self.size:  # OpenCV drops such a frame without a word
+        if (height, width) != self.size:  # OpenCV silently drops such a frame
             raise HqmdError(
                 f"{self.path}: frame {self.frames + 1} is {width} x {height}, those before {self.size[1]} x "
                 f"{self.size[0]}; one video has one size"
@@ -203,14 +202,14 @@ class VideoFile:
 
     def _add(self, bgr: NDArray[np.uint8]) -> None:
         assert self._writer is not None
-        written: bool | None = self._writer.write(bgr)  # None in OpenCV 4, which does not tell
+        written: bool | None = self._writer.write(bgr)  # None in OpenCV 4
         if written is False:
             raise HqmdError(f"{self.path}: frame {self.frames + 1} cannot be written; is the disk full?")
         self._last = bgr
         self.frames += 1
 
     def finish(self) -> None:
-        """Close the file, look whether all frames are in it, and rename it to its path."""
+        """Close the file, check that it has all frames, and rename it to its path."""
         if self._writer is None:
             raise HqmdError(f"{self.path}: not written, as there was not one frame")
         self._writer.release()
@@ -224,7 +223,7 @@ class VideoFile:
         self.finished = True
 
     def discard(self) -> None:
-        """Leave nothing beside the path."""
+        """Remove the unfinished file."""
         if self._writer is not None:
             self._writer.release()
         self._aside.unlink(missing_ok=True)
@@ -232,10 +231,10 @@ class VideoFile:
 
 @contextmanager
 def write_video(path: Path, fps: float) -> Iterator[VideoFile]:
-    """An .mp4 at `fps` frames a second (see writable_fps), to `write` frames into, in a `with`. Makes the folders.
+    """Give a VideoFile at `fps` frames a second (see writable_fps) to write into. Creates the folders.
 
-    It appears by rename, whole, or on Ctrl-C with the frames written so far; on any other error not at all. Raises
-    HqmdError naming the path when it cannot be written.
+    The file appears at the end of the `with`, or on Ctrl-C with the frames written so far; after any other error it
+    does not appear. Raises HqmdError naming the path if it cannot be written.
     """
     require_suffix(path, {".mp4"})
     file = VideoFile(path, fps)
@@ -252,7 +251,7 @@ def write_video(path: Path, fps: float) -> Iterator[VideoFile]:
 
 
 def finish_whole(file: VideoFile) -> None:
-    """Ctrl-C does not reach another thread: what was written is not lost for coming at the end."""
+    """Finish in another thread, which Ctrl-C does not interrupt."""
     with own_thread() as thread:
         done = thread.submit(file.finish)
     done.result()
@@ -260,22 +259,22 @@ def finish_whole(file: VideoFile) -> None:
 
 @contextmanager
 def own_thread() -> Iterator[ThreadPoolExecutor]:
-    """One thread, which has done all it was given when this ends. Until then, a second Ctrl-C is not listened to."""
+    """Give one thread; at the end, wait until it has done everything, and ignore Ctrl-C meanwhile."""
     thread = ThreadPoolExecutor(1)
     try:
         yield thread
     finally:
         end = thread.submit(lambda: None)
-        while not end.done():  # not by shutdown alone: Python 3.11 takes a join that was interrupted for a thread's end
+        while not end.done():  # not only shutdown: in Python 3.11, an interrupted join marks the thread as ended
             try:
                 wait([end])
-            except KeyboardInterrupt:  # closing a file that the thread still writes or reads would crash
+            except KeyboardInterrupt:  # closing a file that the thread still uses would crash
                 continue
         thread.shutdown()
 
 
 def writable_fps(fps: float) -> float:
-    """A frame rate with as many decimals, at most three, as MPEG-4 can hold; ASSUMED_FPS for nonsense, NaN too."""
+    """Round a frame rate to the decimals, at most three, that MPEG-4 can store; ASSUMED_FPS if it is implausible."""
     if not PLAUSIBLE_FPS[0] <= fps <= PLAUSIBLE_FPS[1]:
         return ASSUMED_FPS
     return round(fps, min(3, int(math.log10(LARGEST_RATE_NUMERATOR / fps))))

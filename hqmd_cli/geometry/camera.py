@@ -1,13 +1,12 @@
-"""The camera that took a photo, as far as it is known: what turns pixels and metres into points in space."""
+"""The camera of a photo, which turns pixels and metres into points in space."""
 
 import math
 from dataclasses import dataclass
 
 from hqmd_cli.errors import HqmdError
 
-# The diagonal of a 36 x 24 mm frame. CIPA DCG-001 defines the 35 mm equivalent by equal diagonal angles of view, which
-# holds for any aspect ratio and whichever way the camera was turned. By the frame's width (36 mm) the focal length of
-# a 4:3 photo would come out 4 % shorter.
+# Diagonal of a 36 x 24 mm frame. CIPA DCG-001 defines the 35 mm equivalent by equal diagonal angles of view, for any
+# aspect ratio and orientation. With the frame's width (36 mm) the focal length of a 4:3 photo would be 4 % shorter.
 DIAGONAL_35MM = math.hypot(36, 24)
 # NYU Depth V2's colour camera, a Kinect (fx_rgb in camera_params.m of the dataset's toolbox), for 640 x 480.
 NYU_FX, NYU_LONGER_SIDE = 518.86, 640
@@ -24,7 +23,7 @@ class Intrinsics:
     fy: float
     cx: float
     cy: float
-    origin: str  # where the focal length is from, in words
+    origin: str  # source of the focal length, in words
 
 
 def find_intrinsics(
@@ -35,17 +34,16 @@ def find_intrinsics(
     fx: float | None = None,
     focal_35mm: float | None = None,
 ) -> Intrinsics:
-    """The camera of an upright photo of height x width pixels, from the best that is known about it.
+    """Find the camera of an upright photo of height x width pixels.
 
-    In this order: what the user gave, as the focal length fx in pixels or the horizontal field of view fov_deg in
-    degrees; the file's EXIF 35 mm equivalent focal_35mm in millimetres (tag 0xA405), where 0 means unknown (Exif 2.3);
-    else the camera of NYU Depth V2, scaled to the photo's longer side. EXIF speaks of the whole frame: of a photo that
-    was cropped it is wrong, and only the user can know.
+    Uses, in this order: the user's focal length fx in pixels or horizontal field of view fov_deg in degrees; the EXIF
+    35 mm equivalent focal_35mm in millimetres (tag 0xA405; 0 means unknown, Exif 2.3); the camera of NYU Depth V2,
+    scaled to the photo's longer side. EXIF describes the whole frame, so it is wrong for a cropped photo.
 
-    Raises HqmdError for both fx and fov_deg, and for numbers that no camera has.
+    Raises HqmdError if both fx and fov_deg are given, and for impossible values.
     """
     if fx is not None and fov_deg is not None:
-        raise HqmdError("--fx and --fov both say what the camera's focal length is; give one of them")
+        raise HqmdError("--fx and --fov both set the focal length; give one of them")
     if fx is not None:
         focal_px, origin = fx, f"focal length of {fx:g} pixels, as given"
         fault = f"--fx {fx:g}: a focal length is a positive number of pixels"

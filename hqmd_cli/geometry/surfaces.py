@@ -1,12 +1,11 @@
 """From a depth map to points, normals and a mesh. Arrays in, arrays out; no files.
 
-Everything is in the camera's frame: x to the right, y down, z along the optical axis, metres, the camera at 0. A pixel
-without depth (0, negative, NaN or infinite) is part of nothing.
+Everything is in the camera's frame: x to the right, y down, z along the optical axis, metres, the camera at 0. Pixels
+without valid depth (0, negative, NaN or infinite) belong to no surface.
 
-Where one thing ends before another, depth jumps, and a surface drawn from the one to the other is not there. A jump is
-a relative change from a pixel to one of its neighbours above `edge_rtol`, as it would be in a photo whose longer side
-is 640 pixels: larger photos have their depth from a network that saw them small, so that the same jump is spread over
-as many more pixels, and counts by the pixel accordingly less.
+At the border of an object depth jumps, and no surface connects the two sides. A jump is a relative change between
+neighbouring pixels above `edge_rtol`, in a photo whose longer side is 640 pixels. The network sees larger photos at
+reduced size, which spreads a jump over more pixels, so the limit per pixel is lower there.
 """
 
 from dataclasses import dataclass
@@ -18,14 +17,14 @@ from numpy.typing import NDArray
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.geometry.camera import Intrinsics
 
-# Chosen by eye on clouds of NYU photos seen from above. Networks blur the rims of things, over several pixels of 1.5 to
-# 4 % each; floors and walls seen at a slant change by less than 1.2 % within a room. Sharp jumps are far above either.
+# Chosen by eye on point clouds of NYU photos seen from above. Networks blur the borders of objects over several pixels
+# of 1.5 to 4 % each; slanted floors and walls change by less than 1.2 % per pixel. Sharp jumps are far larger.
 DEFAULT_EDGE_RTOL = 0.015
 REFERENCE_SIDE = 640  # pixels; the longer side that edge_rtol is meant for
 
 
 def unproject(depth_m: NDArray[np.floating], camera: Intrinsics) -> NDArray[np.float32]:
-    """(H, W) metres along the optical axis -> (H, W, 3) points; NaN where there is no depth."""
+    """Turn depth (H, W), metres along the optical axis, into points (H, W, 3); NaN where depth is not valid."""
     height, width = depth_m.shape
     known_m = np.where(valid_depth(depth_m), depth_m, np.nan).astype(np.float32)
     points = np.empty((height, width, 3), np.float32)
@@ -36,12 +35,12 @@ def unproject(depth_m: NDArray[np.floating], camera: Intrinsics) -> NDArray[np.f
 
 
 def jump_limit(shape: tuple[int, ...], edge_rtol: float) -> float:
-    """`edge_rtol` for one pixel of a map of this shape."""
+    """Return the relative change per pixel that is a jump in a map of this shape."""
     return edge_rtol * min(1.0, REFERENCE_SIDE / max(shape))
 
 
 def on_jumps(depth_m: NDArray[np.floating], edge_rtol: float = DEFAULT_EDGE_RTOL) -> NDArray[np.bool_]:
-    """(H, W) metres -> (H, W), true on both sides of a jump to one of the 8 neighbours, and where there is no depth."""
+    """Mark both sides of jumps to one of the 8 neighbours, and pixels without valid depth. (H, W) -> (H, W)."""
     known_m = np.where(valid_depth(depth_m), depth_m, 0).astype(np.float32)
     block = np.ones((3, 3), np.uint8)
     factor = np.float32(1 + jump_limit(depth_m.shape, edge_rtol))
@@ -55,17 +54,18 @@ def on_jumps(depth_m: NDArray[np.floating], edge_rtol: float = DEFAULT_EDGE_RTOL
 def normals(
     depth_m: NDArray[np.floating], camera: Intrinsics, edge_rtol: float = DEFAULT_EDGE_RTOL
 ) -> NDArray[np.float32]:
-    """(H, W) metres -> (H, W, 3) unit vectors that stand on the surface, towards the camera.
+    """Compute unit normals (H, W, 3), towards the camera, from depth (H, W) in metres.
 
-    In each direction the slope is the mean of both sides' where none of them jumps, else that of the side that jumps
-    less; at the border it is that of the side within. NaN where both sides lack depth, or the map is one pixel wide.
+    In each direction the slope is the mean of both sides if neither jumps, else the slope of the side that jumps less;
+    at the border of the map it is the slope of the inner side. NaN if both sides lack depth, or the map is one pixel
+    wide.
 
     A plane n . P = 1 has 1 / z = n . ((u - cx) / fx, (v - cy) / fy, 1): 1 / z is linear in the pixels, and its slopes
-    are the normal. So any plane gives the same answer at all its pixels, without differences of points.
+    are the normal. So a plane has the same normal at all its pixels, without differences of points.
     """
     height, width = depth_m.shape
     inverse = (1 / np.where(valid_depth(depth_m), depth_m, np.nan)).astype(np.float32)
-    # Neighbours in a large map are too alike for a difference to mean much; see jump_limit.
+    # Neighbours in a large map differ too little for a precise slope; see jump_limit.
     reach = max(1, round(max(height, width) / REFERENCE_SIDE))
     limit = jump_limit(depth_m.shape, edge_rtol)
     along_u = slopes(inverse, reach, limit)
@@ -81,11 +81,11 @@ def normals(
 
 
 def slopes(inverse: NDArray[np.float32], reach: int, limit: float) -> NDArray[np.float32]:
-    """(H, W) inverse depth -> (H, W), its change by the pixel along a row, from neighbours `reach` pixels away."""
+    """Compute the change of inverse depth (H, W) per pixel along a row, from neighbours `reach` pixels away."""
     width = inverse.shape[1]
     if width == 1:
         return np.full_like(inverse, np.nan)
-    reach = min(reach, width // 2)  # so that no pixel is without both sides
+    reach = min(reach, width // 2)  # so that every pixel has at least one side
     left, right = inverse[:, :-reach], inverse[:, reach:]
     change = (right - left) / np.float32(reach)
     jump = np.nan_to_num(np.abs(right - left) / np.minimum(right, left), nan=np.inf)
@@ -99,16 +99,16 @@ def slopes(inverse: NDArray[np.float32], reach: int, limit: float) -> NDArray[np
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A surface. Vertices that no triangle needs are left out."""
+    """A triangle mesh without unused vertices."""
 
     points: NDArray[np.float32]  # (V, 3)
     pixels: NDArray[np.intp]  # (V,) where each vertex is in the photo, row after row
     triangles: NDArray[np.int32]  # (F, 3) vertices, counter-clockwise as the camera sees them
-    share: float  # of the triangles that the photo has room for, 0..1
+    share: float  # share of the triangles that a surface without jumps would have, 0..1
 
 
 def mesh_of(depth_m: NDArray[np.floating], camera: Intrinsics, edge_rtol: float = DEFAULT_EDGE_RTOL) -> Mesh:
-    """Two triangles for each square of four pixels, (H, W) metres; without those that touch a pixel of on_jumps."""
+    """Make two triangles of every four pixels of depth (H, W), in metres, without those that touch a jump."""
     height, width = depth_m.shape
     solid = ~on_jumps(depth_m, edge_rtol)
     index = np.arange(height * width, dtype=np.int32).reshape(height, width)

@@ -1,4 +1,4 @@
-"""What the user names on the command line, as the photos to read: files, folders, patterns and stdin."""
+"""Sources: files, folders, patterns and stdin on the command line, as the photos to read."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ class Source:
     """One photo to read."""
 
     path: Path | None  # None: stdin
-    place: Path  # where below an output folder its results go, the photo's suffix still on it
+    place: Path  # of its results below an output folder, with the photo's suffix
 
     @cached_property
     def name(self) -> str:
-        """For messages: one line that can be printed whatever bytes the file's name holds. Not for opening it."""
+        """The name for messages: printable, and on one line, whatever bytes the file's name holds."""
         return "stdin" if self.path is None else printable(str(self.path))
 
 
@@ -62,24 +62,23 @@ def find_sources(
     leave_out: Collection[Path] = (),
     on_nothing: Callable[[HqmdError], object] | None = None,
 ) -> list[Source]:
-    """The photos that arguments stand for, in their order, each once.
+    """Find the photos that arguments name, in order, each once.
 
-    A file       is taken whatever its suffix, even where it cannot be read: reading it will tell. Its place is its
-                 name.
-    A folder     gives what has a photo's suffix in it and in all folders below, sorted, at its place in the tree.
-                 Broken links and unreadable files are among them, to fail when they are read. Videos, hidden files and
-                 folders, and folders that are links are not.
-    A pattern    that the shell did not expand (*, ?, [], and ** for folders of any depth) gives what matches, as if
-                 each match were named, at its place below the part of the pattern that is none. Hidden files match
-                 only a pattern that spells the dot. A file or folder that has such a name wins over the pattern.
-    -            is stdin. A file of that name is "./-", as text: a Path loses the dot.
+    A file       counts whatever its suffix, even if it cannot be read, which fails later. Its place is its name.
+    A folder     gives every file with a photo's suffix, in it and in all folders below, sorted, at its place in the
+                 tree. Includes broken links and unreadable files, which fail when they are read. Excludes videos,
+                 hidden files and folders, and linked folders.
+    A pattern    that the shell did not expand (*, ?, [], and ** for folders of any depth) gives its matches as if each
+                 were named, at their place below the fixed part of the pattern. Hidden files match only if the pattern
+                 has the dot. A file or folder of that very name wins over the pattern.
+    -            is stdin. Name a file called "-" as the text "./-"; a Path loses the dot.
 
-    A photo is the same when it is named again or found in two ways; links to one photo are several. What lies in
-    `leave_out` (where an earlier run wrote to), below a folder or a pattern, is no photo. An HqmdError that names the
-    argument that gives nothing, or the folder that cannot be listed, goes to `on_nothing`; without one, and where no
-    argument gives anything, it is raised.
+    A photo that is named or found twice counts once; links to one photo count separately. Files in `leave_out` (results
+    of an earlier run) below a folder or a pattern don't count. If an argument gives no photo, or a folder cannot be
+    listed, `on_nothing` gets an HqmdError that names it. The error is raised if there is no `on_nothing`, or no photo
+    at all.
     """
-    real = cache(Path.resolve)  # asked of folders only, of which there are few
+    real = cache(Path.resolve)  # only for folders, which are few
     found: dict[Path | None, Source] = {}
     faults = []
     for argument in arguments:
@@ -97,7 +96,7 @@ def find_sources(
 
 
 def sources_of(argument: str | Path, leave_out: Collection[Path]) -> Iterator[Source]:
-    """Those of one argument."""
+    """Find the photos that one argument names."""
     text = os.fspath(argument)
     if text == STDIN:
         yield Source(None, Path("stdin"))
@@ -112,7 +111,7 @@ def sources_of(argument: str | Path, leave_out: Collection[Path]) -> Iterator[So
 
 
 def photos_below(folder: Path, leave_out: Collection[Path]) -> list[Source]:
-    """Those of a folder. Raises HqmdError when there are none."""
+    """Find the photos below a folder. Raises HqmdError if there are none."""
     files = files_below(folder, leave_out)
     suffixes = photo_suffixes()
     photos = [file for file in files if file.suffix.lower() in suffixes]
@@ -124,9 +123,9 @@ def photos_below(folder: Path, leave_out: Collection[Path]) -> list[Source]:
 
 
 def files_below(folder: Path, leave_out: Collection[Path]) -> list[Path]:
-    """All that is no folder and not hidden, sorted."""
+    """List all files below a folder that are not hidden, sorted."""
 
-    def fail(error: OSError) -> None:  # os.walk would go on without a word
+    def fail(error: OSError) -> None:  # os.walk ignores errors by default
         place = printable(str(error.filename))
         raise HqmdError(f"{place}: cannot be listed: {error.strerror}; make it readable, or move it away") from error
 
@@ -140,13 +139,13 @@ def files_below(folder: Path, leave_out: Collection[Path]) -> list[Path]:
 
 
 def earlier_results(top: Path, leave_out: Collection[Path]) -> list[Path]:
-    """Which of `leave_out` lie below `top`, as real paths. `top` itself does not: the user named it."""
+    """Return the real paths of `leave_out` below `top`; never `top` itself, which the user named."""
     real_top = top.resolve()
     return [path for path in (p.resolve() for p in leave_out) if path != real_top and path.is_relative_to(real_top)]
 
 
 def photos_like(pattern: str, leave_out: Collection[Path]) -> list[Source]:
-    """Those of a pattern. Raises HqmdError when there are none."""
+    """Find the photos that match a pattern. Raises HqmdError if there are none."""
     top, below = split_pattern(pattern)
     try:
         matches = sorted(top.glob(str(below)))
@@ -162,7 +161,7 @@ def photos_like(pattern: str, leave_out: Collection[Path]) -> list[Source]:
         if os.path.isdir(match):
             photos = (file for file in files_below(match, leave_out) if file.suffix.lower() in photo_suffixes())
             sources += [Source(photo, photo.relative_to(top)) for photo in photos]
-        elif below.name != "**":  # which means folders; from Python 3.13 on it matches files too
+        elif below.name != "**":  # ** means folders; from Python 3.13 on it matches files, too
             sources.append(Source(match, place))
     if not sources:
         raise HqmdError(f"{printable(pattern)}: no file matches this pattern")
@@ -172,7 +171,7 @@ def photos_like(pattern: str, leave_out: Collection[Path]) -> list[Source]:
 def split_pattern(pattern: str) -> tuple[Path, Path]:
     """ "photos/2024/*/a?.jpg" -> the folder photos/2024 and the pattern */a?.jpg below it.
 
-    A folder that is really called "[2024]" belongs to the former.
+    An existing folder called "[2024]" belongs to the first part.
     """
     parts = Path(pattern).parts
     for known in range(len(parts)):
@@ -182,5 +181,5 @@ def split_pattern(pattern: str) -> tuple[Path, Path]:
 
 
 def is_hidden(place: Path) -> bool:
-    """Whether a part of a relative path begins with a dot."""
+    """True if a part of a relative path begins with a dot."""
     return any(part.startswith(".") and part != ".." for part in place.parts)

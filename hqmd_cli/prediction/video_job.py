@@ -1,4 +1,4 @@
-"""The depth of a video or a live camera, in one colour range from the first frame to the last. No torch."""
+"""The depth of a video or a live camera as an .mp4, in one colour range from the first frame to the last."""
 
 import math
 import os
@@ -20,9 +20,9 @@ from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
 from hqmd_cli.units import Kind
 
-RANGE_FRAMES = 16  # of a clip, evenly spaced, in the pass that finds its colour range
+RANGE_FRAMES = 16  # of a clip, evenly spaced, that decide on its colour range
 RANGE_PERCENTILES = (1, 99)
-AHEAD = 2  # frames read before the network wants them, and as many that wait to be written: what bounds the memory
+AHEAD = 2  # frames that wait for the network, and as many that wait to be written; bounds the memory
 
 DepthMap = NDArray[np.float32]  # (H, W) metres
 Frame = TypeVar("Frame")
@@ -31,20 +31,20 @@ Done = TypeVar("Done")
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What became of a video."""
+    """What a video file holds, and how it differs from the source."""
 
-    frames: int  # predicted; a camera's file has more, see predict_video
+    frames: int  # predicted; a camera's file repeats some, see predict_video
     fps: float  # of the file written
     near_m: float
     far_m: float
     range_origin: str  # how near and far were found
-    outside_share: float  # of all pixels, those nearer or farther than the range, shown as its ends
-    damaged: str | None  # what of the source could not be read
-    notes: tuple[str, ...]  # what else is not as in the source
+    outside_share: float  # share of the pixels outside the range, which have the colours of its ends
+    damaged: str | None  # which part of the source could not be read
+    notes: tuple[str, ...]  # other differences from the source
 
 
 class VideoInterrupted(KeyboardInterrupt):
-    """Ctrl-C, after the frames done so far were kept: what a camera's recording ends with."""
+    """Ctrl-C, after the frames done so far were saved. The usual end of a camera's recording."""
 
     def __init__(self, report: VideoReport) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class VideoInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class ColourRange:
-    """The depths that the ends of the colours stand for."""
+    """The depth at both ends of the colours."""
 
     near_m: float
     far_m: float
@@ -77,25 +77,23 @@ def predict_video(
 ) -> VideoReport:
     """Write the depth of a video file or a camera to an .mp4, in one colour range from the first frame to the last.
 
-    What of near_m and far_m is None is found: for a file by a pass over RANGE_FRAMES evenly spaced frames before the
-    first is written, for a camera from its first frame. Near is the least of these frames' 1st percentiles, far the
-    greatest of their 99th: lone wild pixels do not decide it, and what is near in one of the frames only still counts.
-    A camera's frames are shown until the next one is ready, so that the file plays in real time however long the
-    network takes.
+    If near_m or far_m is None, it is found: for a file, from RANGE_FRAMES evenly spaced frames before the first one is
+    written; for a camera, from its first frame. Near is the least 1st percentile of these frames, far their greatest
+    99th, so a few wild pixels don't decide, but an object in a single frame counts. For other kinds than metric depth
+    the range is in their own numbers. A camera's frame is repeated until the next one is ready, so that the file plays
+    in real time, however slow the network is.
 
-    A map of another kind than metres has its range in its own numbers, which is always found.
-
-    progress is told the frames done and, where the source says, their number. Memory does not grow with the length.
-    Ctrl-C keeps what is done as a playable file, and goes on upward as VideoInterrupted with the report; as plain
-    KeyboardInterrupt when nothing is done yet. Raises HqmdError naming the file for sources and targets that cannot
-    be read or written, a range that is none, and predictions that are no depth.
+    `progress` gets the number of frames done and, if known, of all frames. The memory does not grow with the length.
+    Ctrl-C keeps the frames done so far as a playable file, and raises VideoInterrupted with the report, or plain
+    KeyboardInterrupt before the first frame. Raises HqmdError naming the file if the source or target cannot be read or
+    written, for an impossible range, and for a prediction that is not depth.
     """
     _require_range(near_m, far_m)
     with open_video(source) as video:
         if isinstance(source, Path) and os.path.exists(target) and source.samefile(target):
             raise HqmdError(f"{target}: would overwrite the video itself; choose another -o")
         run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind)
-        # The target is opened before the first pass: that it cannot be written is better known at once.
+        # Open the target before the first pass, so that an unwritable one fails at once.
         with _interrupted_with(run), write_video(target, math.nan if video.fps is None else video.fps) as run.file:
             if isinstance(source, Path):
                 run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
@@ -115,7 +113,7 @@ def require_video_target(destinations: Sequence[Path], overwrite: bool) -> Path:
 
 @dataclass
 class _Run:
-    """One predict_video: its three stages, and what they count on their way."""
+    """The three stages of predict_video, and their counts."""
 
     video: Video
     predict: Predict
@@ -135,7 +133,7 @@ class _Run:
     outside: int = 0
 
     def read(self) -> tuple[RGB, float] | None:
-        """The next frame, and the seconds since the first."""
+        """Read the next frame; return it with the seconds since the first one."""
         if self.taken == self.max_frames or (rgb := self.video.read()) is None:
             return None
         now_s = monotonic()
@@ -145,7 +143,7 @@ class _Run:
         return rgb, now_s - self.started_s
 
     def work(self, frame: tuple[RGB, float]) -> tuple[RGB, DepthMap, ColourRange, float]:
-        """Its depth."""
+        """Predict the depth of a frame."""
         rgb, at_s = frame
         frame_name = f"{self.video.name}, frame {self.predicted + 1}"
         with explain_model_errors(frame_name):
@@ -160,7 +158,7 @@ class _Run:
         return rgb, depth_m, self.colours, at_s
 
     def write(self, done: tuple[RGB, DepthMap, ColourRange, float]) -> None:
-        """Its colours, into the file."""
+        """Write the colours of a frame."""
         rgb, depth_m, colours, at_s = done
         assert self.file is not None
         self.file.write(self.paint(rgb, depth_m, colours.near_m, colours.far_m), at_s if self.video.live else None)
@@ -170,13 +168,13 @@ class _Run:
         self.outside += int(np.count_nonzero((depth_m < least) | (depth_m > greatest)))
 
     def report(self) -> VideoReport:
-        """What was done; at least one frame."""
+        """Report what the file holds, after at least one frame."""
         assert self.file is not None and self.file.size is not None and self.colours is not None
         height, width = self.file.size
         notes = [] if self.video.live else ["without sound"]
         if self.video.fps is None:
             notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
-        elif abs(self.file.fps - self.video.fps) > 0.001:  # three decimals are not worth a word
+        elif abs(self.file.fps - self.video.fps) > 0.001:  # smaller differences are not worth a note
             notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
         if self.file.frames > self.written:
             notes.append(f"{self.file.frames - self.written} frames repeated, so that it plays in real time")
@@ -196,7 +194,7 @@ class _Run:
 
 @contextmanager
 def _interrupted_with(run: _Run) -> Iterator[None]:
-    """Let a Ctrl-C after which the file was kept carry the report."""
+    """On Ctrl-C, raise VideoInterrupted if the file was saved."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -206,9 +204,10 @@ def _interrupted_with(run: _Run) -> Iterator[None]:
 
 
 def overlap(read: Callable[[], Frame | None], work: Callable[[Frame], Done], write: Callable[[Done], None]) -> None:
-    """read until None, work, write: each item in turn, the three at the same time, at most AHEAD items between two.
+    """Read items until None, work on them and write them, in order. The three stages run at the same time, AHEAD items
+    apart at most.
 
-    `work` runs in the caller's thread, where Ctrl-C arrives; whatever it had finished by then is still written.
+    `work` runs in the caller's thread, where Ctrl-C arrives; what it has finished by then is still written.
     """
     with own_thread() as reader, own_thread() as writer:
         coming = deque(reader.submit(read) for _ in range(AHEAD))
@@ -254,9 +253,9 @@ def find_range(
     of_which: str,
     kind: Kind = "depth",
 ) -> ColourRange:
-    """What is None of near_m and far_m: the least 1st and the greatest 99th percentile of at least one map.
+    """Find near_m or far_m where it is None: the least 1st and the greatest 99th percentile of at least one map.
 
-    Raises HqmdError when what was found is not on the right side of what was given.
+    Raises HqmdError if the end that is found does not fit the end that is given.
     """
     if near_m is not None and far_m is not None:
         return ColourRange(near_m, far_m, "given")
@@ -278,10 +277,10 @@ def find_range(
 
 
 def spread_frames(source: Path, max_frames: int | None = None) -> Iterator[RGB]:
-    """RANGE_FRAMES frames of a file (of its first max_frames), evenly spaced from the first on; all of a shorter one.
+    """Yield RANGE_FRAMES evenly spaced frames of a file (of its first max_frames), or all frames of a shorter one.
 
-    By jumps where the file announces its frames and the farthest jump arrives; else (cut off, no index) by reading
-    through it, and once more beforehand where their number is not known. Of a file that is cut off, those there are.
+    Jumps to them if the file announces its frames and the farthest jump works. Otherwise (truncated, no index) reads
+    through the file, and once more before that to count the frames if needed. A truncated file gives fewer.
     """
     with open_video(source) as video:
         announced = video.frames

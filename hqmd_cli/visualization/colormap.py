@@ -1,4 +1,4 @@
-"""Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
+"""Depth maps and normals as colour pictures."""
 
 import math
 from functools import cache
@@ -36,21 +36,20 @@ def colorize(
     colormap: str = DEFAULT_COLORMAP,
     kind: Kind = "depth",
 ) -> NDArray[np.uint8]:
-    """(H, W) metres -> (H, W, 3) uint8 RGB, near bright and far dark; grey where there is no positive depth.
+    """Colour depth (H, W), in metres, as (H, W, 3) uint8 RGB: near bright, far dark, grey where depth is not valid.
 
-    Depth outside near_m..far_m gets the colour of that end; outside_share says how much there is. A range of one depth
-    (near_m = far_m, a map of one pixel) is fine. Of another kind, map and range are in its own numbers: a disparity's
-    near is its larger end, and gets the same colour. Raises HqmdError for a range that ends before it begins, or a name
-    that is no colormap.
+    Depth outside near_m..far_m gets the colour of that end; outside_share measures how much. near_m may equal far_m, as
+    in a map of one pixel. For other kinds, map and range are in their own numbers; a disparity is near at its larger
+    end. Raises HqmdError if near lies beyond far, or for an unknown colormap.
     """
     if not (far_m <= near_m if kind == "disparity" else near_m <= far_m):
         raise HqmdError(f"colours from {near_m:g} to {far_m:g} m: near must be less than far")
     table = colours_of(colormap)
     known = valid_depth(depth_m, kind)
-    # Not less than a micrometre, or a millionth of what has no metres: rounding is not to be seen as a landscape.
+    # At least a micrometre, or a millionth of a unitless range, so that rounding errors do not become a landscape.
     least = 1e-6 if kind == "depth" else 1e-6 * max(abs(near_m), abs(far_m)) or 1e-6
     span = math.copysign(max(abs(far_m - near_m), least), far_m - near_m)
-    # In place: to ask for the memory of a map takes several times as long as what is done here with its numbers.
+    # In place, because allocating a map takes several times as long as computing it.
     shades = np.where(known, depth_m, far_m)
     shades -= near_m
     shades /= span
@@ -65,24 +64,24 @@ def colorize(
 
 
 def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, kind: Kind = "depth") -> float:
-    """The share of the pixels, 0..1, that colorize shows in the colour of an end though they lie beyond it."""
+    """Return the share of pixels, 0..1, that lie outside the range of colours."""
     least, greatest = sorted((near_m, far_m))
     return float(np.mean(valid_depth(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
 
 
 def side_by_side(image: RGB, picture: RGB) -> RGB:
-    """The photo left, the picture right; both (H, W, 3) uint8 RGB of one height."""
+    """Put the photo left and the picture right; both are (H, W, 3) uint8 RGB of the same height."""
     return np.hstack([image, picture])
 
 
 def with_legend(
     picture: RGB, near_m: float, far_m: float, colormap: str = DEFAULT_COLORMAP, kind: Kind = "depth"
 ) -> RGB:
-    """The picture, and right of it a bar of its colours with near and far in metres at their ends.
+    """Add a bar of the colours right of the picture, with near and far in metres at its ends.
 
-    Of another kind the ends are numbers without a unit, and the kind stands between them. The bar is as high as the
-    picture, or as its lines of text; a lower picture is laid on white. How much wider the result is depends on the
-    picture's height only, so that the frames of a video stay alike.
+    For other kinds the ends have no unit, and the kind stands between them. The bar is as high as the picture, or as
+    its text if that is higher; the rest is white. The added width depends only on the height of the picture, so all
+    frames of a video have one size.
     """
     height, width = picture.shape[:2]
     size = max(11, round(height / 24))  # of the text, pixels
@@ -104,15 +103,15 @@ def with_legend(
 
 
 def in_numbers(value: float, kind: Kind) -> str:
-    """An end of the colours for a reader: metres to the centimetre where that means something, others to 3 digits."""
+    """Format an end of the range: metres with centimetres below 100 m, other kinds with 3 digits."""
     return f"{value:.{2 if value < 100 else 0}f} m" if kind == "depth" else f"{value:.3g}"
 
 
 def normals_to_rgb(normals: NDArray[np.floating]) -> RGB:
-    """(H, W, 3) unit normals in the camera's frame -> (H, W, 3) uint8 RGB; grey where they are NaN.
+    """Colour (H, W, 3) unit normals in the camera's frame as (H, W, 3) uint8 RGB; grey where they are NaN.
 
-    Red is to the right, green up, blue towards the camera, each from -1 (0) to 1 (255), as in OpenGL normal maps: a
-    wall that faces the camera is light blue, a floor green.
+    Red points right, green up, blue towards the camera, each from -1 (0) to 1 (255), as in OpenGL normal maps: a wall
+    that faces the camera is light blue, a floor green.
     """
     known = np.isfinite(normals).all(axis=2)
     shown = np.round((normals * np.array([1, -1, -1], np.float32) + 1) * 127.5)

@@ -1,4 +1,4 @@
-"""Depth maps as pictures. Arrays in, arrays (or a figure) out; no files."""
+"""Photos, ground truth and the depth of several models side by side, as a figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridRow:
-    """One photo with its depth maps: the ground truth (0 = none) first, then a map a model."""
+    """One photo with its depth maps: the ground truth (0 = no depth) first, then one map per model."""
 
     name: str
     image: NDArray[np.uint8]  # (H, W, 3)
@@ -24,9 +24,9 @@ class GridRow:
 
 
 def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str) -> "Figure":
-    """Photo, truth and models side by side, a row a photo (paper, figure 2).
+    """Draw photo, ground truth and models side by side, one row per photo (paper, figure 2).
 
-    All maps share one colour range, that of the ground truths, given by the bar in metres.
+    All maps share the colour range of the ground truth, which the bar shows in metres.
     """
     from matplotlib.figure import Figure
 
@@ -34,7 +34,7 @@ def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str
     near_m, far_m = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     columns = len(titles) + 2
     height, width = rows[0].image.shape[:2]
-    cell = 2.4  # inches a picture is wide; beside them the bar, below them the caption
+    cell = 2.4  # inches per picture; the bar stands beside them, the caption below
     figure = Figure((cell * columns + 1, cell * height / width * len(rows) + 1), layout="constrained", dpi=120)
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for cells, row in zip(axes, rows, strict=True):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from hqmd_cli.app import app_with
+from hqmd_cli.app import build_app
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.explain import explain
@@ -354,7 +354,7 @@ def test_every_alignment_has_words() -> None:
 @pytest.mark.parametrize("name", [*PROTOCOLS, *METRICS])
 def test_explain_needs_no_data(name: str) -> None:
     thing = PROTOCOLS.get(name) or METRICS[name]
-    result = CliRunner().invoke(app_with(["evaluate"]), ["evaluate", "--explain", name])
+    result = CliRunner().invoke(build_app(), ["evaluate", "--explain", name])
     assert result.exit_code == 0
     facts = [getattr(thing, "digest", None), getattr(thing, "formula", None), thing.source, name]
     assert all(fact in result.output for fact in facts if fact)

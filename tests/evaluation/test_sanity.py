@@ -207,16 +207,16 @@ WRONG = {
         first(lambda path: path.write_bytes(b"")), "cannot be read as a depth map: the file is empty"
     ),
     "a file cut off": Wrong(first(truncated), "cannot be read as a depth map"),
-    "text called .npy": Wrong(first(lambda path: path.write_text("1 2 3")), "it does not begin as numpy.save has it"),
+    "text called .npy": Wrong(first(lambda path: path.write_text("1 2 3")), "its content is not from numpy.save"),
     "text called .npz": Wrong(
         lambda folder, maps: [(folder / f"{name}.npz").write_text("1 2 3") for name in maps],
-        "it does not begin as numpy.savez has it",
+        "its content is not from numpy.savez",
     ),
     "an .npy without pixels": Wrong(first(lambda p: np.save(p, np.zeros((0, 4)))), "this is (0, 4) float64", METRES),
-    "a pickle called .npy": Wrong(first(lambda p: p.write_bytes(pickle.dumps(Bomb()))), "it does not begin as"),
+    "a pickle called .npy": Wrong(first(lambda p: p.write_bytes(pickle.dumps(Bomb()))), "its content is not from"),
     "a pickle in an .npy": Wrong(first(objects), "cannot be read as a depth map: Object arrays cannot be loaded"),
     "an .npz called .npy": Wrong(
-        first(lambda p: np.savez(p.open("wb"), np.ones(SIZE))), "it does not begin as numpy.save has it"
+        first(lambda p: np.savez(p.open("wb"), np.ones(SIZE))), "its content is not from numpy.save"
     ),
     "an .npz of several arrays": Wrong(
         lambda folder, maps: [np.savez(folder / f"{name}.npz", mean=z, spread=z / 9) for name, z in maps.items()],
