@@ -1,8 +1,8 @@
 """Systems and decoders by name. A new one is one file and one line here.
 
-A system is a whole network that trains, as base.py says. The decoders are those of our own, "hqmd": classes that take
-(config, low_channels); their forward takes (low, context, size) and returns logits (B, ordinal.logit_channels, H, W),
-made by a last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
+A system is a whole network that trains (base.py). Decoders belong to our own system, "hqmd": a decoder is a class that
+takes (config, low_channels). Its forward takes (low, context, size), and returns logits (B, logit_channels, H, W) from
+a last layer, `logits`, whose bias the network sets so that training starts at a plausible depth.
 """
 
 from pkgutil import resolve_name

@@ -9,9 +9,9 @@ from hqmd_cli.models.layers import ConvBNReLU, resize
 
 
 class ImagePooling(nn.Sequential):
-    """The picture's mean feature, projected and spread over the map again.
+    """The picture's mean feature, projected and spread over the map.
 
-    No batch norm, unlike torchvision's: there is one value a picture and channel, too few to normalise over.
+    Without batch norm, unlike torchvision's: one value per picture and channel is too few to normalise over.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

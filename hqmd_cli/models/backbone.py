@@ -1,17 +1,17 @@
 """Backbones: one contract, `image -> (low, high)`.
 
-Every backbone here is a module with
+A backbone is a module with
 
     low_channels, high_channels   channels of the two features
     low_stride, high_stride       their strides in pixels of the picture
 
-that takes RGB (B, 3, H, W) in 0..1, normalises it as its weights want it, and returns
+that takes RGB (B, 3, H, W) in 0..1, normalises it as its weights need it, and returns
 
     low   (B, low_channels, H / low_stride, W / low_stride)     fine: where edges are
     high  (B, high_channels, H / high_stride, W / high_stride)  coarse: what things are
 
 For example ResNet-50 at output stride 16 turns 1 x 3 x 289 x 385 into low 1 x 256 x 73 x 97 (stride 4) and
-high 1 x 2048 x 19 x 25 (stride 16). The networks themselves are timm's (https://github.com/huggingface/pytorch-image-models).
+high 1 x 2048 x 19 x 25 (stride 16). The networks are timm's (https://github.com/huggingface/pytorch-image-models).
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 
 
 class Backbone(nn.Module):
-    """What the two kinds below share: timm's network, its normalisation, its weights."""
+    """Base of all backbones: timm's network, and the normalisation that its weights were trained with."""
 
     low_channels: int
     high_channels: int
-    low_strides: list[int]  # of the maps that `low` is joined of; likewise for `high`
-    high_strides: list[int]
+    low_strides: list[int]  # of the maps that are joined to `low`
+    high_strides: list[int]  # of the maps that are joined to `high`
 
     def __init__(self, name: str, net: Any) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
         return join(low), join(high)
 
     def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the maps that `low` and `high` are joined of, at low_strides and high_strides, the finest first."""
+        """Return the maps that are joined to `low` and to `high`, at low_strides and high_strides, the finest first."""
         raise NotImplementedError
 
     @property
@@ -66,15 +66,15 @@ class Backbone(nn.Module):
         return self.high_strides[0]
 
     def normalise(self, rgb: Tensor) -> Tensor:
-        """RGB in 0..1 to the range that the pretrained weights were made with."""
+        """Bring RGB in 0..1 to the range that the pretrained weights were trained with."""
         return (rgb - self.mean) / self.std
 
 
 class PyramidBackbone(Backbone):
-    """A network with features at several strides, 4 among them: nearly every convolutional one.
+    """A network with features at several strides, including 4: nearly every convolutional one.
 
-    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`; joined stages are
-    brought to the size of the finest of them. One stage each is the paper's choice.
+    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`, at the size of the finest stage.
+    The paper uses one stage each.
     """
 
     def __init__(self, config: NetworkConfig, net: Any) -> None:
@@ -99,8 +99,8 @@ class PyramidBackbone(Backbone):
 class PlainBackbone(Backbone):
     """A vision transformer, whose features all have the stride of its patches (14 for DINOv2).
 
-    `high` joins the outputs of `high_blocks`, or of `high_stages` blocks at even distances, the last among them. There
-    is nothing at 1/4 resolution, so `low` comes from a small convolutional stem on the picture, trained from scratch.
+    `high` joins the outputs of `high_blocks`, or of `high_stages` evenly spaced blocks up to the last. No block has 1/4
+    of the resolution, so `low` comes from a small convolutional stem on the picture, trained from scratch.
     """
 
     STEM_CHANNELS = 48
@@ -126,7 +126,7 @@ class PlainBackbone(Backbone):
 
 
 class StageBackbone(Backbone):
-    """A convolutional network with all its features, for systems that choose among them. `low` is not joined here."""
+    """A convolutional network with the features of all its stages, for systems that choose among them."""
 
     def __init__(self, config: NetworkConfig, net: Any) -> None:
         super().__init__(config.backbone, net)
@@ -149,24 +149,24 @@ Pyramid = type[PyramidBackbone] | type[StageBackbone]
 
 
 def build_stages(config: NetworkConfig, weights: str | None) -> StageBackbone:
-    """The backbone named in `config` with all its features; otherwise as build_backbone. No vision transformers."""
+    """Create the backbone named in `config` with all its stages; raises HqmdError as build_backbone, and for a ViT."""
     return build_backbone(config, weights, StageBackbone)
 
 
 def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid = PyramidBackbone) -> Any:
-    """Create the backbone named in `config`; `pyramid` is what it becomes where it has features at several strides.
+    """Create the backbone named in `config`; `pyramid` is the class for networks with features at several strides.
 
-    `weights`: "default" (timm's pretrained ones, through the Hugging Face hub), "none" (random), or the path of
-    a timm state dict (.safetensors, or what torch.save wrote); None where the caller loads a checkpoint's, whose
-    backbone was examined when it was trained. Raises HqmdError when the name is unknown or the weights cannot be
-    had whole: never falls back to random weights.
+    `weights`: "default" (timm's pretrained ones, from the Hugging Face hub), "none" (random), or the path of a timm
+    state dict (.safetensors, or a file by torch.save). None is for a checkpoint, whose backbone was checked when it was
+    trained and whose weights the caller loads. Raises HqmdError if the name is unknown or the weights are missing or
+    incomplete: random weights never take their place.
     """
     if not timm.is_model(config.backbone):
         close = ", ".join(timm.list_models(f"*{config.backbone}*")[:5])
         raise HqmdError(f"timm has no backbone {config.backbone!r}" + (f"; near it: {close}" if close else ""))
     pretrained = weights == "default"
     try:
-        with torch.device("meta"):  # only to learn its strides
+        with torch.device("meta"):  # for its strides alone
             layout: Any = timm.create_model(config.backbone, features_only=True)
         if LOW_STRIDE in layout.feature_info.reduction():
             if weights is not None:
@@ -189,7 +189,7 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
             backbone = PlainBackbone(config, net)
     except HqmdError:
         raise
-    except Exception as error:  # timm and the hub raise many types; whichever it is, the user gets the remedy
+    except Exception as error:  # timm and the hub raise many types; the remedy is the same
         what = "pretrained weights cannot be had" if pretrained else "cannot be used as a backbone"
         remedy = "; pass --backbone-weights FILE, or none to start from random weights" if pretrained else ""
         raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
@@ -199,7 +199,7 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
 
 
 def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float) -> Any:
-    """timm's vision transformer `name` as far as the last of `blocks`, giving those blocks' outputs as maps."""
+    """Create timm's vision transformer `name` up to the last of `blocks`; it returns the blocks' outputs as maps."""
     return timm.create_model(
         name,
         features_only=True,
@@ -211,9 +211,9 @@ def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: 
 
 
 def refuse_unusable(config: NetworkConfig, layout: Any) -> None:
-    """Some networks take one size only, or lay their features out as (B, H, W, C): better said now than in a run.
+    """Raise an error now, not during training, for a network of one input size, or with features (B, H, W, C).
 
-    `layout` is on the meta device, so its forward computes shapes only. Raises whatever timm raises, or HqmdError.
+    `layout` is on the meta device, where forward computes only shapes. Raises timm's own errors, or HqmdError.
     """
     layout = layout.eval()  # batch norm in training refuses 1 x 1 maps
     features = layout(torch.empty(1, 3, *config.size, device="meta"))
@@ -223,10 +223,10 @@ def refuse_unusable(config: NetworkConfig, layout: Any) -> None:
 
 
 def load_backbone_file(net: nn.Module, path: Path) -> None:
-    """Copy every tensor of `net` from a timm state dict. Raises HqmdError naming what is missing or misshapen.
+    """Copy every tensor of `net` from a timm state dict. Raises HqmdError for missing tensors and other shapes.
 
-    timm's feature extractors rename `blocks.0` to `blocks_0` or put `model.` in front: names are compared
-    without that. Tensors that only the classifier needs are left in the file.
+    timm's feature extractors rename `blocks.0` to `blocks_0` or prefix `model.`; the comparison ignores both. Tensors
+    that only the classifier needs stay in the file.
     """
     from safetensors.torch import load_file
 

@@ -1,4 +1,4 @@
-"""What both decoders share: context joined with the features at 1/4 resolution (DeepLabv3+, figure 2)."""
+"""Decoders: join the context with the features at 1/4 resolution (DeepLabv3+, figure 2), then enlarge to depth."""
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,9 @@ from hqmd_cli.models.ordinal import logit_channels
 
 
 class Fusion(nn.Module):
-    """Low features narrowed, context brought to their size, both joined by two ordinary 3x3 convolutions.
+    """Narrow the low features, enlarge the context to their size, and join both by two ordinary 3x3 convolutions.
 
-    Ordinary, not atrous separable as in DeepLabv3+, as the paper says in 3.1.
+    DeepLabv3+ has atrous separable ones; the paper has ordinary ones (3.1).
     """
 
     def __init__(self, config: NetworkConfig, low_channels: int) -> None:
@@ -30,7 +30,7 @@ class Fusion(nn.Module):
 
 
 class Decoder(nn.Module):
-    """low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, *size)."""
+    """Base: low (B, C_low, H/4, W/4) and context (B, C_aspp, h, w) to logits (B, logit_channels, *size)."""
 
     def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Decoder(nn.Module):
 
 
 class BaselineDecoder(Decoder):
-    """Logits at 1/4 resolution."""
+    """Compute logits at 1/4 resolution."""
 
     def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__(config, low_channels)
@@ -59,7 +59,7 @@ PLUS_CHANNELS = 16  # 3.1
 
 
 class BaselinePlusDecoder(Decoder):
-    """The last step at the picture's own resolution."""
+    """Compute logits at the picture's own resolution."""
 
     def __init__(self, config: NetworkConfig, low_channels: int) -> None:
         super().__init__(config, low_channels)

@@ -1,4 +1,4 @@
-"""The pieces that the parts of the network are made of."""
+"""Layers and tensor functions that several parts of networks share."""
 
 import math
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ class ConvBNReLU(nn.Sequential):
 
     @property
     def conv(self) -> nn.Conv2d:
-        """Its first part."""
+        """The convolution."""
         return self[0]  # type: ignore[return-value]
 
     @property
     def norm(self) -> nn.BatchNorm2d:
-        """Its second part."""
+        """The batch norm."""
         return self[1]  # type: ignore[return-value]
 
 
 class FullPrecisionConv(nn.Conv2d):
-    """A convolution that computes in float32 under autocast, too.
+    """A convolution that computes in float32 even under autocast.
 
-    For logits of depth: eight bits of a depth's logarithm are steps of 2 cm at 5 m, and between steps no slope.
+    It is for logits of depth: bfloat16's eight bits would give steps of 2 cm at 5 m.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,12 +45,12 @@ class FullPrecisionConv(nn.Conv2d):
 
 
 def under_autocast(like: Tensor) -> bool:
-    """Whether what is computed beside `like` becomes short numbers; torch knows no autocast of shapes alone."""
+    """Return True if autocast is on for the device of `like`; the meta device has none."""
     return not like.is_meta and torch.is_autocast_enabled(like.device.type)
 
 
 def full_precision(like: Tensor) -> "torch.autocast | nullcontext[None]":
-    """A part that computes in float32 under autocast, too, and leaves no trace in an exported graph."""
+    """Return a context that turns autocast off, and that leaves no trace in an exported graph."""
     return torch.autocast(like.device.type, enabled=False) if under_autocast(like) else nullcontext()
 
 
@@ -65,13 +65,13 @@ def join(maps: Sequence[Tensor]) -> Tensor:
 
 
 def shorter_side(height: int, width: int) -> Tensor:
-    """Of a size that may be symbols."""
+    """Return the shorter side of a size that may be symbols of the exporter."""
     rows, columns = (torch.scalar_tensor(side, dtype=torch.float32) for side in (height, width))
     return torch.minimum(rows, columns)
 
 
 def rescale_logarithm(last: nn.Module, factor: float, power: float) -> None:
-    """Make a last, linear layer that says the logarithm of depth d say that of factor d^power; without gradients."""
+    """Change a last, linear layer whose output is log d to output log(factor d^power); no gradients."""
     for parameter in last.parameters():
         parameter.mul_(power)
     last.get_parameter("bias").add_(math.log(factor))

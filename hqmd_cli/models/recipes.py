@@ -1,4 +1,4 @@
-"""Recipes: a run's settings in a TOML file, over those of the paper that its network comes from.
+"""Recipes: settings of a run in a TOML file, over the defaults of the paper that its network comes from.
 
 [model]
 backbone = "tf_efficientnet_lite2"
@@ -19,7 +19,7 @@ from hqmd_cli.registry import resolve
 
 PAPER, MODERN = "paper", "modern"
 
-# What long runs on few pictures were best with (docs/notebook.md), for any network.
+# Best for long runs on few pictures, whatever the network (docs/notebook.md).
 MODERN_TRAINING: dict[str, Any] = {
     "optimizer": "adamw",
     "lr": 1e-3,
@@ -34,9 +34,9 @@ MODERN_TRAINING: dict[str, Any] = {
 
 
 def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelConfig, TrainConfig]:
-    """The settings of a recipe: "paper", which holds without one, "modern", or a file's, named in any HqmdError.
+    """Return the settings of a recipe: "paper" (also for None), "modern", or a file. Raises HqmdError for a bad file.
 
-    `system` is a key of models.SYSTEMS, the recipe's own without one.
+    `system` is a key of models.SYSTEMS; None: the recipe's own.
     """
     if recipe in (None, PAPER):
         return from_paper(system or OURS, {})
@@ -56,7 +56,7 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
 
 
 def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:
-    """A system's settings by its authors, and `values` over them. Raises HqmdError for what cannot be."""
+    """Return a system's settings by its authors, with `values` over them. Raises HqmdError for wrong values."""
     paper = resolve(SYSTEMS, system, "model").paper
     return (
         ModelConfig.from_flat({**paper.model, **values.get("model", {}), "system": system}),

@@ -1,13 +1,13 @@
 """Convolutions over maps of several strides, each at its own, before the coarser ones are enlarged.
 
-A network that joins maps first enlarges the coarser ones and then convolves them at the finest's stride, where they
-say nothing new. A convolution is linear: that of joined maps is the sum of those of each, and a 1 x 1 one may as well
-come before a bilinear enlargement. So may a larger one whose taps lie whole steps of the coarse map apart, up to the
-border's padding. Taps that lie fractions of a step apart, as those of an ordinary 3 x 3 convolution do, are moved to
-whole steps by least squares: the map they look at is a smooth one, as it was enlarged.
+A network that joins maps enlarges the coarser ones first, and then convolves them at the stride of the finest, where
+they hold nothing new. Convolution is linear: a convolution of joined maps is the sum of the convolutions of each map,
+and a 1 x 1 convolution may come before the bilinear enlargement. So may a larger one whose taps lie whole steps of the
+coarse map apart, except for the padding. Taps that lie fractions of a step apart, as in an ordinary 3 x 3 convolution,
+are moved to whole steps by least squares, which is close because an enlarged map is smooth.
 
-Compute.coarse_first turns it on, for the same weights. hqmd-indoor-small takes 22 % less time by it, and its depth
-on val stays as good (docs/notebook.md).
+Compute.coarse_first turns it on, for the same weights. It saves hqmd-indoor-small 22 % of the time, and depth on val
+stays as good (docs/notebook.md).
 """
 
 import math
@@ -25,13 +25,13 @@ from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.layers import ConvBNReLU, resize
 from hqmd_cli.models.network import DepthNetwork
 
-LIKENESS = 0.9  # how alike neighbouring features of a coarse map are
+LIKENESS = 0.9  # correlation of neighbouring features of a coarse map
 Taps: TypeAlias = tuple[tuple[float, ...], ...]  # 3 x 3
 UNMOVED: Taps = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
 class Level(NamedTuple):
-    """One of several maps of a picture: (B, C, H / ratio, W / ratio), where the finest of them is (B, C', H, W)."""
+    """One of several maps of a picture: (B, C, H / ratio, W / ratio), where the finest is (B, C', H, W)."""
 
     features: Tensor
     ratio: float = 1
@@ -67,7 +67,7 @@ class StridedDepthNetwork(DepthNetwork):
 
 
 def convolve(layer: ConvBNReLU, levels: Sequence[Level]) -> Tensor:
-    """What `layer` says of joined levels, the finest of them first: (B, C_out, H, W)."""
+    """Apply `layer` to levels, the finest first, as if they were joined -> (B, C_out, H, W)."""
     finest, *coarser = levels
     if not coarser:
         return layer(finest.features)
@@ -85,12 +85,12 @@ def convolve(layer: ConvBNReLU, levels: Sequence[Level]) -> Tensor:
 
 
 def coarse_rate(rate: int, ratio: float) -> int:
-    """How many whole steps of a coarse map are nearest to `rate` steps of a map `ratio` times as fine."""
+    """Return the whole steps of a coarse map nearest to `rate` steps of a map `ratio` times as fine."""
     return max(1, round(rate / ratio))
 
 
 def convolution(x: Tensor, weight: Tensor, rate: int) -> Tensor:
-    """One that keeps height and width."""
+    """Convolve, keeping height and width."""
     return F.conv2d(x, weight, padding=rate * (weight.shape[-1] // 2), dilation=rate)
 
 
@@ -103,11 +103,10 @@ def moved_taps(kernel: Tensor, taps: Taps) -> Tensor:
 
 @cache
 def taps_on_coarse_map(rate: int, ratio: float) -> Taps:
-    """What each of three taps, `rate` steps apart on an enlarged map, comes to on the coarse one.
+    """Express three taps, `rate` steps apart on an enlarged map, by taps on the coarse map: [fine tap][coarse tap].
 
-    [fine tap][coarse tap], by least squares over lines of coarse values whose neighbours correlate by LIKENESS:
-    enlarged and then looked at by the fine tap, against looked at by the coarse taps, coarse_rate steps apart, and then
-    enlarged.
+    Least squares over lines of coarse values whose neighbours correlate by LIKENESS: a line that is enlarged and then
+    read by the fine tap, against a line that is read by the coarse taps, coarse_rate steps apart, and then enlarged.
     """
     steps = coarse_rate(rate, ratio)
     reach = 8 * steps
@@ -115,11 +114,11 @@ def taps_on_coarse_map(rate: int, ratio: float) -> Taps:
     fine = round(2 * reach * ratio)
     places = (np.arange(fine) + 0.5) / ratio - 0.5
     enlarge = np.stack([np.interp(places, values, one) for one in np.eye(len(values))], axis=1)
-    middle = slice(fine // 4, -(fine // 4))  # where no border is seen
+    middle = slice(fine // 4, -(fine // 4))  # away from the borders
     lines = np.linalg.cholesky(LIKENESS ** abs(np.subtract.outer(values, values)))
-    fine_looks, coarse_looks = (
+    fine_reads, coarse_reads = (
         np.stack([np.roll(enlarge, by, axis)[middle] @ lines for by in (-apart, 0, apart)])
         for apart, axis in ((-rate, 0), (steps, 1))
     )
-    solved = np.linalg.lstsq(coarse_looks.reshape(3, -1).T, fine_looks.reshape(3, -1).T, rcond=None)[0]
+    solved = np.linalg.lstsq(coarse_reads.reshape(3, -1).T, fine_reads.reshape(3, -1).T, rcond=None)[0]
     return tuple(map(tuple, solved.T.round(6).tolist()))
