@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 
 import pytest
 
 from hqmd_cli.checkpoints.hub import bundled_models
+from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.models import SYSTEMS, build_model
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.reporting import model_list as catalogue
@@ -24,8 +24,15 @@ from hqmd_cli.reporting.model_list import (
 @pytest.fixture(scope="module", autouse=True)
 def counted_once() -> Iterator[None]:
     """Each system is laid out once for all of these tests."""
+    counts: dict[str, int] = {}
+
+    def counted(config: ModelConfig) -> int:
+        if repr(config) not in counts:
+            counts[repr(config)] = parameters_of(config)
+        return counts[repr(config)]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "parameters_of", cache(parameters_of))
+        patch.setattr(catalogue, "parameters_of", counted)
         yield
 
 
