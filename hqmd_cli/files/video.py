@@ -133,7 +133,7 @@ def _read_rgb(capture: cv2.VideoCapture) -> RGB | None:
 
 
 def _opencv_name(path: Path) -> str:
-    """Return the path for OpenCV: absolute, since FFmpeg takes `a:b.mp4` for a protocol. Others than UTF-8 make it crash."""
+    """Return the path for OpenCV: absolute, since FFmpeg takes `a:b.mp4` for a protocol. It crashes without UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
