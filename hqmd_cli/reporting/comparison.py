@@ -60,7 +60,8 @@ def explanation(n_models: int) -> str:
     """Say what the columns of comparisons_table mean."""
     return (
         "paired differences, model minus against; won, lost: share of the n pictures on which the model is better, "
-        f"worse; p: two-sided, from the same resamples; Holm: corrected for {comb(n_models, 2)} pairs in each metric"
+        "worse; p: two-sided, from the same resamples; Holm: corrected for the number of pairs in each metric "
+        f"({comb(n_models, 2)})"
     )
 
 
