@@ -146,7 +146,7 @@ def test_a_part_of_another_file(path: Path) -> None:
     """It has the right length in the end, but not the right bytes."""
     path.parent.mkdir()
     part_of(path).write_bytes(bytes(9000))
-    with FileServer(CONTENT) as server, pytest.raises(HqmdError, match="no file of its kind"):
+    with FileServer(CONTENT) as server, pytest.raises(HqmdError, match="not a file of this kind"):
         fetch(remote(server.url), path)
 
 
