@@ -25,7 +25,7 @@ from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.scoring import apply_protocol
 from hqmd_cli.evaluation.session import Session
-from hqmd_cli.inference.engines.select import engine_opener
+from hqmd_cli.inference.engines.select import open_engine
 from hqmd_cli.inference.predictor import DepthPredictor
 
 FEWEST_PHOTOS = 20  # from which a power can be fitted
@@ -56,7 +56,7 @@ def calibrate(
     if protocol.alignment != "none":
         raise HqmdError(f"protocol {protocol.name} aligns depth to the truth, which leaves no bias to measure")
     settings = with_options(read_info(folder).model, options)
-    engine = engine_opener(folder, "auto", device)()
+    engine = open_engine(folder, "auto", device)
 
     def source(settings: ModelConfig) -> PredictionSource:
         return model_source(DepthPredictor(engine, settings.at_size(size)))

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
-
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.evaluation.prediction_source import Map, Predict, PredictionSource, model_source
 from hqmd_cli.evaluation.protocol import Protocol
@@ -17,6 +15,7 @@ from hqmd_cli.evaluation.scoring import (
     require_prediction,
     score,
 )
+from hqmd_cli.inference.open import mirrored
 
 
 def evaluate(predict: Predict, dataset: Dataset, protocol: Protocol, accept_flat: bool = False) -> Result:
@@ -89,9 +88,9 @@ def predict_sample(source: PredictionSource, sample: Sample, protocol: Protocol)
 
 
 def average_with_mirrored(source: PredictionSource, sample: Sample, pred: Map) -> Map:
-    """Average a photo's map with the map of its mirror image, mirrored back. The source must have a `predict`."""
+    """Average a photo's map with the map of its mirror image. The source must have a `predict`."""
     assert source.predict
-    mirrored = source.predict(np.ascontiguousarray(sample.image[:, ::-1]))
-    for each in (pred, mirrored):
+    other = mirrored(source.predict, sample.image)
+    for each in (pred, other):
         require_prediction(each, sample, source.kind)
-    return (pred + mirrored[:, ::-1]) / 2
+    return (pred + other) / 2

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, scheme_of
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.inference.engines import Engine
 from hqmd_cli.registry import resolve
 from hqmd_cli.units import IN_WORDS, Kind, kind_named
 
@@ -77,16 +76,19 @@ def open_models(names: Sequence[str], options: OpenOptions) -> dict[str, OpenMod
     Raises HqmdError for a model or an option that is not available, and if no model has the kind in the options.
     """
     folders = {name: None if scheme_of(name) else find_checkpoint(name) for name in names}
-    opened = {name: open_any(name, folder, options) for name, folder in folders.items()}
+    opened = {
+        name: open_checkpoint(name, folder, options)
+        if folder
+        else resolve(FOREIGN, name.partition(":")[0], "scheme")(name, options)
+        for name, folder in folders.items()
+    }
     require_kind(opened, options)
     return opened
 
 
-def open_model(name: str, options: OpenOptions, engine: Engine | None = None) -> OpenModel:
-    """Open one model. Raises HqmdError as open_models; `engine` takes the place of the checkpoint's own."""
-    model = open_any(name, None if scheme_of(name) else find_checkpoint(name), options, engine)
-    require_kind({name: model}, options)
-    return model
+def open_model(name: str, options: OpenOptions) -> OpenModel:
+    """Open one model. Raises HqmdError as open_models."""
+    return open_models([name], options)[name]
 
 
 def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
@@ -99,16 +101,13 @@ def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
         )
 
 
-def open_any(name: str, folder: Path | None, options: OpenOptions, engine: Engine | None = None) -> OpenModel:
-    """Open a checkpoint folder, or, without one, a foreign model by its scheme."""
-    if folder is None:
-        model: OpenModel = resolve(FOREIGN, name.partition(":")[0], "scheme")(name, options)
-        return model
+def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
+    """Open one of hqmd's own models."""
     from hqmd_cli.checkpoints.checkpoint import model_hash, read_info
-    from hqmd_cli.inference.engines.select import engine_opener
+    from hqmd_cli.inference.engines.select import open_engine
     from hqmd_cli.inference.predictor import DepthPredictor
 
-    engine = engine or engine_opener(folder, options.backend, options.device, options.threads, options.compiled)()
+    engine = open_engine(folder, options.backend, options.device, options.threads, options.compiled)
     predictor = DepthPredictor(engine, read_info(folder).model.at_size(options.size), options.sides, options.flip)
     return OpenModel(
         name,
@@ -119,3 +118,8 @@ def open_any(name: str, folder: Path | None, options: OpenOptions, engine: Engin
         predictor.sides,
         predictor.flip,
     )
+
+
+def mirrored(predict: Predict, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Predict the mirrored image, and mirror the map back."""
+    return predict(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]

@@ -34,7 +34,7 @@ from hqmd_cli.files.photos import read_image
 from hqmd_cli.inference.engines import select as opening
 from hqmd_cli.inference.engines.onnx import OnnxEngine
 from hqmd_cli.inference.engines.pytorch import TorchEngine
-from hqmd_cli.inference.engines.select import engine_opener
+from hqmd_cli.inference.engines.select import open_engine
 from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
@@ -298,7 +298,7 @@ def test_int8_shares_the_weights_and_is_preferred(in_both_precisions, monkeypatc
     graph = onnx.load(in_both_precisions / "model.int8.onnx", load_external_data=False).graph
     assert {"QuantizeLinear", "MatMulInteger"} <= {node.op_type for node in graph.node}
     monkeypatch.setattr(opening, "may_have_gpu", lambda: False)
-    engines = [engine_opener(in_both_precisions, backend)() for backend in ("auto", "onnx-int8", "onnx")]
+    engines = [open_engine(in_both_precisions, backend) for backend in ("auto", "onnx-int8", "onnx")]
     assert [engine.precision for engine in engines] == ["int8", "int8", "fp32"]
     picture = next(check_pictures())
     preferred, short, whole = (engine(picture) for engine in engines)
@@ -407,9 +407,9 @@ def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
 
 def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "may_have_gpu", lambda: False)
-    assert isinstance(engine_opener(published)(), OnnxEngine)
-    assert isinstance(engine_opener(published, "torch")(), TorchEngine)
-    assert isinstance(engine_opener(trained_run / "best")(), TorchEngine)  # has no model.onnx
+    assert isinstance(open_engine(published), OnnxEngine)
+    assert isinstance(open_engine(published, "torch"), TorchEngine)
+    assert isinstance(open_engine(trained_run / "best"), TorchEngine)  # has no model.onnx
     for wish, said in [
         (("onnx", "auto", trained_run / "best"), "hqmd export"),
         (("onnx", "cuda", published), "on the CPU"),
@@ -418,13 +418,13 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
         (("openvino", "auto", published), "no backend named 'openvino'; there are: auto, onnx, onnx-int8, torch"),
     ]:
         with pytest.raises(HqmdError, match=said):
-            engine_opener(wish[2], wish[0], wish[1])()
+            open_engine(wish[2], wish[0], wish[1])
 
 
 def test_where_a_driver_is_torch_is_asked(published, monkeypatch):
     monkeypatch.setattr(opening, "may_have_gpu", lambda: True)
     expected = TorchEngine if torch.cuda.is_available() or torch.backends.mps.is_available() else OnnxEngine
-    assert isinstance(engine_opener(published)(), expected)
+    assert isinstance(open_engine(published), expected)
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph"])
@@ -432,7 +432,7 @@ def test_a_damaged_graph_is_named(content, published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "model.onnx").write_bytes(content)
     with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
-        engine_opener(copy, "onnx")()
+        open_engine(copy, "onnx")
 
 
 def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):
@@ -445,14 +445,14 @@ def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):
         (snapshot / path.name).symlink_to(blobs / str(number))
     picture = next(check_pictures())
     expected = OnnxEngine(published / "model.onnx")(picture)
-    np.testing.assert_array_equal(engine_opener(snapshot, "onnx")()(picture), expected)
+    np.testing.assert_array_equal(open_engine(snapshot, "onnx")(picture), expected)
 
 
 def test_weights_that_are_gone_are_named(published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "model.safetensors").unlink()
     with pytest.raises(HqmdError, match="cannot open it"):
-        engine_opener(copy, "onnx")()
+        open_engine(copy, "onnx")
 
 
 def test_a_foreign_graph_is_refused(tmp_path):

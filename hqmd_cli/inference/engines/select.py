@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,14 +33,13 @@ BACKENDS = {
 }
 
 
-def engine_opener(
+def open_engine(
     checkpoint: Path, backend: str = AUTO, device: str = "auto", threads: int = 0, compiled: bool = False
-) -> "Callable[[], Engine]":
-    """Import the engine for a checkpoint, and return a function that opens it.
+) -> "Engine":
+    """Open the engine for a checkpoint.
 
-    These are two steps because ONNX Runtime opens a graph without holding the GIL: a thread can do so while other
-    modules are imported. `threads` is ONNX Runtime's number of threads per photo (0: one per core); `compiled` is for
-    torch.compile. Raises HqmdError if the options cannot be met.
+    `threads` is ONNX Runtime's number of threads per photo (0: one per core); `compiled` is for torch.compile. Raises
+    HqmdError if the options cannot be met.
     """
     precision = graph_for(checkpoint, backend)
     if precision and backend == AUTO and is_gpu(device):
@@ -50,14 +47,14 @@ def engine_opener(
     if precision is None:
         from hqmd_cli.inference.device import pick_device
 
-        return partial(open_in_torch, checkpoint, pick_device(device), compiled)
+        return open_in_torch(checkpoint, pick_device(device), compiled)
     if backend != AUTO and device not in ("auto", "cpu"):
         raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
     if compiled:
         raise HqmdError("--compile is for torch: add --backend torch")
     from hqmd_cli.inference.engines.onnx import OnnxEngine
 
-    return partial(OnnxEngine, checkpoint / ONNX_FILES[precision], threads, precision)
+    return OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision)
 
 
 def open_in_torch(checkpoint: Path, device: "torch.device", compiled: bool) -> "Engine":

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines.select import BACKENDS
-from hqmd_cli.inference.open import OpenOptions, Predict
+from hqmd_cli.inference.open import OpenOptions, Predict, mirrored
 from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind, kind_named
 
@@ -43,10 +42,5 @@ def settled_kind(
 
 
 def with_mirror(predict: Predict) -> Predict:
-    """Average the map of a photo with that of its mirror image, mirrored back."""
-
-    def averaged(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        mirrored = predict(np.ascontiguousarray(image[:, ::-1]))
-        return (predict(image) + mirrored[:, ::-1]) / np.float32(2)
-
-    return averaged
+    """Return a function that averages a photo's map with the map of its mirror image."""
+    return lambda image: (predict(image) + mirrored(predict, image)) / np.float32(2)
