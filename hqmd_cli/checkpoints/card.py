@@ -35,7 +35,11 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         f"    hqmd predict PHOTO -o depth.png --model {address}",
         "",
         *(f"- Network: {network}" for network in networks),
-        *([f"- Their depths are averaged, {weights}; what follows describes the first"] if members[1:] else []),
+        *(
+            [f"- Their depths are averaged, {weights}; the training described below is that of the first"]
+            if members[1:]
+            else []
+        ),
         f"- Trained on: {info.data}; {info.step} steps of {training.batching.batch_size} pictures, "
         f"loss `{training.objective.loss}`, seed {training.batching.seed}",
         f"- Started from: {info.backbone_weights}",
@@ -69,7 +73,9 @@ def recipe_of(info: CheckpointInfo) -> str:
 def parts_of(network: NetworkConfig) -> str:
     """Describe a network in a line."""
     if network.system == OURS:
-        return f"{network.backbone} at output stride {network.output_stride}, ASPP, decoder {network.decoder}"
+        blocks = ", ".join(map(str, network.high_blocks))  # of a ViT, which has no strides to choose
+        features = f"features of blocks {blocks}" if blocks else f"output stride {network.output_stride}"
+        return f"{network.backbone} with {features}, ASPP, decoder {network.decoder}"
     return f"{network.system} (`hqmd models` says whose)"
 
 

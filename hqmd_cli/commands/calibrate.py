@@ -30,7 +30,8 @@ def calibrate(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: Annotated[
-        bool | None, typer.Option("--flip/--no-flip", help="Average with the mirrored photo: twice the time.")
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Average with the mirrored photo, which takes twice the time."),
     ] = None,
     edges: Annotated[
         float | None,
@@ -42,14 +43,16 @@ def calibrate(
     ] = None,
     power: Annotated[
         float | None,
-        typer.Option(help="p; 1 only multiplies.  [default: the best one, given 20 photos or more]"),
+        typer.Option(help="Set p; 1 leaves only the factor.  [default: the best one, given 20 photos or more]"),
     ] = None,
 ) -> None:
-    """Correct the depth d of a model to c d^p on held-out photos, and keep the other settings given here.
+    """Fit a factor and a power that correct a model's depth.
 
-    Networks avoid extremes, which p undoes: it is chosen for the least RMSE times AbsRel. c makes the bias 1. Both
-    numbers are the same for all photos; no photo is aligned to its own truth. The figures measured with them are
-    recorded in the model. With --size NAME, they, side and flip become a preset of that name instead.
+    They are fitted on held-out photos, and stored with the other settings given here. Depth d becomes c d^p. The power
+    p spreads depths that a network keeps too close to the middle; it is chosen for the least RMSE times AbsRel. The
+    factor c makes the bias 1. Both are the same for all photos; no photo is aligned to its own truth. Both are stored
+    in the model, with the figures measured with them. With --size NAME, both, --side and --flip become a preset of that
+    name instead, and no figures are stored.
 
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02

@@ -14,14 +14,16 @@ def check(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Same as --data elsewhere: nyu_depth_v2_labeled.mat, a folder or a list.  [default: $HQMD_DATA]"
+            help="Same as --data elsewhere: nyu_depth_v2_labeled.mat, a folder or a list.  "
+            "[default: $HQMD_DATA, else the file of `hqmd data nyu`]"
         ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Check only this split.  [default: train, val and test, or else everything]")
     ] = None,
     val_data: Annotated[
-        Path | None, typer.Option(help="Other data to validate on: are photos of DATA in its val or test split?")
+        Path | None,
+        typer.Option(help="Other data to validate on: report photos of DATA that are in its val or test split."),
     ] = None,
     depth_scale: DepthScaleOption = None,
     picture: Annotated[
@@ -30,10 +32,11 @@ def check(
     ] = None,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Read every frame and report counts, sizes, unit and range of depth, holes, damage, duplicates and leaks.
+    """Report what a dataset contains, and what is wrong with it.
 
-    Exit code 1 means that the data cannot be used as it is: splits that do not open, more than 1 % of broken frames, no
-    depth, or photos of val or test among the training photos. Everything else is a warning.
+    Every frame is read. The report covers counts, sizes, unit and range of depth, holes, damage, duplicates, and photos
+    that are in two splits. Exit code 1 means that the data cannot be used as it is: splits that do not open, more than
+    1 % of broken frames, no depth, or photos of val or test among the training photos. Everything else is a warning.
 
     \b
     hqmd check pairs/ --picture overlays.png

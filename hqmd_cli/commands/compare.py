@@ -54,7 +54,9 @@ def compare(
     per_picture: PerPictureOption = None,
     published: PublishedOption = False,
     table1: Table1Option = False,
-    picture: Annotated[Path | None, typer.Option(help="Write a picture: photo, truth and each model.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw photo, ground truth and the depth of each model, as .png or .pdf.")
+    ] = None,
     picture_rows: Annotated[int, typer.Option(min=1, help="Photos in the picture, evenly spaced over the split.")] = 4,
     depth_scale: DepthScaleOption = None,
     backend: BackendOption = "auto",
@@ -66,7 +68,7 @@ def compare(
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
 ) -> None:
-    """Measure several models on the same data: their figures, the difference of every pair, and one picture.
+    """Measure several models on the same data, and their differences.
 
     \b
     hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png

@@ -9,7 +9,9 @@ import typer
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
-data = typer.Typer(help="Download data, and make pairs of raw recordings.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(
+    help="Download NYU Depth V2, and turn its raw recordings into pairs.", no_args_is_help=True, rich_markup_mode=None
+)
 NAMED = 10  # frames left out that are printed; LEFT_OUT names all of them
 LEFT_OUT = "left-out.log"  # .txt would be a split
 
@@ -20,11 +22,11 @@ def nyu(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to save it.  [default: where hqmd finds it]"),
     ] = None,
-    url: Annotated[str | None, typer.Option(help="A mirror.  [default: NYU's own server]")] = None,
+    url: Annotated[str | None, typer.Option(help="Download from a mirror.  [default: NYU's own server]")] = None,
 ) -> None:
     """Download the labelled file of NYU Depth V2, 3.0 GB. An interrupted download continues where it stopped.
 
-    Size and SHA-256 are compared with values that others measured; NYU publishes none.
+    Its size and SHA-256 must be those that others measured; NYU publishes none.
 
     \b
     hqmd data nyu
@@ -65,15 +67,16 @@ def nyu_raw(
         str | None,
         typer.Option(
             metavar="FILE.mat|LIST.txt|all",
-            help="Leave out the rooms of the labelled file's test pictures; or use listed scenes only, or all scenes.  "
+            help="Leave out the rooms of this file's test pictures; or use only the listed scenes, or all of them.  "
             "[default: nyu_depth_v2_labeled.mat from `hqmd data nyu`]",
         ),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes.  [default: one per core]")] = None,
 ) -> None:
-    """Make pairs of NYU's raw recordings: synchronised, in metres, and as seen by the photo's camera.
+    """Turn NYU's raw recordings into pairs of photo and depth.
 
-    Existing pairs are kept, so a stopped run continues. Damaged frames are named and left out.
+    The two are synchronised, and depth is in metres as the photo's camera sees it. Existing pairs are kept, so a
+    stopped run continues. Damaged frames are named and left out.
 
     \b
     hqmd data nyu-raw nyu_raw/ -o nyu_pairs/ --frames 120000

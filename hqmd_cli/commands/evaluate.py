@@ -45,7 +45,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Score files instead of a model: one map for each picture, by its name, made by any tool.",
+            help="Score files made by any tool instead of a model: one map per picture, found by the picture's name.",
         ),
     ] = None,
     pred_scale: PredScaleOption = None,
@@ -65,7 +65,9 @@ def evaluate(
     table1: Table1Option = False,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write every picture's figures there, and resume from them after a stop."),
+        typer.Option(
+            metavar="FILE", help="Save the figures of each picture there, and continue from them after a stop."
+        ),
     ] = None,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
@@ -75,12 +77,15 @@ def evaluate(
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     explain: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only explain a protocol or a metric: recipe or formula, and source."),
+        typer.Option(
+            metavar="NAME", help="Only print the rules of a protocol, or the formula of a metric, and its source."
+        ),
     ] = None,
 ) -> None:
-    """Measure a model, or a folder of predictions: AbsRel, log10, RMSE, RMSElog, delta1-3, bias, edge F1.
+    """Measure a model, or a folder of predictions.
 
-    Bias is the median of prediction / truth.
+    The table shows AbsRel, log10, RMSE, RMSElog, delta1-3, the bias (the median of prediction / truth) and the F1 of
+    depth edges.
 
     \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled

@@ -29,7 +29,7 @@ def export(
         typer.Option(
             parser=parse_size,
             metavar="HxW",
-            help="With NAME.onnx: the only picture size that it takes.  [default: any]",
+            help="With NAME.onnx: the one picture size that it takes.  [default: any]",
         ),
     ] = None,
     note: Annotated[

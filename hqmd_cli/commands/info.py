@@ -14,7 +14,9 @@ def info(
     ],
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Show a model's size, data, command, settings (* where they differ from the paper) and recorded figures.
+    """Describe a model or a training run.
+
+    Shows its size, data, command, settings (* where they differ from the paper) and recorded figures.
 
     \b
     hqmd info hqmd-indoor-small

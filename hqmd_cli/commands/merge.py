@@ -43,9 +43,10 @@ def merge(
         ),
     ] = None,
 ) -> None:
-    """Join models into one checkpoint whose depth is the geometric mean of theirs.
+    """Join several models into one that averages their depth.
 
-    Its figures are unknown until you measure them: `hqmd evaluate --record`.
+    The average is the geometric mean. The new model has no figures until you measure them with `hqmd evaluate
+    --record`.
 
     \b
     hqmd merge runs/lite2/best runs/lite0/best -o runs/both

@@ -7,11 +7,12 @@ import typer
 
 def models(
     time: Annotated[
-        bool, typer.Option("--time", help="Measure each system's time for a picture on this CPU; takes minutes.")
+        bool,
+        typer.Option("--time", help="Measure how long each network takes for a picture on this CPU; takes minutes."),
     ] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the systems that `train --model` takes, and the bundled models.
+    """List the bundled models, and the networks that can be trained.
 
     \b
     hqmd models

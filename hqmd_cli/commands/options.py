@@ -22,7 +22,7 @@ KINDS_HELP = f"{', '.join(KINDS)} (depth is in metres)."
 MODEL_HELP = "A bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
 ANY_MODEL_HELP = (
-    f"{MODEL_HELP[:-1]}; hf:org/name[@revision]: a depth model of transformers; py:module:function: a Python function."
+    f"{MODEL_HELP} Or hf:org/name[@revision], a depth model of transformers; or py:module:function, a Python function."
 )
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help=ANY_MODEL_HELP, show_default=DEFAULT_MODEL)]
@@ -64,22 +64,24 @@ SideOption = Annotated[
 ]
 SizeOption = Annotated[
     str,
-    typer.Option(metavar="NAME", help="A preset of the model for speed or detail: default, fast, ..."),
+    typer.Option(metavar="NAME", help="A preset of the model, such as fast or detail."),
 ]
 FlipOption = Annotated[
-    bool, typer.Option("--flip", help="Average with the depth of the mirrored photo; takes twice the time.")
+    bool, typer.Option("--flip", help="Average with the depth of the mirrored photo, which takes twice the time.")
 ]
 DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
         "-d",
-        help="nyu_depth_v2_labeled.mat, a folder, or a list (.csv, .tsv, .txt).  [default: $HQMD_DATA]",
+        help="nyu_depth_v2_labeled.mat, a folder, or a list (.csv, .tsv, .txt).  "
+        "[default: $HQMD_DATA, else the file of `hqmd data nyu`]",
     ),
 ]
-PRED_HELP = "Score a folder of predictions, too: one depth map a picture, found by the picture's name."
+PRED_HELP = "Also score a folder of predictions: one depth map per picture, found by the picture's name."
 PredScaleOption = Annotated[
-    float | None, typer.Option(help="Units of the predictions in one metre (1000: millimetres), if they do not say.")
+    float | None,
+    typer.Option(help="Units per metre in the predictions, such as 1000 for millimetres, if the files do not say."),
 ]
 PredKindOption = Annotated[str, typer.Option(help=f"What the predictions hold: {KINDS_HELP}")]
 PredResizeOption = Annotated[
@@ -87,11 +89,13 @@ PredResizeOption = Annotated[
     typer.Option(help="bilinear: resize predictions to the size of the ground truth.", show_default="refuse"),
 ]
 PredAnywayOption = Annotated[
-    bool, typer.Option("--pred-anyway", help="Score predictions that look wrong, too; the caption names the suspicion.")
+    bool, typer.Option("--pred-anyway", help="Also score predictions that look wrong; the caption says why they do.")
 ]
 DetailOption = Annotated[
     bool,
-    typer.Option("--detail/--no-detail", help="Measure edges, boundaries and normals, too; takes 30 ms a picture."),
+    typer.Option(
+        "--detail/--no-detail", help="Also measure edges, boundaries and normals, which takes 30 ms per picture."
+    ),
 ]
 PerPictureOption = Annotated[
     Path | None,
@@ -103,15 +107,17 @@ PublishedOption = Annotated[
 Table1Option = Annotated[bool, typer.Option("--table1", help="Add the rows of the paper's Table 1.")]
 ReportOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write DIR/report.html: figures, error over depth and pictures in one page."),
+    typer.Option(metavar="DIR", help="Write DIR/report.html, one page with figures, error over depth and pictures."),
 ]
 ReportPicturesOption = Annotated[
     int,
-    typer.Option(min=3, help="Most pictures in the report: the worst, the ones around the median, and the best."),
+    typer.Option(
+        min=3, help="How many pictures the report shows at most: the worst, the ones around the median, and the best."
+    ),
 ]
 DepthScaleOption = Annotated[
     float | None,
-    typer.Option(help="Units of the depth files in one metre (1000: millimetres), if they do not say."),
+    typer.Option(help="Units per metre in the depth files, such as 1000 for millimetres, if they do not say."),
 ]
 SplitOption = Annotated[
     str, typer.Option(help="train, val or test; for a folder of pairs, any NAME with a NAME.txt, or all.")

@@ -50,35 +50,44 @@ def predict(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="With torch: compile the network first.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first (torch.compile); needs torch.")
+    ] = False,
     colormap: Annotated[str, typer.Option(help=f"{', '.join(COLORMAPS)}.")] = DEFAULT_COLORMAP,
-    vmin: Annotated[float | None, typer.Option(help="Nearest depth of the colours, metres.")] = None,
-    vmax: Annotated[float | None, typer.Option(help="Farthest depth of the colours, metres.")] = None,
-    legend: Annotated[bool, typer.Option("--legend", help="Near and far in metres beside the colours.")] = False,
-    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="The photo left of the colours.")] = False,
+    vmin: Annotated[float | None, typer.Option(help="Depth of the nearest colour, in metres.")] = None,
+    vmax: Annotated[float | None, typer.Option(help="Depth of the farthest colour, in metres.")] = None,
+    legend: Annotated[bool, typer.Option("--legend", help="Draw a scale in metres beside the colours.")] = False,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Put the photo to the left of the colours.")
+    ] = False,
     edge_rtol: Annotated[
-        float | None, typer.Option(help="Points and faces at relative depth jumps above this are dropped.")
+        float | None, typer.Option(help="Drop points and faces at relative depth jumps larger than this.")
     ] = None,
-    fov: Annotated[float | None, typer.Option(help="Horizontal field of view, degrees.")] = None,
-    fx: Annotated[float | None, typer.Option(help="Focal length, pixels.  [default: EXIF, else NYU's camera]")] = None,
+    fov: Annotated[float | None, typer.Option(help="Horizontal field of view, in degrees.")] = None,
+    fx: Annotated[
+        float | None, typer.Option(help="Focal length, in pixels.  [default: EXIF, else NYU's camera]")
+    ] = None,
     scale_from: Annotated[
         str | None,
-        typer.Option(metavar="X,Y,METRES", help="A measured distance from the camera to pixel (X, Y) sets the scale."),
+        typer.Option(
+            metavar="X,Y,METRES",
+            help="Correct the scale by the distance that you measured from the camera to pixel (X, Y).",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
     skip_existing: Annotated[
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave results of the same photo, model and settings (by NAME.json, or a folder's manifest).",
+            help="Keep results of the same photo, model and settings (by NAME.json, or a folder's manifest).",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
 ) -> None:
     """Write the metric depth of photos and video.
 
-    A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png, and OUT/manifest.jsonl gets a line a photo. Depth has the
-    photo's size. What was written is named on stdout, everything else on stderr.
+    A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png, and OUT/manifest.jsonl gets one line per photo. Depth has
+    the photo's size. The names of the files written go to stdout, everything else to stderr.
 
     \b
     hqmd predict photo.jpg -o depth.png -o depth.mm.png

@@ -15,10 +15,11 @@ def push(
     ],
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
 ) -> None:
-    """Publish a model on the Hugging Face hub in one commit: settings, weights, card, and graphs for ONNX Runtime.
+    """Publish a model on the Hugging Face hub.
 
-    If the model has no graph and the extra `export` is installed, one is made first. Afterwards `hqmd predict --model
-    ORG/NAME` finds the model. The token comes from `hf auth login` or from HF_TOKEN.
+    One commit holds settings, weights, card, and graphs for ONNX Runtime. If the model has no graph and the extra
+    `export` is installed, one is made first. Afterwards `hqmd predict --model ORG/NAME` finds the model. The token
+    comes from `hf auth login` or from HF_TOKEN.
 
     \b
     hqmd push runs/mine/best me/rooms --private

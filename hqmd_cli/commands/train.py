@@ -38,19 +38,21 @@ def train(
         ),
     ] = None,
     val_data: Annotated[
-        Path | None, typer.Option(help="Validate on the val (or only) split of other data.  [default: --data]")
+        Path | None,
+        typer.Option(help="Validate on other data: its val split, or all of it if it has none.  [default: --data]"),
     ] = None,
     extra_data: Annotated[
-        Path | None, typer.Option(help="Take half of each epoch from the train (or only) split of other data.")
+        Path | None,
+        typer.Option(help="Take half of each epoch from other data: its train split, or all of it if it has none."),
     ] = None,
     model: Annotated[
-        ModelName | None, typer.Option(help="The paper's network, or another one of its Table 1.  [default: hqmd]")
+        ModelName | None, typer.Option(help="Network: the paper's, or another one of its Table 1.  [default: hqmd]")
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="paper|modern|FILE",
-            help="Settings of the paper, of hqmd, or of a TOML file; options override.",
+            help="Settings of the paper, hqmd's own, or those of a TOML file; options override them.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
@@ -63,10 +65,10 @@ def train(
         str | None, typer.Option(metavar="MODEL", help="Start from the weights of a trained model.")
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Learn from the depth of a trained model, too (distillation).")
+        str | None, typer.Option(metavar="MODEL", help="Also learn from the depth of a trained model (distillation).")
     ] = None,
     decoder: Annotated[DecoderName | None, typer.Option(help="Variant of the network." + paper("decoder"))] = None,
-    loss: Annotated[LossName | None, typer.Option(help="Objective." + paper("loss"))] = None,
+    loss: Annotated[LossName | None, typer.Option(help="Training objective." + paper("loss"))] = None,
     size: Annotated[
         tuple | None,
         typer.Option(parser=parse_size, metavar="HxW", help="Size of the pictures it is trained on." + paper("size")),
@@ -85,14 +87,16 @@ def train(
         int | None, typer.Option(min=0, help="Seed of new weights, order and augmentation." + paper("seed"))
     ] = None,
     freeze_backbone: Annotated[
-        bool | None, typer.Option("--freeze-backbone", help="Train only the layers behind the backbone.")
+        bool | None, typer.Option("--freeze-backbone", help="Train only the layers after the backbone.")
     ] = None,
     freeze_bn: Annotated[
         bool | None, typer.Option("--freeze-bn", help="Keep the statistics, scales and shifts of batch norm.")
     ] = None,
     ema_decay: Annotated[
         float | None,
-        typer.Option("--ema", metavar="DECAY", help="Validate and save the weights' moving average.  [paper: none]"),
+        typer.Option(
+            "--ema", metavar="DECAY", help="Validate and save a moving average of the weights.  [paper: none]"
+        ),
     ] = None,
     precision: Annotated[
         PrecisionName | None, typer.Option(help="Number format in which the network computes." + paper("precision"))
@@ -104,19 +108,19 @@ def train(
         int | None, typer.Option(min=0, metavar="N", help="Skip up to N batches whose loss is not finite.")
     ] = None,
     deterministic: Annotated[
-        bool | None, typer.Option("--deterministic", help="Get the same bits each time on a GPU, too; slower.")
+        bool | None, typer.Option("--deterministic", help="Compute the same bits each time on a GPU, too; slower.")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile).")] = False,
     track: Annotated[
         str | None,
-        typer.Option(metavar="tensorboard,wandb", help="Log epochs there, too; needs an extra."),
+        typer.Option(metavar="tensorboard,wandb", help="Also log epochs there; needs the extra of that name."),
     ] = None,
     push_to_hub: Annotated[
         str | None,
         typer.Option(metavar="ORG/NAME", help="Publish the best checkpoint on the Hugging Face hub at the end."),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository of --push-to-hub private.")] = False,
-    keep: Annotated[int, typer.Option(min=1, help="Number of states to keep for --resume.")] = 2,
+    keep: Annotated[int, typer.Option(min=1, help="Number of saved states to keep for --resume.")] = 2,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Number of processes that read pictures.")] = 1,
@@ -128,7 +132,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a depth network; without options as the paper does.
+    """Train a depth network, with the paper's settings by default.
 
     \b
     hqmd train --data nyu_depth_v2_labeled.mat -o runs/paper
