@@ -1,10 +1,12 @@
 """Model cards: README.md of a checkpoint."""
 
+from functools import cache
 from typing import Any
 
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
 from hqmd_cli.config.network import OURS, NetworkConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import sides_in_words
 from hqmd_cli.units import DIGITS
 
@@ -14,8 +16,7 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
 
     `address` is the name that --model takes for the checkpoint.
     """
-    model, training, members = info.model, info.training, info.model.members
-    calibration = [f"- Calibrated on held-out photos: its depth {model.view.calibration_in_words}"]
+    model, training, members = info.model, info.training, (info.model, *info.model.others)
     networks = [
         f"{parts_of(member.network)}, trained at {member.network.size[0]} x {member.network.size[1]}"
         f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
@@ -51,8 +52,12 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
             if model.view.edge_share
             else []
         ),
-        *(calibration if model.view.is_calibrated else []),
-        f"- Recipe: {recipe_of(info)}",
+        *(
+            [f"- Calibrated on held-out photos: its depth {model.view.calibration_in_words}"]
+            if model.view.is_calibrated
+            else []
+        ),
+        f"- Recipe: {recipe_of(training, model.network.system)}",
         f"- Protocol of the validation after each epoch: {training.objective.protocol}",
         "- All settings: `config.json`",
         "",
@@ -63,9 +68,10 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
     return "\n".join(lines)
 
 
-def recipe_of(info: CheckpointInfo) -> str:
-    """List the training settings that differ from those of the network's authors."""
-    others = [setting for setting in compared(info.training, paper_of(info.model.network.system)[1]) if setting.differs]
+@cache
+def recipe_of(training: TrainConfig, system: str) -> str:
+    """List the training settings that differ from those of the system's authors; a run asks after each epoch."""
+    others = [setting for setting in compared(training, paper_of(system)[1]) if setting.differs]
     told = ", ".join(f"{setting.name} {shown(setting.value)} ({shown(setting.paper)})" for setting in others)
     return f"the paper's, except (paper's values in brackets) {told}" if others else "the paper's"
 

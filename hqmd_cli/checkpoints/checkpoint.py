@@ -10,8 +10,10 @@ README.md           model card
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
+from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.checkpoints.info import CheckpointInfo
@@ -19,7 +21,7 @@ from hqmd_cli.checkpoints.weights import load_weights
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import write_aside, write_text
+from hqmd_cli.files.atomic import write_bytes, write_text
 from hqmd_cli.files.hashes import file_hash
 
 if TYPE_CHECKING:
@@ -42,8 +44,18 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise HqmdError(f"{folder}: a weight is too large for half precision")
     content = save(tensors, metadata={"format": "pt"})  # not save_file, which raises errors of its own on a full disk
-    write_aside(folder / WEIGHTS_FILE, lambda aside: aside.write_bytes(content))
-    write_info(folder, info, name)
+    config, card = config_text(info), model_card(name or folder.name, info)
+    write_bytes(folder / WEIGHTS_FILE, content)
+    write_text(folder / CONFIG_FILE, config)
+    write_text(folder / CARD_FILE, card)
+
+
+def copy_checkpoint(source: Path, folder: Path, name: str) -> None:
+    """Copy config, weights and card into an empty folder; the card's title becomes `name`."""
+    for file in (CONFIG_FILE, WEIGHTS_FILE):
+        copyfile(source / file, folder / file)
+    card = (source / CARD_FILE).read_text(encoding="utf-8")
+    (folder / CARD_FILE).write_text(card.replace(f"# {source.name}\n", f"# {name}\n", 1), encoding="utf-8")
 
 
 def read_info(folder: Path) -> CheckpointInfo:
@@ -111,8 +123,26 @@ def record_model(folder: Path, model: ModelConfig) -> None:
 
 def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
     """Write config.json and the card; `name` as in save_checkpoint."""
-    write_text(folder / CONFIG_FILE, json.dumps(info.to_dict(), indent=2) + "\n")
-    write_text(folder / CARD_FILE, model_card(name or folder.name, info))
+    config, card = config_text(info), model_card(name or folder.name, info)
+    write_text(folder / CONFIG_FILE, config)
+    write_text(folder / CARD_FILE, card)
+
+
+def config_text(info: CheckpointInfo) -> str:
+    """Return the content of config.json."""
+    values = {
+        "hqmd_version": __version__,
+        "model": info.model.to_flat(),
+        "training": info.training.to_flat(),
+        "data": info.data,
+        "backbone_weights": info.backbone_weights,
+        "teacher": info.teacher,
+        "note": info.note,
+        "command": info.command,
+        "step": info.step,
+        "figures": info.figures,
+    }
+    return json.dumps(values, indent=2) + "\n"
 
 
 def model_hash(checkpoint: Path) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hqmd_cli import __version__
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 
@@ -21,18 +20,3 @@ class CheckpointInfo:
     teacher: str = ""  # the model that it also learned from; an empty string without one
     note: str = ""  # Markdown by the publisher for the card: licences, limits
     command: str = ""  # that made it (terminal/command_line.py); an empty string for checkpoints of version 0.1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for config.json."""
-        return {
-            "hqmd_version": __version__,
-            "model": self.model.to_flat(),
-            "training": self.training.to_flat(),
-            "data": self.data,
-            "backbone_weights": self.backbone_weights,
-            "teacher": self.teacher,
-            "note": self.note,
-            "command": self.command,
-            "step": self.step,
-            "figures": self.figures,
-        }

@@ -5,6 +5,7 @@ A checkpoint stores all of it, so it reopens without a flag. Defaults are the pa
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 from hqmd_cli.config.base import SMALLEST_SIDE, Settings, checked, require
@@ -138,7 +139,7 @@ class ModelConfig(Settings):
         """All networks whose depth is averaged, this one first."""
         return (replace(self, others=()), *self.others)
 
-    @property
+    @cached_property
     def shown_sides(self) -> tuple[int, ...]:
         """The shorter sides, in pixels, at which photos go through the network unless the user names others."""
         return self.view.sides or (min(self.network.size),)

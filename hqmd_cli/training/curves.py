@@ -10,7 +10,6 @@ from hqmd_cli.errors import printable
 from hqmd_cli.files.images import write_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CURVES_FILE = "curves.png"
@@ -41,18 +40,14 @@ def curves(rows: Sequence[Row], title: str) -> "Figure":
     best = best_row(rows)
     for place, (key, points) in enumerate(shown.items(), start=1):
         axis = figure.add_subplot(lines, COLUMNS, place)
-        draw(axis, PANELS[key], points)
+        # Few epochs get a dot each, since a single point draws no line.
+        axis.plot(*zip(*points, strict=True), marker="o" if len(points) <= 40 else "", markersize=3, linewidth=1.2)
+        axis.set_title(PANELS[key], fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
         if best:
             axis.axvline(best["step"], color="grey", linestyle=":", linewidth=1)
     # A $ would start a formula.
     figure.suptitle(printable(title).replace("$", r"\$"), fontsize=10)
     return figure
-
-
-def draw(axis: "Axes", title: str, points: Sequence[tuple[int, float]]) -> None:
-    """Draw one panel. Few epochs get a dot each, since a single point draws no line."""
-    axis.plot(*zip(*points, strict=True), marker="o" if len(points) <= 40 else "", markersize=3, linewidth=1.2)
-    axis.set_title(title, fontsize=9)
-    axis.set_xlabel("step", fontsize=8)
-    axis.tick_params(labelsize=7)
-    axis.grid(alpha=0.3)

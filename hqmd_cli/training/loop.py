@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hqmd_cli.checkpoints.checkpoint import read_info, save_checkpoint
+from hqmd_cli.checkpoints.checkpoint import copy_checkpoint, read_info, save_checkpoint
 from hqmd_cli.checkpoints.hub import BEST, LAST
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.run_folder import CHOSEN_BY, read_history, write_history
@@ -127,6 +127,7 @@ def fit(
             yield BrokenState(path)
     elif run.new_layers:
         yield NewLayers(tuple(run.new_layers))
+    run.history = read_history(run_dir)
     if compiled:
         run.learner.compile()
     if trackers:
@@ -319,7 +320,7 @@ def validate(
     run: Run, val_data: Dataset, protocol: Protocol, run_dir: Path, about: dict[str, str], command: str
 ) -> EpochReport:
     """Evaluate the network after an epoch; save it as `last`, and as `best` if its error is the lowest so far."""
-    network = run.evaluated
+    network, learning_rate = run.evaluated, run.learning_rate
     predictor = DepthPredictor(TorchEngine(network, run.accelerator.device), run.model)
     val, samples = evaluate_and_sample(predictor, val_data, protocol)
     figures = val.to_dict()
@@ -327,15 +328,17 @@ def validate(
     run.best = min(run.best, val.metrics[CHOSEN_BY])
     origin, teacher = about["weights at the start"], about["teacher"]
     info = CheckpointInfo(run.model, run.config, about["data"], run.step, figures, origin, teacher, command=command)
-    for name in (LAST, BEST) if is_best else (LAST,):
-        with replaced_folder(run_dir / name) as folder:
-            save_checkpoint(folder, network, info, name=name)
+    with replaced_folder(run_dir / LAST) as folder:
+        save_checkpoint(folder, network, info, name=LAST)
+    if is_best:
+        with replaced_folder(run_dir / BEST) as folder:
+            copy_checkpoint(run_dir / LAST, folder, BEST)
     loss = float(np.mean(run.losses)) if run.losses else math.nan
-    row = {"epoch": run.epochs_done, "step": run.step, "loss": loss, "lr": run.learning_rate, **figures["metrics"]}
-    rows = [*read_history(run_dir), row]
+    row = {"epoch": run.epochs_done, "step": run.step, "loss": loss, "lr": learning_rate, **figures["metrics"]}
+    run.history.append(row)
     with explain_write_errors(run_dir):
-        write_history(run_dir, rows)
-        write_curves(run_dir, rows)
+        write_history(run_dir, run.history)
+        write_curves(run_dir, run.history)
         write_samples(run_dir, run.epochs_done, samples)
     track_epoch(run.accelerator, row)
     return EpochReport(run.epochs_done, run.step, loss, val, is_best)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from hqmd_cli.data.sample import Sample, evenly
 from hqmd_cli.errors import printable
 from hqmd_cli.files.images import write_image
+from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.visualization.colormap import NO_DEPTH_GREY, RGB, colorize, with_legend
 from hqmd_cli.visualization.error_map import ENDS_OF_RANGE, colorize_error, round_limit_m
-from hqmd_cli.visualization.panels import PANEL_HEIGHT, stacked, to_panel_height, with_text
+from hqmd_cli.visualization.panels import PANEL_HEIGHT, stacked, with_text
 
 SAMPLES_FOLDER = "samples"
 PICTURES = 4
@@ -52,7 +53,8 @@ def sample_row(sample: Sample, pred_m: NDArray[np.float32]) -> SampleRow:
     """Reduce a val picture and its predicted depth (H, W) to the size of the panels."""
     errors_m = (pred_m - sample.depth_m)[sample.valid].astype(np.float64)
     rmse_m = float(np.sqrt(np.mean(errors_m**2))) if errors_m.size else float("nan")
-    image = to_panel_height(sample.image)[:, :MOST_WIDTH]
+    height, width = sample.image.shape[:2]
+    image = shrink(sample.image, (PANEL_HEIGHT, max(1, round(width * PANEL_HEIGHT / height))))[:, :MOST_WIDTH]
     truth_m = np.where(sample.valid, sample.depth_m, np.float32(0))
     return SampleRow(sample.name, image, panel_map(truth_m), panel_map(pred_m), rmse_m)
 
@@ -65,18 +67,23 @@ def panel_map(depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def sheet(rows: Sequence[SampleRow]) -> RGB:
-    """Draw one row for each picture: photo, truth, prediction in the truth's colours, error, and a legend."""
+    """Draw one row for each picture: photo, truth, prediction in the truth's colours, error, and a legend.
+
+    The error is grey where there is no truth.
+    """
     truths_m = np.concatenate([row.truth_m[row.truth_m > 0] for row in rows])
     near_m, far_m = map(float, np.percentile(truths_m, ENDS_OF_RANGE)) if truths_m.size else (0.0, 10.0)
     limit_m = round_limit_m(ERROR_SHARE * far_m)
     head = f"photo, truth, prediction; error: blue is {limit_m:g} m too near or more, red {limit_m:g} m too far or more"
-    return with_text(stacked([draw_row(row, near_m, far_m, limit_m) for row in rows]), head)
-
-
-def draw_row(row: SampleRow, near_m: float, far_m: float, limit_m: float) -> RGB:
-    """Draw the panels of one picture; the error is grey where there is no truth."""
-    error = colorize_error(row.pred_m - row.truth_m, limit_m)
-    error[row.truth_m == 0] = NO_DEPTH_GREY
-    depths = colorize(np.hstack([row.truth_m, row.pred_m]), near_m, far_m)
-    panels = with_legend(np.hstack([row.image, depths, error]), near_m, far_m)
-    return with_text(panels, f"{printable(row.name)}: RMSE {row.rmse_m:.3f} m")
+    lines = [f"{printable(row.name)}: RMSE {row.rmse_m:.3f} m" for row in rows]
+    errors = [colorize_error(row.pred_m - row.truth_m, limit_m) for row in rows]
+    for row, error in zip(rows, errors, strict=True):
+        error[row.truth_m == 0] = NO_DEPTH_GREY
+    widths = [2 * row.truth_m.shape[1] for row in rows]
+    depths_m = np.hstack([depth_m for row in rows for depth_m in (row.truth_m, row.pred_m)])
+    depths = np.split(colorize(depths_m, near_m, far_m), np.cumsum(widths)[:-1], axis=1)
+    panels = [
+        with_legend(np.hstack([row.image, depth, error]), near_m, far_m)
+        for row, depth, error in zip(rows, depths, errors, strict=True)
+    ]
+    return with_text(stacked([with_text(*panel) for panel in zip(panels, lines, strict=True)]), head)

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import BEST, LAST
-from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, read_history, write_history
+from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, Row, read_history, write_history
 from hqmd_cli.checkpoints.weights import start_weights
 from hqmd_cli.config.network import ModelConfig, without_deleted
 from hqmd_cli.config.training import Optimization, TrainConfig
@@ -70,6 +70,7 @@ class Run:
         self.best = math.inf  # lowest CHOSEN_BY so far
         self.losses: list[float] = []  # one for each step of this epoch
         self.bad_batches = 0  # skipped so far
+        self.history: list[Row] = []  # a row per finished epoch, as in history.jsonl
 
     @property
     def evaluated(self) -> DepthModel:
