@@ -408,7 +408,7 @@ def test_what_has_no_metres_needs_a_fit(hqmd, desk, pairs, function, fit):
 def test_a_function_that_gives_something_else_is_told_of(hqmd, desk, pairs):
     flags = ("evaluate", "--data", pairs, "--split", "val", "--protocol", "fitted_disparity.toml", "--json")
     inverted = judged(hqmd(*flags, "--model", f"py:{desk}:metres", "--model-kind", "disparity"))
-    assert "these look like depths; say with --model-kind" in inverted["remark"]
+    assert "these look like depths; if so, state with --model-kind" in inverted["remark"]
     assert "look like" not in judged(hqmd(*flags, "--model", f"py:{desk}:disparity"))["remark"]
     plain = ("evaluate", "--data", pairs, "--split", "val", "--json", "--model", f"py:{desk}:millimetres")
     assert "these look like millimetres" in judged(hqmd(*plain))["remark"]
