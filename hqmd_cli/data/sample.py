@@ -7,8 +7,6 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import valid_depth
-
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of broken frames: training skips them, and does not start with more
 GroundTruth = Literal["filled", "raw", "as given"]
@@ -89,7 +87,7 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
     """
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
-    valid = valid_depth(depth_m)
+    valid = np.isfinite(depth_m) & (depth_m > 0)
     return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid)
 
 

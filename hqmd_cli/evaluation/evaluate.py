@@ -48,7 +48,9 @@ def score_each(
         scored = log.known(sample) if log else None
         if scored is None:
             require_frame(sample, protocol)  # before the time that a prediction takes
-            pred = predict_sample(source, sample, protocol)
+            pred = source.map_of(sample)
+            if protocol.flip:
+                pred = average_with_mirrored(source, sample, pred)
             scored = score(pred, sample, protocol, source.kind, detail, by_depth, accept_flat)
             if log:
                 log.add(sample, scored)

@@ -41,7 +41,16 @@ class DepthPredictor:
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the depth of one photo at the photo's own size, enlarged along its edges or bilinearly."""
         pictures = [preprocess(image) for preprocess in self.preprocess]
-        depths = [self.depth_at(picture, view.mirrored) for picture, view in zip(pictures, self.views, strict=True)]
+        depths = []  # calibrated, one for each view, at the size of the network's output
+        for picture, view in zip(pictures, self.views, strict=True):
+            passes = [
+                self.engine(cv2.flip(picture, 1))[:, ::-1] if mirror else self.engine(picture)  # type: ignore[arg-type]
+                for mirror in view.mirrored
+            ]
+            depth_m: NDArray[np.float32] = np.stack(passes).mean(axis=0, dtype=np.float32)
+            # The picture's side, not the view's: rounding, and the limit on long panoramas, have changed it.
+            factor = self.calibration * (min(picture.shape[:2]) / self.trained_side) ** self.power
+            depths.append(np.float32(factor) * (depth_m if self.power == 1 else depth_m ** np.float32(self.power)))
         depth_m = depths.pop()  # of the largest side, which sets the size
         if depths:
             logs = [np.log(depth_m), *(np.log(resize(other, depth_m.shape)) for other in depths)]
@@ -49,17 +58,6 @@ class DepthPredictor:
         if self.edge_share:
             return follow_edges(depth_m, image, self.edge_share)
         return resize(depth_m, image.shape[:2])
-
-    def depth_at(self, picture: NDArray[np.uint8], mirrored: tuple[bool, ...]) -> NDArray[np.float32]:
-        """Return calibrated depth of a picture, at the size of the network's output; the mean of plain and mirrored."""
-        passes = [
-            self.engine(cv2.flip(picture, 1))[:, ::-1] if mirror else self.engine(picture)  # type: ignore[arg-type]
-            for mirror in mirrored
-        ]
-        depth_m: NDArray[np.float32] = np.stack(passes).mean(axis=0, dtype=np.float32)
-        # The picture's side, not the view's: rounding, and the limit on long panoramas, have changed it.
-        factor = self.calibration * (min(picture.shape[:2]) / self.trained_side) ** self.power
-        return np.float32(factor) * (depth_m if self.power == 1 else depth_m ** np.float32(self.power))
 
 
 def resize(depth_m: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:

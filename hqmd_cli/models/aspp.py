@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from hqmd_cli.models.layers import ConvBNReLU, resize
+from hqmd_cli.models.layers import ConvBNReLU
 
 
 class ImagePooling(nn.Sequential):
@@ -19,7 +20,7 @@ class ImagePooling(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, h, w)."""
-        return resize(self.pooled(x), x.shape[-2:])
+        return F.interpolate(self.pooled(x), x.shape[-2:], mode="bilinear", align_corners=False)
 
     def pooled(self, x: Tensor) -> Tensor:
         """(B, C_in, h, w) -> (B, C_out, 1, 1)."""

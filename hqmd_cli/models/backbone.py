@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.models.layers import ConvBNReLU, join, resize
+from hqmd_cli.models.layers import ConvBNReLU, resize
 
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 
@@ -68,6 +68,11 @@ class Backbone(nn.Module):
     def normalise(self, rgb: Tensor) -> Tensor:
         """Bring RGB in 0..1 to the range that the pretrained weights were trained with."""
         return (rgb - self.mean) / self.std
+
+
+def join(maps: Sequence[Tensor]) -> Tensor:
+    """Concatenate maps along the channels, at the size of the first."""
+    return torch.cat([maps[0], *(resize(f, maps[0].shape[-2:]) for f in maps[1:])], dim=1)
 
 
 class PyramidBackbone(Backbone):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hqmd_cli.config.network import NetworkConfig
-from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv, resize
+from hqmd_cli.models.layers import ConvBNReLU, FullPrecisionConv
 from hqmd_cli.models.ordinal import logit_channels
 
 
@@ -25,7 +25,7 @@ class Fusion(nn.Module):
 
     def forward(self, low: Tensor, context: Tensor) -> Tensor:
         """low (B, C_low, H/4, W/4), context (B, C_aspp, h, w) -> (B, C_fuse, H/4, W/4)."""
-        context = resize(context, low.shape[-2:])
+        context = F.interpolate(context, low.shape[-2:], mode="bilinear", align_corners=False)
         return self.fuse(torch.cat([self.narrow(low), context], dim=1))
 
 
@@ -52,7 +52,7 @@ class BaselineDecoder(Decoder):
         self.logits = FullPrecisionConv(config.fuse_channels, logit_channels(config), 1)
 
     def enlarge(self, features: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(self.logits(features), size)
+        return F.interpolate(self.logits(features), size, mode="bilinear", align_corners=False)
 
 
 PLUS_CHANNELS = 16  # 3.1
@@ -69,4 +69,5 @@ class BaselinePlusDecoder(Decoder):
         self.logits = FullPrecisionConv(PLUS_CHANNELS, logit_channels(config), 1)
 
     def enlarge(self, features: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.logits(F.relu(resize(self.reduce(features).float(), size)))
+        reduced = self.reduce(features).float()
+        return self.logits(F.relu(F.interpolate(reduced, size, mode="bilinear", align_corners=False)))

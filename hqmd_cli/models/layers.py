@@ -1,7 +1,6 @@
 """Layers and tensor functions that several parts of networks share."""
 
 import math
-from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -57,11 +56,6 @@ def full_precision(like: Tensor) -> "torch.autocast | nullcontext[None]":
 def resize(x: Tensor, size: Size | tuple[int, int]) -> Tensor:
     """Bilinear resize of (B, C, H, W) to `size` (H, W), pixel areas aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def join(maps: Sequence[Tensor]) -> Tensor:
-    """Concatenate maps along the channels, at the size of the first."""
-    return torch.cat([maps[0], *(resize(f, maps[0].shape[-2:]) for f in maps[1:])], dim=1)
 
 
 def shorter_side(height: int, width: int) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Sample
-from hqmd_cli.geometry.camera import find_intrinsics
+from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.geometry.resize import base_scale, shrink
 
 
@@ -67,15 +67,16 @@ class TrainTransform:
 
         whole = base_scale(self.size, height, width) * scale
         enlarged = (max(1, round(height * whole)), max(1, round(width * whole)))
+        picture, camera = shrink(sample.image, enlarged), find_intrinsics(*enlarged)
         top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
-        move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned_picture(enlarged, pitch, yaw)
+        move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned_picture(camera, pitch, yaw)
         depth_m = sample.depth_m * turned_depth((height, width), pitch, yaw) if most else sample.depth_m
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
         def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
             return cv2.warpPerspective(array, matrix, self.size[::-1], flags=interpolation)
 
-        rgb = warp(shrink(sample.image, enlarged), move, cv2.INTER_LINEAR)
+        rgb = warp(picture, move, cv2.INTER_LINEAR)
         depth_m = warp(depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
         valid = warp(sample.valid.view(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
         return {"rgb": self.recolour(rgb, rng), "depth_m": depth_m[None], "valid": valid[None]}
@@ -115,13 +116,11 @@ def enlarge(x_scale: float, y_scale: float) -> NDArray[np.float64]:
     return np.array([[x_scale, 0, (x_scale - 1) / 2], [0, y_scale, (y_scale - 1) / 2], [0, 0, 1]])
 
 
-def turned_picture(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
-    """What a camera of NYU's focal length sees when it is turned where it stands; exact, as nothing moves.
+def turned_picture(camera: Intrinsics, pitch_deg: float, yaw_deg: float) -> NDArray[np.float64]:
+    """Return the 3 x 3 homography from a picture to the one that its camera sees when it is turned where it stands.
 
-    The 3 x 3 homography between the two pictures of `size`, K R K^-1 (Hartley and Zisserman, Multiple View Geometry,
-    8.4).
+    It is K R K^-1, and exact, as nothing moves (Hartley and Zisserman, Multiple View Geometry, 8.4).
     """
-    camera = find_intrinsics(*size)
     k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
     return k @ turn(pitch_deg, yaw_deg) @ np.linalg.inv(k)
 

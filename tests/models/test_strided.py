@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import DECODERS, build_model
-from hqmd_cli.models.layers import ConvBNReLU, join, resize
+from hqmd_cli.models.backbone import join
+from hqmd_cli.models.layers import ConvBNReLU, resize
 from hqmd_cli.models.strided import Level, convolve, taps_on_coarse_map
 
 CONFIG = ModelConfig().with_settings(

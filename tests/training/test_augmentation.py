@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from hqmd_cli.data.sample import Sample, sample_from
+from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.resize import Preprocess, shrink
 from hqmd_cli.training.augmentation import (
     AUGMENTATIONS,
@@ -143,7 +144,7 @@ def test_turned_corners_are_black_and_invalid(size) -> None:
 def test_a_turned_camera_sees_the_same_points(pitch_deg: float, yaw_deg: float) -> None:
     """Each pixel, as a point in space, against the rotation written out."""
     height, width, focal = 480, 640, 518.86
-    homography = turned_picture((height, width), pitch_deg, yaw_deg)
+    homography = turned_picture(find_intrinsics(height, width), pitch_deg, yaw_deg)
     factor = turned_depth((height, width), pitch_deg, yaw_deg)
     for u, v, z in ((0, 0, 1.0), (639, 479, 4.0), (100, 300, 2.5)):
         x, y = (u - 319.5) / focal * z, (v - 239.5) / focal * z
