@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,8 +29,8 @@ def learn(data: Path, recipe: str, backbone_weights: str, steps: int, folder: Pa
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     model, train = read_recipe(recipe)
-    train = replace(train, max_steps=steps, precision="fp32")
-    model = replace(model, drop_path=0.0)  # each process skips other blocks at random
+    train = train.with_settings(max_steps=steps, precision="fp32")
+    model = model.with_settings(drop_path=0.0)  # each process skips other blocks at random
     pairs = open_training_data(data, None, "filled", None)
     rows = []
     reports = fit(model, train, *pairs, folder / "run", backbone_weights=backbone_weights, workers=1)

@@ -58,7 +58,7 @@ def test_two_epochs_on_forty_pairs_lower_the_loss(tmp_path):
 def test_one_batch_of_four_is_overfitted_to_five_centimetres():
     torch.manual_seed(0)
     data = open_dataset(PAIRS, "train")
-    still = TrainTransform(SMALL.size, Augmentation(scale=(1, 1), rotation_deg=0, colour=(1, 1), flip=0))
+    still = TrainTransform(SMALL.network.size, Augmentation(scale=(1, 1), rotation_deg=0, colour=(1, 1), flip=0))
     samples = [still(data[i], np.random.default_rng(0)) for i in range(0, 400, 100)]
     rgb, depth_m, valid = (torch.from_numpy(np.stack([s[key] for s in samples])) for key in ("rgb", "depth_m", "valid"))
     network, loss_of = build_model(SMALL.with_settings(activation="exp")), build_loss("full")

@@ -343,7 +343,7 @@ def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("kept", "--size", "96x128"), "for one file"),
+        (("kept", "--size", "96x128"), "for a single file"),
         (("a.onnx", "--precision", "int4"), "fp32, int8"),
         (("a.onnx", "--note", "x.md"), "a folder"),
     ],

@@ -227,7 +227,7 @@ def test_our_network_answers_in_intervals(activation: str, decoder: str) -> None
     with torch.no_grad():
         estimate = network.estimate(torch.rand(2, 3, 50, 70))
     assert estimate.parts["ordinal"].shape == (2, 20, 50, 70)
-    thresholds_m = DISCRETISATIONS[activation](*OURS.depth_range_m, 20)
+    thresholds_m = DISCRETISATIONS[activation](*OURS.network.depth_range_m, 20)
     middles_m = metres_of(torch.arange(20), thresholds_m)
     assert (estimate.depth_m.flatten()[:, None] - middles_m).abs().min(dim=1).values.max() < 1e-5
 

@@ -374,7 +374,7 @@ def test_rescaling_is_exact(system: str) -> None:
 
 
 def test_the_two_models_differ_and_learn_by_their_own_losses() -> None:
-    assert [from_paper(name, {})[1].loss for name in SYSTEMS] == ["mrf-gaussian", "mrf-laplacian"]
+    assert [from_paper(name, {})[1].objective.loss for name in SYSTEMS] == ["mrf-gaussian", "mrf-laplacian"]
     gaussian, laplacian = (make3d(name).eval() for name in SYSTEMS)
     assert isinstance(laplacian, Make3dLaplacian)
     with torch.no_grad():
