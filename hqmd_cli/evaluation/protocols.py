@@ -1,6 +1,5 @@
 """The registry of evaluation protocols, each with its source, and protocols from TOML files."""
 
-import tomllib
 import types
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -110,6 +109,8 @@ def read_protocol(path: Path) -> Protocol:
 
     Raises HqmdError naming the file and a key that is unknown, missing, of the wrong type or contradicts another.
     """
+    import tomllib  # only here: the options of every command import this module
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
