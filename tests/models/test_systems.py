@@ -60,8 +60,8 @@ def built() -> Build:
     return build
 
 
-def fresh(name: str, backbone: str = SMALL_BACKBONE) -> DepthModel:
-    torch.manual_seed(0)
+def fresh(name: str, backbone: str = SMALL_BACKBONE, seed: int = 0) -> DepthModel:
+    torch.manual_seed(seed)
     return build_model(config_of(name, backbone))
 
 
@@ -205,13 +205,9 @@ def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
         with pytest.raises(HqmdError, match="cannot become ONNX"):
             export_file(built(name), config_of(name), tmp_path / "model.onnx")
         return
-    try:
-        _, largest_mm = export_file(built(name), config_of(name), tmp_path / "model.onnx")
-    except HqmdError as error:
-        # DORN answers in intervals: where a logit is 0 but for rounding, torch and ONNX Runtime may choose neighbours,
-        # which depends on the processor. On average the two must still agree to a hundredth of a millimetre.
-        if name != "dorn" or "differs from torch by 0.00" not in str(error):
-            raise
-        return
+    # With seed 0, one logit of DORN is 0 but for rounding on some processors, where torch and ONNX Runtime choose
+    # neighbouring intervals.
+    network = fresh(name, seed=1) if name == "dorn" else built(name)
+    _, largest_mm = export_file(network.eval(), config_of(name), tmp_path / "model.onnx")
     assert largest_mm < 10
     assert (tmp_path / "model.onnx").stat().st_size > 0
