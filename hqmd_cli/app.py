@@ -76,8 +76,7 @@ def leave_early() -> None:
     """End a successful process without Python's clean-up, if ONNX Runtime did the computing.
 
     Saves 7 to 12 % of the CPU time of a cold `hqmd predict` (hqmd-indoor-small, medians of 25 to 30 pairs of runs).
-    Every file is closed by now. The clean-up of torch and its workers, matplotlib and the hub's client is kept. Opening
-    the model in a thread beside the imports was tried, too, and saved nothing.
+    Every file is closed by now. The clean-up of torch and its workers, matplotlib and the hub's client is kept.
     """
     loaded = sys.modules.keys()
     if "onnxruntime" in loaded and not {"torch", "matplotlib", "huggingface_hub"} & loaded:

@@ -8,6 +8,7 @@ README.md           model card
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import model_card
-from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, ONNX_FILES, WEIGHTS_FILE
+from hqmd_cli.checkpoints.config_file import read_config
+from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.weights import load_weights
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import write_bytes, write_text
-from hqmd_cli.files.hashes import file_hash
 
 if TYPE_CHECKING:
     import torch
@@ -60,9 +61,8 @@ def copy_checkpoint(source: Path, folder: Path, name: str) -> None:
 
 def read_info(folder: Path) -> CheckpointInfo:
     """Read config.json. Raises HqmdError, which names the file, if hqmd did not write it."""
-    path, values = folder / CONFIG_FILE, None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+
+    def info_of(values: Mapping[str, Any]) -> CheckpointInfo:
         return CheckpointInfo(
             ModelConfig.from_flat(values["model"]),
             TrainConfig.from_flat(values["training"]),
@@ -74,12 +74,8 @@ def read_info(folder: Path) -> CheckpointInfo:
             values.get("note", ""),
             values.get("command", ""),
         )
-    except HqmdError as error:  # an unknown setting, or a wrong value
-        raise HqmdError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(values, dict) and "model_type" in values:
-            raise HqmdError(f"{path}: the config of a transformers model; put hf: before its name") from error
-        raise HqmdError(f"{path}: not an hqmd checkpoint's config: {type(error).__name__} {error}") from error
+
+    return read_config(folder, info_of)
 
 
 def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, CheckpointInfo]":
@@ -143,9 +139,3 @@ def config_text(info: CheckpointInfo) -> str:
         "figures": info.figures,
     }
     return json.dumps(values, indent=2) + "\n"
-
-
-def model_hash(checkpoint: Path) -> str:
-    """Return the SHA-256 of a checkpoint's settings, weights and graphs."""
-    graphs = [checkpoint / name for name in ONNX_FILES.values() if (checkpoint / name).exists()]
-    return file_hash(checkpoint / CONFIG_FILE, checkpoint / WEIGHTS_FILE, *graphs)

@@ -5,16 +5,8 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import (
-    DEFAULT_PROTOCOL,
-    MODEL_HELP,
-    DataOption,
-    DepthScaleOption,
-    DeviceOption,
-    ProtocolOption,
-    SideOption,
-    SizeOption,
-)
+from hqmd_cli.commands.options import MODEL_HELP, DeviceOption, SideOption, SizeOption
+from hqmd_cli.commands.scoring_options import DEFAULT_PROTOCOL, DataOption, DepthScaleOption, ProtocolOption
 from hqmd_cli.config.view import DEFAULT_SIZE
 
 

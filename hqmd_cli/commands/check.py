@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import DepthScaleOption
+from hqmd_cli.commands.scoring_options import DepthScaleOption
 
 OVERLAYS = 5
 

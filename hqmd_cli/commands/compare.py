@@ -7,16 +7,20 @@ import typer
 
 from hqmd_cli.commands.options import (
     ANY_MODEL_HELP,
-    DEFAULT_PROTOCOL,
-    DEFAULT_REPORT_PICTURES,
-    PRED_HELP,
     BackendOption,
-    DataOption,
-    DepthScaleOption,
-    DetailOption,
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    SideOption,
+    SizeOption,
+)
+from hqmd_cli.commands.scoring_options import (
+    DEFAULT_PROTOCOL,
+    DEFAULT_REPORT_PICTURES,
+    PRED_HELP,
+    DataOption,
+    DepthScaleOption,
+    DetailOption,
     PerPictureOption,
     PredAnywayOption,
     PredKindOption,
@@ -26,8 +30,6 @@ from hqmd_cli.commands.options import (
     PublishedOption,
     ReportOption,
     ReportPicturesOption,
-    SideOption,
-    SizeOption,
     SplitOption,
     Table1Option,
 )

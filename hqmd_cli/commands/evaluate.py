@@ -7,16 +7,20 @@ import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.commands.options import (
-    DEFAULT_PROTOCOL,
-    DEFAULT_REPORT_PICTURES,
     BackendOption,
-    DataOption,
-    DepthScaleOption,
-    DetailOption,
     DeviceOption,
     FlipOption,
     ModelKindOption,
     ModelOption,
+    SideOption,
+    SizeOption,
+)
+from hqmd_cli.commands.scoring_options import (
+    DEFAULT_PROTOCOL,
+    DEFAULT_REPORT_PICTURES,
+    DataOption,
+    DepthScaleOption,
+    DetailOption,
     PerPictureOption,
     PredAnywayOption,
     PredKindOption,
@@ -26,8 +30,6 @@ from hqmd_cli.commands.options import (
     PublishedOption,
     ReportOption,
     ReportPicturesOption,
-    SideOption,
-    SizeOption,
     SplitOption,
     Table1Option,
 )

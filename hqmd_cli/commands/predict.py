@@ -1,5 +1,6 @@
 """`hqmd predict`: photos, and video, to depth."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -94,20 +95,22 @@ def predict(
     hqmd predict holiday/ -o depths/ --format color,npy --skip-existing
     hqmd predict clip.mp4 -o depth.mp4
     """
+    from hqmd_cli.inference.open import OpenOptions, opener
+
+    options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
+    open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]))
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
-    from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.prediction.result import Style
     from hqmd_cli.prediction.sources import has_video, refuse_for_video
 
     style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
-    options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
     if has_video(sources):
         from hqmd_cli.terminal.predict_video import run_video
 
         for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--edge-rtol": edge_rtol}
         for_photos |= {"--format": formats, "--json": as_json or None, "--skip-existing": skip_existing or None}
         refuse_for_video(for_photos)
-        run_video(sources, output, model, options, style, overwrite)
+        run_video(sources, output, open_with, style, overwrite)
         return
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
@@ -116,8 +119,7 @@ def predict(
         sources,
         output,
         formats,
-        model,
-        options,
+        open_with,
         style,
         fov=fov,
         fx=fx,

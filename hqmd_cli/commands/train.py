@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import DataOption, DepthScaleOption, DeviceOption, ProtocolName, parse_size
+from hqmd_cli.commands.options import DeviceOption, parse_size
+from hqmd_cli.commands.scoring_options import DataOption, DepthScaleOption, ProtocolName
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import PRECISIONS, TrainConfig
 from hqmd_cli.losses import LOSSES

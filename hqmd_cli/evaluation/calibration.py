@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.checkpoints.checkpoint import read_info
+from hqmd_cli.checkpoints.config_file import read_model_config
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import DEFAULT_SIZE, View
 from hqmd_cli.data.sample import Dataset
@@ -55,7 +55,7 @@ def calibrate(
     dataset, protocol, size = session.dataset, session.protocol, options.size
     if protocol.alignment != "none":
         raise HqmdError(f"protocol {protocol.name} aligns depth to the truth, which leaves no bias to measure")
-    settings = with_options(read_info(folder).model, options)
+    settings = with_options(read_model_config(folder), options)
     engine = open_engine(folder, "auto", device)
 
     def source(settings: ModelConfig) -> PredictionSource:

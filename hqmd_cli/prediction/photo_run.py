@@ -1,12 +1,12 @@
 """All photos of one command: plan their files, refuse what cannot be written, open the model, and run the jobs."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.inference.open import OpenOptions, open_model
+from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.manifest import Settings, known_results, open_manifest
@@ -43,8 +43,7 @@ def prepare(
     sources: Sequence[str],
     destinations: Sequence[Path],
     formats: str | None,
-    model: str,
-    options: OpenOptions,
+    open_with: Callable[[int], OpenModel],
     style: Style,
     *,
     fov: float | None,
@@ -54,7 +53,10 @@ def prepare(
     skip_existing: bool,
     overwrite: bool,
 ) -> PhotoRun:
-    """Do everything that comes before the first photo. Raises HqmdError if a source, file or option is refused."""
+    """Do everything that comes before the first photo. `open_with` opens the model with so many threads per photo.
+
+    Raises HqmdError if a source, file or option is refused.
+    """
     faults: list[HqmdError] = []
     all_jobs = plan(find_sources(sources, destinations, faults.append), destinations, formats)
     if scale_from and len(all_jobs) > 1:
@@ -68,8 +70,8 @@ def prepare(
     ranks.connect()
     jobs = ranks.share(all_jobs)
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    opened = open_model(model, replace(options, threads=1 if workers > 1 else 0))
-    refuse_metres(opened.kind, model, all_jobs, style, scale_from)
+    opened = open_with(1 if workers > 1 else 0)
+    refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from)
     sidecars = as_json or (skip_existing and manifest is None)
     recorded = sidecars or manifest is not None
     settings = Settings(

@@ -1,13 +1,13 @@
 """What `hqmd predict` prints about a video or a camera: the file on stdout, everything else on stderr."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
 from hqmd_cli.errors import INTERRUPTED, printable
-from hqmd_cli.inference.open import OpenOptions, open_model
+from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.plan import refuse_metres
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import find_video
@@ -21,14 +21,13 @@ from hqmd_cli.visualization.colormap import in_numbers
 def run_video(
     sources: Sequence[str],
     destinations: Sequence[Path],
-    model: str,
-    options: OpenOptions,
+    open_with: Callable[[int], OpenModel],
     style: Style,
     overwrite: bool,
 ) -> None:
     """Predict a video, and say what the file holds. Exit code 1 if the source was damaged, 130 after Ctrl-C."""
-    opened = open_model(model, options)
-    refuse_metres(opened.kind, model, [], style, None)
+    opened = open_with(0)
+    refuse_metres(opened.kind, opened.name, [], style, None)
     if opened.origin:
         print(opened.in_words, file=sys.stderr)
     source = find_video(sources)
