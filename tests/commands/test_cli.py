@@ -14,7 +14,7 @@ from hqmd_cli import app
 from hqmd_cli.files.depth_files import read_depth_values
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
-NO_COMMANDS = {"__init__", "judging", "options", "predict_video", "training_screen", "scoring_options"}  # what commands share
+NO_COMMANDS = {"__init__", "options", "scoring_options"}  # what commands share
 HEAVY = ("torch", "torchvision", "numpy", "cv2", "matplotlib", "timm", "PIL", "rich", "h5py")
 
 
