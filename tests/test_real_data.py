@@ -21,6 +21,7 @@ from hqmd_cli.training.loop import EpochReport, fit
 PAIRS = Path(os.environ.get("HQMD_TEST_PAIRS", Path(__file__).parents[2] / "shared" / "data" / "nyu_train"))
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(not PAIRS.is_dir(), reason=f"no NYU pairs at {PAIRS}; set HQMD_TEST_PAIRS to their folder"),
 ]
 SMALL = ModelConfig().with_settings(

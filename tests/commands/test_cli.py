@@ -170,6 +170,7 @@ def test_evaluate_without_data_says_how_to_get_it(hqmd, checkpoint, tmp_path, mo
     assert "nyu_depth_v2_labeled.mat" in one_line(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".md", ".csv", ".json", ".tex"])
 def test_compare_writes_tables_and_a_picture(hqmd, trained_run, pairs, tmp_path, suffix):
     models = [trained_run / "best", trained_run / "last"]

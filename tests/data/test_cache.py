@@ -262,6 +262,7 @@ def test_a_disk_that_takes_no_more(pairs: Path, folder: Path) -> None:
     assert [file.suffix for file in folder.iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_builds(pairs: Path, folder: Path) -> None:
     outputs = [process.communicate(timeout=60)[0] for process in [builder(pairs, 0.1) for _ in range(3)]]
     total = sum(int(train_split(pairs)[i].image.sum()) for i in range(4))
@@ -270,6 +271,7 @@ def test_of_several_processes_one_builds(pairs: Path, folder: Path) -> None:
     assert len(list(folder.iterdir())) == 2  # the file and the lock
 
 
+@pytest.mark.slow
 def test_a_killed_builder_leaves_nothing_that_passes_for_whole(pairs: Path, folder: Path) -> None:
     for _ in range(2):
         process = builder(pairs, 0.5)

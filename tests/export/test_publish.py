@@ -63,6 +63,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
     """Made, pushed, replaced by another commit whose graph is gone there; each downloaded and compared byte by byte."""
     files = ("config.json", "model.safetensors", "model.onnx")
@@ -104,6 +105,7 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
         assert len(server.commits) == 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_pushed(checkpoint: Path, tmp_path: Path) -> None:
     public = tmp_path / "public"
     public.mkdir()

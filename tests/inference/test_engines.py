@@ -39,6 +39,7 @@ from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
 
+pytestmark = pytest.mark.xdist_group("engines")  # one process exports the folder that most of them read
 CPU = torch.device("cpu")
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 # Between them: TensorFlow's padding and torch's, joined stages and single ones, both decoders.

@@ -71,6 +71,7 @@ def opened(folder, **wish):
     return load(f"hf:{folder}", **{"kind": OPEN.get(Path(folder).name)} | wish)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "depth-pro-without-fov"])  # theirs fails on it
 def test_each_family_gives_what_transformers_own_pipeline_gives(models, rgb, family):
     folder = models(family)
@@ -125,6 +126,7 @@ def test_zoedepths_own_mirror_is_ours(models, rgb):
     assert np.abs(ours - opened(models("zoedepth"))(rgb)).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1), (3, 3), (300, 20)])
 def test_photos_of_odd_sizes(models, size):
     photo = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)

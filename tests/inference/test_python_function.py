@@ -414,6 +414,7 @@ def test_a_function_that_gives_something_else_is_told_of(hqmd, desk, pairs):
     assert "these look like millimetres" in judged(hqmd(*plain))["remark"]
 
 
+@pytest.mark.slow
 def test_compare_takes_all_sorts_of_models(hqmd, desk, pairs, tmp_path):
     models = [f"py:{desk}:metres", f"py:{desk}:undecided", "hqmd-indoor-small"]
     flags = ("--data", pairs, "--split", "val", "--protocol", "fitted_disparity.toml", "--model-kind", "disparity")

@@ -61,6 +61,7 @@ def test_the_page_has_one_file_one_line_and_a_line_for_each_command() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_page_followed_to_the_letter(checkout: Path, run_hqmd: Run) -> None:
     lines = follow(checkout)
     here = {"PYTHONPATH": str(checkout)}

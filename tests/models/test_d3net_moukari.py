@@ -27,6 +27,7 @@ def shapes_of(network: DepthModel, parts: list[torch.nn.Module]) -> list[tuple[i
     return shapes
 
 
+@pytest.mark.slow
 def test_d3net_seams() -> None:
     network = laid_out("d3net")
     assert shapes_of(network, [*network.blocks, network.logits]) == [

@@ -300,6 +300,7 @@ def test_export_says_why_not(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_papers_settings() -> None:
     model, training = from_paper("dcnf", {})
     assert (model.network.backbone, training.objective.loss, training.optimization.optimizer) == ("vgg16", "crf", "sgd")

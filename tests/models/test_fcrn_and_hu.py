@@ -81,6 +81,7 @@ def test_hu_at_its_papers_size() -> None:
     assert (shapes["MFF"], shapes["R"], shapes["logits"]) == ((64, *half), (128, *half), (1, *half))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet10t", "mobilenetv3_small_050", "convnext_atto"])
 @pytest.mark.parametrize("name", ["fcrn", "hu"])
 def test_any_convolutional_backbone(name: str, backbone: str) -> None:

@@ -308,6 +308,7 @@ def test_histograms_count_the_pixels_of_a_patch() -> None:
 # ---- the systems ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (90, 35), (32, 120)])
 def test_depth_of_any_size_of_photo(system: str, size: tuple[int, int]) -> None:

@@ -197,6 +197,7 @@ def test_baseline_plus_is_more_than_a_longer_baseline(
     assert (bend.abs().max().item() < 1e-5) == is_affine
 
 
+@pytest.mark.slow
 def test_resnet50_as_in_the_paper() -> None:
     network = build(ModelConfig())
     backbone = network.backbone
@@ -236,6 +237,7 @@ def test_convolutions_keep_the_size(kernel: int, rate: int) -> None:
 PYRAMIDS = ["test_resnet", "resnet10t", "mobilenetv3_small_050", "tf_efficientnet_lite0", "convnext_atto"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 @pytest.mark.parametrize("backbone", PYRAMIDS)
 def test_a_pyramid_backbone_keeps_its_promise(backbone: str, output_stride: int) -> None:

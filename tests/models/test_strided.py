@@ -95,6 +95,7 @@ def test_the_same_weights_either_way(decoder: str) -> None:
     assert (here / there).log().abs().mean() < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_depth_at_some_of_the_pixels(decoder: str) -> None:
     """As at all of them, made smaller; and in training, where a loss asks for all, at all."""

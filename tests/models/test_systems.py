@@ -106,6 +106,7 @@ def test_what_brings_photos_to_its_own_size_says_the_same_at_every_side(name: st
     np.testing.assert_allclose(np.median(at_128), np.median(at_64), rtol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_reopens_by_its_config_alone(name: str, built: Build, tmp_path: Path) -> None:
     network, batch = built(name), photos(1, 64, 96)
@@ -172,6 +173,7 @@ def eight_pairs() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_overfits_eight_pairs(name: str) -> None:
     """At last twice as near as the best constant, which knows nothing of the pictures; a linear one 1.5 times."""
@@ -198,7 +200,9 @@ def abs_rel(pred_m: Tensor, truth_m: Tensor) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == OURS else pytest.mark.long) for name in SYSTEMS]
+)
 def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
     """Compared with torch on pictures of three sizes, one of them odd, by the export itself."""
     if built(name).not_in_onnx:

@@ -290,6 +290,7 @@ def test_a_photo_from_stdin(hqmd, checkpoint, photo, tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.load(tmp_path / "piped.npy"), np.load(tmp_path / "named.npy"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_what_is_in_hand_and_a_second_call_goes_on(photo, tmp_path):
     """A bundled model over 300 links to one photo, interrupted as soon as some results are there."""
     many = tmp_path / "many"

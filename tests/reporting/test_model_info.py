@@ -217,6 +217,7 @@ def test_a_torn_last_line_is_no_row(torn, tmp_path):
     assert best_row(rows) == rows[1] and best_row([]) is None and read_history(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5, 60])
 def test_curves(count, tmp_path, real_curves):
     rows = rows_of(count)

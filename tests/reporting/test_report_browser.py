@@ -22,9 +22,12 @@ from scenes import JUDGED, NAMES, REPORT
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="no browser here; apt-get install chromium chromium-driver brings one"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER), reason="no browser here; apt-get install chromium chromium-driver brings one"
+    ),
+]
 PHONE, DESK = (360, 740), (1280, 900)
 UNDRAWN = "return [...document.images].filter((image) => !image.naturalWidth).length"
 SHOWN_SOURCE = "return arguments[0].querySelector('img.' + arguments[1]).src"

@@ -47,6 +47,7 @@ def faults(reports) -> list[str]:
     return [report.fault for report in reports if isinstance(report, BrokenPicture)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_each_is_named_once_and_the_run_goes_on(tmp_path, workers: int) -> None:
     reports = run(tmp_path, broken=(7,), workers=workers)

@@ -82,6 +82,7 @@ def test_of_several_sides_a_teacher_sees_every_other_mirrored_as_predict_does():
     torch.testing.assert_close(depth_m[..., 40:], torch.full((1, 1, 48, 24), (0.5 * 1.0 * 9) ** 0.5))
 
 
+@pytest.mark.slow
 def test_the_share_decides_whom_the_pupil_follows():
     """The truth says 1 m, the teacher 4 m: what a few steps lead to lies where the share says."""
     batch = {

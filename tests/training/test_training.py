@@ -76,6 +76,7 @@ def epochs_of(reports):
     return [report for report in reports if isinstance(report, EpochReport)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decoder", "loss"), TABLE_1)
 def test_every_baseline_of_table_1_trains_and_reopens_by_config_alone(pairs, tmp_path, decoder, loss):
     train = TRAIN.with_settings(loss=loss, max_steps=1, ema_decay=0)

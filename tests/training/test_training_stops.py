@@ -61,12 +61,14 @@ def harness(folder: Path, kills: int) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_twice_ends_as_the_unbroken_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
     assert ends_alike(tmp_path, kills=2) and "kill 2" in capsys.readouterr().out
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_killed_thirty_times_ends_as_the_unbroken_one(tmp_path):
     log = harness(tmp_path, 30)
     assert "kill 30" in log
@@ -89,6 +91,7 @@ def test_the_newest_state_is_broken_and_the_one_before_is_taken(tmp_path):
     assert read_history(tmp_path / "stopped") == read_history(tmp_path / "unbroken")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [1, 3])
 def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)
@@ -147,6 +150,7 @@ def test_a_signal_waits_for_the_end_of_the_step_and_a_second_one_does_not():
         pytest.fail("the second one did not stop it")
 
 
+@pytest.mark.slow
 def test_time_is_up_after_a_step_and_the_run_can_go_on(tmp_path):
     list(run(tmp_path / "unbroken"))
     reports = list(run(tmp_path / "run", time_limit=0))
@@ -260,6 +264,7 @@ lr = 1e-3
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_learn_what_one_does(pairs, tmp_path):
     """The same batches of four, each process two of them; BerHu's threshold and batch norm are those of all four."""
     (tmp_path / "recipe.toml").write_text(RECIPE)
