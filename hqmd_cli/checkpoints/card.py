@@ -7,7 +7,7 @@ from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
 from hqmd_cli.config.network import OURS, NetworkConfig
 from hqmd_cli.config.training import TrainConfig
-from hqmd_cli.config.view import sides_in_words
+from hqmd_cli.config.view import View, sides_in_words
 from hqmd_cli.units import DIGITS
 
 
@@ -45,8 +45,8 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         f"loss `{training.objective.loss}`, seed {training.batching.seed}",
         f"- Started from: {info.backbone_weights}",
         *([f"- Also learned from the depth of: {info.teacher}"] if info.teacher else []),
-        f"- Sees photos with their shorter side at {sides_in_words(model.shown_sides, model.view.flip)}",
-        *(f"- With `--size {name}`: at {sides_in_words(v.sides, v.flip)}" for name, v in model.presets.items()),
+        f"- Sees photos with their shorter side at {seen(model.shown_sides, model.view)}",
+        *(f"- With `--size {name}`: at {seen(v.sides, v)}" for name, v in model.presets.items()),
         *(
             ["- Its depth is fitted to the photo's edges (hqmd_cli/inference/guided_filter.py)"]
             if model.view.edge_share
@@ -66,6 +66,11 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         *figures_table(info.figures),
     ]
     return "\n".join(lines)
+
+
+def seen(sides: tuple[int, ...], view: View) -> str:
+    """Describe at which sizes a view shows photos."""
+    return sides_in_words(sides, view.flip, view.detail_sides)
 
 
 @cache

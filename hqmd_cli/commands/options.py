@@ -50,8 +50,8 @@ SideOption = Annotated[
     typer.Option(
         parser=parse_sides,
         metavar="N[,N]",
-        help="Shorter side, in pixels, at which the network sees a photo. Several sides are averaged, every second one "
-        "on the mirrored photo.  [default: the model's]",
+        help="Shorter side, in pixels, of a picture that adds detail. Several are averaged. The metres still come from "
+        "the model's own sides.  [default: the model's]",
     ),
 ]
 SizeOption = Annotated[

@@ -84,7 +84,8 @@ class Compute(Settings):
         )
 
 
-PRESET = {"name": "", "sides": (), "flip": False, "calibration": 1.0, "calibration_power": 1.0}  # in files
+# In files. Older ones have no detail_sides.
+PRESET = {"name": "", "sides": (), "detail_sides": (), "flip": False, "calibration": 1.0, "calibration_power": 1.0}
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ class ModelConfig(Settings):
             NetworkConfig.picked(flat),
             Compute.picked(flat),
             view,
-            {p["name"]: View(p["sides"], p["flip"], p["calibration"], p["calibration_power"]) for p in presets},
+            {
+                p["name"]: View(p["sides"], p["detail_sides"], p["flip"], p["calibration"], p["calibration_power"])
+                for p in presets
+            },
             tuple(cls.from_flat(other) for other in nested["also"]),
             flat["weight"],
             flat["view_percent"],
@@ -126,6 +130,7 @@ class ModelConfig(Settings):
             {
                 "name": name,
                 "sides": view.sides,
+                "detail_sides": view.detail_sides,
                 "flip": view.flip,
                 "calibration": view.calibration,
                 "calibration_power": view.power,
@@ -170,6 +175,7 @@ class ModelConfig(Settings):
                 f"a preset's name is one word other than {DEFAULT_SIZE}, not {name!r}",
             )
             require(bool(view.sides), f"preset {name} has no sides")
+        require(not self.view.detail_sides, "detail_sides belong into a preset: the default view has none")
         strides = (1, 2, 4) if self.network.system == OURS else (1,)
         stride = self.compute.depth_stride
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")

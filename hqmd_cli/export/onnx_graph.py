@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.view import side_views
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.quantize import in_int8, in_int8_when_opened, replace_all
+from hqmd_cli.export.standalone import Standalone, set_size, shown_size, standalone_graph
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, traceable
 from hqmd_cli.export.verify import CHECKED_SIZES, LIMITS, Limits, verify
 from hqmd_cli.files.atomic import write_aside
 from hqmd_cli.inference.engines.pytorch import PhotoToDepth, TorchEngine
 from hqmd_cli.models.base import DepthModel
-from hqmd_cli.models.layers import shorter_side
 from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
@@ -100,14 +101,21 @@ def export_file(
 ) -> tuple[float, float]:
     """Write one self-contained .onnx file; return its mean and largest difference from torch in millimetres.
 
-    precision: a key of LIMITS. size: (height, width) of its pictures; None: any. The graph returns metres for every
-    pixel, as no program around it applies the checkpoint's calibration or edge filter. Raises HqmdError as verify does.
+    precision: a key of LIMITS. size: (height, width) of its pictures; None: any. The graph shows the network a picture
+    at the model's own sides, calibrates, and returns metres for every pixel (export/standalone.py), as no program
+    around it does. Raises HqmdError as verify does.
     """
     limits = pick(LIMITS, precision, "precision")
+    views = side_views(model.shown_sides, model.view.flip)
     with at_every_pixel(network):
-        alone = Alone(network, model)
-        graph = graph_of(alone, size)
-        return write_verified(in_int8(graph) if precision == "int8" else graph, alone, path, limits, size)
+        if size:
+            graphs = [graph_of(network, shown_size(model, view.side, *size)) for view in views]
+        else:
+            graphs = [graph_of(network)] * len(views)
+        graph = standalone_graph([in_int8(g) for g in graphs] if precision == "int8" else graphs, model)
+        if size:
+            set_size(graph, size)
+        return write_verified(graph, Standalone(network, model), path, limits, size)
 
 
 def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> tuple[float, float]:
@@ -136,19 +144,6 @@ def at_every_pixel(network: nn.Module) -> Iterator[None]:
     finally:
         for part, stride in strides.items():
             part.depth_stride = stride
-
-
-class Alone(nn.Module):
-    """A network with its calibration for pictures of any size: the arithmetic of predictor.py inside the graph."""
-
-    def __init__(self, network: "Network", model: ModelConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.factor_of_a_pixel, self.power = model.depth_law(1)
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        depth = self.network(rgb) * shorter_side(*rgb.shape[-2:])
-        return self.factor_of_a_pixel * (depth**self.power if self.power != 1 else depth)
 
 
 def write_verified(

@@ -23,7 +23,7 @@ class OpenOptions:
 
     backend: str = "auto"  # a key of engines.select.BACKENDS
     device: str = "auto"  # or cpu, cuda, mps
-    sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which the network sees photos; empty: the model's own
+    sides: tuple[int, ...] = ()  # shorter sides, in pixels, of larger pictures for detail; empty: the model's own
     size: str = DEFAULT_SIZE  # one of the model's presets
     flip: bool = False  # average with the mirrored photo, even if the model does not ask for it
     threads: int = 0  # of ONNX Runtime, per photo; 0: one per core
@@ -32,7 +32,7 @@ class OpenOptions:
 
     def __post_init__(self) -> None:
         if self.sides and self.size != DEFAULT_SIZE:
-            raise HqmdError("--side and --size both say how large the network sees a photo; give one of them")
+            raise HqmdError("--side and --size both say where a photo's detail comes from; give one of them")
         if self.kind is not None:
             kind_named(self.kind)
 
@@ -47,6 +47,7 @@ class OpenModel:
     precision: str  # of most of the arithmetic: fp32, bf16, int8; an empty string if unknown
     digest: Callable[[], str]  # SHA-256 of everything that decides its depth; called only when something is recorded
     sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which it sees photos; empty if it chooses them itself
+    detail_sides: tuple[int, ...] = ()  # of these, only the detail counts
     flips: bool = False  # True: it averages with the mirrored photo
     kind: Kind = "depth"
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
@@ -131,6 +132,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         engine.precision,
         lambda: model_hash(folder),
         predictor.sides,
+        predictor.detail_sides,
         predictor.flip,
     )
 

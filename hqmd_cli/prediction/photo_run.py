@@ -85,6 +85,7 @@ def prepare(
         fx,
         scale_from,
         opened.kind,
+        opened.detail_sides,
     )
     reading = Reading.parse(scale_from) if scale_from else None
     known = known_results(jobs, manifest) if skip_existing else {}
