@@ -6,6 +6,7 @@ file holds 8 bytes with the length of the header, the header in JSON, and the da
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -89,7 +90,7 @@ def require_whole(path: Path) -> None:
     weights = [
         (name, tensor)
         for name, tensor in tensors.items()
-        if tensor.dtype in FLOATS and len(tensor.shape) > 1 and tensor.end > tensor.begin
+        if tensor.dtype in FLOATS and is_kernel(name, tensor.shape) and tensor.end > tensor.begin
     ]
     step = max(1, (len(weights) - 1) / (SAMPLED - 1))
     sample = [weights[round(place * step)] for place in range(min(SAMPLED, len(weights)))]
@@ -97,6 +98,11 @@ def require_whole(path: Path) -> None:
         for name, tensor in sample:
             if is_zero(file, tensor):
                 raise HqmdError(f"{path}: {name} holds nothing but zeros; {REMEDY}")
+
+
+def is_kernel(name: str, shape: Sequence[int]) -> bool:
+    """Return True for kernels and matrices, which no network begins with as zeros; other maps may be learned from 0."""
+    return name.endswith("weight") and len(shape) > 1
 
 
 def is_zero(file: BinaryIO, tensor: Tensor) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.checkpoints.hub import CONFIG_FILE, WEIGHTS_FILE
-from hqmd_cli.checkpoints.safetensors_file import REMEDY, read_header, require_whole
+from hqmd_cli.checkpoints.safetensors_file import REMEDY, is_kernel, read_header, require_whole
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.hashes import file_hash
 
@@ -85,7 +85,7 @@ def read_weights(folder: Path) -> "dict[str, Tensor]":
             continue
         if not tensor.isfinite().all():
             raise HqmdError(f"{path}: {name} holds values that are not finite; the weights are damaged, or diverged")
-        if tensor.ndim > 1 and tensor.numel() and not tensor.any():
+        if is_kernel(name, tensor.shape) and tensor.numel() and not tensor.any():
             raise HqmdError(f"{path}: {name} holds nothing but zeros; {REMEDY}")
     return state
 

@@ -4,16 +4,16 @@ Without limits, the client waits for ever on a server that accepts connections a
 half a minute where there is no network.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock, Timer
+from threading import Lock
 from time import monotonic
 from typing import Any
 
+from hqmd_cli.files.waiting import WORD_S, word_after
+
 REQUEST_S = 8.0  # without a byte, after which one request is given up
 GIVE_UP_S = 6.0  # after an unanswered request: no further one is tried
-WORD_S = 10.0  # without an answer, after which the user is told what hqmd waits for
 
 
 class HubSilent(Exception):
@@ -73,15 +73,3 @@ def patient_hub() -> Iterator[None]:
             yield
         finally:
             _http.set_client_factory(before)
-
-
-@contextmanager
-def word_after(seconds: float, text: str) -> Iterator[None]:
-    """Print a line on stderr if what happens inside takes longer than so many seconds."""
-    timer = Timer(seconds, lambda: print(f"hqmd: {text}", file=sys.stderr, flush=True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

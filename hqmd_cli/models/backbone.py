@@ -261,4 +261,6 @@ def load_backbone_file(net: nn.Module, path: Path) -> None:
             f"{path}: not weights for this backbone: {len(wrong)} of {len(own)} tensors are missing or misshapen, "
             f"such as {wrong[0]}"
         )
+    if broken := [n for n in own if not found[plain(n)].isfinite().all()]:
+        raise HqmdError(f"{path}: {broken[0]} holds values that are not finite; the weights are damaged, or diverged")
     net.load_state_dict({name: found[plain(name)] for name in own})

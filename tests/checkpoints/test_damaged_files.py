@@ -59,17 +59,18 @@ def tensors_of(count: int) -> dict[str, np.ndarray]:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    save_file({**tensors_of(100), "layer.bias": np.zeros(500, np.float32), "steps": np.zeros((2, 2), np.int64)}, path)
+    zeros = {"layer.bias": np.zeros(500, np.float32), "steps": np.zeros((2, 2), np.int64), "place": np.zeros((1, 4, 4))}
+    save_file({**tensors_of(100), **zeros}, path)
     return path
 
 
 def test_the_header_is_that_of_safetensors(weights: Path) -> None:
     header = read_header(weights)
-    assert len(header) == 102 and header["layer007.weight"].shape == (7, 5, 3)
+    assert len(header) == 103 and header["layer007.weight"].shape == (7, 5, 3)
     content = weights.read_bytes()
     for name, array in tensors_of(100).items():
         assert content[header[name].begin : header[name].end] == array.tobytes()
-    require_whole(weights)  # a bias of zeros is no damage, nor are counters
+    require_whole(weights)  # a bias of zeros is no damage, nor are counters and what is learned from 0 on
 
 
 @pytest.mark.parametrize("kept", [0, 5, 8, 500, 12_000, 20_000, -1])

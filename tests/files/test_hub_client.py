@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import hqmd_cli
-from hqmd_cli.files.hub_client import GIVE_UP_S, REQUEST_S, HubSilent, Patience, patient_hub, word_after
+from hqmd_cli.files.hub_client import GIVE_UP_S, REQUEST_S, HubSilent, Patience, patient_hub
+from hqmd_cli.files.waiting import word_after
 
 
 @pytest.fixture

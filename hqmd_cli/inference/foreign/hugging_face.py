@@ -21,6 +21,7 @@ from PIL import Image
 
 from hqmd_cli.checkpoints.hub import CONFIG_FILE, HUB_NAME
 from hqmd_cli.checkpoints.hub_download import snapshot
+from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, with_mirror
@@ -58,6 +59,9 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
     transformers = import_transformers()
     source = find_source(name.partition(":")[2])
     require_trusted(source.name, source.folder, source.files)
+    for path in source.files:
+        if path.suffix == ".safetensors":
+            read_header(path)  # weights that are cut off are named
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
         config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         require_depth_model(source, config)
