@@ -59,9 +59,6 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
     transformers = import_transformers()
     source = find_source(name.partition(":")[2])
     require_trusted(source.name, source.folder, source.files)
-    for path in source.files:
-        if path.suffix == ".safetensors":
-            read_header(path)  # weights that are cut off are named
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
         config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         require_depth_model(source, config)
@@ -137,6 +134,9 @@ def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
 
     if getattr(config, "use_pretrained_backbone", None):
         config.use_pretrained_backbone = False  # transformers 5.0 would download another model, to overwrite it
+    for path in source.files:
+        if path.suffix == ".safetensors":
+            read_header(path)  # weights that are cut off are named
     here_only = {"local_files_only": True, "trust_remote_code": False}
     network, loaded = AutoModelForDepthEstimation.from_pretrained(
         source.folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **here_only
