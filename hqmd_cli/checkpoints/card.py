@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.info import CheckpointInfo, require_figures
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
 from hqmd_cli.config.network import OURS, NetworkConfig
 from hqmd_cli.config.training import TrainConfig
@@ -91,22 +91,26 @@ def parts_of(network: NetworkConfig) -> str:
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:
-    """Return Markdown lines: each metric with its interval, and the protocol; no lines if nothing was measured."""
+    """Return Markdown lines: each metric with its interval, and the protocol; no lines if nothing was measured.
+
+    Raises HqmdError for incomplete figures.
+    """
     if not figures:
         return []
+    require_figures(figures)
 
     def shown(value: float | None) -> str:
         return "unknown" if value is None else f"{value:.{DIGITS}f}"
 
     rows = [
-        f"| {name} | {shown(value)} | {' to '.join(map(shown, figures['intervals'][name] or [None]))} |"
+        f"| {name} | {shown(value)} | {' to '.join(map(shown, figures['intervals'].get(name) or [None]))} |"
         for name, value in figures["metrics"].items()
     ]
     return [
         f"Measured on {figures['data']} ({figures['n']} pictures).",
         f"Protocol {figures['protocol']}: {figures['recipe']}.",
         "",
-        f"| metric | figure | {figures['intervals_by']} |",
+        f"| metric | figure | {figures.get('intervals_by', '')} |",
         "| --- | --- | --- |",
         *rows,
         "",

@@ -67,13 +67,13 @@ def calibrate(
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224 --size fast
     """
     from hqmd_cli.checkpoints.checkpoint import record_figures, record_model
-    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.checkpoints.hub import find_own
     from hqmd_cli.evaluation.calibration import CalibrationOptions
     from hqmd_cli.evaluation.calibration import calibrate as calibrate_folder
     from hqmd_cli.reporting.tables import figures_table
     from hqmd_cli.terminal.evaluation_output import print_table, start_session
 
-    folder = find_checkpoint(model)
+    folder = find_own(model)
     session = start_session(data, split, protocol, depth_scale)
     options = CalibrationOptions(size, side or (), detail_side or (), flip, edges, multiple, power)
     settings, result = calibrate_folder(folder, session, options, device)

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors
+from hqmd_cli.files.waiting import WORD_S, word_after
 
 PIECE = 2**20  # bytes
 ATTEMPTS = 5  # in a row without a byte
@@ -100,7 +101,9 @@ def receive(file: RemoteFile, part: Path, progress: Progress) -> None:
     if there:
         headers["Range"] = f"bytes={there}-"
     try:
-        with urlopen(Request(file.url, headers=headers), timeout=SILENCE_S) as response:
+        with word_after(WORD_S, f"{file.url}: still waiting for the server's answer"):
+            opened = urlopen(Request(file.url, headers=headers), timeout=SILENCE_S)
+        with opened as response:
             write_on(part, begins_at(file, response), file, response, progress)
     except HTTPError as error:
         if error.code == 416 and there:  # the server's file is shorter, so it is another one
@@ -168,7 +171,8 @@ def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, p
 def piece_of(response: HTTPResponse) -> bytes:
     """Read the next bytes; empty at the end, even at an early one. Raises Broken if the connection fails."""
     try:
-        return response.read(PIECE)
+        with word_after(WORD_S, f"less than {PIECE / 1e6:.0f} MB came in {WORD_S:.0f} s; still waiting"):
+            return response.read(PIECE)
     except (HTTPException, OSError) as error:
         raise Broken(first_line(error)) from error
 
