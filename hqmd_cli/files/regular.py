@@ -70,7 +70,9 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
     pieces, count, began = [], 0, monotonic()
     while True:
         if os.name == "posix" and not select.select([descriptor], [], [], LONGEST_SILENCE_S)[0]:
-            raise HqmdError(f"{name}: nothing came from this pipe for {LONGEST_SILENCE_S:.0f} s; is its writer running?")
+            raise HqmdError(
+                f"{name}: nothing came from this pipe for {LONGEST_SILENCE_S:.0f} s; is its writer running?"
+            )
         piece = os.read(descriptor, PIECE_BYTES)
         if not piece:
             return b"".join(pieces)
@@ -79,4 +81,6 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
         if count > MOST_BYTES:
             raise HqmdError(f"{name}: more than {MOST_BYTES // 10**6} MB came; a photo is smaller")
         if monotonic() - began > LONGEST_S:
-            raise HqmdError(f"{name}: no end after {LONGEST_S:.0f} s; send the photo faster, or save it as a file first")
+            raise HqmdError(
+                f"{name}: no end after {LONGEST_S:.0f} s; send the photo faster, or save it as a file first"
+            )

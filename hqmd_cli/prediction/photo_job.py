@@ -17,7 +17,8 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_row
-from hqmd_cli.files.photos import LARGEST_PIXELS, count_pixels, read_photo
+from hqmd_cli.files.limits import LARGEST_PIXELS
+from hqmd_cli.files.photos import count_pixels, read_photo
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
