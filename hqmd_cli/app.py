@@ -9,6 +9,7 @@ from io import TextIOWrapper
 import typer
 
 from hqmd_cli.errors import HqmdError, complain
+from hqmd_cli.terminal.streams import use_printable_streams
 
 COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has the name of its file
     "predict",
@@ -64,6 +65,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line as the whole process; the entry point of `hqmd`."""
+    use_printable_streams()
     try:
         main()
     except SystemExit as end:

@@ -10,7 +10,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from hqmd_cli.files.waiting import WORD_S, word_after
+from hqmd_cli.files.waiting import word_after
 
 REQUEST_S = 8.0  # without a byte, after which one request is given up
 GIVE_UP_S = 6.0  # after an unanswered request: no further one is tried
@@ -52,7 +52,7 @@ def patient_hub() -> Iterator[None]:
     from huggingface_hub import constants
     from huggingface_hub.utils import _http
 
-    with word_after(WORD_S, f"still waiting for the Hugging Face hub, {constants.ENDPOINT}"):
+    with word_after(f"still waiting for the Hugging Face hub, {constants.ENDPOINT}"):
         before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
         if before is None:
             yield

@@ -62,10 +62,16 @@ def record_of(
         "intrinsics": asdict(result.intrinsics),
         "outputs": dict(notes),
         "outputs_sha256": dict(outputs_sha256),
-        "remarks": {name: remark for name, remark in remarks.items() if remark},
+        "remarks": {name: whole for name, remark in remarks.items() if (whole := joined(remark, *result.remarks))},
+        "photo_remarks": list(result.remarks),
         "settings": asdict(settings),
         "photo_sha256": photo_sha256,
     }
+
+
+def joined(*remarks: str) -> str:
+    """Join the remarks that are not empty."""
+    return "; ".join(filter(None, remarks))
 
 
 class Manifest:

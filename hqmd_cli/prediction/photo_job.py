@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.depth import near_and_far, require_depth
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_row
-from hqmd_cli.files.photos import LARGEST_PIXELS, count_pixels, read_photo
+from hqmd_cli.files.limits import LARGEST_PIXELS
+from hqmd_cli.files.photos import count_pixels, read_photo
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
@@ -100,6 +101,7 @@ class PhotoWork:
         if not self.overwrite:
             refuse_foreign(job, before, self.sidecars)
         result = self.predict(path or BytesIO(sys.stdin.buffer.read()), job.source.name)
+        refuse_panorama(job, result)
         remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
         hashes = {target.name: file_hash(target) for target, _ in job.targets} if recorded else {}
         record = record_of(job, result, notes, remarks, self.settings, digest, hashes)
@@ -123,4 +125,15 @@ class PhotoWork:
         factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
         depth_m = depth_m * np.float32(factor)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
-        return DepthResult(photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind)
+        return DepthResult(
+            photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, photo.remarks, photo.projection
+        )
+
+
+def refuse_panorama(job: Job, result: DepthResult) -> None:
+    """Raise HqmdError if a file needs a straight lens, and the photo says that it is a panorama."""
+    if result.projection and (needing := [target for target, output in job.targets if output.needs_camera]):
+        raise HqmdError(
+            f"{job.source.name}: a panorama ({result.projection}, by its metadata), in which no straight lens tells "
+            f"where points lie; so there is no {printable(needing[0].name)}: cut a view out of it, or write depth alone"
+        )

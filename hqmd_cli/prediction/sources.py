@@ -7,11 +7,12 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.files.photos import HEIC_REMEDY, HEIC_SUFFIXES, photo_suffixes
+from hqmd_cli.files.kinds import BY_NAME, HEIC_REMEDY, photo_suffixes
+from hqmd_cli.files.kinds import is_video as is_video_file
 
 STDIN = "-"
 CAMERA = "camera:"
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
+HEIC_SUFFIXES = frozenset(BY_NAME["HEIC"].suffixes)
 PATTERN_CHARACTERS = frozenset("*?[")
 
 
@@ -29,8 +30,8 @@ class Source:
 
 
 def is_video(path: str | Path) -> bool:
-    """True if a path is named like a video and is not a folder."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES and not os.path.isdir(path)
+    """True for a video by its content, or else by its name."""
+    return is_video_file(Path(path))
 
 
 def has_video(sources: Sequence[str]) -> bool:

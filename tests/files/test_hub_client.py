@@ -120,10 +120,10 @@ def test_the_clients_own_settings_are_restored() -> None:
 
 
 def test_a_word_comes_only_if_it_takes_long(capsys: Any) -> None:
-    with word_after(5, "never"):
+    with word_after("never", 5):
         pass
     began = monotonic()
-    with word_after(0.05, "still waiting for the hub"):
+    with word_after("still waiting for the hub", 0.05):
         while monotonic() < began + 5 and not (said := capsys.readouterr().err):
             sleep(0.01)
     assert said == "hqmd: still waiting for the hub\n"
