@@ -21,7 +21,7 @@ PIECE_BYTES = 2**20
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading. Raises HqmdError for a pipe or device, and OSError as `open` does."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | AT_ONCE))
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | AT_ONCE))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise HqmdError(f"{printable(str(path))}: a pipe or device, not a file; move it away, or name another file")
@@ -67,7 +67,8 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
         descriptor = file.fileno()
     except OSError:  # bytes in memory
         return file.read()
-    pieces, count, began = [], 0, monotonic()
+    pieces: list[bytes] = []
+    count, began = 0, monotonic()
     while True:
         if os.name == "posix" and not select.select([descriptor], [], [], LONGEST_SILENCE_S)[0]:
             raise HqmdError(
