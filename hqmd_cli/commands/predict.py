@@ -66,7 +66,12 @@ def predict(
     ] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view, in degrees.")] = None,
     fx: Annotated[
-        float | None, typer.Option(help="Focal length, in pixels.  [default: EXIF, else NYU's camera]")
+        float | None,
+        typer.Option(help="Focal length, in pixels; metres grow with it.  [default: EXIF, else NYU's camera]"),
+    ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A camera in JSON: fx, fy, cx and cy, in pixels. Distortion is ignored."),
     ] = None,
     scale_from: Annotated[
         str | None,
@@ -107,11 +112,16 @@ def predict(
     if has_video(sources):
         from hqmd_cli.terminal.predict_video import run_video
 
-        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--edge-rtol": edge_rtol}
+        for_photos = {
+            "--scale-from": scale_from,
+            "--fov": fov,
+            "--fx": fx,
+            "--camera": camera,
+            "--edge-rtol": edge_rtol,
+        }
         for_photos |= {"--format": formats, "--json": as_json or None, "--skip-existing": skip_existing or None}
         refuse_for_video(for_photos)
-        run_video(sources, output, open_with, style, overwrite)
-        return
+        return run_video(sources, output, open_with, style, overwrite)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
@@ -123,6 +133,7 @@ def predict(
         style,
         fov=fov,
         fx=fx,
+        camera=camera,
         scale_from=scale_from,
         as_json=as_json,
         skip_existing=skip_existing,

@@ -9,6 +9,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.parallel.thread_pool import run_jobs
+from hqmd_cli.prediction.camera_file import read_camera
 from hqmd_cli.prediction.manifest import Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
 from hqmd_cli.prediction.plan import Job, plan, refuse_existing, refuse_metres
@@ -48,6 +49,7 @@ def prepare(
     *,
     fov: float | None,
     fx: float | None,
+    camera: Path | None,
     scale_from: str | None,
     as_json: bool,
     skip_existing: bool,
@@ -86,6 +88,7 @@ def prepare(
         scale_from,
         opened.kind,
         opened.detail_sides,
+        read_camera(camera) if camera else None,
     )
     reading = Reading.parse(scale_from) if scale_from else None
     known = known_results(jobs, manifest) if skip_existing else {}

@@ -19,7 +19,8 @@ LISTED_CAMERAS = 3  # in the summary of many photos
 def run_photos(run: PhotoRun) -> None:
     """Run the jobs, name what was written, and sum up. Exit code 1 if a job or source failed, 130 after Ctrl-C."""
     print(run.work.model.in_words, file=sys.stderr)
-    tally, total, interrupted = Tally(run.work.model.kind), len(run.jobs), False
+    model = run.work.model
+    tally, total, interrupted = Tally(model.kind, model.follows_camera), len(run.jobs), False
     for fault in run.faults:
         tally.count(fault)
     try:
@@ -50,6 +51,7 @@ class Tally:
     """What the jobs gave so far."""
 
     kind: Kind
+    follows_camera: bool  # whether the metres depend on the focal length
     written: int = 0
     skipped: int = 0
     failed: int = 0
@@ -75,14 +77,15 @@ class Tally:
             print(printable(str(target)))
         for remark in record.get("photo_remarks", ()):
             self.remarks.setdefault(remark, []).append(outcome.job.source.name)
-        if any(output.needs_camera for _, output in outcome.job.targets):
+        if self.follows_camera or any(output.needs_camera for _, output in outcome.job.targets):
             self.cameras[record["intrinsics"]["origin"]] += 1
 
     @property
     def span(self) -> str:
-        """The range of all maps, in words."""
+        """The range of all maps, in words, and the camera if it is one."""
         if self.kind == "depth":
-            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}"
+            camera = f"; camera: {next(iter(self.cameras))}" if len(self.cameras) == 1 else ""
+            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}{camera}"
         return f"{IN_WORDS[self.kind]}: {self.least:.6g}..{self.greatest:.6g}"
 
     def describe(self) -> None:
