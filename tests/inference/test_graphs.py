@@ -1,5 +1,6 @@
 """Graphs with other inputs, outputs or answers than `hqmd export` writes are refused, and the file is named."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,16 @@ def test_weights_elsewhere_are_not_read(location: str, tmp_path: Path, capfd: An
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
         OnnxEngine(folder / "model.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_graph_is_told_in_our_words_only(tmp_path: Path, capfd: Any) -> None:
+    path = red(tmp_path / "model.onnx")
+    content = path.read_bytes()
+    for place in range(8, len(content), 7):
+        path.write_bytes(content[:place] + b"\x9d\xff" + content[place + 2 :])
+        with contextlib.suppress(HqmdError):
+            OnnxEngine(path)(PICTURE)
     assert capfd.readouterr() == ("", "")
 
 

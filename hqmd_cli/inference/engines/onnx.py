@@ -35,7 +35,10 @@ class OnnxEngine:
         # The highest level takes a fifth longer to open and computes no faster.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            # Without its fallback, which prints, and tries the same again.
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # ONNX Runtime's errors have no common type
             raise HqmdError(f"{path}: ONNX Runtime cannot open it: {brief(first_line(error))}") from error
         require_values(path, "inputs", self.session.get_inputs(), RGB, "tensor(uint8)", (1, ANY, ANY, 3))
