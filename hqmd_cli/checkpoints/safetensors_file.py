@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.checked_json import parse_json
+from hqmd_cli.files.regular import open_regular
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the format
@@ -37,7 +38,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     Raises HqmdError, which names the file, unless the header is sound and the file as long as it says.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             tensors, expected = parsed_header(file)
             size = file.seek(0, 2)
     except (OSError, ValueError) as error:
@@ -94,7 +95,7 @@ def require_whole(path: Path) -> None:
     ]
     step = max(1, (len(weights) - 1) / (SAMPLED - 1))
     sample = [weights[round(place * step)] for place in range(min(SAMPLED, len(weights)))]
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for name, tensor in sample:
             if is_zero(file, tensor):
                 raise HqmdError(f"{path}: {name} holds nothing but zeros; {REMEDY}")

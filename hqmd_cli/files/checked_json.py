@@ -6,9 +6,11 @@ pipe. These raise ValueError with what is wrong, so that every caller names the 
 
 import json
 import math
-import stat
 from pathlib import Path
 from typing import Any
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.regular import open_regular
 
 MOST_BYTES = 2**26  # of a JSON file
 MOST_TOML_BYTES = 2**16  # recipes and protocols have a few hundred; tomllib takes minutes for megabytes of dotted keys
@@ -75,9 +77,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def read_plain(path: Path, most_bytes: int) -> bytes:
     """Read a file of at most so many bytes. Raises ValueError for a larger one, and for a pipe or a device."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("is not a plain file")
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except HqmdError as error:  # which names the file, as every caller will
+        raise ValueError("a pipe or device, not a file") from error
+    with file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"is larger than {most_bytes} bytes")
