@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.checked_json import parse_json
+from hqmd_cli.files.checked_json import UNCHECKED, parse_json
 from hqmd_cli.files.regular import open_regular
 
 LENGTH_BYTES = 8
@@ -56,7 +56,7 @@ def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
     content = file.read(length)
     if len(content) < length:
         raise ValueError(f"it ends within its header of {length:,} bytes")
-    header = parse_json(content, dict)
+    header = parse_json(content, dict, UNCHECKED)  # tensor_of looks at every number
     header.pop("__metadata__", None)
     start = LENGTH_BYTES + length
     tensors = {name: tensor_of(name, entry, start) for name, entry in header.items()}
@@ -71,13 +71,19 @@ def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
 
 def tensor_of(name: str, entry: Any, start: int) -> Tensor:
     """Read an entry of the header. Raises ValueError if it is none, or if its shape and offsets do not fit."""
-    match entry:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
-            all(type(side) is int and side >= 0 for side in shape) and 0 <= begin <= end
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        bits = BITS.get(dtype)
+        fits = bits is None or math.prod(shape) * bits == 8 * (end - begin)
+        if (
+            fits
+            and 0 <= begin <= end
+            and {int}.issuperset(map(type, (begin, end, *shape)))
+            and min(shape, default=0) >= 0
         ):
-            bits = BITS.get(dtype)
-            if bits is None or math.prod(shape) * bits == 8 * (end - begin):
-                return Tensor(dtype, tuple(shape), start + begin, start + end)
+            return Tensor(dtype, tuple(shape), start + begin, start + end)
+    except (KeyError, TypeError, ValueError):
+        pass
     raise ValueError(f"its header describes {name} wrongly")
 
 
