@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.checked_json import UNCHECKED, parse_json
+from hqmd_cli.files.limits import LARGEST_JSON_BYTES
 from hqmd_cli.files.regular import open_regular
 
 LENGTH_BYTES = 8
-LONGEST_HEADER = 100_000_000  # bytes; the limit of the format
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
 FLOATS = {"F64", "F32", "F16", "BF16"}
 SAMPLED = 32  # tensors that are looked into, spread over the file
@@ -51,7 +51,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
 def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
     """Return the tensors, and the size that the file should have. Raises ValueError for a damaged header."""
     length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-    if not 2 <= length <= LONGEST_HEADER:
+    if not 2 <= length <= LARGEST_JSON_BYTES:
         raise ValueError("it is no safetensors file")
     content = file.read(length)
     if len(content) < length:

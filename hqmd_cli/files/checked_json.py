@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.limits import LARGEST_JSON_BYTES, LARGEST_TOML_BYTES, read_bounded
 from hqmd_cli.files.regular import open_regular
 
-MOST_BYTES = 2**26  # of a JSON file
-MOST_TOML_BYTES = 2**16  # recipes and protocols have a few hundred; tomllib takes minutes for megabytes of dotted keys
 DEEPEST = 50  # lists and objects within each other
 MOST_DIGITS = 19  # of a whole number: 64 bits
 KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number"}  # in words
@@ -55,7 +54,9 @@ def parse_json(text: str | bytes, kind: type = object, numbers: json.JSONDecoder
     return value
 
 
-def read_json(path: Path, kind: type = object, numbers: json.JSONDecoder = STRICT, most_bytes: int = MOST_BYTES) -> Any:
+def read_json(
+    path: Path, kind: type = object, numbers: json.JSONDecoder = STRICT, most_bytes: int = LARGEST_JSON_BYTES
+) -> Any:
     """Read a JSON file. Raises OSError, and ValueError as parse_json, or for a pipe, a device or a file too large."""
     return parse_json(read_plain(path, most_bytes), kind, numbers)
 
@@ -64,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises OSError, and ValueError as read_json."""
     import tomllib  # only here: cold starts read JSON only
 
-    text = read_plain(path, MOST_TOML_BYTES).decode("utf-8-sig")
+    text = read_plain(path, LARGEST_TOML_BYTES).decode("utf-8-sig")
     try:
         values = tomllib.loads(text, parse_float=finite)
     except RecursionError:
@@ -82,10 +83,7 @@ def read_plain(path: Path, most_bytes: int) -> bytes:
     except HqmdError as error:  # which names the file, as every caller will
         raise ValueError("a pipe or device, not a file") from error
     with file:
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise ValueError(f"is larger than {most_bytes} bytes")
-    return content
+        return read_bounded(file, most_bytes)
 
 
 def require_shallow(value: Any) -> list[Any]:

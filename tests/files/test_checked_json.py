@@ -60,7 +60,7 @@ def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(list(range(100))))
-    with pytest.raises(ValueError, match="larger than 10 bytes"):
+    with pytest.raises(ValueError, match="more than the 0 MB that are read"):
         read_json(tmp_path / "a.json", most_bytes=10)
 
 
