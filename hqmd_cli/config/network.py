@@ -226,6 +226,10 @@ class ModelConfig(Settings):
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")
         nested = any(other.others for other in self.others)
         require(not nested, "a network that is averaged with others averages none itself")
+        require(
+            len(self.others) < MOST_MEMBERS, f"at most {MOST_MEMBERS} networks are averaged, not {1 + len(self.others)}"
+        )
+        require(len(self.presets) <= MOST_PRESETS, f"there are at most {MOST_PRESETS} presets, not {len(self.presets)}")
         require(0 < self.weight <= 1e6, f"weight must be positive, and at most a million, not {self.weight}")
         views = (self.view, *self.presets.values())
         for sides in (sides for view in views for sides in (view.sides, view.detail_sides)):

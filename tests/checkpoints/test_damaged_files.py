@@ -214,6 +214,7 @@ MODEL_DAMAGE = {
     "preset name": put("model", "presets", value=[{"name": 3}]),
     "too many members": put("model", "also", value=[{}] * 1000),
     "sides": put("model", "predict_sides", value=[10**9]),
+    "detail sides": put("model", "detail_sides", value=[10**6]),
     "many sides": put("model", "predict_sides", value=[64] * 40),
     "width": put("model", "aspp_channels", value=10**7),
     "bins": put("model", "depth_bins", value=10**6),

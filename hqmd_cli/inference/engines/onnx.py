@@ -73,8 +73,13 @@ def require_values(path: Path, what: str, values: Sequence[Any], name: str, kind
             wanted is ANY or size == wanted or (wanted == 1 and not isinstance(size, int)) for size, wanted in sizes
         ):
             return
-    found = ", ".join(f"{value.name} {value.type} {value.shape}" for value in values[:MOST_SHOWN]) or "none"
+    found = ", ".join(map(described, values[:MOST_SHOWN])) or "none"
     raise HqmdError(f"{path}: not written by `hqmd export`: its {what} are {brief(found)}")
+
+
+def described(value: Any) -> str:
+    """Describe an input or output of a graph."""
+    return f"{value.name} {value.type}" + (f" {value.shape}" if value.type.startswith("tensor(") else "")
 
 
 def brief(text: str) -> str:
