@@ -30,7 +30,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.onnx_graph import export_beside, export_file, graph_of
 from hqmd_cli.export.standalone import Standalone
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, OneAttention
-from hqmd_cli.export.verify import LIMITS, Limits, check_pictures, verify
+from hqmd_cli.export.verify import LIMITS, Difference, Limits, check_pictures, verify
 from hqmd_cli.files.photos import read_image
 from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.inference.engines import select as opening
@@ -263,6 +263,37 @@ def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "mine")
     assert result.returncode == 1 and "exists already" in result.stderr
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_export_replaces_files_only_when_asked_and_never_the_models_own(hqmd, trained_run, tmp_path, monkeypatch):
+    """The graph itself is not made here."""
+    made = []
+
+    def made_up(network, model, path, precision="fp32", size=None):
+        made.append(path)
+        path.write_bytes(b"new")
+        return Difference(0.1, 0.2)
+
+    monkeypatch.setattr("hqmd_cli.export.onnx_graph.export_file", made_up)
+    folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
+    (folder / "model.onnx").write_bytes(b"its graph")
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"old")
+    (tmp_path / "gone.onnx").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "link.onnx").symlink_to(folder / "model.onnx")
+    for output, flags in (
+        (path, ()),
+        (tmp_path / "gone.onnx", ()),
+        (folder / "model.onnx", ("--overwrite",)),
+        (tmp_path / "link.onnx", ("--overwrite",)),
+        (folder, ()),
+    ):
+        result = hqmd("export", folder, "-o", output, *flags)
+        assert result.returncode == 1 and result.stderr.count("\n") == 1, (output, result.stderr)
+        assert "exists already; " in result.stderr or "a file of the model itself" in result.stderr
+    assert path.read_bytes() == b"old" and (folder / "model.onnx").read_bytes() == b"its graph" and not made
+    assert hqmd("export", folder, "-o", path, "--overwrite").returncode == 0
+    assert path.read_bytes() == b"new"
 
 
 @pytest.mark.slow
