@@ -1,0 +1,135 @@
+"""Locks between processes. The operating system holds them, so a process that dies holds none.
+
+The lock of a file is `.NAME.lock` beside it; the lock of a folder is `.hqmd.lock` in it. Whoever holds one may leave
+its file behind when killed; the next holder removes it.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from hqmd_cli.errors import HqmdError, complain, printable
+from hqmd_cli.files.atomic import explain_write_errors
+
+WAIT_S = 60.0  # for a short lock; a process holds one for milliseconds
+POLL_S = 0.005  # between two tries
+LONGEST_HOLDER = 1000  # bytes that are read of who holds a lock
+
+without_locks: set[Path] = set()  # folders on disks without locks, which was said
+
+
+@contextmanager
+def short_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file while reading and writing it; wait for other processes and threads that hold it.
+
+    Creates the folders. Raises HqmdError after WAIT_S. On a disk without locks, says so once and goes on without.
+    """
+    from filelock import FileLock, Timeout  # here, because a cold predict of one photo needs no lock
+
+    lock_file = lock_of(path)
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file, timeout=WAIT_S)
+    try:
+        with explain_write_errors(path):
+            lock.acquire(poll_interval=POLL_S)
+    except Timeout as error:
+        raise HqmdError(
+            f"{printable(str(path))}: locked for more than {WAIT_S:.0f} s by {holder_of(lock_file)}; "
+            "end it, then run this again"
+        ) from error
+    except NotImplementedError:
+        say_without(path)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def claim(place: Path) -> Iterator[None]:
+    """Hold a file or an existing folder for this process alone, for as long as the `with` lasts.
+
+    Creates the folders of a file. Raises HqmdError, which tells who holds it, if another process does. On a disk
+    without locks, says so once and goes on without.
+    """
+    from filelock import FileLock, Timeout
+
+    lock_file = lock_of(place)
+    holder = holder_of(lock_file)  # before the try, which may empty the file
+    with explain_write_errors(place):
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file, timeout=0)
+    try:
+        with explain_write_errors(place):
+            lock.acquire()
+    except Timeout as error:
+        raise HqmdError(
+            f"{printable(str(place))}: in use by {holder}; wait for it to end, or choose another place"
+        ) from error
+    except NotImplementedError:
+        say_without(place)
+        yield
+        return
+    try:
+        sign(lock_file)
+        yield
+    finally:
+        lock.release()
+
+
+def is_claimed(place: Path) -> bool:
+    """True while a living process holds the claim of a file or folder; also True where that cannot be told."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock_of(place), timeout=0):
+            return False
+    except (Timeout, OSError, NotImplementedError):
+        return True
+
+
+def lock_of(place: Path) -> Path:
+    """Return the lock file of a file or folder."""
+    return place / ".hqmd.lock" if place.is_dir() else place.with_name(f".{place.name}.lock")
+
+
+def sign(lock_file: Path) -> None:
+    """Write who holds a lock into its file."""
+    command = printable(" ".join(["hqmd", *sys.argv[1:]]))
+    since = datetime.now().isoformat(" ", "seconds")
+    try:
+        lock_file.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since} ({command})", "utf-8")
+    except OSError:  # a system that lets nobody write to a locked file; the lock holds all the same
+        return
+
+
+def holder_of(lock_file: Path) -> str:
+    """Read who holds a lock; "another process" if the file does not say."""
+    try:
+        with open(lock_file, "rb", opener=open_at_once) as file:
+            return printable(file.read(LONGEST_HOLDER).decode("utf-8", "replace")) or "another process"
+    except OSError:
+        return "another process"
+
+
+def open_at_once(name: str, flags: int) -> int:
+    """Open a file without following a link and without waiting for the other end of a pipe."""
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def say_without(place: Path) -> None:
+    """Say once per folder that its disk has no locks."""
+    if place.parent not in without_locks:
+        without_locks.add(place.parent)
+        complain(
+            HqmdError(
+                f"{printable(str(place.parent))}: this disk has no locks; do not run two commands on this place at once"
+            )
+        )
