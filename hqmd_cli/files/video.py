@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import explain_write_errors, require_suffix
+from hqmd_cli.files.atomic import explain_write_errors, file_beside, require_suffix
 
 # MPEG-4 part 2 has a fast encoder in every opencv-python wheel. H.264 is missing there because of its licence, and few
 # players accept VP9 in an .mp4.
@@ -157,8 +157,8 @@ class VideoFile:
         self.frames = 0  # written
         self.finished = False
         self.size: tuple[int, int] | None = None  # (height, width) of the frames, from the first on
-        # Not atomic.write_aside: FFmpeg chooses the container by the suffix, which must not be .part.
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}.part.mp4")
+        self._beside = ExitStack()
+        self._aside = path  # a file beside it, from here on
         self._writer: cv2.VideoWriter | None = None
         self._last: NDArray[np.uint8] | None = None  # BGR, of even size
         _hush()
@@ -166,8 +166,8 @@ class VideoFile:
         with explain_write_errors(path):
             if path.is_dir():
                 raise HqmdError(f"{path}: cannot be written: it is a folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._aside.touch()  # OpenCV does not say why a file cannot be created
+        # FFmpeg chooses the container by the suffix. The file exists now: OpenCV does not say why it cannot create one.
+        self._aside = self._beside.enter_context(file_beside(path, ".mp4"))
 
     def write(self, rgb: RGB, at_s: float | None = None) -> None:
         """Add a frame (H, W, 3) of the size of the first one; repeat the frame before it up to `at_s` seconds.
@@ -226,7 +226,7 @@ class VideoFile:
         """Remove the unfinished file."""
         if self._writer is not None:
             self._writer.release()
-        self._aside.unlink(missing_ok=True)
+        self._beside.close()
 
 
 @contextmanager
