@@ -8,12 +8,14 @@ from threading import Lock
 from typing import Any
 
 from hqmd_cli.files.atomic import explain_write_errors
+from hqmd_cli.files.regular import read_regular, require_regular
 
 ONE_AT_A_TIME = Lock()  # rows come from several threads
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """Append a row, from any thread. Cuts off an incomplete last line first. Creates the folders."""
+    require_regular(path)
     with ONE_AT_A_TIME, explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -27,4 +29,5 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 def complete_lines(path: Path) -> list[str]:
     """Read the lines of a file, without a last line that a killed process or a full disk left incomplete."""
-    return [line for line in path.read_text("utf-8", "replace").splitlines(keepends=True) if line.endswith("\n")]
+    lines = read_regular(path).decode("utf-8", "replace").split("\n")
+    return lines[:-1]  # each line that ends has a "\n"; other separators may stand in a text
