@@ -1,0 +1,79 @@
+"""How large anything may be that hqmd reads or draws; docs/predict.md states these limits.
+
+A file says its size in its header, or grows while it is unpacked. So every reader asks here before it makes room, and
+no file, however small, takes more memory than the largest honest photo.
+"""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from hqmd_cli.errors import HqmdError, printable
+
+LARGEST_PIXELS = 100_000_000  # of a photo, and of a depth map
+LARGEST_FRAME_PIXELS = 36_000_000  # of a frame of a video: 8K has 33 million; several frames are in work at a time
+LARGEST_DRAWN_PIXELS = 2 * LARGEST_PIXELS  # of a picture that is written: a photo beside its colours has twice as many
+LARGEST_SIDE = 2048  # pixels, of --side; the networks were trained at 224 to 480
+LARGEST_PHOTO_BYTES = 1_000_000_000  # 100 megapixels with four values of 16 bits have 800 million
+LARGEST_DEPTH_BYTES = 8 * LARGEST_PIXELS  # unpacked: one number of 64 bits a pixel
+LARGEST_TEXT_BYTES = 256 * 2**20  # of a list, a config, a manifest: a million records
+ROOM_TO_PACK = 2**20  # bytes for the header of a file whose content is bounded
+PIECE_BYTES = 2**20
+
+
+def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: str = "scale it to") -> None:
+    """Raise ValueError for more than `most` pixels, or for a side that is not positive."""
+    if height < 1 or width < 1:
+        raise ValueError(f"{width} x {height} pixels are no picture")
+    if height * width > most:
+        raise ValueError(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
+
+
+def require_bytes(size: int, most: int, what: str = "") -> None:
+    """Raise ValueError for more than `most` bytes; `what` names them."""
+    if size > most:
+        raise ValueError(f"{what and what + ': '}{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read")
+
+
+def require_array(shape: tuple[int, ...], itemsize: int) -> None:
+    """Raise ValueError for an array of numbers that is larger than a depth map may be, by what its header says."""
+    size = itemsize
+    for side in shape:
+        size *= side
+    if size > LARGEST_DEPTH_BYTES:
+        wanted = " x ".join(map(str, shape))
+        raise ValueError(
+            f"an array of {wanted}, {size / 1e6:,.0f} MB unpacked; a depth map has at most "
+            f"{LARGEST_PIXELS // 10**6} megapixels"
+        )
+
+
+def require_drawn(height: int, width: int, path: Path, what: str) -> None:
+    """Raise HqmdError unless a picture of this size may be drawn; `what` says what makes it so large."""
+    if height * width > LARGEST_DRAWN_PIXELS:
+        raise HqmdError(
+            f"{printable(str(path))}: {what} it would have {width} x {height} pixels, more than the "
+            f"{LARGEST_DRAWN_PIXELS // 10**6} million that are drawn"
+        )
+
+
+def read_bounded(file: BinaryIO, most: int, what: str = "") -> bytes:
+    """Read a stream to its end. Raises ValueError once it has given more than `most` bytes."""
+    pieces, size = [], 0
+    while piece := file.read(min(PIECE_BYTES, most + 1 - size)):
+        pieces.append(piece)
+        size += len(piece)
+        require_bytes(size, most, what)
+    return b"".join(pieces)
+
+
+def read_text(path: Path, most: int = LARGEST_TEXT_BYTES, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """Read a text file of at most `most` bytes. Raises HqmdError naming a larger one."""
+    with path.open("rb") as file:
+        try:
+            require_bytes(os.fstat(file.fileno()).st_size, most)
+            content = read_bounded(file, most)  # a device or a pipe has no size
+        except ValueError as error:
+            raise HqmdError(f"{printable(str(path))}: {error}; is it the right file?") from error
+    # As Path.read_text does, so that a list from Windows has the same lines.
+    return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
