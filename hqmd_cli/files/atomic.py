@@ -31,8 +31,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8."""
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    """Write a text file in UTF-8. Undecodable bytes of file names are written as escapes."""
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ PIECE_BYTES = 2**20
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading. Raises HqmdError for a pipe or device, and OSError as `open` does."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | AT_ONCE))
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | AT_ONCE))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise HqmdError(f"{printable(str(path))}: a pipe or device, not a file; move it away, or name another file")
@@ -67,10 +67,13 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
         descriptor = file.fileno()
     except OSError:  # bytes in memory
         return file.read()
-    pieces, count, began = [], 0, monotonic()
+    pieces: list[bytes] = []
+    count, began = 0, monotonic()
     while True:
         if os.name == "posix" and not select.select([descriptor], [], [], LONGEST_SILENCE_S)[0]:
-            raise HqmdError(f"{name}: nothing came from this pipe for {LONGEST_SILENCE_S:.0f} s; is its writer running?")
+            raise HqmdError(
+                f"{name}: nothing came from this pipe for {LONGEST_SILENCE_S:.0f} s; is its writer running?"
+            )
         piece = os.read(descriptor, PIECE_BYTES)
         if not piece:
             return b"".join(pieces)
@@ -79,4 +82,6 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
         if count > MOST_BYTES:
             raise HqmdError(f"{name}: more than {MOST_BYTES // 10**6} MB came; a photo is smaller")
         if monotonic() - began > LONGEST_S:
-            raise HqmdError(f"{name}: no end after {LONGEST_S:.0f} s; send the photo faster, or save it as a file first")
+            raise HqmdError(
+                f"{name}: no end after {LONGEST_S:.0f} s; send the photo faster, or save it as a file first"
+            )

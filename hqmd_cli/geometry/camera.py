@@ -12,6 +12,10 @@ DIAGONAL_35MM = math.hypot(36, 24)
 NYU_FX, NYU_LONGER_SIDE = 518.86, 640
 
 
+FX_RANGE = (0.01, 1e7)  # pixels; beyond, points in space would have coordinates that no program takes
+FOV_RANGE = (0.01, 179.9)  # degrees
+
+
 @dataclass(frozen=True)
 class Intrinsics:
     """A pinhole camera without distortion, with square pixels, looking through the middle of the photo.
@@ -24,6 +28,20 @@ class Intrinsics:
     cx: float
     cy: float
     origin: str  # source of the focal length, in words
+
+
+def require_camera(fov_deg: float | None, fx: float | None) -> None:
+    """Raise HqmdError for a field of view or a focal length that no photo can have, or if both are given."""
+    if fx is not None and fov_deg is not None:
+        raise HqmdError("--fx and --fov both set the focal length; give one of them")
+    shortest, longest = FX_RANGE
+    if fx is not None and not shortest <= fx <= longest:
+        raise HqmdError(f"--fx {fx:g}: a focal length is a positive number of pixels, {shortest:g} to {longest:g}")
+    narrowest, widest = FOV_RANGE
+    if fov_deg is not None and not narrowest <= fov_deg <= widest:
+        raise HqmdError(
+            f"--fov {fov_deg:g}: a field of view lies between 0 and 180 degrees, {narrowest:g} to {widest:g} here"
+        )
 
 
 def find_intrinsics(
@@ -42,16 +60,12 @@ def find_intrinsics(
 
     Raises HqmdError if both fx and fov_deg are given, and for impossible values.
     """
-    if fx is not None and fov_deg is not None:
-        raise HqmdError("--fx and --fov both set the focal length; give one of them")
+    require_camera(fov_deg, fx)
     if fx is not None:
-        focal_px, origin = fx, f"focal length of {fx:g} pixels, as given"
-        fault = f"--fx {fx:g}: a focal length is a positive number of pixels"
+        focal_px, origin, fault = fx, f"focal length of {fx:g} pixels, as given", ""
     elif fov_deg is not None:
-        known = 0 < fov_deg < 180
-        focal_px = width / (2 * math.tan(math.radians(fov_deg) / 2)) if known else math.nan
-        origin = f"horizontal field of view of {fov_deg:g} degrees, as given"
-        fault = f"--fov {fov_deg:g}: a field of view lies between 0 and 180 degrees"
+        focal_px = width / (2 * math.tan(math.radians(fov_deg) / 2))
+        origin, fault = f"horizontal field of view of {fov_deg:g} degrees, as given", ""
     elif focal_35mm:
         focal_px = focal_35mm * math.hypot(height, width) / DIAGONAL_35MM
         origin = f"35 mm equivalent focal length of {focal_35mm:g} mm, from the photo's EXIF"

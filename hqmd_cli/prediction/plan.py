@@ -9,7 +9,15 @@ from pathlib import Path
 from unicodedata import normalize
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.prediction.formats import BY_SUFFIX, DEFAULT_FORMAT, NO_TRIMESH, OUTPUTS, Output, output_for
+from hqmd_cli.prediction.formats import (
+    BY_SUFFIX,
+    DEFAULT_FORMAT,
+    NO_TRIMESH,
+    OUTPUTS,
+    VIDEO_OUTPUT,
+    Output,
+    output_for,
+)
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.registry import pick
@@ -18,7 +26,7 @@ from hqmd_cli.units import IN_WORDS, Kind
 
 @dataclass(frozen=True)
 class Job:
-    """A photo and the files that its depth goes to."""
+    """A photo or video, and the files that its depth goes to."""
 
     source: Source
     targets: list[tuple[Path, Output]]
@@ -29,8 +37,8 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     """Decide on every file before anything is computed.
 
     With one source, a destination with the suffix of an output is a file. Any other destination is a folder, which
-    keeps the tree of the photos and gets the comma-separated `formats`. Raises HqmdError for an unknown format, a
-    format that cannot be written here, and for two results in one file or a result over a photo.
+    keeps the tree of the photos and gets the comma-separated `formats`; of a video, its colours. Raises HqmdError for
+    an unknown format, a format that cannot be written here, and for two results in one file or a result over a photo.
     """
     files, folders = sort_destinations(destinations, len(sources))
     if formats and not folders:
@@ -42,7 +50,8 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
         raise HqmdError(NO_TRIMESH)
     jobs = []
     for source in sources:
-        below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in outputs]
+        wanted = [VIDEO_OUTPUT] if source.is_video else outputs
+        below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in wanted]
         targets = [*files, *below]
         first, output = targets[0]
         jobs.append(Job(source, targets, first.with_name(first.name.removesuffix(output.suffix) + ".json")))
@@ -92,10 +101,10 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
     for job in jobs:
         for target, output in job.targets:
             place = spot(target)
-            if output_for(target) is not output:
+            if output_for(target) is not (None if output is VIDEO_OUTPUT else output):
                 fault = f"another output has this suffix; rename {job.source.name}"
             elif place in photos:
-                fault = "would overwrite a photo; choose another -o"
+                fault = f"would overwrite a {'video' if job.source.is_video else 'photo'}; choose another -o"
             elif place not in taken:
                 taken[place] = job
                 continue
@@ -131,10 +140,10 @@ def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], style: Style, sca
 def refuse_existing(jobs: Sequence[Job], sidecars: bool) -> None:
     """Raise HqmdError naming a file that a job would replace."""
     places = (place for job in jobs for place in (*(t for t, _ in job.targets), *([job.sidecar] if sidecars else [])))
-    existing = [place for place in places if place.exists()]
+    existing = [place for place in places if os.path.lexists(place)]
     if existing:
         more = f", as do {len(existing) - 1} more results" if existing[1:] else ""
         raise HqmdError(
-            f"{existing[0]}: exists already{more}; pass --overwrite, or --skip-existing to keep what the same "
-            "model and settings made of the same photo"
+            f"{printable(str(existing[0]))}: exists already{more}; pass --overwrite, or --skip-existing to keep what "
+            "the same model and settings made of the same photo"
         )

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import near_and_far, require_depth
+from hqmd_cli.depth import is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
 from hqmd_cli.units import Kind
@@ -131,6 +131,7 @@ class _Run:
     written: int = 0
     pixels: int = 0
     outside: int = 0
+    flat: int = 0  # frames with one depth everywhere
 
     def read(self) -> tuple[RGB, float] | None:
         """Read the next frame; return it with the seconds since the first one."""
@@ -150,6 +151,7 @@ class _Run:
             depth_m = self.predict(rgb)
         self.predicted += 1
         require_depth(depth_m, frame_name, self.kind)
+        self.flat += is_flat(depth_m)
         if self.colours is None:
             given_m = self.near_m, self.far_m
             self.colours = find_range([depth_m], *given_m, self.video.name, "of the first frame", self.kind)
@@ -176,6 +178,8 @@ class _Run:
             notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
         elif abs(self.file.fps - self.video.fps) > 0.001:  # smaller differences are not worth a note
             notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
+        if self.flat:
+            notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
             notes.append(f"{self.file.frames - self.written} frames repeated, so that it plays in real time")
         if width % 2 or height % 2:

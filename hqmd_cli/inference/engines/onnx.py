@@ -7,6 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.parallel.processes import fewer_cores
 
 
 class OnnxEngine:
@@ -16,7 +17,8 @@ class OnnxEngine:
         self.precision = precision
         self.name = f"ONNX Runtime on the CPU, {precision}"
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: one per core
+        # 0: one per core of the machine, which ONNX Runtime counts whatever this process may use.
+        options.intra_op_num_threads = threads or fewer_cores()
         options.log_severity_level = 3  # errors only: the warnings are about graph passes
         # The highest level takes a fifth longer to open and computes no faster.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT
