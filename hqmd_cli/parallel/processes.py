@@ -26,7 +26,7 @@ CGROUP_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
 def usable_cores() -> int:
     """Return how many cores this process may use: by its affinity, and by the limit of its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, math.ceil(container_cores())))
+    return max(1, math.ceil(min(allowed, container_cores())))
 
 
 def fewer_cores() -> int:

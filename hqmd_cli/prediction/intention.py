@@ -17,7 +17,7 @@ from typing import Any
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import RUN, remove_unfinished, sync, write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.locks import claim, is_claimed, lock_of
+from hqmd_cli.files.locks import claim, is_claimed
 from hqmd_cli.files.regular import read_regular
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
@@ -112,7 +112,6 @@ class Intentions:
             left = (place for place in dead.outputs if place not in self.recorded and dead.may_have_written(place))
             if all(is_file_of_hash(place, hashes.get(place)) for place in left):
                 dead.path.unlink(missing_ok=True)
-                lock_of(dead.path).unlink(missing_ok=True)
 
     def write_left(self) -> None:
         """Reduce this run's intention to what it could not record; on a full disk the whole one stays."""

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.locks import remove_lock
 from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
-from hqmd_cli.prediction.intention import Intentions
+from hqmd_cli.prediction.intention import Intentions, read_intentions
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
 from hqmd_cli.prediction.plan import Job, plan, refuse_existing, refuse_metres
@@ -48,8 +49,10 @@ class PhotoRun:
         if manifest and self.ranks.is_first:
             manifest.join()
         if intentions:
-            others = intentions.dead and manifest
-            intentions.close(dict(manifest.hashes()) if others else {})  # type: ignore[union-attr]
+            recorded = dict(manifest.hashes()) if manifest and intentions.dead else {}
+            intentions.close(recorded)
+            if manifest and not any(other.alive for other in read_intentions(manifest.folder)):
+                remove_lock(manifest.path)
 
 
 def prepare(
