@@ -1,8 +1,7 @@
 """Locks between processes. The operating system holds them, so a process that dies holds none.
 
-The lock of a file is `.NAME.lock` beside it; the lock of a folder is `.hqmd.lock` in it. A claim removes its file at the
-end; a short lock leaves it for the next write, and `remove_lock` removes it at the end of a run. A process that is
-killed leaves its file, which locks nothing, and the next holder uses it.
+The lock of a file is `.NAME.lock` beside it; the lock of a folder is `.hqmd.lock` in it. It is removed when it is
+released. A process that is killed leaves its file, which locks nothing, and the next holder removes it.
 """
 
 import os
@@ -50,6 +49,7 @@ def short_lock(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        lock_file.unlink(missing_ok=True)  # while it is held: whoever waits for it notices, and makes a new one
         lock.release()
 
 
@@ -82,7 +82,7 @@ def claim(place: Path) -> Iterator[None]:
         sign(lock_file)
         yield
     finally:
-        lock_file.unlink(missing_ok=True)  # while it is held: whoever waits for it notices, and makes a new one
+        lock_file.unlink(missing_ok=True)
         lock.release()
 
 
@@ -97,19 +97,6 @@ def is_claimed(place: Path) -> bool:
             return False
     except (Timeout, OSError, NotImplementedError):
         return True
-
-
-def remove_lock(path: Path) -> None:
-    """Remove the file of a short lock that no other process will want soon; leave it if one holds it."""
-    from filelock import FileLock, Timeout
-
-    lock_file = lock_of(path)
-    try:
-        if lock_file.is_file():
-            with FileLock(lock_file, timeout=0):
-                lock_file.unlink(missing_ok=True)
-    except (Timeout, OSError, NotImplementedError):
-        return
 
 
 def lock_of(place: Path) -> Path:

@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.locks import remove_lock
 from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
-from hqmd_cli.prediction.intention import Intentions, read_intentions
+from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
 from hqmd_cli.prediction.plan import Job, plan, refuse_existing, refuse_metres
@@ -51,8 +50,6 @@ class PhotoRun:
         if intentions:
             recorded = dict(manifest.hashes()) if manifest and intentions.dead else {}
             intentions.close(recorded)
-            if manifest and not any(other.alive for other in read_intentions(manifest.folder)):
-                remove_lock(manifest.path)
 
 
 def prepare(
@@ -77,9 +74,8 @@ def prepare(
     left_out = LeftOut()
     reading = Reading.parse(scale_from) if scale_from else None
     require_camera(fov, fx)
-    found = find_sources(
-        sources, destinations, faults.append, results_among(sources, destinations), left_out, with_videos=True
-    )
+    results = results_among(sources, destinations)
+    found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
     all_jobs = plan(found, destinations, formats)
     if scale_from and len(all_jobs) > 1:
         raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
@@ -112,10 +108,9 @@ def prepare(
     intentions = begin(jobs, manifest, settings) if recorded and jobs else None
     known = known_results(jobs, manifest) if skip_existing else {}
     work = PhotoWork(opened, settings, style, reading, sidecars, manifest, intentions, known, overwrite)
+    for_clips = opened if workers == 1 else None
     mine = faults if ranks.is_first else []
-    return PhotoRun(
-        work, photos, clips, lambda: open_with(0) if workers > 1 else opened, workers, ranks, mine, left_out
-    )
+    return PhotoRun(work, photos, clips, lambda: for_clips or open_with(0), workers, ranks, mine, left_out)
 
 
 def begin(jobs: Sequence[Job], manifest: Manifest | None, settings: Settings) -> Intentions:

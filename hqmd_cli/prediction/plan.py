@@ -41,6 +41,8 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     an unknown format, a format that cannot be written here, and for two results in one file or a result over a photo.
     """
     files, folders = sort_destinations(destinations, len(sources))
+    if files and sources and sources[0].is_video:
+        raise HqmdError(f"{files[0][0]}: the depth of a video goes to one .mp4; give -o NAME.mp4, or a folder")
     if formats and not folders:
         raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} already says what the file holds")
     names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
@@ -69,6 +71,8 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
         if output:
             files.append((destination, output))
         elif destination.suffix and not destination.is_dir() and sources == 1:
+            if destination.suffix.lower() == VIDEO_OUTPUT.suffix:
+                raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
         else:
             folders.append(destination)

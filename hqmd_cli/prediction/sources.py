@@ -189,7 +189,9 @@ def files_below(folder: Path, search: Search) -> list[Path]:
         linked = [name for name in folders if name not in hidden and os.path.islink(os.path.join(here, name))]
         search.left_out.add("hidden folders", len(hidden))
         search.left_out.add("linked folders", len(linked))
-        folders[:] = [name for name in folders if name not in hidden and real / name not in elsewhere]
+        results = [name for name in folders if real / name in elsewhere]
+        search.left_out.add("folders of results", len(results))
+        folders[:] = [name for name in folders if name not in hidden and name not in results]
         for name in names:
             if name.startswith("."):
                 search.left_out.add("hidden")

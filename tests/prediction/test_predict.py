@@ -183,10 +183,10 @@ def test_a_photo_that_is_gone_does_not_end_the_run(hqmd, checkpoint, folder, tmp
 
 
 def test_no_memory_for_one_photo_does_not_end_the_run(hqmd, checkpoint, folder, tmp_path, monkeypatch):
-    def exhausted(self, photo, name):
-        if name.endswith("b.png"):
+    def exhausted(self, source):
+        if source.name.endswith("b.png"):
             raise MemoryError("Unable to allocate")
-        return answer(self, photo, name)
+        return answer(self, source)
 
     answer = PhotoWork.predict
     monkeypatch.setattr(PhotoWork, "predict", exhausted)
@@ -257,7 +257,12 @@ def test_bad_files_are_named_and_the_others_are_done(hqmd, checkpoint, folder, t
     assert len(complaints) == 2
     for name in ("empty.jpg", "text.jpg"):
         assert any(str(folder / name) in line for line in complaints)
-    assert len(rows(results)) == 3
+    written = {row["place"]: row for row in rows(results)}
+    assert len(written) == 5 and "an empty file" in written["empty.jpg"]["failed"] and "failed" not in written["a.png"]
+    Image.open(folder / "a.png").convert("RGB").save(folder / "empty.jpg")
+    again = hqmd("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint, "--skip-existing")
+    assert "5 given: 1 written, 1 failed, 3 left as they are" in again.stderr
+    assert "failed" not in {row["place"]: row for row in rows(results)}["empty.jpg"]
 
 
 def test_one_measured_distance_sets_the_scale(hqmd, checkpoint, photo, tmp_path):
@@ -345,7 +350,8 @@ def test_a_video_and_what_it_shows(hqmd, checkpoint, clip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["CLIP", "CLIP", "-o", "d.mp4"], "goes alone"),
+        (["CLIP", "CLIP", "-o", "d.mp4"], "one video alone"),
+        (["CLIP", "camera:0", "-o", "d.mp4"], "goes alone"),
         (["CLIP", "-o", "d.png"], ".mp4"),
         (["CLIP", "-o", "d.mp4", "-o", "e.mp4"], "one .mp4"),
         (["camera:x", "-o", "d.mp4"], "camera:0"),
