@@ -11,6 +11,7 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    OverwriteOption,
     SideOption,
     SizeOption,
 )
@@ -69,6 +70,7 @@ def compare(
     detail: DetailOption = True,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Measure several models on the same data, and their differences.
 
@@ -95,11 +97,11 @@ def compare(
         require_suffix(output, FORMATS)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
-    extras = Extras(per_picture, published, table1, report, report_pictures)
+    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, (output, picture))
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
-    session = start_session(data, split, protocol, depth_scale)
+    session = start_session(data, split, protocol, depth_scale, outputs=extras.files)
     beside = extras.published_rows(session.dataset)
     add_sources(session, models, options, folders, folder_options)
     results = session.score(detail, by_depth=bool(report))

@@ -32,6 +32,11 @@ class Report:
         """True if there are no errors."""
         return not any(finding.is_error for finding in self.findings)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that were read."""
+        return [file for split in self.splits for file in getattr(split.dataset, "files", [])]
+
 
 def check_data(
     path: Path,
