@@ -83,7 +83,7 @@ def compare(
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
     from hqmd_cli.inference.open import OpenOptions
-    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid
+    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid, possible_files
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, print_table, start_session
 
@@ -97,7 +97,7 @@ def compare(
         require_suffix(output, FORMATS)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
-    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, (output, picture))
+    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, (picture, *possible_files(output)))
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 

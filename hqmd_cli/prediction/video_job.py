@@ -1,7 +1,6 @@
 """The depth of a video or a live camera as an .mp4, in one colour range from the first frame to the last."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.depth import is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
+from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
 from hqmd_cli.units import Kind
 
@@ -90,8 +90,8 @@ def predict_video(
     """
     _require_range(near_m, far_m)
     with open_video(source) as video:
-        if isinstance(source, Path) and os.path.exists(target) and source.samefile(target):
-            raise HqmdError(f"{target}: would overwrite the video itself; choose another -o")
+        if isinstance(source, Path):
+            refuse_over_input([target], [source])
         run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind)
         # Open the target before the first pass, so that an unwritable one fails at once.
         with _interrupted_with(run), write_video(target, math.nan if video.fps is None else video.fps) as run.file:
@@ -106,8 +106,7 @@ def require_video_target(destinations: Sequence[Path], overwrite: bool) -> Path:
     if len(destinations) > 1 or destinations[0].suffix.lower() != ".mp4":
         raise HqmdError(f"{destinations[-1]}: the depth of a video goes to one .mp4; give one -o NAME.mp4")
     (target,) = destinations
-    if target.exists() and not overwrite:
-        raise HqmdError(f"{target}: exists already; pass --overwrite")
+    refuse_existing_outputs([target], overwrite)
     return target
 
 

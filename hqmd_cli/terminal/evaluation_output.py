@@ -125,7 +125,7 @@ class Extras:
     report: Path | None
     report_pictures: int
     overwrite: bool = False
-    others: tuple[Path | None, ...] = ()  # that the command itself writes
+    others: Sequence[Path | None] = ()  # that the command itself writes
 
     @property
     def files(self) -> list[Path | None]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from hqmd_cli.errors import printable
-from hqmd_cli.files.outputs import refuse_over_input
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.plan import refuse_metres
 from hqmd_cli.prediction.result import Style
@@ -30,8 +29,6 @@ def run_video(
     """Predict a video, and say what the file holds. Exit code 1 if the source was damaged, 130 after Ctrl-C."""
     source = find_video(sources)
     target = require_video_target(destinations, overwrite)
-    if isinstance(source, Path):
-        refuse_over_input([target], [source])
     opened = open_with(0)
     refuse_metres(opened.kind, opened.name, [], style, None)
     print(opened.in_words, file=sys.stderr)
