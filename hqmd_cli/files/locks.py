@@ -34,14 +34,13 @@ def short_lock(path: Path) -> Iterator[None]:
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file, timeout=WAIT_S)
+    fault = f"locked for more than {WAIT_S:.0f} s by another process; end it, then run this again"
     try:
         with explain_write_errors(path):
-            lock.acquire(poll_interval=POLL_S)
-    except Timeout as error:
-        raise HqmdError(
-            f"{printable(str(path))}: locked for more than {WAIT_S:.0f} s by {holder_of(lock_file)}; "
-            "end it, then run this again"
-        ) from error
+            try:
+                lock.acquire(poll_interval=POLL_S)
+            except Timeout as error:  # which is an OSError
+                raise HqmdError(f"{printable(str(path))}: {fault}") from error
     except NotImplementedError:
         say_without(path)
         yield
@@ -67,13 +66,13 @@ def claim(place: Path) -> Iterator[None]:
     with explain_write_errors(place):
         lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file, timeout=0)
+    fault = f"in use by {holder}; wait for it to end, or choose another place"
     try:
         with explain_write_errors(place):
-            lock.acquire()
-    except Timeout as error:
-        raise HqmdError(
-            f"{printable(str(place))}: in use by {holder}; wait for it to end, or choose another place"
-        ) from error
+            try:
+                lock.acquire()
+            except Timeout as error:  # which is an OSError
+                raise HqmdError(f"{printable(str(place))}: {fault}") from error
     except NotImplementedError:
         say_without(place)
         yield

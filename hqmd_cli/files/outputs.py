@@ -21,7 +21,7 @@ def refuse_over_input(outputs: Iterable[Path | None], inputs: Iterable[Path | No
         same = next((path for real, path in read.items() if real in places or is_same_file(path, output)), None)
         if same is not None:
             raise HqmdError(
-                f"{printable(str(output))}: is read by this command, so it is not written over; choose another name"
+                f"{printable(str(output))}: would overwrite what this command reads; choose another name"
             )
 
 
