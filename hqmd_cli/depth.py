@@ -24,6 +24,7 @@ def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth"
 
 
 LARGEST_DEPTH_M = 100_000.0  # that is asked for, measured or shown; the far side of any view on Earth
+SMALLEST_DEPTH_M = 0.001  # that is measured
 FLAT = 1e-4  # relative span below which a map counts as one depth everywhere
 
 

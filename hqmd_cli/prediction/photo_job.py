@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import LARGEST_DEPTH_M, is_flat, near_and_far, require_depth
+from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
@@ -59,9 +59,9 @@ class Reading:
             reading = cls(int(x), int(y), float(metres))
         except ValueError as error:
             raise HqmdError(f"--scale-from {text}: must be X,Y,METRES, such as 320,240,1.85") from error
-        if not 0 < reading.metres <= LARGEST_DEPTH_M:
+        if not SMALLEST_DEPTH_M <= reading.metres <= LARGEST_DEPTH_M:
             raise HqmdError(
-                f"--scale-from {text}: the distance is a number of metres above 0, up to {LARGEST_DEPTH_M:.0f}"
+                f"--scale-from {text}: the distance is in metres, {SMALLEST_DEPTH_M:g} to {LARGEST_DEPTH_M:.0f}"
             )
         return reading
 

@@ -13,7 +13,7 @@ from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
-from hqmd_cli.prediction.plan import Job, plan, refuse_existing, refuse_metres
+from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
 
@@ -128,6 +128,8 @@ def results_among(sources: Sequence[str], destinations: Sequence[Path]) -> set[P
         real = os.path.realpath(folder)
         patterns = any(PATTERN_CHARACTERS & set(source) for source in sources)
         if os.path.isdir(folder) and (patterns or any(top == real or top.startswith(real + os.sep) for top in read)):
-            written = {path for path, _ in Manifest(folder).hashes()} | Intentions(folder).results
+            manifest = Manifest(folder)
+            written = {path for path, _ in manifest.hashes()} | Intentions(folder).results | {manifest.path}
+            written |= {record_beside(path) for path in written}
             results |= {Path(os.path.realpath(path.parent), path.name) for path in written}
     return results

@@ -55,10 +55,16 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
         wanted = [VIDEO_OUTPUT] if source.is_video else outputs
         below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in wanted]
         targets = [*files, *below]
-        first, output = targets[0]
-        jobs.append(Job(source, targets, first.with_name(first.name.removesuffix(output.suffix) + ".json")))
+        jobs.append(Job(source, targets, record_beside(targets[0][0])))
     refuse_collisions(jobs)
     return jobs
+
+
+def record_beside(target: Path) -> Path:
+    """Return NAME.json beside NAME.png or NAME.mm.png."""
+    output = output_for(target)
+    suffix = output.suffix if output else target.suffix
+    return target.with_name(target.name[: len(target.name) - len(suffix)] + ".json")
 
 
 def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[tuple[Path, Output]], list[Path]]:
