@@ -22,6 +22,7 @@ from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors
 from hqmd_cli.files.locks import claim
+from hqmd_cli.files.regular import open_regular
 
 PIECE = 2**20  # bytes
 ATTEMPTS = 5  # in a row without a byte
@@ -195,7 +196,7 @@ def piece_of(response: HTTPResponse) -> bytes:
 def require_whole(file: RemoteFile, path: Path, what: str, remedy: str) -> None:
     """Raise HqmdError unless size, signature and hash match the file."""
     place, expected = file.signature
-    with path.open("rb") as opened:
+    with open_regular(path) as opened:
         if (size := path.stat().st_size) != file.size:
             raise HqmdError(f"{what} has {size} bytes, the file has {file.size}; {remedy}")
         opened.seek(place)
