@@ -17,7 +17,7 @@ from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.jsonl import append_row, complete_lines
+from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
 from hqmd_cli.files.regular import read_regular, require_regular
 from hqmd_cli.prediction.intention import Intentions
@@ -91,9 +91,9 @@ class Manifest:
 
     def append(self, row: Row) -> None:
         """Append a row, from any thread. Raises HqmdError if it cannot be written."""
-        require_finite(row, self.path)
+        line = finite_json(row, self.path)
         with self.one_at_a_time, short_lock(self.path):
-            append_row(self.path, row)
+            append_line(self.path, line)
 
     def read(self) -> dict[str, Row]:
         """Map each photo's place below the folder to its record. Raises HqmdError for a file that is not a manifest."""
@@ -147,10 +147,10 @@ def is_part(path: Path) -> bool:
     return bool(rows) and all(row is not None and row.keys() >= PART_KEYS for row in rows)
 
 
-def require_finite(record: Mapping[str, Any], path: Path) -> None:
-    """Raise HqmdError for a record with a number that JSON does not have."""
+def finite_json(record: Mapping[str, Any], path: Path, indent: int | None = None) -> str:
+    """Return a record as JSON. Raises HqmdError naming the file if it has a number that JSON does not have."""
     try:
-        json.dumps(record, allow_nan=False)
+        return json.dumps(record, allow_nan=False, indent=indent)
     except ValueError as error:
         raise HqmdError(f"{path}: a number of this result is infinite or NaN, so it is not recorded") from error
 

@@ -1,6 +1,5 @@
 """One photo from file to files: read, predict, scale, write, record."""
 
-import json
 import math
 import sys
 from collections.abc import Mapping
@@ -28,10 +27,10 @@ from hqmd_cli.prediction.manifest import (
     Manifest,
     Row,
     Settings,
+    finite_json,
     is_up_to_date,
     record_of,
     refuse_foreign,
-    require_finite,
 )
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult, Style
@@ -193,6 +192,5 @@ def has_content(rgb: NDArray[np.uint8]) -> bool:
 
 def write_record(path: Path, record: Row) -> None:
     """Write the record beside a result."""
-    require_finite(record, path)
     own = {key: value for key, value in record.items() if key not in KEPT_FOR_THE_MANIFEST}
-    write_text(path, json.dumps(own, indent=2) + "\n")
+    write_text(path, finite_json(own, path, indent=2) + "\n")
