@@ -12,6 +12,7 @@ import typer
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.terminal.standard_streams import open_closed_streams
+from hqmd_cli.terminal.streams import use_printable_streams
 
 COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has the name of its file
     "predict",
@@ -89,6 +90,7 @@ def main() -> None:
 def run() -> None:
     """Run the command line as the whole process; the entry point of `hqmd`."""
     open_closed_streams()
+    use_printable_streams()
     try:
         main()
     except SystemExit as end:

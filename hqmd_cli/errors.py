@@ -24,13 +24,13 @@ def explain_model_errors(photo: str) -> Iterator[None]:
 
 
 def complain(error: HqmdError) -> None:
-    """Print an error as one line on stderr."""
-    print("hqmd:", " ".join(str(error).split()), file=sys.stderr)
+    """Print an error as one line on stderr; what it quotes from elsewhere cannot move the cursor."""
+    print("hqmd:", printable(" ".join(str(error).split())), file=sys.stderr)
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, or the name of its class."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def printable(text: str) -> str:

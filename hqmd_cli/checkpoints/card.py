@@ -3,11 +3,11 @@
 from functools import cache
 from typing import Any
 
-from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.info import CheckpointInfo, require_figures
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
 from hqmd_cli.config.network import OURS, NetworkConfig
 from hqmd_cli.config.training import TrainConfig
-from hqmd_cli.config.view import sides_in_words
+from hqmd_cli.config.view import View, sides_in_words
 from hqmd_cli.units import DIGITS
 
 
@@ -45,8 +45,8 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         f"loss `{training.objective.loss}`, seed {training.batching.seed}",
         f"- Started from: {info.backbone_weights}",
         *([f"- Also learned from the depth of: {info.teacher}"] if info.teacher else []),
-        f"- Sees photos with their shorter side at {sides_in_words(model.shown_sides, model.view.flip)}",
-        *(f"- With `--size {name}`: at {sides_in_words(v.sides, v.flip)}" for name, v in model.presets.items()),
+        f"- Sees photos with their shorter side at {seen(model.shown_sides, model.view)}",
+        *(f"- With `--size {name}`: at {seen(v.sides, v)}" for name, v in model.presets.items()),
         *(
             ["- Its depth is fitted to the photo's edges (hqmd_cli/inference/guided_filter.py)"]
             if model.view.edge_share
@@ -68,6 +68,11 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
     return "\n".join(lines)
 
 
+def seen(sides: tuple[int, ...], view: View) -> str:
+    """Describe at which sizes a view shows photos."""
+    return sides_in_words(sides, view.flip, view.detail_sides)
+
+
 @cache
 def recipe_of(training: TrainConfig, system: str) -> str:
     """List the training settings that differ from those of the system's authors; a run asks after each epoch."""
@@ -86,22 +91,26 @@ def parts_of(network: NetworkConfig) -> str:
 
 
 def figures_table(figures: dict[str, Any]) -> list[str]:
-    """Return Markdown lines: each metric with its interval, and the protocol; no lines if nothing was measured."""
+    """Return Markdown lines: each metric with its interval, and the protocol; no lines if nothing was measured.
+
+    Raises HqmdError for incomplete figures.
+    """
     if not figures:
         return []
+    require_figures(figures)
 
     def shown(value: float | None) -> str:
         return "unknown" if value is None else f"{value:.{DIGITS}f}"
 
     rows = [
-        f"| {name} | {shown(value)} | {' to '.join(map(shown, figures['intervals'][name] or [None]))} |"
+        f"| {name} | {shown(value)} | {' to '.join(map(shown, figures['intervals'].get(name) or [None]))} |"
         for name, value in figures["metrics"].items()
     ]
     return [
         f"Measured on {figures['data']} ({figures['n']} pictures).",
         f"Protocol {figures['protocol']}: {figures['recipe']}.",
         "",
-        f"| metric | figure | {figures['intervals_by']} |",
+        f"| metric | figure | {figures.get('intervals_by', '')} |",
         "| --- | --- | --- |",
         *rows,
         "",

@@ -7,6 +7,7 @@ model.int8.onnx     the graph in 8-bit integers, which are made from the same we
 README.md           model card
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.config_file import read_config
-from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, copy_of, shared_place
 from hqmd_cli.checkpoints.info import CheckpointInfo
-from hqmd_cli.checkpoints.weights import load_weights
+from hqmd_cli.checkpoints.weights import load_weights, require_recorded
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
@@ -45,6 +46,7 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise HqmdError(f"{folder}: a weight is too large for half precision")
     content = save(tensors, metadata={"format": "pt"})  # not save_file, which raises errors of its own on a full disk
+    info = replace(info, weights_sha256=hashlib.sha256(content).hexdigest())
     config, card = config_text(info), model_card(name or folder.name, info)
     write_bytes(folder / WEIGHTS_FILE, content)
     write_text(folder / CONFIG_FILE, config)
@@ -70,9 +72,10 @@ def read_info(folder: Path) -> CheckpointInfo:
             values["step"],
             values["figures"],
             values["backbone_weights"],
-            values.get("teacher", ""),  # version 0.1 wrote neither this nor the next two
+            values.get("teacher", ""),  # version 0.1 wrote neither this nor the next three
             values.get("note", ""),
             values.get("command", ""),
+            values.get("weights_sha256", ""),
         )
 
     return read_config(folder, info_of)
@@ -101,6 +104,7 @@ def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name
     if folder.exists():
         raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
     network, info = load_checkpoint(source, torch.device("cpu"))
+    require_recorded(source, info.weights_sha256)
     if note is not None:
         info = replace(info, note=note)
     save_checkpoint(folder, network, info, half=True, name=name)
@@ -118,7 +122,12 @@ def record_model(folder: Path, model: ModelConfig) -> None:
 
 
 def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
-    """Write config.json and the card; `name` as in save_checkpoint."""
+    """Write config.json and the card; `name` as in save_checkpoint.
+
+    Raises HqmdError for a folder that is not the user's own to change, such as one in the hub's cache.
+    """
+    if where := shared_place(folder):
+        raise HqmdError(f"{folder}: lies in {where}, and is not changed; {copy_of(str(folder))}")
     config, card = config_text(info), model_card(name or folder.name, info)
     write_text(folder / CONFIG_FILE, config)
     write_text(folder / CARD_FILE, card)
@@ -135,6 +144,7 @@ def config_text(info: CheckpointInfo) -> str:
         "teacher": info.teacher,
         "note": info.note,
         "command": info.command,
+        **({"weights_sha256": info.weights_sha256} if info.weights_sha256 else {}),
         "step": info.step,
         "figures": info.figures,
     }

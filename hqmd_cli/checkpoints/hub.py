@@ -1,7 +1,6 @@
 """Find the checkpoint folder for a model's name: a folder, a bundled model, or one on the Hugging Face hub."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
@@ -26,9 +25,14 @@ def bundled_models() -> dict[str, Path]:
 
 
 def find_here(name: str) -> Path | None:
-    """Return the checkpoint folder for a folder or a bundled name; None if only the hub can have it."""
+    """Return the checkpoint folder for a bundled name or a folder; None if only the hub can have it.
+
+    A bundled name wins over a folder called so in the current folder, which is `./NAME`.
+    """
+    if bundled := bundled_models().get(name):
+        return bundled
     folder = Path(name)
-    return folder if (folder / CONFIG_FILE).is_file() else bundled_models().get(name)
+    return folder if (folder / CONFIG_FILE).is_file() else None
 
 
 def find_checkpoint(name: str) -> Path:
@@ -55,6 +59,8 @@ def find_checkpoint(name: str) -> Path:
 
 def download(repo: str, revision: str | None) -> Path:
     """Download a checkpoint's files. Raises HqmdError if the hub has none there."""
+    from hqmd_cli.checkpoints.hub_download import snapshot
+
     folder = snapshot(repo, revision, HUB_FILES)
     if not (folder / CONFIG_FILE).is_file():
         where = f"{repo}@{revision}" if revision else repo
@@ -62,25 +68,33 @@ def download(repo: str, revision: str | None) -> Path:
     return folder
 
 
-def snapshot(repo: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Download files, by names or patterns, into the hub's cache; HF_ENDPOINT and HF_HUB_OFFLINE apply.
+def find_own(name: str) -> Path:
+    """Return the folder of a checkpoint that a command is to change.
 
-    The folder returned is named after the commit of the revision (None: the newest).
+    Raises HqmdError as find_checkpoint, and for a model that is not the user's own to change: a bundled one, and one in
+    the hub's cache, which other programs share and where a commit's name stands for its content.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    folder = find_checkpoint(name)
+    if name in bundled_models():
+        raise HqmdError(f"{name}: comes with hqmd, and is not changed; {copy_of(name)}")
+    if where := shared_place(folder):
+        raise HqmdError(f"{name}: lies in {where}, and is not changed; {copy_of(name)}")
+    return folder
 
-    where = f"{repo}@{revision}" if revision else repo
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
-    except RevisionNotFoundError as error:
-        raise HqmdError(f"{where}: the Hugging Face hub has no such revision") from error
-    except RepositoryNotFoundError as error:
-        raise HqmdError(f"{where}: no such folder here and no such model on the Hugging Face hub") from error
-    except LocalEntryNotFoundError as error:
-        raise HqmdError(f"{where}: no such folder here, and the Hugging Face hub cannot be reached") from error
-    except Exception as error:  # the hub's client passes on errors of its HTTP library
-        raise HqmdError(f"{where}: download from the Hugging Face hub failed: {error}") from error
+
+def copy_of(name: str) -> str:
+    """Say how to get a copy of a model that may be changed."""
+    return f"make a copy, `hqmd export {name} -o MY-MODEL`, and name that"
+
+
+def shared_place(folder: Path) -> str | None:
+    """Return in words where a folder lies that no command may change; None for the user's own."""
+    resolved = folder.resolve()
+    if Path(__file__).parents[1].resolve() in resolved.parents:
+        return "the installed package"
+    if resolved.parent.name == "snapshots" and resolved.parents[1].name.startswith("models--"):
+        return "the cache of the Hugging Face hub"
+    return None
 
 
 FOREIGN = {

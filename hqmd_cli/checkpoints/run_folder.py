@@ -12,6 +12,7 @@ from typing import Any
 
 from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.files.atomic import explain_read_errors, write_text
+from hqmd_cli.files.checked_json import parse_json
 
 HISTORY_FILE = "history.jsonl"
 STATE_FOLDER = "state"  # what --resume needs
@@ -45,10 +46,10 @@ def write_history(run_dir: Path, rows: list[Row]) -> None:
 def row_of(line: str) -> Row | None:
     """Parse a line of a history; None if it is not a complete row."""
     try:
-        row = json.loads(line)
+        row = parse_json(line, dict, non_finite=True)  # the loss of an epoch without a step is NaN
     except ValueError:
         return None
-    whole = isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("epoch"), int)
+    whole = all(type(row.get(name)) is int for name in ("step", "epoch"))
     return row if whole else None
 
 

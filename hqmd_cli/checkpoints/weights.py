@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqmd_cli.checkpoints.hub import WEIGHTS_FILE
+from hqmd_cli.checkpoints.hub import CONFIG_FILE, WEIGHTS_FILE
+from hqmd_cli.checkpoints.safetensors_file import REMEDY, is_kernel, read_header, require_whole
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.hashes import file_hash
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,15 +25,8 @@ def count_parameters(folder: Path) -> int:
 
     Raises HqmdError if it cannot be read.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = folder / WEIGHTS_FILE
-    try:
-        with safe_open(path, "np") as file:
-            names = [name for name in file.keys() if not name.endswith(NOT_LEARNED)]  # noqa: SIM118  # not a dict
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-    except (OSError, SafetensorError) as error:
-        raise HqmdError(f"{path}: cannot be read: {error}") from error
+    tensors = read_header(folder / WEIGHTS_FILE)
+    return sum(math.prod(tensor.shape) for name, tensor in tensors.items() if not name.endswith(NOT_LEARNED))
 
 
 def load_weights(network: "Network", folder: Path) -> None:
@@ -58,16 +53,41 @@ def start_weights(network: "DepthModel", folder: Path) -> list[str]:
     return sorted({name.rpartition(".")[0] for name in new})
 
 
+def require_recorded(folder: Path, sha256: str) -> None:
+    """Raise HqmdError unless a checkpoint's weights have the SHA-256 that config.json notes (empty: nothing noted).
+
+    Reads the whole file; for downloads and exports, not for every start.
+    """
+    path = folder / WEIGHTS_FILE
+    if sha256 and path.is_file() and file_hash(path) != sha256:
+        raise HqmdError(
+            f"{path}: not the weights that {CONFIG_FILE} was written for: their SHA-256 differs; download or copy both "
+            f'again, or remove "weights_sha256" from {CONFIG_FILE} if you changed them'
+        )
+
+
 def read_weights(folder: Path) -> "dict[str, Tensor]":
-    """Read a checkpoint's tensors, by name. Raises HqmdError if they cannot be read."""
+    """Read a checkpoint's tensors, by name.
+
+    Raises HqmdError if they cannot be read or are not finite, or if a kernel or a matrix holds nothing but zeros.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS_FILE
+    require_whole(path)
     try:
-        return load_file(path)
+        state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}") from error
+    for name, tensor in state.items():
+        if not tensor.is_floating_point():
+            continue
+        if not tensor.isfinite().all():
+            raise HqmdError(f"{path}: {name} holds values that are not finite; the weights are damaged, or diverged")
+        if is_kernel(name, tensor.shape) and tensor.numel() and not tensor.any():
+            raise HqmdError(f"{path}: {name} holds nothing but zeros; {REMEDY}")
+    return state
 
 
 def unlike(own: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import MODEL_HELP, DeviceOption, SideOption, SizeOption
+from hqmd_cli.commands.options import MODEL_HELP, DeviceOption, SizeOption, parse_sides
 from hqmd_cli.commands.scoring_options import DEFAULT_PROTOCOL, DataOption, DepthScaleOption, ProtocolOption
 from hqmd_cli.config.view import DEFAULT_SIZE
 
@@ -19,7 +19,23 @@ def calibrate(
     protocol: ProtocolOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
-    side: SideOption = None,
+    side: Annotated[
+        tuple | None,
+        typer.Option(
+            parser=parse_sides,
+            metavar="N[,N]",
+            help="Shorter side, in pixels, at which the network sees a photo. Several sides are averaged, every second "
+            "one on the mirrored photo.  [default: the model's]",
+        ),
+    ] = None,
+    detail_side: Annotated[
+        tuple | None,
+        typer.Option(
+            parser=parse_sides,
+            metavar="N[,N]",
+            help="Shorter side of a larger picture that only adds detail.  [default: the model's]",
+        ),
+    ] = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: Annotated[
         bool | None,
@@ -43,23 +59,23 @@ def calibrate(
     They are fitted on held-out photos, and stored with the other settings given here. Depth d becomes c d^p. The power
     p spreads depths that a network keeps too close to the middle; it is chosen for the least RMSE times AbsRel. The
     factor c makes the bias 1. Both are the same for all photos; no photo is aligned to its own truth. Both are stored
-    in the model, with the figures measured with them. With --size NAME, both, --side and --flip become a preset of that
-    name instead, and no figures are stored.
+    in the model, with the figures measured with them. With --size NAME, both, --side, --detail-side and --flip become a
+    preset of that name instead, and no figures are stored.
 
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224 --size fast
     """
     from hqmd_cli.checkpoints.checkpoint import record_figures, record_model
-    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.checkpoints.hub import find_own
     from hqmd_cli.evaluation.calibration import CalibrationOptions
     from hqmd_cli.evaluation.calibration import calibrate as calibrate_folder
     from hqmd_cli.reporting.tables import figures_table
     from hqmd_cli.terminal.evaluation_output import print_table, start_session
 
-    folder = find_checkpoint(model)
+    folder = find_own(model)
     session = start_session(data, split, protocol, depth_scale)
-    options = CalibrationOptions(size, side or (), flip, edges, multiple, power)
+    options = CalibrationOptions(size, side or (), detail_side or (), flip, edges, multiple, power)
     settings, result = calibrate_folder(folder, session, options, device)
     if size == DEFAULT_SIZE:
         record_figures(folder, result.to_dict(), settings)

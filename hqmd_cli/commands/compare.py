@@ -97,7 +97,8 @@ def compare(
         require_suffix(output, FORMATS)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
-    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, (picture, *possible_files(output)))
+    own = (picture, *possible_files(output))
+    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, own)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 

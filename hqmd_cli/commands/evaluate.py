@@ -104,7 +104,7 @@ def evaluate(
         return
 
     from hqmd_cli.checkpoints.checkpoint import record_figures
-    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.checkpoints.hub import find_own
     from hqmd_cli.evaluation.prediction_folder import FolderOptions
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_one, print_under_each, start_session
@@ -118,7 +118,7 @@ def evaluate(
         )
     if protocol == ALL:
         require_one_protocol({"--report": report, "--per-picture": per_picture, "--resume": resume})
-    folder = find_checkpoint(model) if record else None  # a foreign model has no card of ours
+    folder = find_own(model) if record else None  # a foreign model has no card of ours
     one = protocol != ALL
     extras = Extras(per_picture, published and one, table1 and one, report, report_pictures, overwrite)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)

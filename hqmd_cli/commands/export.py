@@ -35,6 +35,7 @@ def export(
     note: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="With a new folder: text for its card, such as licences.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a model as ONNX: uint8 RGB of any size in, metres out. The result is compared with torch before it is kept.
 
@@ -46,7 +47,7 @@ def export(
     import torch
 
     from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint
-    from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint
+    from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint, find_own
     from hqmd_cli.export.onnx_graph import export_beside, export_file
     from hqmd_cli.export.verify import LIMITS
     from hqmd_cli.files.atomic import new_folder
@@ -58,19 +59,39 @@ def export(
     if output.suffix.lower() == ".onnx":
         refuse({"--note": note}, "is for a model card: give -o a folder")
         path = output
+        require_place(path, source, overwrite)
         network, info = load_checkpoint(source, cpu)
-        mean, largest = export_file(network, info.model, path, precision, size)
+        difference = export_file(network, info.model, path, precision, size)
     else:
         refuse({"--size": size}, "is for a single file: give -o a name that ends in .onnx")
         path = output / ONNX_FILES[precision]
         if output.resolve() == source.resolve():
             refuse({"--note": note}, "is for a new folder: give -o another folder")
-            mean, largest = export_beside(load_checkpoint(output, cpu)[0], output, precision)
+            find_own(model)
+            refuse_existing(path, overwrite)
+            difference = export_beside(load_checkpoint(output, cpu)[0], output, precision)
         else:
             with new_folder(output) as aside:
                 publish_checkpoint(source, aside, note.read_text("utf-8", "replace") if note else None, output.name)
-                mean, largest = export_beside(load_checkpoint(aside, cpu)[0], aside, precision)
-    print(f"{path}: differs from torch by {mean:.4f} mm on average, {largest:.4f} mm at most", file=sys.stderr)
+                difference = export_beside(load_checkpoint(aside, cpu)[0], aside, precision)
+    print(f"{path}: differs from torch by {difference.in_words}", file=sys.stderr)
+
+
+def require_place(path: Path, source: Path, overwrite: bool) -> None:
+    """Raise HqmdError if a single file may not be written there: it exists, or belongs to the model that is read."""
+    from hqmd_cli.checkpoints.hub import shared_place
+
+    if path.resolve() in {file.resolve() for file in source.iterdir()}:
+        raise HqmdError(f"{path}: is a file of the model itself; give -o another name, or the model's folder")
+    if where := shared_place(path.parent):
+        raise HqmdError(f"{path}: would lie in {where}; give -o another folder")
+    refuse_existing(path, overwrite)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise HqmdError if there is something that was not to be replaced."""
+    if not overwrite and (path.exists() or path.is_symlink()):
+        raise HqmdError(f"{path}: exists already; add --overwrite, or give -o another name")
 
 
 def refuse(options: dict[str, object], why: str) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.base import SMALLEST_SIDE
+from hqmd_cli.files.limits import LARGEST_SIDE, MOST_SIDES
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
 
@@ -31,9 +32,14 @@ BackendOption = Annotated[
 
 def parse_sides(text: str) -> tuple[int, ...]:
     """ "224,288" -> (224, 288)."""
-    sides = tuple(int(side) if side.isdecimal() else 0 for side in text.split(","))
-    if min(sides) < SMALLEST_SIDE or len(set(sides)) < len(sides):
-        raise typer.BadParameter(f"{text!r}: sides are whole numbers from {SMALLEST_SIDE} up, such as 224 or 224,288")
+    numbers = [side.strip() for side in text.split(",")]
+    sides = tuple(int(side) if side.isdecimal() and len(side) < 10 else 0 for side in numbers)
+    if min(sides) < SMALLEST_SIDE or max(sides) > LARGEST_SIDE or len(set(sides)) < len(sides):
+        raise typer.BadParameter(
+            f"{text!r}: sides are whole numbers from {SMALLEST_SIDE} to {LARGEST_SIDE}, such as 224 or 224,288"
+        )
+    if len(sides) > MOST_SIDES:
+        raise typer.BadParameter(f"{len(sides)} sides are too many; {MOST_SIDES} at most are averaged")
     return sides
 
 
@@ -50,8 +56,8 @@ SideOption = Annotated[
     typer.Option(
         parser=parse_sides,
         metavar="N[,N]",
-        help="Shorter side, in pixels, at which the network sees a photo. Several sides are averaged, every second one "
-        "on the mirrored photo.  [default: the model's]",
+        help="Shorter side, in pixels, of a picture that adds detail. Several are averaged. The metres still come from "
+        "the model's own sides.  [default: the model's]",
     ),
 ]
 SizeOption = Annotated[

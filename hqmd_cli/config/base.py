@@ -5,6 +5,8 @@ config.json, recipes, training states and `hqmd info` name every setting once, w
 Monocular Depth Estimation via a Multi-Scale Network and a Detail-Preserving Objective" (HQMD).
 """
 
+import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from itertools import cycle
@@ -13,6 +15,16 @@ from typing import Any, Self
 from hqmd_cli.errors import HqmdError
 
 SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
+LARGEST_SIDE = 8192  # pixels; no network of this size fits into a machine
+MOST_VALUES = 64  # of a setting that is a list
+LONGEST_TEXT = 1000  # letters of a setting that is a text
+LARGEST_WHOLE = 2**63
+
+Bounds = Mapping[str, tuple[float, float]]  # name of a setting in files -> smallest and largest number
+
+
+class UnknownSetting(HqmdError):
+    """A setting that this version does not have; a newer one may."""
 
 
 class Settings:
@@ -32,7 +44,7 @@ class Settings:
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
         """Build from JSON or TOML values over the defaults. Raises HqmdError for an unknown name or a wrong value."""
-        return cls.picked(checked(cls.__name__, values, cls().to_flat()))
+        return cls.picked(checked(cls.__name__, mapping(cls.__name__, values), cls().to_flat()))
 
     @classmethod
     def picked(cls, flat: Mapping[str, Any]) -> Self:
@@ -60,22 +72,55 @@ def checked(title: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) 
     Raises HqmdError for a name that has no default, and for a value of another type than its default.
     """
     if unknown := sorted(values.keys() - defaults.keys()):
-        raise HqmdError(f"unknown {title} setting {', '.join(unknown)}; known: {', '.join(sorted(defaults))}")
+        named = ", ".join(name if name.isidentifier() else brief(name) for name in unknown[:MOST_VALUES])
+        raise UnknownSetting(f"unknown {title} setting {named}; known: {', '.join(sorted(defaults))}")
     for name, value in values.items():
         if not fits(value, defaults[name]):
-            raise HqmdError(f"{name} cannot be {value!r}")
+            raise HqmdError(f"{name} cannot be {brief(value)}")
     return {**defaults, **{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}}
 
 
 def fits(value: Any, default: Any) -> bool:
     """Return True if a value from JSON or TOML has its default's type; None stands for an optional whole number."""
     if isinstance(default, tuple):
-        return isinstance(value, (list, tuple)) and all(map(fits, value, cycle(default or (0,))))
+        short = isinstance(value, (list, tuple)) and len(value) <= MOST_VALUES
+        return short and all(map(fits, value, cycle(default or (0,))))
     if isinstance(value, bool) or isinstance(default, bool):
         return isinstance(value, bool) and isinstance(default, bool)
-    if default is None:
-        return value is None or isinstance(value, int)
-    return isinstance(value, (int, float) if isinstance(default, float) else type(default))
+    if isinstance(value, int):
+        return (default is None or isinstance(default, (int, float))) and abs(value) < LARGEST_WHOLE
+    if isinstance(value, float):
+        return isinstance(default, float) and math.isfinite(value)
+    if isinstance(value, str):
+        return isinstance(default, str) and len(value) <= LONGEST_TEXT
+    return value is None and default is None
+
+
+def mapping(title: str, values: Any) -> Mapping[str, Any]:
+    """Return the values of a section, by name. Raises HqmdError if a file holds something else there."""
+    if not isinstance(values, Mapping):
+        raise HqmdError(f"{title} must hold settings by name, not {brief(values)}")
+    return values
+
+
+def brief(value: Any) -> str:
+    """Write a value of a file for an error message, shortened."""
+    return BRIEF.repr(value)
+
+
+BRIEF = reprlib.Repr()
+BRIEF.maxstring = BRIEF.maxother = 100  # letters
+
+
+def require_within(settings: Settings, bounds: Bounds) -> None:
+    """Raise HqmdError for a setting with a number outside its bounds, the ends included."""
+    for field in fields(settings):  # type: ignore[arg-type]
+        if (ends := bounds.get(flat_name(field))) is None:
+            continue
+        value = getattr(settings, field.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(number is None or ends[0] <= number <= ends[1] for number in numbers):
+            raise HqmdError(f"{flat_name(field)} must be in {ends[0]:,g}..{ends[1]:,g}, not {brief(value)}")
 
 
 def require(holds: bool, complaint: str) -> None:

@@ -3,12 +3,23 @@
 A checkpoint stores all of it, so it reopens without a flag. Defaults are the paper's.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from hqmd_cli.config.base import SMALLEST_SIDE, Settings, checked, require
+from hqmd_cli.config.base import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    Bounds,
+    Settings,
+    brief,
+    checked,
+    mapping,
+    require,
+    require_within,
+)
 from hqmd_cli.config.view import DEFAULT_SIZE, DEFAULT_VIEW, View
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick
@@ -19,6 +30,25 @@ OURS = "hqmd"  # the system that the paper describes; a key of models.SYSTEMS
 # ones, still name all of them.
 DELETED = {"guide": "guide", "guide_blocks": "guide", "guide_channels": "guide", "left_out": "left_out"}
 LAST_WITH_DELETED = "6e49211"  # the last commit that had them
+
+
+# The name of a network in timm. timm also takes addresses, such as hf-hub:org/name or local-dir:FOLDER, and would open
+# them for whoever wrote the file.
+TIMM_NAME = re.compile(r"[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*")
+BOUNDS: Bounds = {  # far beyond any published network; a file with larger numbers is damaged, and would fill the memory
+    "size": (SMALLEST_SIDE, LARGEST_SIDE),
+    "depth_bins": (2, 1000),
+    "depth_range_m": (0, 100_000),
+    "low_stages": (1, 64),
+    "high_stages": (1, 64),
+    "high_blocks": (0, 1000),
+    "aspp_rates": (1, 1000),
+    "aspp_channels": (1, 8192),
+    "low_channels": (1, 8192),
+    "fuse_channels": (1, 8192),
+}
+DEPTH_STRIDES = (1, 2, 4)
+MOST_MEMBERS, MOST_PRESETS, MOST_SIDES = 16, 64, 8
 
 
 def without_deleted(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +97,12 @@ class NetworkConfig(Settings):
         require(min(self.aspp_rates, default=0) >= 1, f"aspp_rates must be positive, not {self.aspp_rates}")
         widths = (self.aspp_channels, self.low_channels, self.fuse_channels)
         require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
+        require_within(self, BOUNDS)
+        require(
+            TIMM_NAME.fullmatch(self.backbone) is not None,
+            f"backbone must be the plain name of a network in timm, such as resnet50, not {brief(self.backbone)}; "
+            "addresses of the hub or of folders are not opened",
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +120,8 @@ class Compute(Settings):
         )
 
 
-PRESET = {"name": "", "sides": (), "flip": False, "calibration": 1.0, "calibration_power": 1.0}  # in files
+# In files. Older ones have no detail_sides.
+PRESET = {"name": "", "sides": (), "detail_sides": (), "flip": False, "calibration": 1.0, "calibration_power": 1.0}
 
 
 @dataclass(frozen=True)
@@ -103,7 +140,14 @@ class ModelConfig(Settings):
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
         """Build from JSON or TOML values. Raises HqmdError for an unknown, wrong or deleted setting that is used."""
+        mapping(cls.__name__, values)
         nested = {name: values.get(name, ()) for name in ("presets", "also")}
+        for name, most in (("presets", MOST_PRESETS), ("also", MOST_MEMBERS - 1)):
+            many = nested[name]
+            require(
+                isinstance(many, (list, tuple)) and len(many) <= most and all(isinstance(m, Mapping) for m in many),
+                f"{name} must be a list of at most {most} sections, not {brief(many)}",
+            )
         plain = {name: value for name, value in without_deleted(values).items() if name not in nested}
         flat = checked(cls.__name__, plain, cls().to_flat())
         view = View.picked(flat)
@@ -114,7 +158,10 @@ class ModelConfig(Settings):
             NetworkConfig.picked(flat),
             Compute.picked(flat),
             view,
-            {p["name"]: View(p["sides"], p["flip"], p["calibration"], p["calibration_power"]) for p in presets},
+            {
+                p["name"]: View(p["sides"], p["detail_sides"], p["flip"], p["calibration"], p["calibration_power"])
+                for p in presets
+            },
             tuple(cls.from_flat(other) for other in nested["also"]),
             flat["weight"],
             flat["view_percent"],
@@ -126,6 +173,7 @@ class ModelConfig(Settings):
             {
                 "name": name,
                 "sides": view.sides,
+                "detail_sides": view.detail_sides,
                 "flip": view.flip,
                 "calibration": view.calibration,
                 "calibration_power": view.power,
@@ -170,10 +218,17 @@ class ModelConfig(Settings):
                 f"a preset's name is one word other than {DEFAULT_SIZE}, not {name!r}",
             )
             require(bool(view.sides), f"preset {name} has no sides")
-        strides = (1, 2, 4) if self.network.system == OURS else (1,)
+        require(not self.view.detail_sides, "detail_sides belong into a preset: the default view has none")
+        strides = DEPTH_STRIDES if self.network.system == OURS else (1,)
         stride = self.compute.depth_stride
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")
         nested = any(other.others for other in self.others)
         require(not nested, "a network that is averaged with others averages none itself")
-        require(self.weight > 0, f"weight must be positive, not {self.weight}")
+        require(0 < self.weight <= 1e6, f"weight must be positive, and at most a million, not {self.weight}")
+        for view in (self.view, *self.presets.values()):
+            require(
+                len(view.sides) <= MOST_SIDES and max(view.sides, default=0) <= LARGEST_SIDE,
+                f"the sides photos are seen at must be {MOST_SIDES} at most, each up to {LARGEST_SIDE} pixels, not "
+                f"{brief(view.sides)}",
+            )
         require(10 <= self.view_percent <= 100, f"view_percent must be in 10..100, not {self.view_percent}")

@@ -2,8 +2,19 @@
 
 from dataclasses import dataclass
 
-from hqmd_cli.config.base import Settings, require
+from hqmd_cli.config.base import Bounds, Settings, require, require_within
 
+# Beyond what any run needs; a file with larger numbers is damaged.
+BOUNDS: Bounds = {
+    "batch_size": (1, 2**16),
+    "epochs": (1, 10**6),
+    "max_steps": (1, 10**12),
+    "lr": (0, 1000),
+    "weight_decay": (0, 1000),
+    "poly_power": (0, 1000),
+    "lr_decay_steps": (1, 10**12),
+    "warmup_steps": (0, 10**12),
+}
 PRECISIONS = ("fp32", "bf16", "fp16")  # in which a network can compute while it learns
 
 
@@ -38,6 +49,7 @@ class Batching(Settings):
             self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
             f"accumulate must divide the batch of {self.batch_size}, not {self.accumulate}",
         )
+        require_within(self, BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ class Optimization(Settings):
             f"{self.backbone_lr_factor} and {self.first_layer_lr_factor}",
         )
         require(0 <= self.ema_decay < 1, f"ema_decay must be in [0, 1), not {self.ema_decay}")
+        require_within(self, BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,7 @@ class Schedule(Settings):
         require(0 < self.lr_decay <= 1, f"lr_decay must be in (0, 1], not {self.lr_decay}")
         require(self.lr_decay_steps >= 1, f"lr_decay_steps must be at least 1, not {self.lr_decay_steps}")
         require(self.warmup_steps >= 0, f"warmup_steps must not be negative, but is {self.warmup_steps}")
+        require_within(self, BOUNDS)
 
 
 @dataclass(frozen=True)

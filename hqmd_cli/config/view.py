@@ -16,6 +16,8 @@ class View(Settings):
 
     # Shorter sides, in pixels, at which the photo goes through the network; empty: the one it was trained at
     sides: tuple[int, ...] = field(default=(), metadata={"flat": "predict_sides"})
+    # Shorter sides, in pixels, of larger pictures that only add detail (inference/predictor.py)
+    detail_sides: tuple[int, ...] = ()
     # True: average with the mirrored photo
     flip: bool = field(default=False, metadata={"flat": "predict_flip"})
     # c and p: held-out photos show that depth d should be c d^p (evaluation/calibration.py)
@@ -25,10 +27,11 @@ class View(Settings):
     edge_share: float = 0.0
 
     def __post_init__(self) -> None:
-        require(
-            min(self.sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
-            f"the sides photos are seen at must be at least {SMALLEST_SIDE} pixels, not {self.sides}",
-        )
+        for sides in (self.sides, self.detail_sides):
+            require(
+                min(sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
+                f"the sides photos are seen at must be at least {SMALLEST_SIDE} pixels, not {sides}",
+            )
         for name, value in (("calibration", self.calibration), ("calibration_power", self.power)):
             require(0.5 <= value <= 2, f"{name} must be near 1, not {value}")
         require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
@@ -67,9 +70,10 @@ def side_views(sides: Sequence[int], flip: bool) -> list[SideView]:
     return [SideView(side, (MIRRORED if place % 2 else PLAIN,)) for place, side in enumerate(sorted(sides))]
 
 
-def sides_in_words(sides: Sequence[int], flip: bool) -> str:
-    """Describe the views of `side_views`, such as "224 and 288 (mirrored) pixels, averaged"."""
+def sides_in_words(sides: Sequence[int], flip: bool, detail_sides: Sequence[int] = ()) -> str:
+    """Describe the views of `side_views`, such as "224 and 288 (mirrored) pixels, averaged; detail from 448"."""
     views = side_views(sides, flip)
     shown = [f"{view.side} (mirrored)" if view.mirrored == (MIRRORED,) else str(view.side) for view in views]
     both = ", as they are and mirrored" if flip else ""
-    return f"{' and '.join(shown)} pixels{both}{', averaged' if views[1:] or flip else ''}"
+    detail = f"; detail from {' and '.join(map(str, sorted(detail_sides)))} pixels" if detail_sides else ""
+    return f"{' and '.join(shown)} pixels{both}{', averaged' if views[1:] or flip else ''}{detail}"

@@ -39,6 +39,7 @@ class CalibrationOptions:
 
     size: str = DEFAULT_SIZE  # a preset of this name is set or added
     sides: tuple[int, ...] = ()  # empty: the model's own
+    detail_sides: tuple[int, ...] = ()  # empty: the model's own
     flip: bool | None = None
     edge_share: float | None = None
     size_multiple: int | None = None
@@ -83,6 +84,8 @@ def with_options(settings: ModelConfig, options: CalibrationOptions) -> ModelCon
     edge_share, size_multiple = options.edge_share, options.size_multiple
     if options.size != DEFAULT_SIZE and (edge_share is not None or size_multiple is not None):
         raise HqmdError("--edges and --multiple apply to all sizes: give them without --size")
+    if options.detail_sides and options.size == DEFAULT_SIZE:
+        raise HqmdError("--detail-side is for presets: give it with --size NAME")
     if is_new(settings, options.size) and not options.sides:
         raise HqmdError(f"--size {options.size}: the model has no such preset yet; define it with --side")
     if edge_share is not None:
@@ -100,7 +103,8 @@ def with_law(settings: ModelConfig, options: CalibrationOptions, factor: float, 
     new = is_new(settings, options.size)
     before = (settings if new else settings.at_size(options.size)).view
     flip = before.flip and not new if options.flip is None else options.flip
-    view = View(options.sides or before.sides, flip, factor, power, settings.view.edge_share)
+    sides, detail_sides = options.sides or before.sides, options.detail_sides or before.detail_sides
+    view = View(sides, detail_sides, flip, factor, power, settings.view.edge_share)
     return settings.with_view(options.size, view)
 
 

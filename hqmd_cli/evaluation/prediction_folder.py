@@ -15,7 +15,6 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hqmd_cli.data.depth_unit import find_depth_scale
 from hqmd_cli.data.sample import Dataset, Sample
@@ -24,6 +23,7 @@ from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.sanity.checks import Examination
 from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_values, read_picture
 from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.open_picture import open_picture
 from hqmd_cli.units import KINDS, NEEDED_FIT, Kind
 
 Resize = Literal["bilinear"]
@@ -284,7 +284,7 @@ def is_colour_picture(path: Path) -> bool:
     if DEPTH_READERS[path.suffix.lower()] is not read_picture:
         return False
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return is_colour(picture)
     except Exception:  # damaged files make Pillow raise all sorts
         return False

@@ -7,6 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.files.checked_json import read_toml
 from hqmd_cli.registry import pick
 
 ALL = "all"  # in place of a name: every protocol that fits the data
@@ -109,10 +110,8 @@ def read_protocol(path: Path) -> Protocol:
 
     Raises HqmdError naming the file and a key that is unknown, missing, of the wrong type or contradicts another.
     """
-    import tomllib  # only here: the options of every command import this module
-
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except (OSError, ValueError) as error:
         raise HqmdError(f"{path}: not a readable protocol: {error}") from error
     known = {field.name: field for field in fields(Protocol)}

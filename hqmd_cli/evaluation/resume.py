@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from hqmd_cli.data.sample import Sample
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.evaluation.error_by_depth import BINS
+from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, METRICS
 from hqmd_cli.evaluation.results import ScoredPicture, without_nan
+from hqmd_cli.files.checked_json import parse_json
 from hqmd_cli.files.jsonl import append_row, complete_lines
 
 
@@ -37,10 +40,14 @@ class ScoreLog:
     def read(self) -> None:
         """Read the rows, without a last line that a killed process left unfinished."""
         try:
-            settings, *rows = map(json.loads, complete_lines(self.path))
-            self.rows = {row["name"]: row for row in rows}
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise HqmdError(f"{self.path}: not a file that --resume wrote; name another") from error
+            settings, *rows = [parse_json(line, dict) for line in complete_lines(self.path)] or [{}]
+            for number, row in enumerate(rows, 2):
+                require_row(row, number)
+        except (ValueError, OSError) as error:
+            raise HqmdError(
+                f"{self.path}: not a file that --resume wrote; name another ({first_line(error)})"
+            ) from error
+        self.rows = {row["name"]: row for row in rows}
         if other := [key for key in self.settings if settings.get(key) != self.settings[key]]:
             raise HqmdError(
                 f"{self.path}: begun with another {other[0]} ({settings.get(other[0])}; now "
@@ -57,7 +64,7 @@ class ScoreLog:
                 f"{sample.name}: its photo or truth has changed since {self.path} was begun; remove that file"
             )
         figures = {name: math.nan if value is None else value for name, value in row["figures"].items()}
-        by_depth = None if row["by_depth"] is None else np.array(row["by_depth"])
+        by_depth = None if row["by_depth"] is None else np.array(row["by_depth"], float)
         return ScoredPicture(sample.name, row["pixels"], figures, by_depth)
 
     def add(self, sample: Sample, scored: ScoredPicture) -> None:
@@ -72,6 +79,26 @@ class ScoreLog:
                 "by_depth": None if scored.by_depth is None else scored.by_depth.tolist(),
             },
         )
+
+
+ROW = {"name": str, "checksum": int, "pixels": int, "figures": dict}
+
+
+def require_row(row: Mapping[str, Any], number: int) -> None:
+    """Raise ValueError unless a row has the figures of one picture."""
+    if wrong := [name for name, kind in ROW.items() if not isinstance(row.get(name), kind)]:
+        raise ValueError(f"line {number} has no {wrong[0]}")
+    figures = row["figures"]
+    if figures.keys() not in (METRICS.keys(), BASIC_METRICS.keys()):
+        raise ValueError(f"line {number} has other figures than hqmd measures")
+    if not all(value is None or isinstance(value, (int, float)) for value in figures.values()):
+        raise ValueError(f"line {number} has a figure that is no number")
+    try:
+        sums = np.array(row.get("by_depth") or np.zeros((BINS, 3)), float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"line {number} has a by_depth of another kind") from error
+    if "by_depth" not in row or sums.shape != (BINS, 3):
+        raise ValueError(f"line {number} has no by_depth of {BINS} x 3 numbers")
 
 
 def checksum(sample: Sample) -> int:

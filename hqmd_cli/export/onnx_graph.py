@@ -5,25 +5,27 @@ its weights from the model.safetensors beside it, by offset (ONNX's external dat
 and both engines use the same ones.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
+from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.view import side_views
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.quantize import in_int8, in_int8_when_opened, replace_all
+from hqmd_cli.export.standalone import Standalone, set_size, shown_size, standalone_graph
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, traceable
-from hqmd_cli.export.verify import CHECKED_SIZES, LIMITS, Limits, verify
+from hqmd_cli.export.verify import CHECKED_SIZES, LIMITS, Difference, Limits, verify
 from hqmd_cli.files.atomic import write_aside
 from hqmd_cli.inference.engines.pytorch import PhotoToDepth, TorchEngine
 from hqmd_cli.models.base import DepthModel
-from hqmd_cli.models.layers import shorter_side
+from hqmd_cli.models.ordinal import OrdinalHead
 from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
@@ -97,24 +99,31 @@ def drop_zero_biases(graph: Any) -> None:
 
 def export_file(
     network: "Network", model: ModelConfig, path: Path, precision: str = "fp32", size: tuple[int, int] | None = None
-) -> tuple[float, float]:
-    """Write one self-contained .onnx file; return its mean and largest difference from torch in millimetres.
+) -> Difference:
+    """Write one self-contained .onnx file; return its difference from torch.
 
-    precision: a key of LIMITS. size: (height, width) of its pictures; None: any. The graph returns metres for every
-    pixel, as no program around it applies the checkpoint's calibration or edge filter. Raises HqmdError as verify does.
+    precision: a key of LIMITS. size: (height, width) of its pictures; None: any. The graph shows the network a picture
+    at the model's own sides, calibrates, and returns metres for every pixel (export/standalone.py), as no program
+    around it does. Raises HqmdError as verify does.
     """
     limits = pick(LIMITS, precision, "precision")
+    views = side_views(model.shown_sides, model.view.flip)
     with at_every_pixel(network):
-        alone = Alone(network, model)
-        graph = graph_of(alone, size)
-        return write_verified(in_int8(graph) if precision == "int8" else graph, alone, path, limits, size)
+        if size:
+            graphs = [graph_of(network, shown_size(model, view.side, *size)) for view in views]
+        else:
+            graphs = [graph_of(network)] * len(views)
+        graph = standalone_graph([in_int8(g) for g in graphs] if precision == "int8" else graphs, model)
+        if size:
+            set_size(graph, size)
+        return write_verified(graph, Standalone(network, model), path, limits, size)
 
 
-def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> tuple[float, float]:
+def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> Difference:
     """Write a checkpoint's graph, which reads its weights from model.safetensors.
 
-    precision: a key of LIMITS and of ONNX_FILES, which names the graph. Returns the mean and the largest difference
-    from torch in millimetres. Raises HqmdError as verify does.
+    precision: a key of LIMITS and of ONNX_FILES, which names the graph. Returns the difference from torch. Raises
+    HqmdError as verify does.
     """
     limits = pick(LIMITS, precision, "precision")
     graph = graph_of(network, opset=NEWEST)
@@ -138,29 +147,17 @@ def at_every_pixel(network: nn.Module) -> Iterator[None]:
             part.depth_stride = stride
 
 
-class Alone(nn.Module):
-    """A network with its calibration for pictures of any size: the arithmetic of predictor.py inside the graph."""
-
-    def __init__(self, network: "Network", model: ModelConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.factor_of_a_pixel, self.power = model.depth_law(1)
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        depth = self.network(rgb) * shorter_side(*rgb.shape[-2:])
-        return self.factor_of_a_pixel * (depth**self.power if self.power != 1 else depth)
-
-
 def write_verified(
     model: Any, network: nn.Module, path: Path, limits: Limits, size: tuple[int, int] | None = None
-) -> tuple[float, float]:
+) -> Difference:
     """Write the file by rename after verify accepts it, so that a rejected export leaves an earlier file alone."""
     content, measured = model.SerializeToString(), []
+    intervals = any(isinstance(part, OrdinalHead) for part in network.modules())
 
     def save(aside: Path) -> None:
         aside.write_bytes(content)
         reference = TorchEngine(network, torch.device("cpu"))
-        measured.append(verify(aside, reference, limits, [size] if size else CHECKED_SIZES))
+        measured.append(verify(aside, reference, limits, [size] if size else CHECKED_SIZES, intervals))
 
     write_aside(path, save)
     return measured[0]
@@ -169,29 +166,25 @@ def write_verified(
 def share_weights(model: Any, weights: Path) -> None:
     """Replace each weight of the graph by a reference into the safetensors file, and a cast if it is in half precision.
 
-    Such a file holds 8 bytes of header length, the header in JSON, and the data that the header's offsets point into
-    (https://huggingface.co/docs/safetensors).
+    Raises HqmdError if the file cannot be read.
     """
     from onnx import TensorProto, helper
 
-    with weights.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
+    header = read_header(weights)
     types = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
     casts = []
     for tensor in model.graph.initializer:
         entry = header.get(tensor.name.removeprefix("network."))
         if entry is None:  # mean and deviation of the input, which are not weights
             continue
-        begin, end = entry["data_offsets"]
-        name, half = tensor.name, entry["dtype"] == "F16"
+        name, half = tensor.name, entry.dtype == "F16"
         shared = TensorProto(
             name=f"{name}.half" if half else name,
-            dims=entry["shape"],
-            data_type=types[entry["dtype"]],
+            dims=entry.shape,
+            data_type=types[entry.dtype],
             data_location=TensorProto.EXTERNAL,
         )
-        place = {"location": weights.name, "offset": 8 + length + begin, "length": end - begin}
+        place = {"location": weights.name, "offset": entry.begin, "length": entry.end - entry.begin}
         for key, value in place.items():
             shared.external_data.add(key=key, value=str(value))
         tensor.CopyFrom(shared)

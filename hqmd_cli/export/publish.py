@@ -15,8 +15,11 @@ from typing import Any
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import CARD_FILE, HUB_FILES, ONNX_FILES, WEIGHTS_FILE
+from hqmd_cli.checkpoints.safetensors_file import require_whole
+from hqmd_cli.checkpoints.weights import require_recorded
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import write_text
+from hqmd_cli.files.hub_client import patient_hub
 
 PUSH_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)  # no revision: pushes go to main
 TOKEN_REMEDY = (
@@ -98,6 +101,8 @@ def prepare(source: Path, place: Path, name: str, tell: Tell) -> list[str]:
     info = read_info(place)
     if not (place / WEIGHTS_FILE).is_file():
         raise HqmdError(f"{source}: has no {WEIGHTS_FILE}, so there is nothing to push")
+    require_whole(place / WEIGHTS_FILE)
+    require_recorded(place, info.weights_sha256)
     if not any((place / graph).is_file() for graph in ONNX_FILES.values()):
         add_graph(place, tell)
     card = (place / CARD_FILE).read_text("utf-8", "replace") if (place / CARD_FILE).is_file() else ""
@@ -129,7 +134,8 @@ def explained(name: str) -> Iterator[None]:
     from huggingface_hub.errors import LocalTokenNotFoundError
 
     try:
-        yield
+        with patient_hub():
+            yield
     except HqmdError:
         raise
     except LocalTokenNotFoundError as error:

@@ -4,18 +4,22 @@ The files come from any tool, so everything that could silently turn into other 
 new format is a reader and an entry of DEPTH_READERS.
 """
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hqmd_cli.depth import valid_depth
-from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.files.atomic import write_aside, write_bytes
 from hqmd_cli.files.exr import read_exr
+from hqmd_cli.files.limits import require_array, require_pixels
+from hqmd_cli.files.open_picture import decoded, open_picture, require_file
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 
@@ -23,6 +27,7 @@ DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})  # in datasets; pr
 NPZ_NAMES = ("depth", "pred")  # arrays to read from an .npz that holds several
 NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
+LONGEST_PFM_HEADER = 1024  # bytes
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 MILLIMETRES_PER_METRE = 1000
 UNIT_TAG = "depth_units_per_metre"  # PNG text chunk with the unit of the numbers
@@ -35,6 +40,7 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
     cannot be read, or is not one map of real numbers.
     """
     try:
+        require_file(path, str(path))
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
         reader = DEPTH_READERS.get(path.suffix.lower())
@@ -59,9 +65,10 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
 
 def read_picture(path: Path) -> NDArray[np.number]:
     """Read a grey PNG or TIFF: 8- and 16-bit integers, or 32-bit floats."""
-    with Image.open(path) as picture:
+    with open_picture(path) as picture:
         if getattr(picture, "n_frames", 1) > 1:
             raise HqmdError(f"{path}: {picture.n_frames} pictures in one file; write one a file")  # type: ignore[attr-defined]
+        decoded(picture)
         values = np.asarray(picture)
         if is_colour(picture):
             raise HqmdError(
@@ -79,7 +86,20 @@ def is_colour(picture: Image.Image) -> bool:
 def read_npy(path: Path) -> NDArray[np.number]:
     """Read the array of an .npy. Never unpickles, which could run any code."""
     require_start(path, NPY_START, "numpy.save")
-    return np.load(path, allow_pickle=False)
+    with path.open("rb") as file:
+        require_npy_size(file, path.stat().st_size)
+        file.seek(0)
+        return np.load(file, allow_pickle=False)
+
+
+def require_npy_size(file: IO[bytes], size: int | None = None) -> None:
+    """Raise ValueError for an .npy that is too large by its header, or has fewer than `size` bytes in all."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    require_array(shape, dtype.itemsize)
+    if size is not None and size < (needed := math.prod(shape) * dtype.itemsize):
+        raise ValueError(f"{size} bytes, its header says {needed}")
 
 
 def require_start(path: Path, start: bytes, writer: str) -> None:
@@ -97,9 +117,12 @@ def read_npz(path: Path) -> NDArray[np.number]:
         chosen = names if len(names) == 1 else [name for name in names if name in NPZ_NAMES]
         if len(chosen) != 1:
             raise HqmdError(
-                f"{path}: which array is the depth? There are {', '.join(names) or 'none'}; "
+                f"{path}: which array is the depth? There are {printable(', '.join(names[:20])) or 'none'}; "
                 f"save one alone, or call it {NPZ_NAMES[0]}"
             )
+        members = {name.removesuffix(".npy"): name for name in arrays.zip.namelist()}  # as numpy finds them
+        with arrays.zip.open(members[chosen[0]]) as member:
+            require_npy_size(member)
         return arrays[chosen[0]]
 
 
@@ -109,16 +132,18 @@ def read_pfm(path: Path) -> NDArray[np.number]:
     Not with OpenCV, which divides by the magnitude of the scale. Writers put anything there (0.004 in Middlebury's
     disparities), and their own readers ignore it. https://netpbm.sourceforge.net/doc/pfm.html
     """
-    content = path.read_bytes()
-    header = PFM_HEADER.match(content)
-    if header is None or (scale := float(header[4])) == 0:
-        raise ValueError("it has no PFM header")
-    if header[1] == b"PF":
-        raise HqmdError(f"{path}: a PFM of three channels; {WRITE_NUMBERS}")
-    width, height = int(header[2]), int(header[3])
-    if (found := len(content) - header.end()) != (expected := 4 * width * height):
-        raise ValueError(f"{found} bytes of values, {width} x {height} pixels need {expected}")
-    values = np.frombuffer(content, "<f4" if scale < 0 else ">f4", offset=header.end())
+    with path.open("rb") as file:
+        header = PFM_HEADER.match(file.read(LONGEST_PFM_HEADER))
+        if header is None or (scale := float(header[4])) == 0:
+            raise ValueError("it has no PFM header")
+        if header[1] == b"PF":
+            raise HqmdError(f"{path}: a PFM of three channels; {WRITE_NUMBERS}")
+        width, height = int(header[2]), int(header[3])
+        require_pixels(height, width)
+        if (found := path.stat().st_size - header.end()) != (expected := 4 * width * height):
+            raise ValueError(f"{found} bytes of values, {width} x {height} pixels need {expected}")
+        file.seek(header.end())
+        values = np.frombuffer(file.read(expected), "<f4" if scale < 0 else ">f4")
     return values.reshape(height, width)[::-1].astype(np.float32)
 
 
@@ -136,9 +161,10 @@ DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
 def depth_size(path: Path) -> tuple[int, int]:
     """Read (H, W) of a depth map from its header. Raises HqmdError naming the file if it cannot be read."""
     try:
+        require_file(path, str(path))
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return picture.size[::-1]
     except Exception as error:  # damaged files make numpy and Pillow raise all sorts
         raise HqmdError(f"{path}: cannot be read as a depth map: {first_line(error)}") from error
@@ -149,7 +175,8 @@ def depth_bits(path: Path) -> int | None:
     if path.suffix.lower() == ".npy":
         return None
     try:
-        with Image.open(path) as picture:
+        require_file(path, str(path))
+        with open_picture(path) as picture:
             mode = picture.mode
     except Exception:  # read_depth_values says what is wrong
         return None
@@ -161,10 +188,11 @@ def depth_unit_tag(path: Path) -> float | None:
     if path.suffix.lower() != ".png":
         return None
     try:
-        with Image.open(path) as picture:
+        require_file(path, str(path))
+        with open_picture(path) as picture:
             tag = picture.info.get(UNIT_TAG)
     except Exception as error:  # damaged files make Pillow raise all sorts
-        raise HqmdError(f"{path}: cannot be read as a depth map: {error}") from error
+        raise HqmdError(f"{path}: cannot be read as a depth map: {first_line(error)}") from error
     if tag is None:
         return None
     try:

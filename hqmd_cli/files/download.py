@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from ssl import SSLCertVerificationError
+from time import monotonic
 from typing import BinaryIO
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from hqmd_cli import __version__
@@ -23,11 +25,13 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors
 from hqmd_cli.files.locks import claim
 from hqmd_cli.files.regular import open_regular
+from hqmd_cli.files.waiting import word_after
 
 PIECE = 2**20  # bytes
 ATTEMPTS = 5  # in a row without a byte
 FIRST_WAIT_S = 1.0  # doubled after each of them
 SILENCE_S = 60.0  # without a byte, after which a connection is broken
+LEAST = 2**16  # bytes in SILENCE_S; a server that sends fewer keeps the connection, and would do so for ever
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP errors that may pass
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 
@@ -46,6 +50,10 @@ class RemoteFile:
 
 class Broken(Exception):
     """The connection failed, and may work again."""
+
+
+class TooSlow(Broken):
+    """So little comes that the file would take for ever."""
 
 
 def fetch(
@@ -99,10 +107,10 @@ def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: 
     while (there := part.stat().st_size) < file.size:
         try:
             receive(file, part, progress)
-            why = "the connection was closed early"
+            why, slow = "the connection was closed early", False
         except Broken as error:
-            why = str(error)
-        in_vain = 0 if part.stat().st_size > there else in_vain + 1
+            why, slow = str(error), isinstance(error, TooSlow)
+        in_vain = 0 if part.stat().st_size > there and not slow else in_vain + 1
         if in_vain == ATTEMPTS:
             raise HqmdError(
                 f"{file.url}: {why}; {there / 1e6:.0f} of {file.size / 1e6:.0f} MB are in {part}, and the same command "
@@ -119,7 +127,9 @@ def receive(file: RemoteFile, part: Path, progress: Progress) -> None:
     if there:
         headers["Range"] = f"bytes={there}-"
     try:
-        with urlopen(Request(file.url, headers=headers), timeout=SILENCE_S) as response:
+        with word_after(waiting_for(file)):
+            opened = urlopen(Request(file.url, headers=headers), timeout=SILENCE_S)
+        with opened as response:
             write_on(part, begins_at(file, response), file, response, progress)
     except HTTPError as error:
         if error.code == 416 and there:  # the server's file is shorter, so it is another one
@@ -176,7 +186,13 @@ def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, p
             raise Broken("the server left out a part")
         opened.seek(begin)
         opened.truncate()
-        while piece := piece_of(response):
+        began_s, received = monotonic(), 0
+        while piece := piece_of(file, response):
+            received += len(piece)
+            if (now_s := monotonic()) - began_s > SILENCE_S:
+                if received < LEAST:
+                    raise TooSlow(f"only {received} bytes came in {now_s - began_s:.0f} s")
+                began_s, received = now_s, 0
             with explain_write_errors(part):
                 opened.write(piece)
                 opened.flush()  # now, so that a full disk is reported as one
@@ -185,10 +201,16 @@ def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, p
             progress(there)
 
 
-def piece_of(response: HTTPResponse) -> bytes:
+def waiting_for(file: RemoteFile) -> str:
+    """Say that a server is silent."""
+    return f"{urlsplit(file.url).hostname}: no answer yet; after {SILENCE_S:.0f} s without one it is asked again"
+
+
+def piece_of(file: RemoteFile, response: HTTPResponse) -> bytes:
     """Read the next bytes; empty at the end, even at an early one. Raises Broken if the connection fails."""
     try:
-        return response.read(PIECE)
+        with word_after(waiting_for(file)):
+            return response.read1(PIECE)  # what is there, rather than all of a piece that trickles in
     except (HTTPException, OSError) as error:
         raise Broken(first_line(error)) from error
 

@@ -7,12 +7,13 @@ before the import. Follows "OpenEXR File Layout", https://openexr.com/en/latest/
 import struct
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.files.limits import LARGEST_HEADER_BYTES, require_pixels
 
 MAGIC = b"\x76\x2f\x31\x01"
 TILED, DEEP, MULTIPART = 0x200, 0x800, 0x1000
@@ -32,9 +33,16 @@ class Channel(NamedTuple):
 def read_exr(path: Path) -> NDArray[np.number]:
     """Read the only channel, or the only one with a name of DEPTH_CHANNELS, as (H, W) of the data window.
 
-    Raises HqmdError for an unsupported file, and ValueError, struct.error or zlib.error for a damaged one.
+    Raises HqmdError for an unsupported file, and ValueError, struct.error or zlib.error for a damaged one. Only what
+    is needed is read, and nothing is unpacked beyond the size that the header says.
     """
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        return read_scanlines(path, file)
+
+
+def read_scanlines(path: Path, file: BinaryIO) -> NDArray[np.number]:
+    """Read the depth of an opened file; see read_exr."""
+    content = file.read(LARGEST_HEADER_BYTES)
     if content[:4] != MAGIC:
         raise ValueError("not an OpenEXR file")
     (flags,) = struct.unpack_from("<I", content, 4)
@@ -50,16 +58,21 @@ def read_exr(path: Path) -> NDArray[np.number]:
     chosen = depth_channel(path, channels)
     left, top, right, bottom = struct.unpack("<4i", header["dataWindow"])
     height, width = bottom - top + 1, right - left + 1
-
+    require_pixels(height, width)
     rows = np.dtype([(channel.name, channel.dtype, (width,)) for channel in channels])  # the layout of one scanline
-    values = np.empty((height, width), chosen.dtype)
+    values = np.zeros((height, width), chosen.dtype)  # rows that are in no chunk have no depth
     chunk_rows = ROWS_A_CHUNK[compression]
-    for offset in struct.unpack_from(f"<{-(-height // chunk_rows)}Q", content, start):
-        y, size = struct.unpack_from("<ii", content, offset)
+    file.seek(start)
+    chunks = -(-height // chunk_rows)
+    for offset in struct.unpack(f"<{chunks}Q", file.read(8 * chunks)):
+        file.seek(offset)
+        y, size = struct.unpack("<ii", file.read(8))
         count = min(chunk_rows, bottom + 1 - y)
-        packed = content[offset + 8 : offset + 8 + size]
+        if not (top <= y <= bottom and 0 <= size <= count * rows.itemsize):
+            raise ValueError(f"a chunk of {size} bytes for row {y}")
+        packed = file.read(size)
         # A chunk is stored uncompressed if compression does not make it smaller.
-        plain = packed if size == count * rows.itemsize else unzip(packed)
+        plain = packed if size == count * rows.itemsize else unzip(packed, count * rows.itemsize)
         values[y - top : y - top + count] = np.frombuffer(plain, rows, count)[chosen.name]
     return values
 
@@ -68,11 +81,14 @@ def read_header(content: bytes) -> tuple[dict[str, bytes], int]:
     """Return the bytes of each attribute, and the offset of the table of chunks."""
     position, attributes = 8, {}
     while content[position]:
-        name, kind = (text.decode("latin-1") for text in content[position:].split(b"\0", 2)[:2])
-        position += len(name) + len(kind) + 2
-        (size,) = struct.unpack_from("<i", content, position)
-        attributes[name] = content[position + 4 : position + 4 + size]
-        position += 4 + size
+        ends = content.index(b"\0", position), content.index(b"\0", content.index(b"\0", position) + 1)
+        name = content[position : ends[0]].decode("latin-1")
+        (size,) = struct.unpack_from("<i", content, ends[1] + 1)
+        position = ends[1] + 5
+        if not 0 <= size <= len(content) - position:  # a negative one would lead back, and round for ever
+            raise ValueError(f"its attribute {printable(name[:40])} has {size} bytes")
+        attributes[name] = content[position : position + size]
+        position += size
     return attributes, position + 1
 
 
@@ -94,15 +110,22 @@ def depth_channel(path: Path, channels: list[Channel]) -> Channel:
         return channels[0]
     if len(fitting) != 1:
         raise HqmdError(
-            f"{path}: which channel is the depth? There are {', '.join(c.name for c in channels)}; "
+            f"{path}: which channel is the depth? There are {printable(', '.join(c.name for c in channels[:20]))}; "
             "save one alone, or call it Z"
         )
     return fitting[0]
 
 
-def unzip(packed: bytes) -> bytes:
-    """Undo ZIP, which stores each byte as its difference to the byte before plus 128, even bytes before odd ones."""
-    differences = np.frombuffer(zlib.decompress(packed), np.uint8).astype(np.int64)
+def unzip(packed: bytes, size: int) -> bytes:
+    """Undo ZIP, which stores each byte as its difference to the byte before plus 128, even bytes before odd ones.
+
+    Raises ValueError for more than `size` bytes, the chunk's.
+    """
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(packed, size)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"a chunk of more than its {size} bytes")
+    differences = np.frombuffer(unpacked, np.uint8).astype(np.int64)
     differences[1:] -= 128
     halves = np.cumsum(differences).astype(np.uint8)
     plain = np.empty_like(halves)

@@ -67,8 +67,28 @@ def other(name: str, *suffixes: str, remedy: str, starts: tuple[bytes, ...] = ()
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MOVIE_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # that an old .mov without a brand begins with
-RAW_SUFFIXES = tuple(
-    ".dng .nef .nrw .cr2 .cr3 .crw .arw .srf .sr2 .pef .orf .rw2 .raf .3fr .iiq .erf .mrw .x3f .srw .kdc .dcr".split()
+RAW_SUFFIXES = (
+    ".dng",
+    ".nef",
+    ".nrw",
+    ".cr2",
+    ".cr3",
+    ".crw",
+    ".arw",
+    ".srf",
+    ".sr2",
+    ".pef",
+    ".orf",
+    ".rw2",
+    ".raf",
+    ".3fr",
+    ".iiq",
+    ".erf",
+    ".mrw",
+    ".x3f",
+    ".srw",
+    ".kdc",
+    ".dcr",
 )
 SAVE_AS_PNG = "save it as PNG or JPEG"
 READABLE = "JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000, AVIF and more; HEIC with pillow-heif"  # for messages

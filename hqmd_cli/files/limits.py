@@ -4,20 +4,19 @@ A file says its size in its header, or grows while it is unpacked. So every read
 no file, however small, takes more memory than the largest honest photo.
 """
 
-import os
-from pathlib import Path
 from typing import BinaryIO
 
-from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.errors import HqmdError
 
 LARGEST_PIXELS = 100_000_000  # of a photo, and of a depth map
 LARGEST_FRAME_PIXELS = 36_000_000  # of a frame of a video: 8K has 33 million; several frames are in work at a time
 LARGEST_DRAWN_PIXELS = 2 * LARGEST_PIXELS  # of a picture that is written: a photo beside its colours has twice as many
-LARGEST_SIDE = 2048  # pixels, of --side; the networks were trained at 224 to 480
+LARGEST_SIDE = 1344  # pixels, of --side; the networks were trained at 224 to 252, and larger views add detail only
+MOST_SIDES = 8
 LARGEST_PHOTO_BYTES = 1_000_000_000  # 100 megapixels with four values of 16 bits have 800 million
 LARGEST_DEPTH_BYTES = 8 * LARGEST_PIXELS  # unpacked: one number of 64 bits a pixel
 LARGEST_TEXT_BYTES = 256 * 2**20  # of a list, a config, a manifest: a million records
-ROOM_TO_PACK = 2**20  # bytes for the header of a file whose content is bounded
+LARGEST_HEADER_BYTES = 2**20  # of a file whose content is bounded by what its header says
 PIECE_BYTES = 2**20
 
 
@@ -32,7 +31,9 @@ def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: 
 def require_bytes(size: int, most: int, what: str = "") -> None:
     """Raise ValueError for more than `most` bytes; `what` names them."""
     if size > most:
-        raise ValueError(f"{what and what + ': '}{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read")
+        raise ValueError(
+            f"{what and what + ': '}{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read"
+        )
 
 
 def require_array(shape: tuple[int, ...], itemsize: int) -> None:
@@ -48,12 +49,12 @@ def require_array(shape: tuple[int, ...], itemsize: int) -> None:
         )
 
 
-def require_drawn(height: int, width: int, path: Path, what: str) -> None:
-    """Raise HqmdError unless a picture of this size may be drawn; `what` says what makes it so large."""
+def require_drawn(height: int, width: int, what: str, flag: str) -> None:
+    """Raise HqmdError unless a picture of this size may be drawn; `flag` is what makes it so large."""
     if height * width > LARGEST_DRAWN_PIXELS:
         raise HqmdError(
-            f"{printable(str(path))}: {what} it would have {width} x {height} pixels, more than the "
-            f"{LARGEST_DRAWN_PIXELS // 10**6} million that are drawn"
+            f"{what} the picture would have {width} x {height} pixels, more than the "
+            f"{LARGEST_DRAWN_PIXELS // 10**6} million that are drawn; leave out {flag}"
         )
 
 
@@ -65,15 +66,3 @@ def read_bounded(file: BinaryIO, most: int, what: str = "") -> bytes:
         size += len(piece)
         require_bytes(size, most, what)
     return b"".join(pieces)
-
-
-def read_text(path: Path, most: int = LARGEST_TEXT_BYTES, encoding: str = "utf-8", errors: str = "strict") -> str:
-    """Read a text file of at most `most` bytes. Raises HqmdError naming a larger one."""
-    with path.open("rb") as file:
-        try:
-            require_bytes(os.fstat(file.fileno()).st_size, most)
-            content = read_bounded(file, most)  # a device or a pipe has no size
-        except ValueError as error:
-            raise HqmdError(f"{printable(str(path))}: {error}; is it the right file?") from error
-    # As Path.read_text does, so that a list from Windows has the same lines.
-    return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")

@@ -20,9 +20,7 @@ def refuse_over_input(outputs: Iterable[Path | None], inputs: Iterable[Path | No
         places = {os.path.realpath(output), os.path.join(os.path.realpath(output.parent), output.name)}
         same = next((path for real, path in read.items() if real in places or is_same_file(path, output)), None)
         if same is not None:
-            raise HqmdError(
-                f"{printable(str(output))}: would overwrite what this command reads; choose another name"
-            )
+            raise HqmdError(f"{printable(str(output))}: would overwrite what this command reads; choose another name")
 
 
 def refuse_existing_outputs(outputs: Iterable[Path | None], overwrite: bool, remedy: str = "pass --overwrite") -> None:

@@ -52,9 +52,12 @@ def on_jumps(depth_m: NDArray[np.floating], edge_rtol: float = DEFAULT_EDGE_RTOL
 
 
 def normals(
-    depth_m: NDArray[np.floating], camera: Intrinsics, edge_rtol: float = DEFAULT_EDGE_RTOL
+    depth_m: NDArray[np.floating],
+    camera: Intrinsics,
+    edge_rtol: float = DEFAULT_EDGE_RTOL,
+    rows: slice = slice(None),
 ) -> NDArray[np.float32]:
-    """Compute unit normals (H, W, 3), towards the camera, from depth (H, W) in metres.
+    """Compute unit normals (H, W, 3), towards the camera, from depth (H, W) in metres; of `rows` only, if given.
 
     In each direction the slope is the mean of both sides if neither jumps, else the slope of the side that jumps less;
     at the border of the map it is the slope of the inner side. NaN if both sides lack depth, or the map is one pixel
@@ -64,28 +67,35 @@ def normals(
     are the normal. So a plane has the same normal at all its pixels, without differences of points.
     """
     height, width = depth_m.shape
-    inverse = (1 / np.where(valid_depth(depth_m), depth_m, np.nan)).astype(np.float32)
     # Neighbours in a large map differ too little for a precise slope; see jump_limit.
     reach = max(1, round(max(height, width) / REFERENCE_SIDE))
     limit = jump_limit(depth_m.shape, edge_rtol)
-    along_u = slopes(inverse, reach, limit)
-    along_v = slopes(inverse.T, reach, limit).T
-    outward = np.empty((height, width, 3), np.float32)
+    top, bottom, _ = rows.indices(height)
+    reach_down = min(reach, height // 2)
+    above = max(0, top - reach_down)
+    seen_m = depth_m[above : min(height, bottom + reach_down)]  # with the neighbours of the first and the last row
+    own = slice(top - above, bottom - above)
+    inverse = (1 / np.where(valid_depth(seen_m), seen_m, np.nan)).astype(np.float32)
+    along_v = slopes(inverse.T, reach_down, limit).T[own] if height > 1 else np.full_like(inverse, np.nan)
+    inverse = inverse[own]
+    along_u = slopes(inverse, min(reach, width // 2), limit)
+    outward = np.empty((bottom - top, width, 3), np.float32)
     outward[..., 0] = along_u * np.float32(camera.fx)
     outward[..., 1] = along_v * np.float32(camera.fy)
     outward[..., 2] = inverse
     outward[..., 2] -= along_u * (np.arange(width, dtype=np.float32) - camera.cx)
-    outward[..., 2] -= along_v * (np.arange(height, dtype=np.float32) - camera.cy)[:, None]
+    outward[..., 2] -= along_v * (np.arange(top, bottom, dtype=np.float32) - camera.cy)[:, None]
     outward /= -np.sqrt(np.einsum("hwc,hwc->hw", outward, outward))[..., None]
     return outward
 
 
 def slopes(inverse: NDArray[np.float32], reach: int, limit: float) -> NDArray[np.float32]:
-    """Compute the change of inverse depth (H, W) per pixel along a row, from neighbours `reach` pixels away."""
-    width = inverse.shape[1]
-    if width == 1:
+    """Compute the change of inverse depth (H, W) per pixel along a row, from neighbours `reach` pixels away.
+
+    `reach` is at most half the width of the map, so that every pixel has at least one side.
+    """
+    if inverse.shape[1] == 1:
         return np.full_like(inverse, np.nan)
-    reach = min(reach, width // 2)  # so that every pixel has at least one side
     left, right = inverse[:, :-reach], inverse[:, reach:]
     change = (right - left) / np.float32(reach)
     jump = np.nan_to_num(np.abs(right - left) / np.minimum(right, left), nan=np.inf)

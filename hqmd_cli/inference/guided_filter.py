@@ -6,6 +6,9 @@ are fitted to small pictures, enlarged, and applied to the photo's own pixels. E
 colour changes and depth does not, the fit is flat, and no texture is copied.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from hqmd_cli.geometry.resize import shrink
 
 EPSILON = 1e-3  # squared colour in 0..1: contrast well below its root, 8 of 255, counts as noise
 FIT_SIDE = 56  # pixels, shorter side of the fitted pictures; towards 40, edges on val get sharper and RMSE larger
+MOST_TALL = 2**24  # values: 64 MB for each of four planes
 STRIP_PIXELS = 2**16  # of the photo at a time: bounds the memory, and reusing it is faster than allocating
 
 Floats = NDArray[np.float32]
@@ -36,18 +40,38 @@ def follow_edges(depth_m: Floats, image: NDArray[np.uint8], share: float) -> Flo
     height, width = image.shape[:2]
     result = np.empty((height, width), np.float32)
     rows = max(1, STRIP_PIXELS // width)
-    tall = [cv2.resize(plane, (plane.shape[1], height), interpolation=cv2.INTER_LINEAR) for plane in cv2.split(fits)]
+    tall = [tall_plane(plane, height) for plane in cv2.split(fits)]
     fit_planes, photo_planes = np.empty((4, rows, width), np.float32), np.empty((3, rows, width), np.uint8)
     for top in range(0, height, rows):
         strip = slice(top, min(top + rows, height))
         wide, channels = (planes[:, : strip.stop - top] for planes in (fit_planes, photo_planes))
         for plane, enlarged in zip(tall, wide, strict=True):
-            cv2.resize(plane[strip], enlarged.shape[::-1], dst=enlarged, interpolation=cv2.INTER_LINEAR)
+            cv2.resize(plane(strip), enlarged.shape[::-1], dst=enlarged, interpolation=cv2.INTER_LINEAR)
         *slopes, fitted = wide
         for slope, channel in zip(slopes, cv2.split(image[strip], tuple(channels)), strict=True):
             fitted += np.multiply(slope, channel, out=slope)
         np.exp(np.clip(fitted, nearest, farthest, out=fitted), out=result[strip])
     return result
+
+
+def tall_plane(plane: Any, height: int) -> Callable[[slice], Floats]:
+    """Return a function that gives rows of a plane (h, w) enlarged to `height` rows.
+
+    They are computed at once where that takes little memory, as of every usual photo. A photo that is a few pixels wide
+    and millions high would take hundreds of times its own size, so its rows are computed as they are asked for.
+    """
+    if plane.shape[1] * height <= MOST_TALL:
+        tall = cv2.resize(plane, (plane.shape[1], height), interpolation=cv2.INTER_LINEAR)
+        return lambda rows: tall[rows]
+
+    def some(rows: slice) -> Floats:
+        places = (np.arange(rows.start, rows.stop) + 0.5) * (plane.shape[0] / height) - 0.5
+        first = np.floor(places).astype(np.intp)
+        share = (places - first).astype(np.float32)[:, None]
+        low, high = (np.clip(first + step, 0, plane.shape[0] - 1) for step in (0, 1))
+        return plane[low] * (1 - share) + plane[high] * share
+
+    return some
 
 
 def halved(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, find_here, scheme_of
+from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.limits import LARGEST_SIDE, MOST_SIDES
 from hqmd_cli.registry import resolve
 from hqmd_cli.units import IN_WORDS, Kind, kind_named
 
@@ -23,7 +25,7 @@ class OpenOptions:
 
     backend: str = "auto"  # a key of engines.select.BACKENDS
     device: str = "auto"  # or cpu, cuda, mps
-    sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which the network sees photos; empty: the model's own
+    sides: tuple[int, ...] = ()  # shorter sides, in pixels, of larger pictures for detail; empty: the model's own
     size: str = DEFAULT_SIZE  # one of the model's presets
     flip: bool = False  # average with the mirrored photo, even if the model does not ask for it
     threads: int = 0  # of ONNX Runtime, per photo; 0: one per core
@@ -32,7 +34,14 @@ class OpenOptions:
 
     def __post_init__(self) -> None:
         if self.sides and self.size != DEFAULT_SIZE:
-            raise HqmdError("--side and --size both say how large the network sees a photo; give one of them")
+            raise HqmdError("--side and --size both say where a photo's detail comes from; give one of them")
+        if self.sides and (len(self.sides) > MOST_SIDES or min(self.sides) < SMALLEST_SIDE):
+            raise HqmdError(f"--side: give 1 to {MOST_SIDES} sides, each of {SMALLEST_SIDE} pixels or more")
+        if self.sides and max(self.sides) > LARGEST_SIDE:
+            raise HqmdError(
+                f"--side {max(self.sides)}: a network sees at most {LARGEST_SIDE} pixels; more would take all memory, "
+                "and depth gets worse far above the size that it was trained at"
+            )
         if self.kind is not None:
             kind_named(self.kind)
 
@@ -47,6 +56,7 @@ class OpenModel:
     precision: str  # of most of the arithmetic: fp32, bf16, int8; an empty string if unknown
     digest: Callable[[], str]  # SHA-256 of everything that decides its depth; called only when something is recorded
     sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which it sees photos; empty if it chooses them itself
+    detail_sides: tuple[int, ...] = ()  # of these, only the detail counts
     flips: bool = False  # True: it averages with the mirrored photo
     kind: Kind = "depth"
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
@@ -131,6 +141,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         engine.precision,
         lambda: model_hash(folder),
         predictor.sides,
+        predictor.detail_sides,
         predictor.flip,
     )
 

@@ -1,5 +1,7 @@
 """Predict depth from a photo: the network's passes, their mean, and the way back to the photo's size. No torch."""
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,54 +12,82 @@ from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.guided_filter import follow_edges
 
+Pass: TypeAlias = tuple[Preprocess, tuple[bool, ...]]  # at one side, plain or mirrored or both
+DETAIL_SHARE = 0.05  # of the shorter side: sigma of the Gaussian below which a view's differences count as detail
+
 
 class DepthPredictor:
     """An engine with its preprocessing: (H, W, 3) uint8 RGB -> (H, W) float32 metres.
 
-    `sides` are the shorter sides, in pixels, at which photos go through the network; empty: the model's own. A network
-    learns depth at the scale of its training size. In a larger picture things look as if they were nearer, so its depth
-    is multiplied by the ratio of the two sizes, and then calibrated (evaluation/calibration.py). Depth at several sides
-    is averaged by the geometric mean, since a network errs by a factor rather than by a distance: a small picture shows
-    the room, a large one the edges. `flip`, or the model's view, adds the mirrored photo at each side: twice the time.
+    The metres come from the sides that the model was calibrated for. A network learns depth at the scale of its
+    training size. In a larger picture things look as if they were nearer, so its depth is multiplied by the ratio of
+    the two sizes, and then calibrated (evaluation/calibration.py). Depth at several sides is averaged by the geometric
+    mean, since a network errs by a factor rather than by a distance: a small picture shows the room, a large one the
+    edges. `flip`, or the model's view, adds the mirrored photo at each side: twice the time.
+
+    A network cannot tell a photo shown larger from the same room seen from nearer, so no other side may change the
+    metres. Only the low frequencies of log depth come from that mean; the high ones, which have no scale, come from
+    the largest side alone: that of the mean, or `detail_sides` (empty: those of the model's view).
     """
 
-    def __init__(self, engine: Engine, model: ModelConfig, sides: tuple[int, ...] = (), flip: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, model: ModelConfig, detail_sides: tuple[int, ...] = (), flip: bool = False
+    ) -> None:
         self.engine, self.model = engine, model
-        self.sides, self.flip = sides or model.shown_sides, flip or model.view.flip
+        self.sides, self.detail_sides = model.shown_sides, detail_sides or model.view.detail_sides
+        self.flip = flip or model.view.flip
         # Ready-made here, because they are the same for every photo.
-        self.views = side_views(self.sides, self.flip)
-        self.preprocess = [Preprocess((view.side, view.side), model.compute.size_multiple) for view in self.views]
+        self.passes, self.detail_passes = (
+            [(Preprocess((view.side, view.side), model.compute.size_multiple), view.mirrored) for view in views]
+            for views in (side_views(self.sides, self.flip), side_views(self.detail_sides, self.flip))
+        )
         self.trained_side = min(model.network.size)
-        self.calibration, self.power, self.edge_share = model.view.calibration, model.view.power, model.view.edge_share
+        self.log_calibration = np.float32(np.log(model.view.calibration))
+        self.power, self.edge_share = model.view.power, model.view.edge_share
 
     @property
     def in_words(self) -> str:
         """How photos are shown to the network, for messages."""
-        own = self.model.shown_sides
-        is_elsewhere = self.model.view.is_calibrated and self.sides != own
-        elsewhere = f" (calibrated for {' and '.join(map(str, own))})" if is_elsewhere else ""
-        return f"photos seen at {sides_in_words(self.sides, self.flip)}{elsewhere}"
+        return f"photos seen at {sides_in_words(self.sides, self.flip, self.detail_sides)}"
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the depth of one photo at the photo's own size, enlarged along its edges or bilinearly."""
-        pictures = [preprocess(image) for preprocess in self.preprocess]
-        depths = []  # calibrated, one for each view, at the size of the network's output
-        for picture, view in zip(pictures, self.views, strict=True):
-            passes = [
-                self.engine(cv2.flip(picture, 1))[:, ::-1] if mirror else self.engine(picture)  # type: ignore[arg-type]
-                for mirror in view.mirrored
-            ]
-            depth_m: NDArray[np.float32] = np.stack(passes).mean(axis=0, dtype=np.float32)
-            # The picture's side, not the view's: rounding, and the limit on long panoramas, have changed it.
-            factor = self.calibration * (min(picture.shape[:2]) / self.trained_side) ** self.power
-            depths.append(np.float32(factor) * (depth_m if self.power == 1 else depth_m ** np.float32(self.power)))
-        depth_m = depths.pop()  # of the largest side, which sets the size
-        if depths:
-            logs = [np.log(depth_m), *(np.log(resize(other, depth_m.shape)) for other in depths)]
-            depth_m = np.exp(np.mean(logs, axis=0, dtype=np.float32))
+        logs = self.log_depths(image, self.passes)
+        details = self.log_depths(image, self.detail_passes) or logs[-1:]
+        is_one = len(logs) == 1 and not self.detail_passes
+        depth_m = np.exp(logs[0] if is_one else with_detail(log_mean(logs), log_mean(details)))
         if self.edge_share:
             return follow_edges(depth_m, image, self.edge_share)
         return resize(depth_m, image.shape[:2])
+
+    def log_depths(self, image: NDArray[np.uint8], passes: list[Pass]) -> list[NDArray[np.float32]]:
+        """Return the logarithm of calibrated metres for each pass, at the size of the network's output."""
+        pictures = [preprocess(image) for preprocess, _ in passes]
+        logs = []
+        for picture, (_, mirrored) in zip(pictures, passes, strict=True):
+            maps = [
+                self.engine(cv2.flip(picture, 1))[:, ::-1] if mirror else self.engine(picture)  # type: ignore[arg-type]
+                for mirror in mirrored
+            ]
+            depth_m: NDArray[np.float32] = np.stack(maps).mean(axis=0, dtype=np.float32)
+            # The picture's side, not the view's: rounding, and the limit on long panoramas, have changed it.
+            larger = min(picture.shape[:2]) / self.trained_side
+            logs.append(np.float32(self.power) * np.log(depth_m * np.float32(larger)) + self.log_calibration)
+        return logs
+
+
+def log_mean(logs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Average maps (h, w) at the size of the last one, which is the largest."""
+    size = logs[-1].shape
+    return np.mean([resize(log_m, size) for log_m in logs], axis=0, dtype=np.float32)
+
+
+def with_detail(log_m: NDArray[np.float32], log_detail: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Join the low frequencies of one map (h, w) with the high ones of another, at the larger of both sizes."""
+    size = max(log_m.shape, log_detail.shape)
+    log_detail = resize(log_detail, size)
+    low = cv2.GaussianBlur(resize(log_m, size) - log_detail, (0, 0), DETAIL_SHARE * min(size))
+    return log_detail + low.astype(np.float32, copy=False)
 
 
 def resize(depth_m: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ high 1 x 2048 x 19 x 25 (stride 16). The networks are timm's (https://github.com
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.files.hub_client import patient_hub
 from hqmd_cli.models.layers import ConvBNReLU, resize
 
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
@@ -179,7 +181,8 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
             stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
             if config.drop_path:
                 stride["drop_path_rate"] = config.drop_path
-            net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
+            with patient_hub() if pretrained else nullcontext():
+                net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
             backbone: Any = pyramid(config, net)
         elif pyramid is StageBackbone:
             raise HqmdError(f"{config.backbone} has no features at stride {LOW_STRIDE}, which {config.system} needs")
@@ -205,14 +208,15 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
 
 def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float) -> Any:
     """Create timm's vision transformer `name` up to the last of `blocks`; it returns the blocks' outputs as maps."""
-    return timm.create_model(
-        name,
-        features_only=True,
-        out_indices=list(blocks),
-        pretrained=pretrained,
-        dynamic_img_size=True,
-        drop_path_rate=drop_path,
-    )
+    with patient_hub() if pretrained else nullcontext():
+        return timm.create_model(
+            name,
+            features_only=True,
+            out_indices=list(blocks),
+            pretrained=pretrained,
+            dynamic_img_size=True,
+            drop_path_rate=drop_path,
+        )
 
 
 def refuse_unusable(config: NetworkConfig, layout: Any) -> None:
@@ -257,4 +261,6 @@ def load_backbone_file(net: nn.Module, path: Path) -> None:
             f"{path}: not weights for this backbone: {len(wrong)} of {len(own)} tensors are missing or misshapen, "
             f"such as {wrong[0]}"
         )
+    if broken := [n for n in own if not found[plain(n)].isfinite().all()]:
+        raise HqmdError(f"{path}: {broken[0]} holds values that are not finite; the weights are damaged, or diverged")
     net.load_state_dict({name: found[plain(name)] for name in own})

@@ -6,14 +6,15 @@ backbone = "tf_efficientnet_lite2"
 epochs = 40
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hqmd_cli.config.base import mapping
 from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.checked_json import read_toml
 from hqmd_cli.models import SYSTEMS
 from hqmd_cli.registry import resolve
 
@@ -44,23 +45,25 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
         return from_paper(system or OURS, {"training": MODERN_TRAINING})
     path = Path(recipe)
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except (OSError, ValueError) as error:
         raise HqmdError(f"{path}: not a readable recipe: {error}") from error
     if unknown := sorted(values.keys() - {"model", "training"}):
         raise HqmdError(f"{path}: unknown section {', '.join(unknown)}; there are [model] and [training]")
     try:
-        return from_paper(system or values.get("model", {}).get("system", OURS), values)
-    except (HqmdError, TypeError) as error:
+        named = mapping("model", values.get("model", {})).get("system", OURS)
+        return from_paper(system or str(named), values)
+    except HqmdError as error:
         raise HqmdError(f"{path}: {error}") from error
 
 
 def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:
     """Return a system's settings by its authors, with `values` over them. Raises HqmdError for wrong values."""
     paper = resolve(SYSTEMS, system, "model").paper
+    model, training = (mapping(section, values.get(section, {})) for section in ("model", "training"))
     return (
-        ModelConfig.from_flat({**paper.model, **values.get("model", {}), "system": system}),
-        TrainConfig.from_flat({**paper.training, **values.get("training", {})}),
+        ModelConfig.from_flat({**paper.model, **model, "system": system}),
+        TrainConfig.from_flat({**paper.training, **training}),
     )
 
 

@@ -40,13 +40,14 @@ class Settings:
     model: str
     model_sha256: str
     precision: str  # of the network's arithmetic, see inference/engines
-    sides: tuple[int, ...]  # pixels; the shorter sides at which the network sees the photo
+    sides: tuple[int, ...]  # pixels; the shorter sides at which the network sees the photo, from which metres come
     flip: bool
     look: Mapping[str, Any]  # of colour pictures and meshes, see result.Style
     fov_deg: float | None  # of the camera, as the user gave it
     fx: float | None  # pixels, as the user gave it
     scale_from: str | None  # a measured distance, as the user gave it
     kind: Kind = "depth"  # what the model gives
+    detail_sides: tuple[int, ...] = ()  # pixels; the shorter sides of larger pictures, which add detail
     hqmd_version: str = __version__
 
 
@@ -71,10 +72,16 @@ def record_of(
         "intrinsics": asdict(result.intrinsics),
         "outputs": dict(notes),
         "outputs_sha256": dict(outputs_sha256),
-        "remarks": {name: remark for name, remark in remarks.items() if remark},
+        "remarks": {name: whole for name, remark in remarks.items() if (whole := joined(remark, *result.remarks))},
+        "photo_remarks": list(result.remarks),
         "settings": asdict(settings),
         "photo_sha256": photo_sha256,
     }
+
+
+def joined(*remarks: str) -> str:
+    """Join the remarks that are not empty."""
+    return "; ".join(filter(None, remarks))
 
 
 class Manifest:
@@ -188,7 +195,8 @@ def is_up_to_date(
         "outputs": notes,
         "photo_sha256": photo_sha256,
     }
-    same = all(record.get(key) == value for key, value in now.items())
+    then = {**record, "settings": {"detail_sides": [], **record.get("settings", {})}}  # commit 6e49211 had none
+    same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
-from hqmd_cli.errors import HqmdError, explain_model_errors
+from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.limits import LARGEST_PIXELS
@@ -119,6 +119,7 @@ class PhotoWork:
         if not self.overwrite:
             refuse_foreign(job, before, self.sidecars, self.intentions)
         result = self.predict(job.source)
+        refuse_panorama(job, result)
         if self.intentions:
             self.intentions.started(targets)
         remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
@@ -170,7 +171,18 @@ class PhotoWork:
             depth_m = depth_m * np.float32(factor)
         require_depth(depth_m, f"{name}, scaled by {factor:g}" if self.reading else name, self.model.kind)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
-        return DepthResult(photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind)
+        return DepthResult(
+            photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, photo.remarks, photo.projection
+        )
+
+
+def refuse_panorama(job: Job, result: DepthResult) -> None:
+    """Raise HqmdError if a file needs a straight lens, and the photo says that it is a panorama."""
+    if result.projection and (needing := [target for target, output in job.targets if output.needs_camera]):
+        raise HqmdError(
+            f"{job.source.name}: a panorama ({result.projection}, by its metadata), in which no straight lens tells "
+            f"where points lie; so there is no {printable(needing[0].name)}: cut a view out of it, or write depth alone"
+        )
 
 
 def content_of(source: Source) -> Path | BytesIO:

@@ -104,6 +104,7 @@ def prepare(
         fx,
         scale_from,
         opened.kind,
+        opened.detail_sides,
     )
     intentions = begin(jobs, manifest, settings) if recorded and jobs else None
     known = known_results(jobs, manifest) if skip_existing else {}

@@ -14,6 +14,8 @@ from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
+PANORAMA_NOTE = "a panorama ({projection}), whose depth is as if a straight lens had seen it"
+
 
 @dataclass(frozen=True)
 class DepthResult:
@@ -26,6 +28,15 @@ class DepthResult:
     far: float
     scale_factor: float = 1.0  # that the network's depth was multiplied by, to match the user's measured distance
     kind: Kind = "depth"
+    photo_remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read
+    projection: str = ""  # of a panorama; empty for a photo of a straight lens
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of any file of this photo must know."""
+        if not self.projection:
+            return self.photo_remarks
+        return (*self.photo_remarks, PANORAMA_NOTE.format(projection=self.projection))
 
 
 @dataclass(frozen=True)

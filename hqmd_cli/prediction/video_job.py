@@ -92,9 +92,11 @@ def predict_video(
     with open_video(source) as video:
         if isinstance(source, Path):
             refuse_over_input([target], [source])
-        run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind)
+        rhythm = video.rhythm()
+        run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind, rhythm.varies)
+        fps = rhythm.fps if rhythm.varies else math.nan if video.fps is None else video.fps
         # Open the target before the first pass, so that an unwritable one fails at once.
-        with _interrupted_with(run), write_video(target, math.nan if video.fps is None else video.fps) as run.file:
+        with _interrupted_with(run), write_video(target, fps) as run.file:
             if isinstance(source, Path):
                 run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
             overlap(run.read, run.work, run.write)
@@ -122,6 +124,7 @@ class _Run:
     far_m: float | None
     max_frames: int | None
     kind: Kind
+    varies: bool = False  # True: frames of the file are repeated until the time of the next
     file: VideoFile | None = None
     colours: ColourRange | None = None
     started_s: float = math.nan
@@ -136,10 +139,12 @@ class _Run:
         """Read the next frame; return it with the seconds since the first one."""
         if self.taken == self.max_frames or (rgb := self.video.read()) is None:
             return None
-        now_s = monotonic()
-        if not self.taken:
-            self.started_s = now_s
         self.taken += 1
+        if not self.video.live:
+            return rgb, self.video.at_s
+        now_s = monotonic()
+        if self.taken == 1:
+            self.started_s = now_s
         return rgb, now_s - self.started_s
 
     def work(self, frame: tuple[RGB, float]) -> tuple[RGB, DepthMap, ColourRange, float]:
@@ -162,7 +167,8 @@ class _Run:
         """Write the colours of a frame."""
         rgb, depth_m, colours, at_s = done
         assert self.file is not None
-        self.file.write(self.paint(rgb, depth_m, colours.near_m, colours.far_m), at_s if self.video.live else None)
+        when_s = at_s if self.video.live or self.varies else None
+        self.file.write(self.paint(rgb, depth_m, colours.near_m, colours.far_m), when_s)
         self.written += 1
         self.pixels += depth_m.size
         least, greatest = sorted((colours.near_m, colours.far_m))
@@ -172,15 +178,18 @@ class _Run:
         """Report what the file holds, after at least one frame."""
         assert self.file is not None and self.file.size is not None and self.colours is not None
         height, width = self.file.size
-        notes = [] if self.video.live else ["without sound"]
-        if self.video.fps is None:
+        notes = [*([] if self.video.live else ["without sound"]), *self.video.remarks]
+        if self.varies:
+            notes.append(f"its frame rate varies: {self.file.fps:g} frames a second keep the time of each frame")
+        elif self.video.fps is None:
             notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
         elif abs(self.file.fps - self.video.fps) > 0.001:  # smaller differences are not worth a note
             notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
         if self.flat:
             notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
-            notes.append(f"{self.file.frames - self.written} frames repeated, so that it plays in real time")
+            why = "it plays in real time" if self.video.live else "each is shown when it was"
+            notes.append(f"{self.file.frames - self.written} frames repeated, so that {why}")
         if width % 2 or height % 2:
             notes.append(f"edge pixels repeated from {width} x {height} to even sides: MPEG-4 has no others")
         return VideoReport(

@@ -1,13 +1,13 @@
 """Descriptions of a checkpoint or a training run for `hqmd info`. hqmd's own networks need no torch for this."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hqmd_cli.checkpoints.checkpoint import read_info
+from hqmd_cli.checkpoints.config_file import read_version
 from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, HUB_FILES, LAST, ONNX_FILES
-from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.info import CheckpointInfo, require_figures
 from hqmd_cli.checkpoints.run_folder import CHOSEN_BY, best_row, is_figure, read_history
 from hqmd_cli.checkpoints.settings import Setting, compared, paper_of, shown
 from hqmd_cli.checkpoints.weights import count_parameters
@@ -26,12 +26,15 @@ def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
     Raises HqmdError if one of its files cannot be read.
     """
     info = read_info(folder)
-    require_figures(info.figures, folder)
+    try:
+        require_figures(info.figures)
+    except HqmdError as error:
+        raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
     files = {file: (folder / file).stat().st_size for file in HUB_FILES if (folder / file).is_file()}
     graphs = [f"onnx-{p}" if p != "fp32" else "onnx" for p, file in ONNX_FILES.items() if file in files]
     return {
         "model": name or folder.resolve().name,
-        "hqmd_version": json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("hqmd_version", ""),
+        "hqmd_version": read_version(folder),
         "parameters": count_parameters(folder),
         "bytes": sum(files.values()),
         "files": files,
@@ -48,14 +51,6 @@ def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
         },
         "figures": info.figures,
     }
-
-
-def require_figures(figures: Any, folder: Path) -> None:
-    """Raise HqmdError if recorded figures lack a part, for example because they were written by hand."""
-    parts = {"data": str, "n": int, "protocol": str, "recipe": str, "metrics": dict, "intervals": dict}
-    whole = isinstance(figures, dict) and all(isinstance(figures.get(name), kind) for name, kind in parts.items())
-    if figures and not whole:
-        raise HqmdError(f"{folder / CONFIG_FILE}: its figures are incomplete; they need {', '.join(parts)}")
 
 
 def settings_of(info: CheckpointInfo) -> Sections:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hqmd_cli.errors import printable
+
 if TYPE_CHECKING:
     from rich.table import Table as ScreenTable
 
@@ -26,14 +28,17 @@ def for_screen(table: Table) -> "ScreenTable":
     from rich.markup import escape
     from rich.table import Table as ScreenTable
 
-    screen = ScreenTable(caption=escape(table.caption), caption_justify="left")
+    def shown(text: str) -> str:
+        return escape("\n".join(map(printable, text.split("\n"))))
+
+    screen = ScreenTable(caption=shown(table.caption), caption_justify="left")
     for column, head in enumerate(table.heads):
         if column < table.words:
-            screen.add_column(escape(head), overflow="fold")
+            screen.add_column(shown(head), overflow="fold")
         else:
             widest = max((len(row[column]) for row in table.rows), default=0)
-            screen.add_column(escape(head), justify="right", overflow="fold", min_width=widest)  # only heads may wrap
-    for row in marked(table, [[escape(cell) for cell in row] for row in table.rows], "[bold]{}[/bold]"):
+            screen.add_column(shown(head), justify="right", overflow="fold", min_width=widest)  # only heads may wrap
+    for row in marked(table, [[shown(cell) for cell in row] for row in table.rows], "[bold]{}[/bold]"):
         screen.add_row(*row)
     return screen
 

@@ -37,6 +37,7 @@ from hqmd_cli.reporting.tables import (
     protocols_table,
 )
 from hqmd_cli.terminal.progress import with_progress
+from hqmd_cli.terminal.streams import for_drawing
 
 REPORT = "report.html"
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
@@ -83,7 +84,9 @@ def add_sources(
 
 def print_table(table: Table) -> None:
     """Print a table on stdout."""
-    Console(width=max(Console().width, TABLE_WIDTH)).print(for_screen(table))
+    stdout = for_drawing(sys.stdout)
+    Console(file=stdout, width=max(Console(file=stdout).width, TABLE_WIDTH)).print(for_screen(table))
+    stdout.flush()
 
 
 def print_figures(results: dict[str, Result]) -> None:

@@ -85,6 +85,7 @@ class Tally:
     failed: int = 0
     least: float = math.inf  # of all maps
     greatest: float = -math.inf
+    remarks: dict[str, list[str]] = field(default_factory=dict)  # about photos -> the photos
     cameras: Counter[str] = field(default_factory=Counter)  # origin of the focal length -> results that depend on it
 
     def count(self, outcome: Done | HqmdError) -> None:
@@ -102,6 +103,8 @@ class Tally:
         self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
         for target, _ in outcome.job.targets if self.names else []:
             print(printable(str(target)))
+        for remark in record.get("photo_remarks", ()):
+            self.remarks.setdefault(remark, []).append(outcome.job.source.name)
         if any(output.needs_camera for _, output in outcome.job.targets):
             self.cameras[record["intrinsics"]["origin"]] += 1
 
@@ -119,9 +122,12 @@ class Tally:
         undone = self.given - self.written - self.failed - self.skipped
         counts += [f"{undone} not begun"] if undone > 0 else []
         print(f"{self.given} given: {', '.join(counts)}", file=sys.stderr)
+        for remark, photos in self.remarks.items():
+            more = f" and {len(photos) - 1} more" if photos[1:] else ""
+            print(f"{photos[0]}{more}: {printable(remark)}", file=sys.stderr)
         listed = self.cameras.most_common(LISTED_CAMERAS)
-        for origin, photos in listed:
-            print(f"camera of {photos}: {origin}", file=sys.stderr)
+        for origin, count in listed:
+            print(f"camera of {count}: {origin}", file=sys.stderr)
         if others := self.cameras.total() - sum(count for _, count in listed):
             print(f"cameras of {others} more: see the records", file=sys.stderr)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from hqmd_cli.terminal.streams import for_drawing
+
 Item = TypeVar("Item")
 
 
@@ -32,7 +34,9 @@ def progress_bar(
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
     # rich would print a piped stdout to stderr, above the bar.
     to_terminal = sys.stdout.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=to_terminal) as bar:
+    with Progress(
+        *columns, console=Console(file=for_drawing(sys.stderr)), transient=True, redirect_stdout=to_terminal
+    ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done, total=None, label=None: bar.update(task, completed=done, total=total, description=label)
 

@@ -15,4 +15,6 @@ def open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
             if name != "stdin":
-                setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))
+                stream = os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+                setattr(sys, name, stream)
+                setattr(sys, f"__{name}__", stream)  # streams.py puts another one over it, which must not end this one

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.checkpoints.hub import BEST
+from hqmd_cli.errors import printable
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.terminal.progress import progress_bar
 from hqmd_cli.training.interruption import Terminated, exit_code
@@ -38,7 +39,7 @@ def is_first() -> bool:
 def say(line: str) -> None:
     """Print a line on stderr, from the first process only."""
     if is_first():
-        print(line, file=sys.stderr)  # looked up now: the bar puts its own stream in place of stderr
+        print(printable(line), file=sys.stderr)  # looked up now: the bar puts its own stream in place of stderr
 
 
 def show(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset", run_dir: Path) -> int:
@@ -61,7 +62,8 @@ def follow(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset"
         for report in reports:
             if isinstance(report, BrokenPicture):
                 broken += 1
-                print(f"left out ({broken} so far): {report.fault}", file=sys.stderr)  # no other process knows of it
+                fault = printable(str(report.fault))
+                print(f"left out ({broken} so far): {fault}", file=sys.stderr)  # no other process knows of it
             elif isinstance(report, StepReport):
                 text = f"loss {report.loss:.3f}, {report.pictures_per_second:.1f} pictures/s"
                 update(report.step, report.total_steps, text)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.limits import require_drawn
 from hqmd_cli.registry import pick, resolve
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
@@ -18,6 +19,7 @@ RGB = NDArray[np.uint8]  # (H, W, 3)
 
 MATPLOTLIB_COLORMAP = "magma_r"
 NO_DEPTH_GREY = 128
+SMALLEST_TEXT = 11  # pixels
 
 
 @cache
@@ -70,7 +72,11 @@ def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, ki
 
 
 def side_by_side(image: RGB, picture: RGB) -> RGB:
-    """Put the photo left and the picture right; both are (H, W, 3) uint8 RGB of the same height."""
+    """Put the photo left and the picture right; both are (H, W, 3) uint8 RGB of the same height.
+
+    Raises HqmdError if that is larger than limits.LARGEST_DRAWN_PIXELS.
+    """
+    require_drawn(picture.shape[0], image.shape[1] + picture.shape[1], "side by side", "--side-by-side")
     return np.hstack([image, picture])
 
 
@@ -81,16 +87,18 @@ def with_legend(
 
     For other kinds the ends have no unit, and the kind stands between them. The bar is as high as the picture, or as
     its text if that is higher; the rest is white. The added width depends only on the height of the picture, so all
-    frames of a video have one size.
+    frames of a video have one size; beside a picture that is much higher than wide the text stays small. Raises
+    HqmdError for a legend that would make the picture larger than limits.LARGEST_DRAWN_PIXELS.
     """
     height, width = picture.shape[:2]
-    size = max(11, round(height / 24))  # of the text, pixels
+    size = max(SMALLEST_TEXT, round(min(height / 24, width / 4)))  # of the text, pixels
     font = ImageFont.load_default(size)
-    bar = slice(width + size // 2, width + size // 2 + size)
+    bar = slice(size // 2, size // 2 + size)
     lines = 3 if kind == "depth" else 4
     text_left, full_height = bar.stop + size // 3, max(height, lines * size)
-    canvas = np.full((full_height, text_left + 5 * size, 3), 255, np.uint8)
-    canvas[:height, :width] = picture
+    legend_width = text_left + 5 * size
+    require_drawn(full_height, width + legend_width, "with a legend", "--legend")
+    canvas = np.full((full_height, legend_width, 3), 255, np.uint8)
     shades = np.linspace(255, 0, full_height).round().astype(np.uint8)
     canvas[:, bar] = colours_of(colormap)[shades][:, None]
     drawn = Image.fromarray(canvas)
@@ -99,7 +107,10 @@ def with_legend(
         pen.text((text_left, edge), in_numbers(value, kind), "black", font, anchor=anchor)
     if kind != "depth":
         pen.text((text_left, full_height // 2), kind, "black", font, anchor="lm")
-    return np.array(drawn)
+    whole = np.full((full_height, width + legend_width, 3), 255, np.uint8)
+    whole[:height, :width] = picture
+    whole[:, width:] = np.asarray(drawn)
+    return whole
 
 
 def in_numbers(value: float, kind: Kind) -> str:

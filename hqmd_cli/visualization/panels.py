@@ -9,6 +9,7 @@ from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.visualization.colormap import RGB
 
 PANEL_HEIGHT = 300  # pixels
+MOST_WIDTH = 20 * PANEL_HEIGHT
 TEXT_HEIGHT = 18
 
 
@@ -29,6 +30,6 @@ def with_text(picture: RGB, text: str) -> RGB:
 
 
 def to_panel_height(picture: RGB) -> RGB:
-    """Resize a picture to PANEL_HEIGHT."""
+    """Resize a picture to PANEL_HEIGHT; a very long panorama becomes no wider than MOST_WIDTH."""
     height, width = picture.shape[:2]
-    return shrink(picture, (PANEL_HEIGHT, max(1, round(width * PANEL_HEIGHT / height))))
+    return shrink(picture, (PANEL_HEIGHT, min(MOST_WIDTH, max(1, round(width * PANEL_HEIGHT / height)))))

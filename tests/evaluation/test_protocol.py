@@ -199,7 +199,7 @@ def test_every_field_can_be_written(tmp_path: Path) -> None:
         ('ground_truth = "filled"\nclip_m = [1, 2, 3]', "clip_m must be 2 values, not 3"),
         ('ground_truth = "filled"\nclip_m = ["1", 2]', "clip_m must be a number, not '1'"),
         ('ground_truth = "filled"\nclip_m = [0, 10]', "clip_m must be near, far in metres, both positive"),
-        ('ground_truth = "filled"\nclip_m = [nan, 10]', "clip_m must be near, far"),
+        ('ground_truth = "filled"\nclip_m = [nan, 10]', "nan is not a finite number"),
         ('ground_truth = "filled"\ndepth_range_m = [10, 1]', "depth_range_m must be near, far"),
         ('ground_truth = "filled"\nframes = [480, 640]', "frames must be a list, not 480"),
         ('ground_truth = "filled"\nframes = [[480.5, 640]]', "frames must be a whole number, not 480.5"),

@@ -19,7 +19,8 @@ from PIL import Image, ImageOps, features
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files import photos
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
-from hqmd_cli.files.photos import LARGEST_PIXELS, read_image, read_photo, to_rgb
+from hqmd_cli.files.limits import LARGEST_PIXELS
+from hqmd_cli.files.photos import read_image, read_photo, to_rgb
 from pictures import corners
 
 ORIENTATION = 0x0112  # the EXIF tag

@@ -20,6 +20,7 @@ from hqmd_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.view import View
 from hqmd_cli.data import open_dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.onnx_graph import export_file
@@ -99,9 +100,9 @@ def test_depth_depends_on_the_photo_and_on_no_other(name: str, built: Build) -> 
 def test_what_brings_photos_to_its_own_size_says_the_same_at_every_side(name: str) -> None:
     """Whatever predict multiplies by: to the network a larger photo has not come nearer."""
     network, image = fresh(name), scene(3, (128, 192))[0]  # TorchEngine changes its network's memory format
+    engine = TorchEngine(network, torch.device("cpu"))
     at_64, at_128 = (
-        DepthPredictor(TorchEngine(network, torch.device("cpu")), ModelConfig(network.config), sides=(side,))(image)
-        for side in (64, 128)
+        DepthPredictor(engine, ModelConfig(network.config, view=View((side,))))(image) for side in (64, 128)
     )
     np.testing.assert_allclose(np.median(at_128), np.median(at_64), rtol=0.03)
 
@@ -212,6 +213,6 @@ def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
     # With seed 0, one logit of DORN is 0 but for rounding on some processors, where torch and ONNX Runtime choose
     # neighbouring intervals.
     network = fresh(name, seed=1) if name == "dorn" else built(name)
-    _, largest_mm = export_file(network.eval(), config_of(name), tmp_path / "model.onnx")
-    assert largest_mm < 10
+    difference = export_file(network.eval(), config_of(name), tmp_path / "model.onnx")
+    assert difference.largest_mm < 10
     assert (tmp_path / "model.onnx").stat().st_size > 0

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import sync
+from hqmd_cli.files.checked_json import parse_json
 
 ROW = np.dtype([("begin", "<u8"), ("height", "<u4"), ("width", "<u4"), ("units", "<f4"), ("masks", "<u1")])
 END = struct.Struct("<8sQQQ")
@@ -86,7 +87,7 @@ def open_decoded(path: Path) -> tuple[NDArray[np.void], list[str], mmap.mmap]:
         magic, table_at, names_at, length = END.unpack(content[-END.size :])
         if magic != MAGIC or length != len(content):
             raise ValueError("incomplete")
-        names = json.loads(content[names_at : -END.size])
+        names = parse_json(content[names_at : -END.size], list)
         table = np.frombuffer(content, ROW, (names_at - table_at) // ROW.itemsize, table_at)
         if len(table) != len(names):
             raise ValueError("names are missing")

@@ -34,6 +34,7 @@ from hqmd_cli.data.nyu_raw.recordings import (
 from hqmd_cli.data.pairs import read_names
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import write_text
+from hqmd_cli.files.checked_json import read_json
 from hqmd_cli.files.depth_files import write_depth_mm
 from hqmd_cli.files.images import write_jpeg
 
@@ -170,8 +171,8 @@ def claim(output: Path, plan: Plan, raw: Path) -> None:
     note = output / NOTE
     if note.exists():
         try:
-            noted = dict(json.loads(note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            noted = read_json(note, dict)
+        except (OSError, ValueError) as error:
             raise HqmdError(f"{note}: damaged, so the origin of the pairs is unknown; choose another -o") from error
         if changed := [key for key in origin if noted.get(key) != origin[key]]:
             raise HqmdError(f"{output}: holds pairs made with other {', '.join(changed)}; choose another -o")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqmd_cli.checkpoints.hub import ONNX_FILES
+from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
+from hqmd_cli.checkpoints.safetensors_file import require_whole
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick
 
@@ -52,6 +53,8 @@ def open_engine(
         raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
     if compiled:
         raise HqmdError("--compile is for torch: add --backend torch")
+    if (checkpoint / WEIGHTS_FILE).is_file():  # a graph may have its own weights
+        require_whole(checkpoint / WEIGHTS_FILE)
     from hqmd_cli.inference.engines.onnx import OnnxEngine
 
     return OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision)

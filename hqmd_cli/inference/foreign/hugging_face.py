@@ -1,7 +1,8 @@
 """Depth models of `transformers`: hf:org/name[@revision] on the Hugging Face hub, or hf:FOLDER as it has them.
 
 A model comes with an image processor, which resizes photos for the network and depth back to the photo. No code from
-the hub is run (trust_remote_code), and weights are read from safetensors only, because pickles can run code.
+the hub is run (trust_remote_code; trusted_config.py), and weights are read from safetensors only, because pickles can
+run code.
 """
 
 from collections.abc import Iterator
@@ -18,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hqmd_cli.checkpoints.hub import CONFIG_FILE, HUB_NAME, snapshot
+from hqmd_cli.checkpoints.hub import CONFIG_FILE, HUB_NAME
+from hqmd_cli.checkpoints.hub_download import snapshot
+from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, with_mirror
 from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
+from hqmd_cli.inference.foreign.trusted_config import fix_attention, require_trusted
 from hqmd_cli.inference.open import OpenModel, OpenOptions
 
 if TYPE_CHECKING:
@@ -54,9 +58,11 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
     refuse_options(name, wish, ("auto", "torch"), "is computed by torch, at the size that its own processor wants")
     transformers = import_transformers()
     source = find_source(name.partition(":")[2])
+    require_trusted(source.name, source.folder, source.files)
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
         config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         require_depth_model(source, config)
+        fix_attention(config)
         kind, origin = settled_kind(source.name, meaning_of(config, source.repo), wish)
 
         from hqmd_cli.inference.device import pick_device
@@ -128,6 +134,9 @@ def load(source: Source, config: Any, device: "torch.device") -> "DepthModel":
 
     if getattr(config, "use_pretrained_backbone", None):
         config.use_pretrained_backbone = False  # transformers 5.0 would download another model, to overwrite it
+    for path in source.files:
+        if path.suffix == ".safetensors":
+            read_header(path)  # weights that are cut off are named
     here_only = {"local_files_only": True, "trust_remote_code": False}
     network, loaded = AutoModelForDepthEstimation.from_pretrained(
         source.folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **here_only

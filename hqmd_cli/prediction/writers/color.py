@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.images import write_image
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.units import IN_WORDS, Kind
@@ -18,14 +18,17 @@ def write_color(path: Path, result: DepthResult, style: Style) -> str:
     far = result.far if style.far_m is None else style.far_m
     if result.kind != "depth":
         note = f"colours of {IN_WORDS[result.kind]}"
-        write_image(path, painted(result.image, result.depth_m, near, far, style, result.kind), note)
+        with explain_model_errors(str(path)):
+            picture = painted(result.image, result.depth_m, near, far, style, result.kind)
+        write_image(path, picture, note)
         return f"{note}: near {near:.6g}, far {far:.6g}"
     if near > far:
         raise HqmdError(
             f"{path}: no colours from {near:g} to {far:g} m, since depth is {result.near:.2f} to {result.far:.2f} m; "
             "give both --vmin and --vmax"
         )
-    picture = painted(result.image, result.depth_m, near, far, style)
+    with explain_model_errors(str(path)):
+        picture = painted(result.image, result.depth_m, near, far, style)
     outside = outside_share(result.depth_m, near, far)
     write_image(path, picture)
     beyond = f"; {outside:.1%} of the pixels lie beyond, shown in the colours of the ends" if outside else ""

@@ -24,13 +24,20 @@ from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.visualization.colormap import normals_to_rgb
 
 ALL_JUMPS = "depth jumps everywhere in this photo, so there is no point left to write; give a greater --edge-rtol"
+STRIP_PIXELS = 2**22
 MOST_POINTS = 4_000_000  # a mesh of 100 million, which no viewer opens, would take 30 GB of memory
 TO_GLTF_AXES = np.array([1, -1, -1], np.float32)  # from the camera's: y down, z forward
 
 
 def write_normals(path: Path, result: DepthResult, style: Style) -> str:
     """Write the surface normals as a picture; see colormap.normals_to_rgb for its colours."""
-    write_image(path, normals_to_rgb(normals(result.depth_m, result.intrinsics, style.edge_rtol)))
+    height, width = result.depth_m.shape
+    picture = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // width)  # computed at once: of 100 megapixels they would take 6 GB
+    for top in range(0, height, rows):
+        strip = slice(top, min(top + rows, height))
+        picture[strip] = normals_to_rgb(normals(result.depth_m, result.intrinsics, style.edge_rtol, strip))
+    write_image(path, picture)
     return camera_in_words(result.intrinsics)
 
 

@@ -1,0 +1,75 @@
+"""The Hugging Face hub's client, with patience that ends.
+
+Without limits, the client waits for ever on a server that accepts connections and says nothing, and tries again for
+half a minute where there is no network.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+from hqmd_cli.files.waiting import word_after
+
+REQUEST_S = 8.0  # without a byte, after which one request is given up
+GIVE_UP_S = 6.0  # after an unanswered request: no further one is tried
+
+
+class HubSilent(Exception):
+    """The hub does not answer."""
+
+
+class Patience:
+    """Watches requests and answers: hooks of the client's HTTP library."""
+
+    def __init__(self) -> None:
+        self.asked: float | None = None  # when the first request went out that has no answer yet
+        self.lock = Lock()
+
+    def request(self, request: Any) -> None:
+        """Limit the time of a request. Raises HubSilent if earlier ones were in vain."""
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), REQUEST_S)
+        request.extensions = {**request.extensions, "timeout": limits}
+        with self.lock:
+            if self.asked is None:
+                self.asked = monotonic()
+            elif monotonic() - self.asked > GIVE_UP_S:
+                raise HubSilent(f"{request.url.host} does not answer")
+
+    def response(self, response: Any) -> None:
+        """Note that the hub answers."""
+        with self.lock:
+            self.asked = None
+
+
+@contextmanager
+def patient_hub() -> Iterator[None]:
+    """While inside, end requests to the hub that are not answered, and say after some seconds what is waited for.
+
+    The client then raises its own errors, or HubSilent. Clients before version 1.0 keep their own limits.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http
+
+    with word_after(f"still waiting for the Hugging Face hub, {constants.ENDPOINT}"):
+        before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
+        if before is None:
+            yield
+            return
+        patience = Patience()
+
+        def client() -> Any:
+            made = before()
+            hooks = made.event_hooks
+            made.event_hooks = {
+                "request": [*hooks["request"], patience.request],
+                "response": [*hooks["response"], patience.response],
+            }
+            return made
+
+        _http.set_client_factory(client)
+        try:
+            yield
+        finally:
+            _http.set_client_factory(before)

@@ -1,0 +1,140 @@
+"""What the metadata of a picture says about its pixels: which of several pictures it is, its projection, its bits."""
+
+import re
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, TiffImagePlugin
+
+from hqmd_cli.files.open_picture import open_picture
+
+DNG_VERSION, SUB_IFDS, NEW_SUBFILE_TYPE, MAX_SAMPLE = 50706, 330, 254, 281
+REDUCED = 1  # bit of NEW_SUBFILE_TYPE: a smaller version of another picture in the file
+MAKER_RAW = re.compile("nikon|sony|pentax|leaf|phase one|hasselblad|epson|kodak|samsung", re.IGNORECASE)
+GONE_THROUGH = frozenset({"GIF", "TIFF"})  # formats that do not say how many pictures follow
+ONE_PICTURE = frozenset({"JPEG", "BMP", "PSD"})  # a Photoshop file's frames are layers, and it is opened as all of them
+PROJECTION = re.compile(rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})", re.IGNORECASE)
+STRAIGHT = frozenset({b"rectilinear", b"perspective", b"planar", b"flat"})
+PANORAMA_OF = re.compile(rb"FullPanoWidthPixels|UsePanoramaViewer", re.IGNORECASE)
+NOTED_ASPECT = 0.02  # relative difference of a pixel's sides that is worth a word
+MOST_XMP = 2**20  # bytes
+
+
+def of_several(picture: Image.Image, file: Path | BytesIO) -> str:
+    """Say which picture of several in a file is used; empty if there is one. `picture` is opened, not decoded."""
+    if sizes := other_sizes(picture):
+        return f"{sizes} pictures in the file; the largest is used"
+    if picture.format in ONE_PICTURE:
+        return ""
+    try:
+        frames = count_frames(file) if picture.format in GONE_THROUGH else int(getattr(picture, "n_frames", 1))
+        frames -= large_thumbnails(picture)
+    except Exception:  # Pillow raises all sorts
+        return "more pictures follow in the file, which cannot be read; the first is used"
+    return f"{frames} pictures in the file; the first is used" if frames > 1 else ""
+
+
+def count_frames(file: Path | BytesIO) -> int:
+    """Count the pictures of a file by going through them.
+
+    Opens the file once more: damage behind the first picture is no reason to lose that one.
+    """
+    with open_picture(file if isinstance(file, Path) else BytesIO(file.getvalue())) as another:
+        return int(getattr(another, "n_frames", 1))
+
+
+def other_sizes(picture: Image.Image) -> int:
+    """Return how many pictures an icon holds; 0 if it is none, or has one."""
+    sizes = picture.info.get("sizes") if picture.format in ("ICO", "CUR", "ICNS") else None
+    return len(sizes) if sizes and len(sizes) > 1 else 0
+
+
+def large_thumbnails(picture: Image.Image) -> int:
+    """Count the previews of the photo itself among the pictures of an MPO, as cameras append them."""
+    entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
+    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries]
+    return sum("Large Thumbnail" in kind for kind in kinds)
+
+
+def of_unequal_pixels(picture: Image.Image) -> str:
+    """Say that pixels are not square; empty if they are, or the file does not say."""
+    across, down = pixel_density(picture)
+    if across <= 0 or down <= 0 or abs(across / down - 1) <= NOTED_ASPECT:
+        return ""
+    ratio = down / across
+    return (
+        f"its pixels are {ratio:.3g} times as wide as high, by its metadata; depth and points take them for squares, "
+        "so scale the photo to square pixels first"
+    )
+
+
+def pixel_density(picture: Image.Image) -> tuple[float, float]:
+    """Return pixels per unit of length across and down; zeros if the file does not say."""
+    for key in ("aspect", "jfif_density", "dpi"):
+        try:
+            across, down = (float(value) for value in picture.info.get(key, (0, 0)))
+        except (TypeError, ValueError, ZeroDivisionError):
+            continue
+        if across > 0 and down > 0:
+            return across, down
+    return 0.0, 0.0
+
+
+def projection_of(picture: Image.Image) -> str:
+    """Return the projection of a panorama by its XMP, such as "equirectangular"; empty for a photo of a straight lens.
+
+    Google's Photo Sphere metadata, https://developers.google.com/streetview/spherical-metadata, which cameras for 360
+    degrees and phones' panorama modes write.
+    """
+    xmp = xmp_of(picture.info)
+    if b"GPano" not in xmp and b"gpano" not in xmp:
+        return ""
+    match = PROJECTION.search(xmp)
+    if match is None:
+        return "equirectangular" if PANORAMA_OF.search(xmp) else ""
+    return "" if match[1].lower() in STRAIGHT else match[1].decode("ascii").lower()
+
+
+def xmp_of(info: Mapping[Any, Any]) -> bytes:
+    """Return the XMP of a picture, from wherever its format keeps it."""
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        if value := info.get(key):
+            return (value.encode("utf-8", "replace") if isinstance(value, str) else bytes(value))[:MOST_XMP]
+    return b""
+
+
+def refuse_thumbnail(picture: Image.Image) -> None:
+    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return
+    tags = picture.tag_v2
+    made_by = MAKER_RAW.search(str(tags.get(TiffImagePlugin.SOFTWARE, "")) + str(tags.get(271, "")))
+    reduced = int(tags.get(NEW_SUBFILE_TYPE, 0) or 0) & REDUCED
+    if DNG_VERSION in tags or (SUB_IFDS in tags and (reduced or made_by)):
+        raise ValueError(
+            f"a camera's raw photo, of which only a preview of {picture.width} x {picture.height} pixels can be read; "
+            "develop it to JPEG or TIFF first"
+        )
+
+
+def has_16_bit_colours(picture: Image.Image) -> bool:
+    """True if an opened picture has 16 bits for each colour, of which Pillow keeps 8; before it is decoded."""
+    return picture.mode in ("RGB", "RGBA", "RGBX") and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
+
+
+def whitest_of(picture: Image.Image) -> int | None:
+    """Return the value of white in 16-bit grey, where the file says that fewer bits are used; else None."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return None
+    tags = picture.tag_v2
+    try:
+        bits = int(max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+        said = tags.get(MAX_SAMPLE)
+        most = int(max(said) if isinstance(said, tuple) else said or 0)
+    except (TypeError, ValueError):
+        return None
+    if 8 < bits < 16:
+        return 2**bits - 1
+    return most if bits == 16 and 255 < most < 65535 else None
