@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from hqmd_cli.depth import is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
-from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
+from hqmd_cli.files.video import VideoFile, own_thread, write_video
+from hqmd_cli.files.video_source import RGB, Video, open_video
 from hqmd_cli.units import Kind
 
 RANGE_FRAMES = 16  # of a clip, evenly spaced, that decide on its colour range
