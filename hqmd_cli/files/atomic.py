@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 
@@ -88,7 +88,8 @@ def remove_unfinished(folder: Path, runs: Collection[str] | None = None) -> None
         if dead and entry.is_dir(follow_symlinks=False):
             rmtree(entry.path, ignore_errors=True)
         elif dead:
-            Path(entry.path).unlink(missing_ok=True)
+            with suppress(OSError):  # another user's
+                os.unlink(entry.path)
 
 
 @contextmanager

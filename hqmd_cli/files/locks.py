@@ -74,7 +74,12 @@ def acquire(lock_file: Path) -> Callable[[], object]:
 
 def try_flock(lock_file: Path) -> Callable[[], object] | None:
     """Take a lock if it is free; return what releases it."""
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    try:
+        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except PermissionError:
+        if os.path.lexists(lock_file):  # another user holds it
+            return None
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink:  # or else its holder has removed it meanwhile

@@ -19,6 +19,7 @@ CONNECT_TIMEOUT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(days=7)  # for the slowest process; many folders take longer than torch's default of 30 minutes
 
 
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # that torchrun sets
 CGROUP_QUOTAS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")  # versions 2 and 1
 CGROUP_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
 
@@ -61,17 +62,17 @@ class Ranks:
 
         Raises HqmdError if they do not fit together: a RANK that another program left would leave photos out.
         """
-        given = {name: os.environ[name] for name in ("RANK", "WORLD_SIZE") if os.environ.get(name)}
+        given = {name: os.environ[name] for name in RANK_VARIABLES if os.environ.get(name)}
         try:
             rank, world = int(given.get("RANK", 0)), int(given.get("WORLD_SIZE", 1))
         except ValueError:
             rank, world = -1, 0
-        alone = given.keys() == {"RANK"} or (given.keys() == {"WORLD_SIZE"} and world != 1)
+        alone = not {"RANK", "WORLD_SIZE"} <= given.keys() and (given.keys() - {"WORLD_SIZE"} or world != 1)
         if alone or not 0 <= rank < world:
             said = " and ".join(f"{name}={printable(value)}" for name, value in given.items())
             raise HqmdError(
                 f"the environment says {said}, which are not those of one of several processes; "
-                "unset RANK and WORLD_SIZE, or start with torchrun"
+                "unset RANK, LOCAL_RANK and WORLD_SIZE, or start with torchrun"
             )
         return cls(rank, world)
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,8 @@ class Intentions:
         for dead in self.dead:
             left = (place for place in dead.outputs if place not in self.recorded and dead.may_have_written(place))
             if all(is_file_of_hash(place, hashes.get(place)) for place in left):
-                dead.path.unlink(missing_ok=True)
+                with suppress(OSError):  # another user's
+                    dead.path.unlink()
 
     def write_left(self) -> None:
         """Reduce this run's intention to what it could not record; on a full disk the whole one stays."""

@@ -121,7 +121,12 @@ class Manifest:
         return [path for path in named if path.is_file() and is_part(path)]
 
     def join(self) -> None:
-        """Leave one row per photo, sorted by place, and take in what an interrupted run of torchrun left."""
+        """Leave one row per photo, sorted by place, and take in what an interrupted run of torchrun left.
+
+        Raises HqmdError if a link lies in its place, which would lead the rows elsewhere.
+        """
+        if self.path.is_symlink():
+            raise HqmdError(f"{self.path}: a link; hqmd writes a manifest as a file of this folder: remove the link")
         if not (self.path.exists() or self.parts()):
             return
         require_regular(self.path)

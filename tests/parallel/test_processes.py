@@ -13,6 +13,7 @@ from hqmd_cli.parallel.processes import Ranks, fewer_cores, usable_cores
 @pytest.fixture(autouse=True)
 def _without_ranks(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
 
 
@@ -25,7 +26,15 @@ def test_ranks(monkeypatch):
     assert Ranks.from_environment() == Ranks(2, 3)
 
 
-LEFT_OVER = ["RANK=5", "RANK=0", "WORLD_SIZE=4", "RANK=-1 WORLD_SIZE=2", "RANK=2 WORLD_SIZE=2", "RANK=x WORLD_SIZE=2"]
+LEFT_OVER = [
+    "RANK=5",
+    "RANK=0",
+    "LOCAL_RANK=1",
+    "WORLD_SIZE=4",
+    "RANK=-1 WORLD_SIZE=2",
+    "RANK=2 WORLD_SIZE=2",
+    "RANK=x WORLD_SIZE=2",
+]
 LEFT_OVER += ["RANK=0 WORLD_SIZE=0", "RANK=1 WORLD_SIZE=\x1b"]
 
 
@@ -33,7 +42,7 @@ LEFT_OVER += ["RANK=0 WORLD_SIZE=0", "RANK=1 WORLD_SIZE=\x1b"]
 def test_what_another_program_left_in_the_environment_is_refused(monkeypatch, left_over):
     for setting in left_over.split():
         monkeypatch.setenv(*setting.split("="))
-    with pytest.raises(HqmdError, match=r"the environment says .*; unset RANK and WORLD_SIZE") as error:
+    with pytest.raises(HqmdError, match=r"the environment says .*; unset RANK, LOCAL_RANK and WORLD_SIZE") as error:
         Ranks.from_environment()
     assert "\x1b" not in str(error.value)
 
