@@ -30,7 +30,9 @@ OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for 
 def predict(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE...", help="Photos, videos, folders, globs, - for stdin, or camera:N."),
+        typer.Argument(
+            metavar="SOURCE...", help="Photos, videos, folders, globs, http(s)://..., - for stdin, or camera:N."
+        ),
     ],
     output: Annotated[
         list[Path],
@@ -88,6 +90,9 @@ def predict(
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Also read http(s):// photos from addresses that are not public.")
+    ] = False,
 ) -> None:
     """Write the metric depth of photos and video.
 
@@ -123,7 +128,7 @@ def predict(
     def prepare_for(destinations: Sequence[Path], outputs: str | None) -> "PhotoRun":
         return prepare(
             sources, destinations, outputs, open_with, style, fov=fov, fx=fx, scale_from=scale_from, as_json=as_json,
-            skip_existing=skip_existing, overwrite=overwrite,
+            skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
         )  # fmt: skip
 
     if Path("-") in output:

@@ -95,6 +95,7 @@ class PhotoWork:
     intentions: Intentions | None  # None: nothing is recorded
     known: Mapping[str, Row]  # place -> record of an earlier run
     overwrite: bool  # False: replace a file only if it is on record as an earlier result
+    allow_private: bool = False  # True: photos on the web may lie at addresses that are not public
     budget: PixelBudget = field(default_factory=lambda: PixelBudget(LARGEST_PIXELS))
 
     def __call__(self, job: Job) -> Done:
@@ -154,7 +155,7 @@ class PhotoWork:
     def predict(self, source: Source) -> DepthResult:
         """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance."""
         name = source.name
-        photo = read_photo(content_of(source), name)
+        photo = read_photo(content_of(source, self.allow_private), name)
         height, width = photo.rgb.shape[:2]
         given = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
         intrinsics = find_intrinsics(height, width, **given, focal_35mm=photo.focal_35mm)
@@ -185,8 +186,12 @@ def refuse_panorama(job: Job, result: DepthResult) -> None:
         )
 
 
-def content_of(source: Source) -> Path | BytesIO:
-    """Return the file of a photo, or the bytes of one that comes from stdin or a pipe that the user named."""
+def content_of(source: Source, allow_private: bool) -> Path | BytesIO:
+    """Return the file of a photo, or the bytes of one from the web, stdin, or a pipe that the user named."""
+    if source.url:
+        from hqmd_cli.files.web_photos import fetch_photo  # takes a tenth of a second to import
+
+        return BytesIO(fetch_photo(source.url, allow_private))
     if source.path is None:
         if sys.stdin is None or sys.stdin.closed:
             raise HqmdError("stdin: is closed; send the photo to it, or name a file")

@@ -65,6 +65,7 @@ def prepare(
     as_json: bool,
     skip_existing: bool,
     overwrite: bool,
+    allow_private: bool = False,
 ) -> PhotoRun:
     """Do everything that comes before the first photo. `open_with` opens the model with so many threads per photo.
 
@@ -93,7 +94,20 @@ def prepare(
     refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from)
     sidecars = as_json or (skip_existing and manifest is None)
     recorded = sidecars or manifest is not None
-    settings = Settings(
+    settings = settings_of(opened, recorded, style, fov, fx, scale_from)
+    intentions = begin(jobs, manifest, settings) if recorded and jobs else None
+    known = known_results(jobs, manifest) if skip_existing else {}
+    work = PhotoWork(opened, settings, style, reading, sidecars, manifest, intentions, known, overwrite, allow_private)
+    for_clips = opened if workers == 1 else None
+    mine = faults if ranks.is_first else []
+    return PhotoRun(work, photos, clips, lambda: for_clips or open_with(0), workers, ranks, mine, left_out)
+
+
+def settings_of(
+    opened: OpenModel, recorded: bool, style: Style, fov: float | None, fx: float | None, scale_from: str | None
+) -> Settings:
+    """Gather everything besides the photo that decides what a result holds."""
+    return Settings(
         opened.name,
         opened.digest() if recorded else "",  # hashing takes as long as a small network
         opened.precision,
@@ -106,12 +120,6 @@ def prepare(
         opened.kind,
         opened.detail_sides,
     )
-    intentions = begin(jobs, manifest, settings) if recorded and jobs else None
-    known = known_results(jobs, manifest) if skip_existing else {}
-    work = PhotoWork(opened, settings, style, reading, sidecars, manifest, intentions, known, overwrite)
-    for_clips = opened if workers == 1 else None
-    mine = faults if ranks.is_first else []
-    return PhotoRun(work, photos, clips, lambda: for_clips or open_with(0), workers, ranks, mine, left_out)
 
 
 def begin(jobs: Sequence[Job], manifest: Manifest | None, settings: Settings) -> Intentions:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
+from hqmd_cli.files.web_address import is_web_address, name_of
 
 STDIN = "-"
 CAMERA = "camera:"
@@ -19,15 +20,16 @@ PATTERN_CHARACTERS = frozenset("*?[")
 class Source:
     """One photo or video to read."""
 
-    path: Path | None  # None: stdin
+    path: Path | None  # None: stdin, or a photo on the web
     place: Path  # of its results below an output folder, with the photo's suffix
     is_named: bool = field(default=False, compare=False)  # by the user; then it may be a pipe
     is_video: bool = field(default=False, compare=False)
+    url: str = ""  # of a photo on the web
 
     @cached_property
     def name(self) -> str:
         """The name for messages: printable, and on one line, whatever bytes the file's name holds."""
-        return "stdin" if self.path is None else printable(str(self.path))
+        return printable(self.url or ("stdin" if self.path is None else str(self.path)))
 
 
 def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
@@ -35,7 +37,7 @@ def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
     if any(source.startswith(CAMERA) for source in sources):
         return True
     to_file = any(path.suffix and not path.is_dir() for path in destinations)
-    return len(sources) == 1 and to_file and kinds.is_video(Path(sources[0]))
+    return len(sources) == 1 and to_file and not is_web_address(sources[0]) and kinds.is_video(Path(sources[0]))
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:
@@ -99,6 +101,7 @@ def find_sources(
     A pattern    that the shell did not expand (*, ?, [], and ** for folders of any depth) gives its matches as if each
                  were named, at their place below the fixed part of the pattern. Hidden files match only if the pattern
                  has the dot. A file or folder of that very name wins over the pattern.
+    http(s)://   is a photo on the web. Its place is the last part of the address.
     -            is stdin. Name a file called "-" as the text "./-"; a Path loses the dot.
 
     A photo that is named or found twice counts once; links to one photo count separately. Files in `leave_out` (results
@@ -108,12 +111,12 @@ def find_sources(
     """
     search = Search(leave_out, frozenset(results), with_videos, LeftOut() if left_out is None else left_out)
     real = cache(real_path)  # only for folders, which are few
-    found: dict[Path | None, Source] = {}
+    found: dict[Path | str, Source] = {}
     faults = []
     for argument in arguments:
         try:
             for source in sources_of(argument, search):
-                same = None if source.path is None else real(source.path.parent) / source.path.name
+                same = real(source.path.parent) / source.path.name if source.path else source.url or STDIN
                 if same in found:
                     search.left_out.add("named twice")
                 found.setdefault(same, source)
@@ -152,6 +155,8 @@ def sources_of(argument: str | Path, search: Search) -> Iterator[Source]:
     text = os.fspath(argument)
     if text == STDIN:
         yield Source(None, Path("stdin"), is_named=True)
+    elif is_web_address(text):
+        yield Source(None, Path(name_of(text)), is_named=True, url=text)
     elif os.path.isdir(text):
         yield from sources_below(Path(text), search)
     elif os.path.lexists(text):
