@@ -1,6 +1,7 @@
 """hqmd from Python: `load(...)` returns a function from a photo to its depth. Does not import torch."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,12 @@ from PIL import Image
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.photos import photo_of
+from hqmd_cli.files.photos import Photo, photo_of, read_photo
+from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_model
 from hqmd_cli.units import Kind
 
-Photo = NDArray[np.uint8] | Image.Image
+PhotoLike = str | Path | NDArray[np.uint8] | Image.Image
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,32 @@ class LoadedModel:
         """What its numbers mean: "depth" (metres), or "disparity" or "relative", which have no metres."""
         return self.model.kind
 
-    def __call__(self, photo: Photo) -> NDArray[np.float32]:
-        image = photo_of(photo).rgb if isinstance(photo, Image.Image) else np.asarray(photo)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise HqmdError(f"a photo is a PIL picture or (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        return self.model(image)
+    def __call__(self, photo: PhotoLike, *, fx: float | None = None) -> NDArray[np.float32]:
+        """Return the depth of a photo, (H, W) float32; `fx` is its focal length in pixels, if you know it."""
+        known = as_photo(photo)
+        height, width = known.rgb.shape[:2]
+        camera = find_intrinsics(height, width, fx=fx, focal_35mm=known.focal_35mm)
+        depth_m = self.model(known.rgb)
+        factor = camera.metres_factor(height, width) if self.model.follows_camera else 1.0
+        return depth_m if factor == 1 else depth_m * np.float32(factor)
+
+
+def as_photo(photo: PhotoLike) -> Photo:
+    """Read a path, or take a picture as it is. Raises HqmdError for anything else, saying what it is."""
+    if isinstance(photo, (str, Path)):
+        return read_photo(Path(photo))
+    if isinstance(photo, Image.Image):
+        return photo_of(photo)
+    image = np.asarray(photo)
+    channels = image.shape[2:] if image.ndim == 3 else (1,)
+    if image.ndim not in (2, 3) or channels not in ((1,), (3,), (4,)) or image.dtype != np.uint8 or image.size == 0:
+        what = f"an array of {image.shape} {image.dtype}" if isinstance(photo, np.ndarray) else type(photo).__name__
+        raise HqmdError(
+            f"a photo is a path, a PIL picture, or uint8 (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey, not {what}"
+        )
+    if channels == (3,):
+        return Photo(image, None)
+    return photo_of(Image.fromarray(image if channels == (4,) else image.reshape(image.shape[:2])))
 
 
 def load(
@@ -49,9 +72,11 @@ def load(
     hf:org/name[@revision] is any depth model of transformers, py:module:function any Python function. If such a model
     does not say what it gives, state it with `kind`; the returned function has it as its `kind`.
 
-    `sides` are the shorter sides, in pixels, at which the network sees photos (default: the model's own); `size` names
-    one of the model's presets instead. The returned function takes a PIL picture, which it turns upright by its EXIF
-    orientation, or upright (H, W, 3) uint8 RGB. It returns (H, W) float32 metres along the optical axis. Both raise
-    HqmdError, for a model or an option that is not available and for a photo of another type.
+    `sides` are the shorter sides, in pixels, of further views that add detail, and `size` names one of the model's
+    presets instead; the metres come from the model's own sides. The returned function takes a path or a PIL picture,
+    which it turns upright by its EXIF orientation, or an upright array of uint8: (H, W, 3) RGB, (H, W, 4) RGBA or
+    (H, W) grey. It returns (H, W) float32 metres along the optical axis, for the focal length `fx` in pixels if you
+    pass it, else that of the EXIF, else NYU's. Both raise HqmdError, for a model or an option that is not available and
+    for a photo of another type.
     """
     return LoadedModel(open_model(model, OpenOptions(backend, device, sides, size, flip, kind=kind)))

@@ -72,7 +72,12 @@ def predict(
     ] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view, in degrees.")] = None,
     fx: Annotated[
-        float | None, typer.Option(help="Focal length, in pixels.  [default: EXIF, else NYU's camera]")
+        float | None,
+        typer.Option(help="Focal length, in pixels; metres grow with it.  [default: EXIF, else NYU's camera]"),
+    ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A camera in JSON: fx, fy, cx and cy, in pixels. Distortion is ignored."),
     ] = None,
     scale_from: Annotated[
         str | None,
@@ -117,24 +122,27 @@ def predict(
     if goes_alone(sources, output):
         from hqmd_cli.terminal.predict_video import run_video
 
-        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--edge-rtol": edge_rtol}
-        for_photos |= {"--format": formats, "--json": as_json or None, "--skip-existing": skip_existing or None}
+        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera}
+        for_photos |= {
+            "--edge-rtol": edge_rtol,
+            "--format": formats,
+            "--json": as_json or None,
+            "--skip-existing": skip_existing or None,
+        }
         refuse_for_video(for_photos)
-        run_video(sources, output, open_with, style, overwrite)
-        return
+        return run_video(sources, output, open_with, style, overwrite)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
     def prepare_for(destinations: Sequence[Path], outputs: str | None) -> "PhotoRun":
         return prepare(
-            sources, destinations, outputs, open_with, style, fov=fov, fx=fx, scale_from=scale_from, as_json=as_json,
-            skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
+            sources, destinations, outputs, open_with, style, fov=fov, fx=fx, camera=camera, scale_from=scale_from,
+            as_json=as_json, skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
         )  # fmt: skip
 
     if Path("-") in output:
         from hqmd_cli.terminal.predict_stdout import run_to_stdout
 
         for_files = {"--json": as_json, "--skip-existing": skip_existing, "--overwrite": overwrite}
-        run_to_stdout(output, formats, for_files, prepare_for)
-        return
+        return run_to_stdout(output, formats, for_files, prepare_for)
     run_photos(prepare_for(output, formats))

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from hqmd_cli.files.open_picture import open_picture
 
@@ -19,6 +19,7 @@ PROJECTION = re.compile(rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})
 STRAIGHT = frozenset({b"rectilinear", b"perspective", b"planar", b"flat"})
 PANORAMA_OF = re.compile(rb"FullPanoWidthPixels|UsePanoramaViewer", re.IGNORECASE)
 NOTED_ASPECT = 0.02  # relative difference of a pixel's sides that is worth a word
+PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 MOST_XMP = 2**20  # bytes
 
 
@@ -103,6 +104,32 @@ def xmp_of(info: Mapping[Any, Any]) -> bytes:
         if value := info.get(key):
             return (value.encode("utf-8", "replace") if isinstance(value, str) else bytes(value))[:MOST_XMP]
     return b""
+
+
+def focal_35mm_of(exif: Image.Exif, size: tuple[int, int]) -> tuple[float | None, str]:
+    """Read the focal length on 35 mm film, in millimetres, of a picture of (width, height) as it is stored.
+
+    It describes the whole frame, so it counts only if EXIF also records this size, and no digital zoom (tags 0xA405,
+    0xA002, 0xA003 and 0xA404 of Exif 2.3). Returns None and the reason if it does not count, None and an empty string
+    if there is none.
+    """
+    try:
+        tags = exif.get_ifd(ExifTags.IFD.Exif)
+        focal = float(tags.get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
+        recorded = [int(tags.get(tag, 0)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)]
+        zoom = float(tags.get(ExifTags.Base.DigitalZoomRatio, 0) or 0)
+    except Exception:  # damaged EXIF; the picture may be fine
+        return None, ""
+    shortest, longest = PLAUSIBLE_FOCAL_35MM
+    if not shortest <= focal <= longest:
+        return None, ""
+    if not all(recorded):
+        return None, "the EXIF has a focal length, but not the size of the picture it is of"
+    if sorted(recorded) != sorted(size):
+        return None, f"the EXIF has the focal length of a picture of {recorded[0]} x {recorded[1]} pixels"
+    if not (zoom == 0 or abs(zoom - 1) < 0.005):
+        return None, f"the EXIF states a digital zoom of {zoom:g}"
+    return focal, ""
 
 
 def refuse_thumbnail(picture: Image.Image) -> None:

@@ -21,6 +21,7 @@ from hqmd_cli.files.open_picture import (
     require_file,
 )
 from hqmd_cli.files.photo_facts import (
+    focal_35mm_of,
     has_16_bit_colours,
     of_several,
     of_unequal_pixels,
@@ -52,7 +53,6 @@ UPRIGHT = {
 }
 SIDEWAYS = frozenset({5, 6, 7, 8})  # orientations that swap height and width
 LAST_BYTES = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
-PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 STRIP_PIXELS = 2**16  # a quarter of a megabyte in Pillow: fits into the cache, and is not allocated anew
 
 
@@ -61,8 +61,9 @@ class Photo:
     """An upright photo, and what its file says about it."""
 
     rgb: NDArray[np.uint8]  # (H, W, 3), upright
-    focal_35mm: float | None  # millimetres on 35 mm film; None if the file does not say
+    focal_35mm: float | None  # millimetres on 35 mm film; None if the file does not say it for this picture
     remarks: tuple[str, ...] = ()  # what was chosen or guessed, for the user
+    focal_fault: str = ""  # why the focal length in the file does not count; empty if it does, or if there is none
     projection: str = ""  # of a panorama, such as "equirectangular"; empty for a photo of a straight lens
 
 
@@ -97,12 +98,13 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
             raise HqmdError(f"{name}: {explain_unidentified(file)}") from error
         projection, unequal = projection_of(picture), of_unequal_pixels(picture)
         white, guess = white_of(picture)
+        focal_35mm, focal_fault = focal_35mm_of(exif, picture.size)
         picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
         rgb = to_rgb(picture, white)
         if deep:
             refuse_dark_colours(rgb)
         remarks = (several, unequal, guess, f"libtiff says: {said[0]}" if said else "")
-        return Photo(rgb, focal_35mm_of(exif), tuple(filter(None, remarks)), projection)
+        return Photo(rgb, focal_35mm, tuple(filter(None, remarks)), focal_fault, projection)
 
 
 def count_pixels(file: Path | BytesIO) -> int:
@@ -146,7 +148,8 @@ def photo_of(picture: Image.Image) -> Photo:
         picture.load()
         exif = picture.getexif()
         white, guess = white_of(picture)
-        return Photo(to_rgb(upright(picture, exif), white), focal_35mm_of(exif), (guess,) if guess else ())
+        focal_35mm, focal_fault = focal_35mm_of(exif, picture.size)
+        return Photo(to_rgb(upright(picture, exif), white), focal_35mm, (guess,) if guess else (), focal_fault)
 
 
 def upright(picture: Image.Image, exif: Image.Exif) -> Image.Image:
@@ -166,16 +169,6 @@ def refuse_misread_tiff(picture: Image.Image) -> None:
         raise ValueError("16-bit colours in separate planes; save it with its planes interleaved")
     if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:
         raise ValueError("16-bit grey that counts from white; save it counting from black")
-
-
-def focal_35mm_of(exif: Image.Exif) -> float | None:
-    """Read the focal length on 35 mm film, millimetres; None if it is missing or implausible."""
-    try:
-        focal = float(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
-    except Exception:  # damaged EXIF; the picture may be fine
-        return None
-    shortest, longest = PLAUSIBLE_FOCAL_35MM
-    return focal if shortest <= focal <= longest else None
 
 
 def white_of(picture: Image.Image) -> tuple[int, str]:

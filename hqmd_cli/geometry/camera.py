@@ -9,7 +9,7 @@ from hqmd_cli.errors import HqmdError
 # aspect ratio and orientation. With the frame's width (36 mm) the focal length of a 4:3 photo would be 4 % shorter.
 DIAGONAL_35MM = math.hypot(36, 24)
 # NYU Depth V2's colour camera, a Kinect (fx_rgb in camera_params.m of the dataset's toolbox), for 640 x 480.
-NYU_FX, NYU_LONGER_SIDE = 518.86, 640
+NYU_FX, NYU_LONGER_SIDE, NYU_SHORTER_SIDE = 518.86, 640, 480
 
 
 FX_RANGE = (0.01, 1e7)  # pixels; beyond, points in space would have coordinates that no program takes
@@ -18,22 +18,31 @@ FOV_RANGE = (0.01, 179.9)  # degrees
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera without distortion, with square pixels, looking through the middle of the photo.
-
-    All numbers are pixels. Pixel centres lie at whole numbers, so cx = (width - 1) / 2.
-    """
+    """A pinhole camera without distortion. All numbers are pixels; pixel centres lie at whole numbers."""
 
     fx: float
     fy: float
     cx: float
     cy: float
     origin: str  # source of the focal length, in words
+    is_known: bool = True  # False: nobody says, and NYU's camera is assumed
+
+    def metres_factor(self, height: int, width: int) -> float:
+        """Return what the depth of a network is multiplied by for this camera and a photo of height x width pixels.
+
+        A network cannot tell a longer lens from a nearer room. It learns depth as NYU's camera would see it, with a
+        focal length of 1.08 shorter sides; depth grows in proportion to the focal length (Yin et al., "Metric3D",
+        https://arxiv.org/abs/2307.10984, section 3.1). An assumed camera changes nothing.
+        """
+        if not self.is_known:
+            return 1.0
+        return math.sqrt(self.fx * self.fy) / min(height, width) / (NYU_FX / NYU_SHORTER_SIDE)
 
 
-def require_camera(fov_deg: float | None, fx: float | None) -> None:
-    """Raise HqmdError for a field of view or a focal length that no photo can have, or if both are given."""
-    if fx is not None and fov_deg is not None:
-        raise HqmdError("--fx and --fov both set the focal length; give one of them")
+def require_camera(fov_deg: float | None, fx: float | None, camera: object = None) -> None:
+    """Raise HqmdError for a field of view or a focal length that no photo can have, or for two of the three."""
+    if len([given for given in (fx, fov_deg, camera) if given is not None]) > 1:
+        raise HqmdError("--fx, --fov and --camera all set the focal length; give one of them")
     shortest, longest = FX_RANGE
     if fx is not None and not shortest <= fx <= longest:
         raise HqmdError(f"--fx {fx:g}: a focal length is a positive number of pixels, {shortest:g} to {longest:g}")
@@ -50,29 +59,34 @@ def find_intrinsics(
     *,
     fov_deg: float | None = None,
     fx: float | None = None,
+    camera: Intrinsics | None = None,
     focal_35mm: float | None = None,
+    exif_fault: str = "",
 ) -> Intrinsics:
     """Find the camera of an upright photo of height x width pixels.
 
-    Uses, in this order: the user's focal length fx in pixels or horizontal field of view fov_deg in degrees; the EXIF
-    35 mm equivalent focal_35mm in millimetres (tag 0xA405; 0 means unknown, Exif 2.3); the camera of NYU Depth V2,
-    scaled to the photo's longer side. EXIF describes the whole frame, so it is wrong for a cropped photo.
+    Uses, in this order: the user's camera, focal length fx in pixels or horizontal field of view fov_deg in degrees;
+    the EXIF 35 mm equivalent focal_35mm in millimetres (tag 0xA405; 0 means unknown, Exif 2.3); the camera of NYU Depth
+    V2, scaled to the photo's longer side. `exif_fault` says why EXIF does not count (files/photo_facts.py).
 
-    Raises HqmdError if both fx and fov_deg are given, and for impossible values.
+    Raises HqmdError if two of camera, fx and fov_deg are given, and for impossible values.
     """
-    require_camera(fov_deg, fx)
+    require_camera(fov_deg, fx, camera)
+    if camera is not None:
+        return camera
+    known = True
     if fx is not None:
-        focal_px, origin, fault = fx, f"focal length of {fx:g} pixels, as given", ""
+        focal_px, origin = fx, f"focal length of {fx:g} pixels, as given"
     elif fov_deg is not None:
         focal_px = width / (2 * math.tan(math.radians(fov_deg) / 2))
-        origin, fault = f"horizontal field of view of {fov_deg:g} degrees, as given", ""
+        origin = f"horizontal field of view of {fov_deg:g} degrees, as given"
     elif focal_35mm:
         focal_px = focal_35mm * math.hypot(height, width) / DIAGONAL_35MM
         origin = f"35 mm equivalent focal length of {focal_35mm:g} mm, from the photo's EXIF"
-        fault = f"the photo's EXIF has a 35 mm focal length of {focal_35mm:g} mm; give --fov or --fx"
+        if not 0 < focal_px < math.inf:
+            raise HqmdError(f"the photo's EXIF has a 35 mm focal length of {focal_35mm:g} mm; give --fov or --fx")
     else:
-        focal_px = NYU_FX * max(height, width) / NYU_LONGER_SIDE
-        origin, fault = "the camera of NYU Depth V2, assumed: the photo does not say; --fov or --fx would", ""
-    if not 0 < focal_px < math.inf:
-        raise HqmdError(fault)
-    return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, origin)
+        known, focal_px = False, NYU_FX * max(height, width) / NYU_LONGER_SIDE
+        why = exif_fault or "the photo does not say"
+        origin = f"the camera of NYU Depth V2, assumed: {why}; --fov or --fx would"
+    return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, origin, is_known=known)

@@ -58,6 +58,7 @@ class OpenModel:
     sides: tuple[int, ...] = ()  # shorter sides, in pixels, at which it sees photos; empty if it chooses them itself
     detail_sides: tuple[int, ...] = ()  # of these, only the detail counts
     flips: bool = False  # True: it averages with the mirrored photo
+    follows_camera: bool = False  # True: its metres are those of NYU's camera (Intrinsics.metres_factor)
     kind: Kind = "depth"
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
 
@@ -143,6 +144,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         predictor.sides,
         predictor.detail_sides,
         predictor.flip,
+        follows_camera=True,
     )
 
 

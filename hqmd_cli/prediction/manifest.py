@@ -48,6 +48,7 @@ class Settings:
     scale_from: str | None  # a measured distance, as the user gave it
     kind: Kind = "depth"  # what the model gives
     detail_sides: tuple[int, ...] = ()  # pixels; the shorter sides of larger pictures, which add detail
+    camera: Mapping[str, Any] | None = None  # as the user gave it in a file
     hqmd_version: str = __version__
 
 
@@ -69,6 +70,7 @@ def record_of(
         near_key: result.near,
         far_key: result.far,
         "scale_factor": result.scale_factor,
+        "camera_factor": result.camera_factor,
         "intrinsics": asdict(result.intrinsics),
         "outputs": dict(notes),
         "outputs_sha256": dict(outputs_sha256),
@@ -200,7 +202,8 @@ def is_up_to_date(
         "outputs": notes,
         "photo_sha256": photo_sha256,
     }
-    then = {**record, "settings": {"detail_sides": [], **record.get("settings", {})}}  # commit 6e49211 had none
+    # Records of commit 6e49211 lack these.
+    then = {**record, "settings": {"detail_sides": [], "camera": None, **record.get("settings", {})}}
     same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 

@@ -157,8 +157,15 @@ class PhotoWork:
         name = source.name
         photo = read_photo(content_of(source, self.allow_private), name)
         height, width = photo.rgb.shape[:2]
-        given = {"fov_deg": self.settings.fov_deg, "fx": self.settings.fx}
-        intrinsics = find_intrinsics(height, width, **given, focal_35mm=photo.focal_35mm)
+        intrinsics = find_intrinsics(
+            height,
+            width,
+            fov_deg=self.settings.fov_deg,
+            fx=self.settings.fx,
+            camera=self.camera_for(height, width, name),
+            focal_35mm=photo.focal_35mm,
+            exif_fault=photo.focal_fault,
+        )
         with explain_model_errors(name):
             depth_m = self.model.predict(photo.rgb)
         require_depth(depth_m, name, self.model.kind)
@@ -167,14 +174,36 @@ class PhotoWork:
                 f"{name}: the model gives {depth_m.flat[0]:.6g} at every pixel of a photo that shows something; "
                 "its weights may be damaged: download or export it again"
             )
-        factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
-        with np.errstate(over="ignore", under="ignore"):  # refused in the next line
+        camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
+        with np.errstate(over="ignore", under="ignore"):  # refused below
+            depth_m = depth_m * np.float32(camera_factor)
+            factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
             depth_m = depth_m * np.float32(factor)
-        require_depth(depth_m, f"{name}, scaled by {factor:g}" if self.reading else name, self.model.kind)
+        scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
+        require_depth(depth_m, name + scaled, self.model.kind)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         return DepthResult(
-            photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, photo.remarks, photo.projection
+            photo.rgb,
+            depth_m,
+            intrinsics,
+            near,
+            far,
+            factor,
+            self.model.kind,
+            camera_factor,
+            photo.remarks,
+            photo.projection,
         )
+
+    def camera_for(self, height: int, width: int, name: str) -> Intrinsics | None:
+        """Return the camera that the user gave in a file. Raises HqmdError if it is of photos of another size."""
+        if self.settings.camera is None:
+            return None
+        values = dict(self.settings.camera)
+        size = values.pop("size")
+        if size and size != [height, width]:
+            raise HqmdError(f"{name}: {width} x {height} pixels, and --camera is for {size[1]} x {size[0]}")
+        return Intrinsics(**values)
 
 
 def refuse_panorama(job: Job, result: DepthResult) -> None:

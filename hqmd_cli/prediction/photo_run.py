@@ -1,15 +1,17 @@
 """All photos of one command: plan their files, refuse what cannot be written, open the model, and run the jobs."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
+from hqmd_cli.prediction.camera_file import read_camera
 from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
@@ -61,6 +63,7 @@ def prepare(
     *,
     fov: float | None,
     fx: float | None,
+    camera: Path | None,
     scale_from: str | None,
     as_json: bool,
     skip_existing: bool,
@@ -74,7 +77,8 @@ def prepare(
     faults: list[HqmdError] = []
     left_out = LeftOut()
     reading = Reading.parse(scale_from) if scale_from else None
-    require_camera(fov, fx)
+    require_camera(fov, fx, camera)
+    lens = read_camera(camera) if camera else None
     results = results_among(sources, destinations)
     found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
     all_jobs = plan(found, destinations, formats)
@@ -94,7 +98,7 @@ def prepare(
     refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from)
     sidecars = as_json or (skip_existing and manifest is None)
     recorded = sidecars or manifest is not None
-    settings = settings_of(opened, recorded, style, fov, fx, scale_from)
+    settings = settings_of(opened, recorded, style, (fov, fx, scale_from), lens)
     intentions = begin(jobs, manifest, settings) if recorded and jobs else None
     known = known_results(jobs, manifest) if skip_existing else {}
     work = PhotoWork(opened, settings, style, reading, sidecars, manifest, intentions, known, overwrite, allow_private)
@@ -104,9 +108,13 @@ def prepare(
 
 
 def settings_of(
-    opened: OpenModel, recorded: bool, style: Style, fov: float | None, fx: float | None, scale_from: str | None
+    opened: OpenModel,
+    recorded: bool,
+    style: Style,
+    given: tuple[float | None, float | None, str | None],
+    lens: Mapping[str, Any] | None,
 ) -> Settings:
-    """Gather everything besides the photo that decides what a result holds."""
+    """Gather everything besides the photo that decides what a result holds; `given` are fov, fx and scale_from."""
     return Settings(
         opened.name,
         opened.digest() if recorded else "",  # hashing takes as long as a small network
@@ -114,11 +122,10 @@ def settings_of(
         opened.sides,
         opened.flips,
         asdict(style),
-        fov,
-        fx,
-        scale_from,
+        *given,
         opened.kind,
         opened.detail_sides,
+        lens,
     )
 
 

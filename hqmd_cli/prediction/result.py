@@ -28,6 +28,7 @@ class DepthResult:
     far: float
     scale_factor: float = 1.0  # that the network's depth was multiplied by, to match the user's measured distance
     kind: Kind = "depth"
+    camera_factor: float = 1.0  # that the network's depth was multiplied by, for this camera
     photo_remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read
     projection: str = ""  # of a panorama; empty for a photo of a straight lens
 

@@ -23,7 +23,8 @@ def run_photos(run: PhotoRun, names: bool = True) -> None:
     Without `names`, stdout is for something else than the names of the files.
     """
     print(run.work.model.in_words, file=sys.stderr)
-    tally, interrupted = Tally(run.work.model.kind, run.given, names), False
+    model = run.work.model
+    tally, interrupted = Tally(model.kind, model.follows_camera, run.given, names), False
     for fault in run.faults:
         tally.count(fault)
     try:
@@ -78,6 +79,7 @@ class Tally:
     """What the jobs gave so far."""
 
     kind: Kind
+    follows_camera: bool  # whether the metres depend on the focal length
     given: int
     names: bool = True  # of the files go to stdout
     written: int = 0
@@ -105,14 +107,16 @@ class Tally:
             print(printable(str(target)))
         for remark in record.get("photo_remarks", ()):
             self.remarks.setdefault(remark, []).append(outcome.job.source.name)
-        if any(output.needs_camera for _, output in outcome.job.targets):
+        needed = self.follows_camera or any(output.needs_camera for _, output in outcome.job.targets)
+        if needed and "intrinsics" in record:  # which a video's has not
             self.cameras[record["intrinsics"]["origin"]] += 1
 
     @property
     def span(self) -> str:
-        """The range of all maps, in words."""
+        """The range of all maps, in words, and the camera if it is one."""
         if self.kind == "depth":
-            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}"
+            camera = f"; camera: {next(iter(self.cameras))}" if len(self.cameras) == 1 else ""
+            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}{camera}"
         return f"{IN_WORDS[self.kind]}: {self.least:.6g}..{self.greatest:.6g}"
 
     def describe(self) -> None:

@@ -76,7 +76,8 @@ def test_predict_writes_every_kind_at_the_photos_size(hqmd, checkpoint, photo, t
     assert np.abs(read_depth_values(outputs[1]) / 1000 - depth_m).max() <= 0.0005 + 1e-6
     with Image.open(outputs[0]) as colours:
         assert colours.mode == "RGB" and colours.size == depth_m.shape[::-1]
-    assert result.stderr.splitlines()[-1] == f"depth in metres, {depth_m.min():.2f}..{depth_m.max():.2f}"
+    span, camera = result.stderr.splitlines()[-1].split("; camera: ")
+    assert span == f"depth in metres, {depth_m.min():.2f}..{depth_m.max():.2f}" and "NYU Depth V2, assumed" in camera
 
 
 def test_predict_a_folder_keeps_its_tree_and_survives_a_bad_file(hqmd, checkpoint, photo, tmp_path):

@@ -26,12 +26,18 @@ from pictures import corners
 ORIENTATION = 0x0112  # the EXIF tag
 
 
-def camera_exif(orientation: int, focal_35mm: int) -> Image.Exif:
-    """As a camera writes it."""
+def camera_exif(
+    orientation: int, focal_35mm: int, size: tuple[int, int] | None = (40, 24), zoom: float | None = None
+) -> Image.Exif:
+    """As a camera writes it: focal length, (width, height) of the picture as it is stored, digital zoom."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     camera = exif.get_ifd(0x8769)
     camera[0xA405] = focal_35mm
+    if size:
+        camera[0xA002], camera[0xA003] = size
+    if zoom is not None:
+        camera[0xA404] = zoom
     exif[0x8769] = camera  # without this, TIFF and AVIF are written without it
     return exif
 
@@ -156,8 +162,28 @@ def camera_block(kind: int, value: bytes) -> bytes:
 def test_focal_length(tmp_path: Path, block: bytes, focal_35mm: float | None) -> None:
     (tmp_path / "x.jpg").write_bytes(jpeg(block))
     photo = read_photo(tmp_path / "x.jpg")
-    assert photo.focal_35mm == focal_35mm
+    assert photo.focal_35mm is None and ("not the size" in photo.focal_fault) == (focal_35mm is not None)
     assert photo.rgb.shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "zoom", "counts", "fault"),
+    [
+        ((40, 24), None, True, ""),
+        ((24, 40), None, True, ""),  # some programs record the upright size
+        ((40, 24), 0, True, ""),  # Exif: 0 means that no digital zoom was used
+        ((40, 24), 1, True, ""),
+        ((40, 24), 1.5, False, "digital zoom of 1.5"),
+        ((4000, 2400), None, False, "of a picture of 4000 x 2400 pixels"),  # reduced or cut: the file does not say
+        (None, None, False, "not the size"),
+    ],
+)
+def test_a_focal_length_counts_only_for_its_own_picture(
+    tmp_path: Path, size: tuple[int, int] | None, zoom: float | None, counts: bool, fault: str
+) -> None:
+    Image.fromarray(corners()).save(tmp_path / "x.jpg", exif=camera_exif(1, 35, size, zoom))
+    photo = read_photo(tmp_path / "x.jpg")
+    assert (photo.focal_35mm == 35) is counts and fault in photo.focal_fault and bool(photo.focal_fault) is not counts
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", NEEDS_AVIF])
@@ -485,8 +511,8 @@ def test_heic_without_pillow_heif(tmp_path: Path, monkeypatch, name: str) -> Non
 def test_heic(tmp_path: Path, orientation: int) -> None:
     """Turned once: by pillow-heif, which then sets the EXIF orientation to 1."""
     pytest.importorskip("pillow_heif").register_heif_opener()  # to write one
-    exif = camera_exif(orientation, focal_35mm=26).tobytes()  # of an Exif object it would not see the orientation
     stored = Image.fromarray(np.ascontiguousarray(STORED_AS[orientation](corners(240, 400))))
+    exif = camera_exif(orientation, 26, stored.size).tobytes()  # of an Exif object it would not see the orientation
     stored.save(tmp_path / "x.heic", exif=exif, quality=95)
     photo = read_photo(tmp_path / "x.heic")
     assert photo.rgb.shape == (240, 400, 3) and photo.focal_35mm == 26

@@ -64,6 +64,21 @@ def test_nyu_s_camera_where_nothing_is_known(height: int, width: int, unknown: f
     assert camera.fx == pytest.approx(2 * 518.86) and "NYU" in camera.origin and "assumed" in camera.origin
 
 
+def test_metres_grow_with_the_focal_length() -> None:
+    """A lens of twice the focal length shows a thing as large as from half as far."""
+    nyu = find_intrinsics(480, 640, fx=518.86)
+    assert nyu.metres_factor(480, 640) == pytest.approx(1)
+    assert find_intrinsics(480, 640, fx=2 * 518.86).metres_factor(480, 640) == pytest.approx(2)
+    # The same photo enlarged, and turned.
+    assert find_intrinsics(1280, 960, fx=4 * 518.86).metres_factor(1280, 960) == pytest.approx(2)
+
+
+def test_an_assumed_camera_changes_no_metres() -> None:
+    camera = find_intrinsics(360, 640, exif_fault="the EXIF is another picture's")
+    assert not camera.is_known and camera.metres_factor(360, 640) == 1
+    assert "assumed: the EXIF is another picture's" in camera.origin
+
+
 @pytest.mark.parametrize("number", [-1, math.nan, math.inf])
 @pytest.mark.parametrize(
     ("name", "remedy"), [("fx", "--fx"), ("fov_deg", "--fov"), ("focal_35mm", "EXIF .* give --fov or --fx")]

@@ -75,7 +75,34 @@ def test_a_folder_says_where_its_cameras_are_from(hqmd, checkpoint, folder, tmp_
     result = hqmd("predict", folder, "-o", tmp_path / "out", "--model", checkpoint, "--format", "normals")
     assert f"camera of {len(list(folder.rglob('*.*')))}: the camera of NYU Depth V2, assumed" in result.stderr
     result = hqmd("predict", folder, "-o", tmp_path / "plain", "--model", checkpoint)
-    assert "camera of" not in result.stderr  # nothing of it needs one
+    assert "camera of 3: the camera of NYU Depth V2, assumed" in result.stderr  # metres depend on it, too
+    assert {row["camera_factor"] for row in rows(tmp_path / "plain")} == {1}
+    result = hqmd("predict", folder, "-o", tmp_path / "long", "--model", checkpoint, "--fx", "5000")
+    assert result.stderr.splitlines()[-1].endswith("camera: focal length of 5000 pixels, as given")
+    for before, after in zip(rows(tmp_path / "plain"), rows(tmp_path / "long"), strict=True):
+        assert after["near_m"] / before["near_m"] == pytest.approx(after["camera_factor"], rel=1e-5)
+        assert after["camera_factor"] > 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"fx": 90, "fy": 90, "cx": 47.5, "cy": 39.5, "width": 96, "height": 80}', ""),
+        ('{"fx": 90, "fy": 90, "cx": 47.5, "cy": 39.5, "k1": 0.2}', "lens distortion ignored"),
+        ('{"fx": 90, "fy": 90, "cx": 47.5, "cy": 39.5, "width": 97, "height": 80}', "--camera is for 97 x 80"),
+        ('{"fx": 90, "fy": 90, "cx": 47.5}', "cy is missing"),
+        ('{"fx": 0, "fy": 90, "cx": 47.5, "cy": 1}', "positive"),
+        ("[90]", "not a camera in JSON"),
+    ],
+)
+def test_a_camera_in_a_file(hqmd, checkpoint, photo, tmp_path, content, said):
+    (tmp_path / "K.json").write_text(content)
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "-m", checkpoint, "--camera", tmp_path / "K.json")
+    assert said in result.stderr and (result.returncode == 0) == (said in ("", "lens distortion ignored"))
+    if not result.returncode:
+        same = tmp_path / "same.npy"
+        assert hqmd("predict", photo, "-o", same, "-m", checkpoint, "--fx", 90).returncode == 0
+        np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), np.load(same))
 
 
 def test_skip_existing_leaves_what_the_same_question_gave(hqmd, checkpoint, folder, tmp_path):
@@ -426,10 +453,29 @@ def test_load_takes_pil_and_numpy(photo):
     with Image.open(photo) as picture:
         from_pil, from_numpy = depth_of(picture), depth_of(np.asarray(picture.convert("RGB")))
         assert from_pil.shape == picture.size[::-1] and from_pil.dtype == np.float32 and from_pil.min() > 0
-    np.testing.assert_array_equal(from_pil, from_numpy)
-    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
-        with pytest.raises(HqmdError, match="uint8"):
-            depth_of(wrong)
+        grey, opaque = np.asarray(picture.convert("L")), np.asarray(picture.convert("RGBA"))
+        grey_in_rgb = np.asarray(picture.convert("L").convert("RGB"))
+    for other in (depth_of(photo), depth_of(str(photo)), depth_of(opaque), from_numpy):
+        np.testing.assert_array_equal(from_pil, other)
+    for other in (grey, grey[..., None]):
+        np.testing.assert_array_equal(depth_of(other), depth_of(grey_in_rgb))
+    nyu_focal = 518.86 * min(from_pil.shape) / 480
+    np.testing.assert_allclose(depth_of(photo, fx=2 * nyu_focal), 2 * from_pil, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"not an array of \(4, 4, 3\) float32"),
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\) uint8"),
+        (np.zeros((4, 4, 2), np.uint8), r"\(4, 4, 2\) uint8"),
+        (None, "not NoneType"),
+        ([1, 2], "not list"),
+    ],
+)
+def test_load_says_what_it_got_in_place_of_a_photo(wrong, said):
+    with pytest.raises(HqmdError, match=said):
+        load(DEFAULT_MODEL)(wrong)
 
 
 def test_load_turns_a_photo_upright_as_predict_does(hqmd, photo, tmp_path):
