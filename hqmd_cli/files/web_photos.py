@@ -76,7 +76,7 @@ def connect(parts: SplitResult, until: float, allow_private: bool) -> HTTPConnec
     private = [str(address[0]) for *_, address in found if not is_public(str(address[0]))]
     if private and not allow_private:
         raise HqmdError(f"{printable(host)} is {private[0]}, no public address; --allow-private reads it nevertheless")
-    made = socket.create_connection(found[0][4][:2], timeout=left(until))
+    made = socket.create_connection((str(found[0][4][0]), port), timeout=left(until))
     if secure:
         connection: HTTPConnection = HTTPSConnection(host, port)
         connection.sock = ssl.create_default_context().wrap_socket(made, server_hostname=host)
