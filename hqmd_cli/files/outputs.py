@@ -13,6 +13,8 @@ def refuse_over_input(outputs: Iterable[Path | None], inputs: Iterable[Path | No
     None stands for an output or input that was not given.
     """
     read = {os.path.realpath(path): path for path in inputs if path is not None}
+    if not read:
+        return
     for output in outputs:
         if output is None:
             continue

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from hqmd_cli.errors import HqmdError
@@ -21,6 +22,7 @@ from hqmd_cli.files.locks import claim, is_claimed
 from hqmd_cli.files.regular import read_regular
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
+LOOK_AGAIN_S = 1.0  # for runs that began after this one
 
 Before = list[int] | None  # size and time of what lay there; None: nothing
 
@@ -48,6 +50,7 @@ class Intentions:
         self.folder = folder
         self.path = folder / f".hqmd-run-{RUN}.json"
         self.others = read_intentions(folder)
+        self.read_s = monotonic()
         self.settings: Mapping[str, Any] = {}
         self.claimed = ExitStack()
         self.unrecorded: set[Path] = set()  # what this run began to write and has not recorded
@@ -82,6 +85,17 @@ class Intentions:
 
     def is_result_of_a_run(self, target: Path) -> bool:
         """True if a dead run, or a living one with the same settings, may have written this file without a record."""
+        if self.is_theirs(target):
+            return True
+        if monotonic() - self.read_s < LOOK_AGAIN_S:
+            return False
+        seen = {other.run for other in self.others}  # a run that began after this one
+        self.others += [other for other in read_intentions(self.folder) if other.run not in seen]
+        self.read_s = monotonic()
+        return self.is_theirs(target)
+
+    def is_theirs(self, target: Path) -> bool:
+        """True if one of the runs known so far may have written this file without a record."""
         return any(
             other.may_have_written(target)
             for other in self.others

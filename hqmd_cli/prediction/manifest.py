@@ -5,12 +5,14 @@ photo. With it, a result can be trusted later, and a run can tell if a result is
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from hqmd_cli import __version__
@@ -20,7 +22,7 @@ from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
 from hqmd_cli.files.regular import read_regular, require_regular
-from hqmd_cli.prediction.intention import Intentions
+from hqmd_cli.prediction.intention import LOOK_AGAIN_S, Intentions
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.units import RANGE_KEYS, UNITS, Kind
@@ -97,6 +99,8 @@ class Manifest:
         self.folder = folder
         self.path = folder / MANIFEST_FILE
         self.one_at_a_time = Lock()  # among threads, which would poll for the lock between processes
+        self.rows: dict[str, Row] = {}  # as `newest` read them
+        self.read_s = -math.inf
 
     def append(self, row: Row) -> None:
         """Append a row, from any thread. Raises HqmdError if it cannot be written."""
@@ -116,6 +120,15 @@ class Manifest:
                     )
                 rows[row["place"]] = {**rows.get(row["place"], {}), **row} if "failed" in row else row
         return rows
+
+    def newest(self, place: str) -> Row:
+        """Look up a record that another run may have added; empty without one. Reads the file at most once a second."""
+        with self.one_at_a_time:
+            if place not in self.rows and monotonic() - self.read_s > LOOK_AGAIN_S:
+                with short_lock(self.path):
+                    self.rows = self.read()
+                self.read_s = monotonic()
+            return self.rows.get(place, {})
 
     def parts(self) -> list[Path]:
         """List what an interrupted run of torchrun left up to commit 6e49211; no file that only has such a name."""

@@ -118,7 +118,13 @@ class PhotoWork:
         if digest and before and is_up_to_date(job, before, notes, self.settings, digest):
             return self.keep(job, before)
         if not self.overwrite:
-            refuse_foreign(job, before, self.sidecars, self.intentions)
+            try:
+                refuse_foreign(job, before, self.sidecars, self.intentions)
+            except HqmdError:  # unless another run, which goes on at the same time, has recorded it meanwhile
+                before = self.manifest.newest(place) if self.manifest else {}
+                if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
+                    raise
+                return self.keep(job, before)
         result = self.predict(job.source)
         refuse_panorama(job, result)
         if self.intentions:

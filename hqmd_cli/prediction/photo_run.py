@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.outputs import refuse_over_input
 from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
@@ -86,6 +87,7 @@ def prepare(
         raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
     if not (skip_existing or overwrite):
         refuse_existing(all_jobs, as_json)
+    refuse_over_input([job.sidecar for job in all_jobs], [camera, *named_like_records(all_jobs)])
     ranks = Ranks.from_environment()
     manifest = open_manifest(all_jobs, destinations)
     if manifest and ranks.is_first:
@@ -105,6 +107,12 @@ def prepare(
     for_clips = opened if workers == 1 else None
     mine = faults if ranks.is_first else []
     return PhotoRun(work, photos, clips, lambda: for_clips or open_with(0), workers, ranks, mine, left_out)
+
+
+def named_like_records(jobs: Sequence[Job]) -> list[Path]:
+    """List the photos that have the suffix of a record beside a result."""
+    paths = (job.source.path for job in jobs)
+    return [path for path in paths if path and path.suffix.lower() == ".json"]
 
 
 def settings_of(

@@ -226,6 +226,32 @@ def environment():
     return os.environ | {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 
 
+def test_a_record_that_another_run_adds_meanwhile_counts(here, predict, monkeypatch):
+    assert predict().returncode == 0
+    lines = Path("out/manifest.jsonl").read_text()
+    Path("out/manifest.jsonl").write_text(lines.splitlines(keepends=True)[0])
+    begin = Intentions.begin
+
+    def begin_and_wait(self, targets, settings):
+        begin(self, targets, settings)
+        Path("out/manifest.jsonl").write_text(lines)
+
+    monkeypatch.setattr(Intentions, "begin", begin_and_wait)
+    monkeypatch.setattr("hqmd_cli.prediction.photo_run.known_results", lambda jobs, manifest: {})
+    result = predict("--skip-existing")
+    assert result.returncode == 0 and "4 left as they are" in result.stderr
+
+
+def test_a_record_beside_a_result_never_replaces_what_is_read(here, hqmd):
+    Path("K.json").write_text('{"fx": 40, "fy": 40, "cx": 20, "cy": 15}')
+    shutil.copy("in/p1.png", "p.json")
+    flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--json", "--overwrite")
+    for source, name, more in (("in/p1.png", "K.npy", ("--camera", "K.json")), ("p.json", "p.npy", ())):
+        result = hqmd("predict", source, "-o", name, *flags, *more)
+        assert result.returncode == 1 and "would overwrite what this command reads" in result.stderr
+        assert not Path(name).exists()
+
+
 @pytest.mark.slow
 def test_two_runs_share_a_folder_and_lose_nothing(here):
     for folder in ("one", "two"):
