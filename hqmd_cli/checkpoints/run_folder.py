@@ -12,7 +12,7 @@ from typing import Any
 
 from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.files.atomic import explain_read_errors, write_text
-from hqmd_cli.files.checked_json import parse_json
+from hqmd_cli.files.checked_json import LENIENT, parse_json
 
 HISTORY_FILE = "history.jsonl"
 STATE_FOLDER = "state"  # what --resume needs
@@ -46,7 +46,7 @@ def write_history(run_dir: Path, rows: list[Row]) -> None:
 def row_of(line: str) -> Row | None:
     """Parse a line of a history; None if it is not a complete row."""
     try:
-        row = parse_json(line, dict, non_finite=True)  # the loss of an epoch without a step is NaN
+        row = parse_json(line, dict, LENIENT)  # the loss of an epoch without a step is NaN
     except ValueError:
         return None
     whole = all(type(row.get(name)) is int for name in ("step", "epoch"))

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.checked_json import parse_json
+from hqmd_cli.files.checked_json import UNCHECKED, parse_json
+from hqmd_cli.files.limits import LARGEST_JSON_BYTES
+from hqmd_cli.files.regular import open_regular
 
 LENGTH_BYTES = 8
-LONGEST_HEADER = 100_000_000  # bytes; the limit of the format
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
 FLOATS = {"F64", "F32", "F16", "BF16"}
 SAMPLED = 32  # tensors that are looked into, spread over the file
@@ -37,7 +38,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     Raises HqmdError, which names the file, unless the header is sound and the file as long as it says.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             tensors, expected = parsed_header(file)
             size = file.seek(0, 2)
     except (OSError, ValueError) as error:
@@ -50,12 +51,12 @@ def read_header(path: Path) -> dict[str, Tensor]:
 def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
     """Return the tensors, and the size that the file should have. Raises ValueError for a damaged header."""
     length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-    if not 2 <= length <= LONGEST_HEADER:
+    if not 2 <= length <= LARGEST_JSON_BYTES:
         raise ValueError("it is no safetensors file")
     content = file.read(length)
     if len(content) < length:
         raise ValueError(f"it ends within its header of {length:,} bytes")
-    header = parse_json(content, dict)
+    header = parse_json(content, dict, UNCHECKED)  # tensor_of looks at every number
     header.pop("__metadata__", None)
     start = LENGTH_BYTES + length
     tensors = {name: tensor_of(name, entry, start) for name, entry in header.items()}
@@ -70,13 +71,19 @@ def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
 
 def tensor_of(name: str, entry: Any, start: int) -> Tensor:
     """Read an entry of the header. Raises ValueError if it is none, or if its shape and offsets do not fit."""
-    match entry:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if (
-            all(type(side) is int and side >= 0 for side in shape) and 0 <= begin <= end
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        bits = BITS.get(dtype)
+        fits = bits is None or math.prod(shape) * bits == 8 * (end - begin)
+        if (
+            fits
+            and 0 <= begin <= end
+            and {int}.issuperset(map(type, (begin, end, *shape)))
+            and min(shape, default=0) >= 0
         ):
-            bits = BITS.get(dtype)
-            if bits is None or math.prod(shape) * bits == 8 * (end - begin):
-                return Tensor(dtype, tuple(shape), start + begin, start + end)
+            return Tensor(dtype, tuple(shape), start + begin, start + end)
+    except (KeyError, TypeError, ValueError):
+        pass
     raise ValueError(f"its header describes {name} wrongly")
 
 
@@ -94,7 +101,7 @@ def require_whole(path: Path) -> None:
     ]
     step = max(1, (len(weights) - 1) / (SAMPLED - 1))
     sample = [weights[round(place * step)] for place in range(min(SAMPLED, len(weights)))]
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for name, tensor in sample:
             if is_zero(file, tensor):
                 raise HqmdError(f"{path}: {name} holds nothing but zeros; {REMEDY}")

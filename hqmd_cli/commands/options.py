@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
-from hqmd_cli.config.base import SMALLEST_SIDE
-from hqmd_cli.files.limits import LARGEST_SIDE, MOST_SIDES
+from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
 

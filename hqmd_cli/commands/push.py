@@ -24,9 +24,12 @@ def push(
     \b
     hqmd push runs/mine/best me/rooms --private
     """
-    from hqmd_cli.checkpoints.hub import find_checkpoint
+    from hqmd_cli.checkpoints.hub import find_checkpoint, find_here
+    from hqmd_cli.errors import HqmdError
     from hqmd_cli.export.publish import push_checkpoint, require_pushable
 
+    if find_here(model) is None and model.partition("@")[0].lower() == name.lower():
+        raise HqmdError(f"{name}: is where the model comes from; push to another name, or push a copy that you changed")
     source = find_checkpoint(model)
     require_pushable(name)
     print(push_checkpoint(source, name, private, lambda note: print(note, file=sys.stderr)))

@@ -15,7 +15,8 @@ from typing import Any, Self
 from hqmd_cli.errors import HqmdError
 
 SMALLEST_SIDE = 32  # pixels; below this a stride-32 backbone has no feature map left
-LARGEST_SIDE = 8192  # pixels; no network of this size fits into a machine
+LARGEST_SIDE = 1344  # pixels at which a photo is seen; networks were trained at 224 to 252, and more adds detail only
+MOST_SIDES = 8  # at which a photo is seen
 MOST_VALUES = 64  # of a setting that is a list
 LONGEST_TEXT = 1000  # letters of a setting that is a text
 LARGEST_WHOLE = 2**63

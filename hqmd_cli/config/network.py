@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from hqmd_cli.config.base import (
     LARGEST_SIDE,
+    MOST_SIDES,
     SMALLEST_SIDE,
     Bounds,
     Settings,
@@ -36,7 +37,7 @@ LAST_WITH_DELETED = "6e49211"  # the last commit that had them
 # them for whoever wrote the file.
 TIMM_NAME = re.compile(r"[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*")
 BOUNDS: Bounds = {  # far beyond any published network; a file with larger numbers is damaged, and would fill the memory
-    "size": (SMALLEST_SIDE, LARGEST_SIDE),
+    "size": (SMALLEST_SIDE, 4 * LARGEST_SIDE),  # the longer side; a panorama's is long
     "depth_bins": (2, 1000),
     "depth_range_m": (0, 100_000),
     "low_stages": (1, 64),
@@ -48,7 +49,7 @@ BOUNDS: Bounds = {  # far beyond any published network; a file with larger numbe
     "fuse_channels": (1, 8192),
 }
 DEPTH_STRIDES = (1, 2, 4)
-MOST_MEMBERS, MOST_PRESETS, MOST_SIDES = 16, 64, 8
+MOST_MEMBERS, MOST_PRESETS = 16, 64
 
 
 def without_deleted(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +99,7 @@ class NetworkConfig(Settings):
         widths = (self.aspp_channels, self.low_channels, self.fuse_channels)
         require(min(widths) >= 1, f"channel widths must be positive, not {widths}")
         require_within(self, BOUNDS)
+        require(min(self.size) <= LARGEST_SIDE, f"size must have a side up to {LARGEST_SIDE} pixels, not {self.size}")
         require(
             TIMM_NAME.fullmatch(self.backbone) is not None,
             f"backbone must be the plain name of a network in timm, such as resnet50, not {brief(self.backbone)}; "
@@ -224,11 +226,16 @@ class ModelConfig(Settings):
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")
         nested = any(other.others for other in self.others)
         require(not nested, "a network that is averaged with others averages none itself")
+        require(
+            len(self.others) < MOST_MEMBERS, f"at most {MOST_MEMBERS} networks are averaged, not {1 + len(self.others)}"
+        )
+        require(len(self.presets) <= MOST_PRESETS, f"there are at most {MOST_PRESETS} presets, not {len(self.presets)}")
         require(0 < self.weight <= 1e6, f"weight must be positive, and at most a million, not {self.weight}")
-        for view in (self.view, *self.presets.values()):
+        views = (self.view, *self.presets.values())
+        for sides in (sides for view in views for sides in (view.sides, view.detail_sides)):
             require(
-                len(view.sides) <= MOST_SIDES and max(view.sides, default=0) <= LARGEST_SIDE,
+                len(sides) <= MOST_SIDES and max(sides, default=0) <= LARGEST_SIDE,
                 f"the sides photos are seen at must be {MOST_SIDES} at most, each up to {LARGEST_SIDE} pixels, not "
-                f"{brief(view.sides)}",
+                f"{brief(sides)}",
             )
         require(10 <= self.view_percent <= 100, f"view_percent must be in 10..100, not {self.view_percent}")

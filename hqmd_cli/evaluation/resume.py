@@ -88,16 +88,19 @@ def require_row(row: Mapping[str, Any], number: int) -> None:
     """Raise ValueError unless a row has the figures of one picture."""
     if wrong := [name for name, kind in ROW.items() if not isinstance(row.get(name), kind)]:
         raise ValueError(f"line {number} has no {wrong[0]}")
+    if row["pixels"] < 1:
+        raise ValueError(f"line {number} has no scored pixels")
     figures = row["figures"]
     if figures.keys() not in (METRICS.keys(), BASIC_METRICS.keys()):
         raise ValueError(f"line {number} has other figures than hqmd measures")
     if not all(value is None or isinstance(value, (int, float)) for value in figures.values()):
         raise ValueError(f"line {number} has a figure that is no number")
+    by_depth = row.get("by_depth", ())
     try:
-        sums = np.array(row.get("by_depth") or np.zeros((BINS, 3)), float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"line {number} has a by_depth of another kind") from error
-    if "by_depth" not in row or sums.shape != (BINS, 3):
+        fits = by_depth is None or np.array(by_depth, float).shape == (BINS, 3)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
         raise ValueError(f"line {number} has no by_depth of {BINS} x 3 numbers")
 
 

@@ -15,7 +15,7 @@ from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
 from hqmd_cli.geometry.resize import LONGEST_ASPECT, Preprocess
-from hqmd_cli.models.layers import resize
+from hqmd_cli.models.layers import geometric_mean, resize
 
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
@@ -37,12 +37,11 @@ class Standalone(nn.Module):
         for view in self.views:
             shown = shown_size(self.model, view.side, *rgb.shape[-2:])
             picture = F.interpolate(rgb, shown, mode="bilinear", antialias=True, align_corners=False)
-            picture = (picture.clamp(0, 1) * 255).round() / 255
             maps = [self.network(picture.flip(-1)).flip(-1) if m else self.network(picture) for m in view.mirrored]
             factor, power = self.model.depth_law(min(shown))
             depths.append(factor * torch.stack(maps).mean(dim=0) ** power)
-        logs = [resize(depth.log(), depths[-1].shape[-2:]) for depth in depths]
-        return resize(torch.stack(logs).mean(dim=0).exp(), rgb.shape[-2:])
+        mean = geometric_mean([resize(depth, depths[-1].shape[-2:]) for depth in depths])
+        return resize(mean, rgb.shape[-2:])
 
 
 def shown_size(model: ModelConfig, side: int, height: int, width: int) -> tuple[int, int]:
@@ -58,7 +57,8 @@ BEFORE = """
     bytes = Cast <to = 1> (rgb)
     planes = Transpose <perm = [0, 3, 1, 2]> (bytes)
 """
-# To the size of geometry.resize.Preprocess, averaged over the pixels that a smaller one covers.
+# To the size of geometry.resize.Preprocess, averaged over the pixels that a smaller one covers. Not rounded to bytes:
+# where two runtimes differ by a rounding, so would the bytes.
 SHRINK = """
     side_{n} = Constant <value_float = {side:.1f}> ()
     longest_{n} = Constant <value_float = {longest:.1f}> ()
@@ -72,14 +72,9 @@ SHRINK = """
     whole_{n} = Round (steps_{n})
     enough_{n} = Max (whole_{n}, least_{n})
     shown_{n} = Mul (enough_{n}, multiple_{n})
-    shown_size_{n} = Cast <to = 7> (shown_{n})
-    shrunk_{n} = Resize <mode = "linear", antialias = 1, axes = [2, 3]> (planes, "", "", shown_size_{n})
-    rounded_{n} = Round (shrunk_{n})
-    black_{n} = Constant <value_float = 0.0> ()
-    white_{n} = Constant <value_float = 255.0> ()
-    clipped_{n} = Clip (rounded_{n}, black_{n}, white_{n})
-    shown_bytes_{n} = Cast <to = 2> (clipped_{n})
-    picture_{n} = Transpose <perm = [0, 2, 3, 1]> (shown_bytes_{n})
+    size_{n} = Cast <to = 7> (shown_{n})
+    shrunk_{n} = Resize <mode = "linear", antialias = 1, exclude_outside = 1, axes = [2, 3]> (planes, "", "", size_{n})
+    picture_{n} = Transpose <perm = [0, 2, 3, 1]> (shrunk_{n})
 """
 # Of (B, h, w, 3) or (B, h, w), along w.
 MIRROR = """
@@ -100,14 +95,17 @@ CALIBRATE = """
     mean_{n} = Mean ({maps})
     bent_{n} = Pow (mean_{n}, power_{n})
     metres_{n} = Mul (factor_{n}, bent_{n})
-    log_{n} = Log (metres_{n})
     channel_{n} = Constant <value_ints = [1]> ()
-    logs_{n} = Unsqueeze (log_{n}, channel_{n})
+    map_{n} = Unsqueeze (metres_{n}, channel_{n})
+"""
+LOGARITHM = """
+    at_last_{n} = Resize <mode = "linear", axes = [2, 3]> (map_{n}, "", "", map_size)
+    log_{n} = Log (at_last_{n})
 """
 # The mean of all sides at the size of the largest one, `{last}`, and at the size of the input.
 AVERAGE = """
-    map_size = Shape <start = 2, end = 4> (logs_{last})
-    {resized}
+    map_size = Shape <start = 2, end = 4> (map_{last})
+    {logarithms}
     log_mean = Mean ({all})
     mean_depth = Exp (log_mean)
     enlarged = Resize <mode = "linear", axes = [2, 3]> (mean_depth, "", "", size)
@@ -138,11 +136,9 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
         law = {"trained": min(model.network.size), "power": model.view.power, "calibration": model.view.calibration}
         graph.node.extend(parsed(CALIBRATE, n=n, maps=", ".join(maps), **law))
     last = len(views) - 1
-    resized = "\n".join(
-        f'at_last_{n} = Resize <mode = "linear", axes = [2, 3]> (logs_{n}, "", "", map_size)' for n in range(last)
-    )
-    every = ", ".join([*(f"at_last_{n}" for n in range(last)), f"logs_{last}"])
-    graph.node.extend(parsed(AVERAGE, last=last, resized=resized, all=every))
+    every = [f"log_{n}" for n in range(len(views))]
+    logarithms = "".join(LOGARITHM.format(n=n) for n in range(len(views)))
+    graph.node.extend(parsed(AVERAGE, last=last, logarithms=logarithms, all=", ".join(every)))
     return whole
 
 

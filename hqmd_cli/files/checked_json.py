@@ -6,12 +6,13 @@ pipe. These raise ValueError with what is wrong, so that every caller names the 
 
 import json
 import math
-import stat
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 2**26  # of a JSON file
-MOST_TOML_BYTES = 2**16  # recipes and protocols have a few hundred; tomllib takes minutes for megabytes of dotted keys
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.limits import LARGEST_JSON_BYTES, LARGEST_TOML_BYTES, read_bounded
+from hqmd_cli.files.regular import open_regular
+
 DEEPEST = 50  # lists and objects within each other
 MOST_DIGITS = 19  # of a whole number: 64 bits
 KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number"}  # in words
@@ -32,18 +33,18 @@ def finite(digits: str) -> float:
 
 
 STRICT = json.JSONDecoder(parse_int=whole, parse_float=finite, parse_constant=finite)
-LENIENT = json.JSONDecoder(parse_int=whole)
+LENIENT = json.JSONDecoder(parse_int=whole)  # lets NaN and Infinity pass
+UNCHECKED = json.JSONDecoder()  # lets every number pass, five times as fast where there are thousands
 
 
-def parse_json(text: str | bytes, kind: type = object, non_finite: bool = False) -> Any:
-    """Parse JSON whose outermost value is a `kind`; `non_finite` lets NaN and Infinity pass.
+def parse_json(text: str | bytes, kind: type = object, numbers: json.JSONDecoder = STRICT) -> Any:
+    """Parse JSON whose outermost value is a `kind`; `numbers` is STRICT, LENIENT or UNCHECKED.
 
     Raises ValueError with what is wrong: syntax, encoding, nesting, a number, or the kind.
     """
-    decoder = LENIENT if non_finite else STRICT
     decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
-        value = decoder.decode(decoded)
+        value = numbers.decode(decoded)
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} deep") from None
     if decoded.count("[") + decoded.count("{") > DEEPEST:  # seldom, and counting takes less time than looking
@@ -53,16 +54,18 @@ def parse_json(text: str | bytes, kind: type = object, non_finite: bool = False)
     return value
 
 
-def read_json(path: Path, kind: type = object, non_finite: bool = False, most_bytes: int = MOST_BYTES) -> Any:
+def read_json(
+    path: Path, kind: type = object, numbers: json.JSONDecoder = STRICT, most_bytes: int = LARGEST_JSON_BYTES
+) -> Any:
     """Read a JSON file. Raises OSError, and ValueError as parse_json, or for a pipe, a device or a file too large."""
-    return parse_json(read_plain(path, most_bytes), kind, non_finite)
+    return parse_json(read_plain(path, most_bytes), kind, numbers)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises OSError, and ValueError as read_json."""
     import tomllib  # only here: cold starts read JSON only
 
-    text = read_plain(path, MOST_TOML_BYTES).decode("utf-8-sig")
+    text = read_plain(path, LARGEST_TOML_BYTES).decode("utf-8-sig")
     try:
         values = tomllib.loads(text, parse_float=finite)
     except RecursionError:
@@ -75,13 +78,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def read_plain(path: Path, most_bytes: int) -> bytes:
     """Read a file of at most so many bytes. Raises ValueError for a larger one, and for a pipe or a device."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("is not a plain file")
-    with path.open("rb") as file:
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise ValueError(f"is larger than {most_bytes} bytes")
-    return content
+    try:
+        file = open_regular(path)
+    except HqmdError as error:  # which names the file, as every caller will
+        raise ValueError("a pipe or device, not a file") from error
+    with file:
+        return read_bounded(file, most_bytes)
 
 
 def require_shallow(value: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from hqmd_cli.files.waiting import word_after
 
 REQUEST_S = 8.0  # without a byte, after which one request is given up
-GIVE_UP_S = 6.0  # after an unanswered request: no further one is tried
+GIVE_UP_S = 2.0  # after which a request that failed is not tried again
 
 
 class HubSilent(Exception):
@@ -24,35 +24,39 @@ class Patience:
     """Watches requests and answers: hooks of the client's HTTP library."""
 
     def __init__(self) -> None:
-        self.asked: float | None = None  # when the first request went out that has no answer yet
+        self.asked: dict[str, float] = {}  # requests without an answer yet -> when each was first tried
         self.lock = Lock()
 
     def request(self, request: Any) -> None:
-        """Limit the time of a request. Raises HubSilent if earlier ones were in vain."""
+        """Limit the time of a request. Raises HubSilent if it was tried before in vain, for long enough."""
         limits = dict.fromkeys(("connect", "read", "write", "pool"), REQUEST_S)
         request.extensions = {**request.extensions, "timeout": limits}
         with self.lock:
-            if self.asked is None:
-                self.asked = monotonic()
-            elif monotonic() - self.asked > GIVE_UP_S:
+            if monotonic() - self.asked.setdefault(named(request), monotonic()) > GIVE_UP_S:
                 raise HubSilent(f"{request.url.host} does not answer")
 
     def response(self, response: Any) -> None:
         """Note that the hub answers."""
         with self.lock:
-            self.asked = None
+            self.asked.pop(named(response.request), None)
+
+
+def named(request: Any) -> str:
+    """Return what tells a request from others; a further try of it has the same name."""
+    return f"{request.method} {request.url}"
 
 
 @contextmanager
 def patient_hub() -> Iterator[None]:
     """While inside, end requests to the hub that are not answered, and say after some seconds what is waited for.
 
-    The client then raises its own errors, or HubSilent. Clients before version 1.0 keep their own limits.
+    The client then raises its own errors, or HubSilent; what it logs is not printed. Clients before version 1.0 keep
+    their own limits.
     """
     from huggingface_hub import constants
-    from huggingface_hub.utils import _http
+    from huggingface_hub.utils import _http, logging
 
-    with word_after(f"still waiting for the Hugging Face hub, {constants.ENDPOINT}"):
+    with word_after(f"still waiting for the Hugging Face hub, {constants.ENDPOINT}"), silent(logging):
         before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
         if before is None:
             yield
@@ -73,3 +77,14 @@ def patient_hub() -> Iterator[None]:
             yield
         finally:
             _http.set_client_factory(before)
+
+
+@contextmanager
+def silent(logging: Any) -> Iterator[None]:
+    """While inside, let the hub's client print no warnings, such as that it tries again."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -11,11 +11,11 @@ from hqmd_cli.errors import HqmdError
 LARGEST_PIXELS = 100_000_000  # of a photo, and of a depth map
 LARGEST_FRAME_PIXELS = 36_000_000  # of a frame of a video: 8K has 33 million; several frames are in work at a time
 LARGEST_DRAWN_PIXELS = 2 * LARGEST_PIXELS  # of a picture that is written: a photo beside its colours has twice as many
-LARGEST_SIDE = 1344  # pixels, of --side; the networks were trained at 224 to 252, and larger views add detail only
-MOST_SIDES = 8
 LARGEST_PHOTO_BYTES = 1_000_000_000  # 100 megapixels with four values of 16 bits have 800 million
 LARGEST_DEPTH_BYTES = 8 * LARGEST_PIXELS  # unpacked: one number of 64 bits a pixel
-LARGEST_TEXT_BYTES = 256 * 2**20  # of a list, a config, a manifest: a million records
+LARGEST_TEXT_BYTES = 256 * 2**20  # of a list or a manifest: a million records
+LARGEST_JSON_BYTES = 16 * 2**20  # of a config, a record, or the header of weights
+LARGEST_TOML_BYTES = 2**16  # recipes and protocols have hundreds; tomllib takes minutes for megabytes of dotted keys
 LARGEST_HEADER_BYTES = 2**20  # of a file whose content is bounded by what its header says
 PIECE_BYTES = 2**20
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, find_here, scheme_of
-from hqmd_cli.config.base import SMALLEST_SIDE
+from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.limits import LARGEST_SIDE, MOST_SIDES
 from hqmd_cli.registry import resolve
 from hqmd_cli.units import IN_WORDS, Kind, kind_named
 

@@ -1,17 +1,15 @@
 """Several networks as one: each computes depth by itself, and their depths are averaged.
 
-Errors that one network makes by chance are averaged out, the more so the more the backbones differ. The mean is taken
-over logarithms, because a network errs by a factor rather than by a distance.
+Errors that one network makes by chance are averaged out, the more so the more the backbones differ.
 """
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.models.base import DepthModel
-from hqmd_cli.models.layers import resize, shorter_side
+from hqmd_cli.models.layers import geometric_mean, resize, shorter_side
 
 
 class Ensemble(nn.Module):
@@ -34,8 +32,7 @@ class Ensemble(nn.Module):
         depths: list[Tensor] = [self.members[0](rgb)]
         for member, config in zip(self.members[1:], self.config.others, strict=True):
             depths.append(self.further_depth(member, config, rgb, depths[0].shape[-2:]))  # type: ignore[arg-type]
-        logs = [depth.log() * weight for depth, weight in zip(depths, self.weights, strict=True)]
-        return torch.stack(logs).sum(dim=0).exp()
+        return geometric_mean(depths, self.weights)
 
     def further_depth(self, member: DepthModel, config: ModelConfig, rgb: Tensor, size: tuple[int, int]) -> Tensor:
         """Return a further member's depth (B, 1, *size), at the scale of the first member."""

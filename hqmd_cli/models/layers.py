@@ -1,6 +1,7 @@
 """Layers and tensor functions that several parts of networks share."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -56,6 +57,13 @@ def full_precision(like: Tensor) -> "torch.autocast | nullcontext[None]":
 def resize(x: Tensor, size: Size | tuple[int, int]) -> Tensor:
     """Bilinear resize of (B, C, H, W) to `size` (H, W), pixel areas aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def geometric_mean(depths: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
+    """Average depths, all (B, 1, H, W), over logarithms, because a network errs by a factor; weights add up to 1."""
+    if not weights:
+        return torch.stack([depth.log() for depth in depths]).mean(dim=0).exp()
+    return torch.stack([depth.log() * weight for depth, weight in zip(depths, weights, strict=True)]).sum(dim=0).exp()
 
 
 def shorter_side(height: int, width: int) -> Tensor:

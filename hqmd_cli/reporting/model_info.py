@@ -28,6 +28,7 @@ def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
     info = read_info(folder)
     try:
         require_figures(info.figures)
+        sections = settings_of(info)
     except HqmdError as error:
         raise HqmdError(f"{folder / CONFIG_FILE}: {error}") from error
     files = {file: (folder / file).stat().st_size for file in HUB_FILES if (folder / file).is_file()}
@@ -46,8 +47,7 @@ def describe_checkpoint(folder: Path, name: str = "") -> dict[str, Any]:
         "command": info.command,
         "note": info.note,
         "settings": {
-            section: {setting.name: setting.to_dict() for setting in settings}
-            for section, settings in settings_of(info).items()
+            section: {setting.name: setting.to_dict() for setting in settings} for section, settings in sections.items()
         },
         "figures": info.figures,
     }

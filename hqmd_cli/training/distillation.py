@@ -15,7 +15,7 @@ from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
 from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.inference.engines.pytorch import use_bfloat16_backbones
-from hqmd_cli.models.layers import resize
+from hqmd_cli.models.layers import geometric_mean, resize
 
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
@@ -48,8 +48,7 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, rgb: Tensor) -> Tensor:
-        logs = [self.depth_at(preprocess.working_size(*rgb.shape[-2:]), rgb, m).log() for preprocess, m in self.passes]
-        return torch.stack(logs).mean(dim=0).exp()
+        return geometric_mean([self.depth_at(p.working_size(*rgb.shape[-2:]), rgb, m) for p, m in self.passes])
 
     def depth_at(self, seen: tuple[int, int], rgb: Tensor, mirrored: tuple[bool, ...]) -> Tensor:
         """Return calibrated depth of pictures seen at size (h, w), averaged over plain and mirrored passes."""

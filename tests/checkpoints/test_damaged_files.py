@@ -1,6 +1,7 @@
 """Checkpoints that are cut off, zeroed, of another kind or by a newer hqmd are refused, and the file is named."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,12 @@ def test_weights_that_are_cut_off_are_refused(weights: Path, kept: int) -> None:
         HqmdError, match=rf"{weights}: cannot be read: it (has|ends|is no).*; it was cut off or damaged"
     ):
         require_whole(weights)
+
+
+def test_a_pipe_in_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(HqmdError, match=r"model\.safetensors: a pipe or device, not a file"):
+        require_whole(tmp_path / "model.safetensors")
 
 
 def test_weights_with_more_behind_them_are_refused(weights: Path) -> None:
@@ -207,6 +214,7 @@ MODEL_DAMAGE = {
     "preset name": put("model", "presets", value=[{"name": 3}]),
     "too many members": put("model", "also", value=[{}] * 1000),
     "sides": put("model", "predict_sides", value=[10**9]),
+    "detail sides": put("model", "detail_sides", value=[10**6]),
     "many sides": put("model", "predict_sides", value=[64] * 40),
     "width": put("model", "aspp_channels", value=10**7),
     "bins": put("model", "depth_bins", value=10**6),

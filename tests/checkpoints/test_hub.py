@@ -2,6 +2,7 @@
 its own, because the hub's client reads HF_ENDPOINT and HF_HOME when it is imported.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +13,11 @@ import pytest
 
 import hqmd_cli
 from hqmd_cli.checkpoints import hub
+from hqmd_cli.checkpoints.checkpoint import write_info
+from hqmd_cli.checkpoints.hub_download import require_arrived
+from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
 from hub_server import HubServer, commit_of
 
@@ -97,6 +103,54 @@ def bundle(tmp_path: Path, monkeypatch) -> Path:
 def test_bundled_name(bundle: Path) -> None:
     assert hub.find_checkpoint("hqmd-small") == bundle.parent / "weights" / "hqmd-small"
     assert list(hub.bundled_models()) == ["hqmd-large", "hqmd-small"]
+
+
+def test_a_bundled_name_wins_over_a_folder_called_so(bundle: Path, tmp_path: Path) -> None:
+    """Or unpacking an archive would change which model computes."""
+    make_checkpoint(tmp_path / "hqmd-small", "mine")
+    assert hub.find_here("hqmd-small") == hub.find_checkpoint("hqmd-small") == bundle.parent / "weights" / "hqmd-small"
+    assert hub.find_checkpoint("./hqmd-small") == Path("hqmd-small")
+
+
+def test_what_comes_with_hqmd_is_not_changed(bundle: Path, tmp_path: Path) -> None:
+    mine = make_checkpoint(tmp_path / "mine", "mine")
+    assert hub.find_own(str(mine)) == mine
+    remedy = "is not changed; make a copy, `hqmd export .* -o MY-MODEL`, and name that"
+    with pytest.raises(HqmdError, match=f"^hqmd-small: comes with hqmd, and {remedy}"):
+        hub.find_own("hqmd-small")
+    (bundle.parent / "weights").rename(bundle / "weights")  # as in a wheel
+    with pytest.raises(HqmdError, match=f"lies in the installed package, and {remedy}"):
+        hub.find_own(str(bundle / "weights" / "hqmd-small"))
+
+
+def test_the_hubs_cache_is_not_changed(tmp_path: Path) -> None:
+    cached = make_checkpoint(tmp_path / "models--org--name" / "snapshots" / ("a" * 40), "theirs")
+    with pytest.raises(HqmdError, match="lies in the cache of the Hugging Face hub, and is not changed"):
+        hub.find_own(str(cached))
+    (tmp_path / "link").symlink_to(cached)
+    with pytest.raises(HqmdError, match="lies in the cache of the Hugging Face hub"):
+        hub.find_own(str(tmp_path / "link"))
+    before = {path.name: path.read_bytes() for path in cached.iterdir()}
+    info = CheckpointInfo(ModelConfig(), TrainConfig())
+    with pytest.raises(HqmdError, match="lies in the cache of the Hugging Face hub"):
+        write_info(cached, info)
+    assert {path.name: path.read_bytes() for path in cached.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", ["sha256", "git"])
+def test_what_arrives_damaged_is_removed(kind: str, tmp_path: Path) -> None:
+    content = b"weights" * 1000
+    blob = f"blob {len(content)}\0".encode() + content
+    digest = hashlib.sha256(content) if kind == "sha256" else hashlib.sha1(blob)
+    (tmp_path / "blobs").mkdir()
+    stored, path = tmp_path / "blobs" / digest.hexdigest(), tmp_path / "model.safetensors"
+    stored.write_bytes(content)
+    path.symlink_to(stored)
+    require_arrived("org/name", path)
+    stored.write_bytes(content[:-1] + b"x")  # of the same size, which the client compares
+    with pytest.raises(HqmdError, match=r"org/name: model\.safetensors arrived damaged"):
+        require_arrived("org/name", path)
+    assert not stored.exists() and not path.is_symlink()
 
 
 def test_a_wheel_carries_the_weights_inside_the_package(bundle: Path) -> None:

@@ -2,14 +2,14 @@
 
 import json
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hqmd_cli.config.base import Settings
-from hqmd_cli.config.network import DELETED, ModelConfig
+from hqmd_cli.config.network import DELETED, MOST_MEMBERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
 
@@ -98,3 +98,11 @@ def test_all_presets_fit_depth_to_edges_as_the_default_does() -> None:
     model = ModelConfig.from_flat({"edge_share": 0.02, "presets": [{"name": "fast", "sides": [224]}]})
     assert model.at_size("fast").view.edge_share == 0.02
     assert model.with_edge_share(0.05).at_size("fast").view.edge_share == 0.05
+
+
+def test_a_merge_of_more_networks_than_a_file_may_hold_is_refused() -> None:
+    """Or it would be written, and could not be opened."""
+    member = ModelConfig()
+    assert len(replace(member, others=(member,) * (MOST_MEMBERS - 1)).members) == MOST_MEMBERS
+    with pytest.raises(HqmdError, match="at most 16 networks are averaged, not 17"):
+        replace(member, others=(member,) * MOST_MEMBERS)

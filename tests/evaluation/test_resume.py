@@ -1,6 +1,7 @@
 """`hqmd evaluate --resume`: a run that was stopped goes on with the figures that it had, and with no others."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -108,3 +109,52 @@ def test_drawn_edges_are_part_of_a_pictures_checksum():
     plain = Sample("a", np.zeros((2, 3, 3), np.uint8), np.ones((2, 3), np.float32), np.ones((2, 3), bool))
     drawn = [replace(plain, edges=np.full((2, 3), value)) for value in (False, True)]
     assert len({checksum(sample) for sample in (plain, *drawn)}) == 3
+
+
+def spoiled(line: int, **changes):
+    """Change a line of a file of figures; None takes a part away."""
+
+    def damage(lines: list[str]) -> None:
+        row = {**json.loads(lines[line]), **changes}
+        lines[line] = json.dumps({name: value for name, value in row.items() if value is not None})
+
+    return damage
+
+
+def replaced(line: int, text: str):
+    return lambda lines: lines.__setitem__(line, text)
+
+
+def with_figure(value):
+    def damage(lines: list[str]) -> None:
+        row = json.loads(lines[1])
+        row["figures"]["RMSE"] = value
+        lines[1] = json.dumps(row)
+
+    return damage
+
+
+DAMAGE = {
+    **{f"settings {text[:5]}": replaced(0, text) for text in ("[]", "5", "null", "[" * 100_000)},
+    **{f"row {text[:5]}": replaced(1, text) for text in ("[]", "5", '{"name": "a"}', "[" * 100_000)},
+    **{f"no {name}": spoiled(1, **{name: None}) for name in ("name", "checksum", "pixels", "figures", "by_depth")},
+    "figures": spoiled(1, figures=[]),
+    "fewer figures": spoiled(1, figures={"RMSE": 0.5}),
+    "pixels": spoiled(1, pixels="x"),
+    "no pixels": spoiled(1, pixels=0),
+    "by depth text": spoiled(1, by_depth=""),
+    "by depth list": spoiled(1, by_depth=[[1, 2]]),
+    "infinite": with_figure(math.inf),
+    "text": with_figure("0.5"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_rows_of_another_kind_are_refused(data, path, damage):
+    scores(Model(), data, path, by_depth=True)
+    lines = path.read_text().splitlines()
+    damage(lines)
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(HqmdError, match="not a file that --resume wrote; name another") as refusal:
+        ScoreLog(path, QUESTION)
+    assert str(refusal.value).startswith(f"{path}: ") and len(str(refusal.value)) < 300

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hqmd_cli.files.checked_json import DEEPEST, parse_json, read_json, read_toml
+from hqmd_cli.files.checked_json import DEEPEST, LENIENT, parse_json, read_json, read_toml
 
 DEEP = "[" * 100_000
 REFUSED = {
@@ -33,7 +33,7 @@ def test_values_of_every_kind_are_read_as_they_are() -> None:
     value = {"a": [1, -2, 0.5, None, True, "é"], "b": {"c": []}, "big": 2**63, "many": [[]] * 100}
     assert parse_json(json.dumps(value)) == value == parse_json(json.dumps(value).encode())
     assert parse_json("[" * DEEPEST + "]" * DEEPEST)
-    assert parse_json('{"loss": NaN}', dict, non_finite=True)["loss"] != 0  # older histories have such rows
+    assert parse_json('{"loss": NaN}', dict, LENIENT)["loss"] != 0  # older histories have such rows
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_files_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json", dict) == read_toml(tmp_path / "a.toml") == {"a": 1}
 
 
-def test_a_pipe_a_device_and_a_folder_are_no_files(tmp_path: Path) -> None:
+def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
         for read in (read_json, read_toml):
-            with pytest.raises(ValueError, match="not a plain file"):
+            with pytest.raises(ValueError, match="a pipe or device, not a file"):
                 read(path)
 
 
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(list(range(100))))
-    with pytest.raises(ValueError, match="larger than 10 bytes"):
+    with pytest.raises(ValueError, match="more than the 0 MB that are read"):
         read_json(tmp_path / "a.json", most_bytes=10)
 
 

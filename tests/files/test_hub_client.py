@@ -98,15 +98,17 @@ def test_a_request_after_unanswered_ones_is_not_sent(monkeypatch: pytest.MonkeyP
     now = [0.0]
     monkeypatch.setattr("hqmd_cli.files.hub_client.monotonic", lambda: now[0])
     patience = Patience()
-    request = SimpleNamespace(extensions={"timeout": None, "trace": 1}, url=SimpleNamespace(host="hub"))
+    url, extensions = SimpleNamespace(host="hub"), {"timeout": None, "trace": 1}
+    request, other = (SimpleNamespace(method=method, url=url, extensions=extensions) for method in ("GET", "HEAD"))
     patience.request(request)
     assert request.extensions["timeout"]["read"] == REQUEST_S and request.extensions["trace"] == 1
     now[0] = GIVE_UP_S - 0.1
     patience.request(request)
-    patience.response(None)
+    patience.response(SimpleNamespace(request=request))
     now[0] = 100.0
     patience.request(request)  # the hub answered in between, so this is the first
     now[0] += GIVE_UP_S + 0.1
+    patience.request(other)
     with pytest.raises(HubSilent, match="hub does not answer"):
         patience.request(request)
 

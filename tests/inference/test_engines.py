@@ -28,9 +28,11 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import View, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.onnx_graph import export_beside, export_file, graph_of
+from hqmd_cli.export.standalone import Standalone
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, OneAttention
-from hqmd_cli.export.verify import LIMITS, Limits, check_pictures, verify
+from hqmd_cli.export.verify import LIMITS, Difference, Limits, check_pictures, verify
 from hqmd_cli.files.photos import read_image
+from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.inference.engines import select as opening
 from hqmd_cli.inference.engines.onnx import OnnxEngine
 from hqmd_cli.inference.engines.pytorch import TorchEngine
@@ -108,15 +110,14 @@ def in_both_precisions(folders: tuple[Path, Path]) -> Path:
 
 
 def agree(network: DepthNetwork, path: Path, alone: ModelConfig | None = None) -> None:
-    """Both engines, on pictures of even, odd and narrow sizes; a graph that stands alone has the scale of predict."""
-    onnx_engine, torch_engine = OnnxEngine(path), TorchEngine(network, CPU)
+    """Both engines, on pictures of even, odd and narrow sizes; `alone` is the model of a graph that stands alone."""
+    onnx_engine, torch_engine = OnnxEngine(path), TorchEngine(Standalone(network, alone) if alone else network, CPU)
     photo = read_image(PHOTO)
     for picture in (*check_pictures(), photo[:97, :131], photo[50:114, :32], photo[:33, :200]):
         depth_m = onnx_engine(picture)
         assert depth_m.shape == picture.shape[:2] and depth_m.dtype == np.float32
         assert np.ptp(depth_m) > 0.01  # so that the next line can fail
-        factor, power = alone.depth_law(min(picture.shape[:2])) if alone else (1, 1)
-        np.testing.assert_allclose(depth_m, factor * torch_engine(picture) ** power, rtol=3e-3, atol=1e-3)
+        np.testing.assert_allclose(depth_m, torch_engine(picture), rtol=3e-3, atol=1e-3)
 
 
 def test_a_published_folder_agrees_with_torch(published):
@@ -147,9 +148,9 @@ def test_a_file_of_its_own_says_depth_at_every_pixel(tmp_path):
     picture = next(check_pictures())
     some, every = TorchEngine(network, CPU)(picture), OnnxEngine(tmp_path / "model.onnx")(picture)
     assert every.shape == picture.shape[:2] and some.shape == tuple(-(-side // 4) for side in every.shape)
-    factor, power = PLAIN.depth_law(min(picture.shape[:2]))
     network.depth_stride = 1
-    np.testing.assert_allclose(every, factor * TorchEngine(network, CPU)(picture) ** power, rtol=3e-3, atol=1e-3)
+    expected = TorchEngine(Standalone(network, PLAIN), CPU)(picture)
+    np.testing.assert_allclose(every, expected, rtol=3e-3, atol=1e-3)
 
 
 def test_tensorflows_padding_agrees_with_torch(tmp_path):
@@ -196,6 +197,23 @@ def test_a_network_of_joined_stages_agrees_with_torch(tmp_path):
     network = lively(JOINED)
     export_file(network, JOINED, tmp_path / "model.onnx")
     agree(network, tmp_path / "model.onnx", alone=JOINED)
+
+
+@pytest.mark.slow
+def test_a_file_of_its_own_says_the_same_of_a_photo_at_any_size(tmp_path):
+    """It shows the network the sides of predict, whose second one is mirrored."""
+    config = JOINED.with_settings(predict_sides=(64, 96), calibration=0.9, calibration_power=1.1)
+    network = lively(config)
+    export_file(network, config, tmp_path / "model.onnx")
+    engine, photo = OnnxEngine(tmp_path / "model.onnx"), read_image(PHOTO)
+    predictor = DepthPredictor(TorchEngine(network, CPU), config)
+    for photo_or_part in (photo, photo[:128]):  # the part is 4 : 1
+        expected = np.median(predictor(photo_or_part))
+        height, width = photo_or_part.shape[:2]
+        for scale in (0.5, 1, 2.5):
+            seen = shrink(photo_or_part, (round(height * scale), round(width * scale)))
+            assert np.median(engine(seen)) == pytest.approx(expected, rel=0.08)  # a random network, at few pixels
+    assert np.ptp(engine(photo)) > 0.01
 
 
 def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):
@@ -245,6 +263,37 @@ def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "mine")
     assert result.returncode == 1 and "exists already" in result.stderr
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_export_replaces_files_only_when_asked_and_never_the_models_own(hqmd, trained_run, tmp_path, monkeypatch):
+    """The graph itself is not made here."""
+    made = []
+
+    def made_up(network, model, path, precision="fp32", size=None):
+        made.append(path)
+        path.write_bytes(b"new")
+        return Difference(0.1, 0.2)
+
+    monkeypatch.setattr("hqmd_cli.export.onnx_graph.export_file", made_up)
+    folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
+    (folder / "model.onnx").write_bytes(b"its graph")
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"old")
+    (tmp_path / "gone.onnx").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "link.onnx").symlink_to(folder / "model.onnx")
+    for output, flags in (
+        (path, ()),
+        (tmp_path / "gone.onnx", ()),
+        (folder / "model.onnx", ("--overwrite",)),
+        (tmp_path / "link.onnx", ("--overwrite",)),
+        (folder, ()),
+    ):
+        result = hqmd("export", folder, "-o", output, *flags)
+        assert result.returncode == 1 and result.stderr.count("\n") == 1, (output, result.stderr)
+        assert "exists already; " in result.stderr or "a file of the model itself" in result.stderr
+    assert path.read_bytes() == b"old" and (folder / "model.onnx").read_bytes() == b"its graph" and not made
+    assert hqmd("export", folder, "-o", path, "--overwrite").returncode == 0
+    assert path.read_bytes() == b"new"
 
 
 @pytest.mark.slow
@@ -334,8 +383,7 @@ def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
     assert engine.session.get_inputs()[0].shape == [1, 96, 128, 3]
     network, info = load_checkpoint(published, CPU)
     (picture,) = check_pictures([(96, 128)])
-    factor, power = info.model.depth_law(96)
-    expected = factor * TorchEngine(network, CPU)(picture) ** power
+    expected = TorchEngine(Standalone(network, info.model), CPU)(picture)
     np.testing.assert_allclose(engine(picture), expected, rtol=1e-3)
     with pytest.raises(HqmdError, match="failed at"):
         engine(picture[:64])

@@ -1,5 +1,6 @@
 """Graphs with other inputs, outputs or answers than `hqmd export` writes are refused, and the file is named."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,32 @@ def test_weights_elsewhere_are_not_read(location: str, tmp_path: Path, capfd: An
     with pytest.raises(HqmdError, match=r"model\.onnx: ONNX Runtime cannot open it"):
         OnnxEngine(folder / "model.onnx")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_graph_is_told_in_our_words_only(tmp_path: Path, capfd: Any) -> None:
+    path = red(tmp_path / "model.onnx")
+    content = path.read_bytes()
+    for place in range(8, len(content), 7):
+        path.write_bytes(content[:place] + b"\x9d\xff" + content[place + 2 :])
+        with contextlib.suppress(HqmdError):
+            OnnxEngine(path)(PICTURE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_output_that_is_no_tensor_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["rgb"], ["cast"], to=FLOAT),
+        helper.make_node("SequenceConstruct", ["cast"], ["depth_m"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "made by hand",
+        [helper.make_tensor_value_info("rgb", TensorProto.UINT8, ["b", "h", "w", 3])],
+        [helper.make_tensor_sequence_value_info("depth_m", FLOAT, ["b", "h", "w", 3])],
+    )  # fmt: skip
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    with pytest.raises(HqmdError, match=r"its outputs are depth_m seq\(tensor\(float\)\)"):
+        OnnxEngine(path)
 
 
 def test_operators_of_other_libraries_are_unknown(tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ class OnnxEngine:
         # The highest level takes a fifth longer to open and computes no faster.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            # Without its fallback, which prints, and tries the same again.
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # ONNX Runtime's errors have no common type
             raise HqmdError(f"{path}: ONNX Runtime cannot open it: {brief(first_line(error))}") from error
         require_values(path, "inputs", self.session.get_inputs(), RGB, "tensor(uint8)", (1, ANY, ANY, 3))
@@ -72,8 +75,13 @@ def require_values(path: Path, what: str, values: Sequence[Any], name: str, kind
             wanted is ANY or size == wanted or (wanted == 1 and not isinstance(size, int)) for size, wanted in sizes
         ):
             return
-    found = ", ".join(f"{value.name} {value.type} {value.shape}" for value in values[:MOST_SHOWN]) or "none"
+    found = ", ".join(map(described, values[:MOST_SHOWN])) or "none"
     raise HqmdError(f"{path}: not written by `hqmd export`: its {what} are {brief(found)}")
+
+
+def described(value: Any) -> str:
+    """Describe an input or output of a graph."""
+    return f"{value.name} {value.type}" + (f" {value.shape}" if value.type.startswith("tensor(") else "")
 
 
 def brief(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hqmd_cli.config.base import brief
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.checked_json import read_json
+from hqmd_cli.files.checked_json import LENIENT, read_json
 
 PLAIN_ATTENTION = ("eager", "sdpa", None)  # of torch itself; they differ by rounding only
 ADDRESS = re.compile(r"\s*(hf[-_]hub|local[-_]dir):", re.IGNORECASE)  # as timm reads them
@@ -35,7 +35,7 @@ def require_trusted(name: str, folder: Path, files: Sequence[Path]) -> None:
     there = {path.name for path in files}
     for path in (path for path in files if path.suffix == ".json"):
         try:
-            values = read_json(path, dict, non_finite=True)
+            values = read_json(path, dict, LENIENT)
         except (OSError, ValueError) as error:
             raise HqmdError(f"{path}: cannot be read: {first_line(error)}") from error
         if why := distrust(values):
