@@ -5,10 +5,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
+from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, complain
+from hqmd_cli.terminal.standard_streams import open_closed_streams
 from hqmd_cli.terminal.streams import use_printable_streams
 
 COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has the name of its file
@@ -25,6 +28,7 @@ COMMANDS = (  # in the order of --help; the function, or the Typer of a group, h
     "push",
     "data",
 )
+SYMLINK_LOOP = "Symlink loop"  # how Path.resolve begins about a link to itself, before Python 3.13
 
 
 def build_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
@@ -36,7 +40,7 @@ def build_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    app.callback()(lambda: None)  # without one, Typer takes the command of an app for the app itself
+    app.callback()(options)  # without one, Typer takes the command of an app for the app itself
     for name in names:
         command = getattr(import_module(f"hqmd_cli.commands.{name}"), name)
         if isinstance(command, typer.Typer):
@@ -44,6 +48,21 @@ def build_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
         else:
             app.command()(command)
     return app
+
+
+def say_version(wanted: bool) -> None:
+    """Print the version and end, if it is wanted."""
+    if wanted:
+        print(f"hqmd {__version__}")
+        raise typer.Exit
+
+
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options of hqmd itself."""
 
 
 def main() -> None:
@@ -61,10 +80,16 @@ def main() -> None:
     except OSError as error:  # a path that the system refuses before hqmd opens it, such as one that is too long
         complain(HqmdError(f"{error.filename or ''}: {error.strerror or error}"))
         sys.exit(1)
+    except RuntimeError as error:
+        if not str(error).startswith(SYMLINK_LOOP):
+            raise
+        complain(HqmdError(f"{error}; remove the link"))
+        sys.exit(1)
 
 
 def run() -> None:
     """Run the command line as the whole process; the entry point of `hqmd`."""
+    open_closed_streams()
     use_printable_streams()
     try:
         main()

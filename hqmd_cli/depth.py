@@ -23,6 +23,17 @@ def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth"
         raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")
 
 
+LARGEST_DEPTH_M = 100_000.0  # that is asked for, measured or shown; the far side of any view on Earth
+SMALLEST_DEPTH_M = 0.001  # that is measured
+FLAT = 1e-4  # relative span below which a map counts as one depth everywhere
+
+
+def is_flat(depth_m: NDArray[np.floating]) -> bool:
+    """True if a map (H, W) of several pixels has one value everywhere, but for rounding."""
+    least, greatest = float(depth_m.min()), float(depth_m.max())
+    return depth_m.size > 1 and greatest - least <= FLAT * max(abs(least), abs(greatest))
+
+
 def near_and_far(least: float, greatest: float, kind: Kind) -> tuple[float, float]:
     """Order the two ends of a map's range: the nearest first. A disparity is greatest where it is nearest."""
     return (greatest, least) if kind == "disparity" else (least, greatest)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.outputs import refuse_existing_outputs
 
 HISTORY = ("data", "backbone_weights", "teacher")  # fields of CheckpointInfo that are joined as text
 
@@ -25,8 +26,7 @@ def merge_checkpoints(
 
     from hqmd_cli.models import build_model
 
-    if folder.exists():
-        raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
+    refuse_existing_outputs([folder], overwrite=False, remedy="remove it")
     networks, infos = zip(*(load_checkpoint(source, torch.device("cpu")) for source in sources), strict=True)
     views = view_percents or [100] * len(sources)
     if len(views) != len(sources) or views[0] != 100:

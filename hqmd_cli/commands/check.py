@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hqmd_cli.commands.options import OverwriteOption
 from hqmd_cli.commands.scoring_options import DepthScaleOption
 
 OVERLAYS = 5
@@ -30,6 +31,7 @@ def check(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw five photos with their depth edges, and the depth beside them."),
     ] = None,
+    overwrite: OverwriteOption = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Report what a dataset contains, and what is wrong with it.
@@ -49,11 +51,14 @@ def check(
     from hqmd_cli.data.check.scan import check_data
     from hqmd_cli.files.atomic import require_suffix
     from hqmd_cli.files.images import write_image
+    from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
     from hqmd_cli.terminal.progress import with_progress
 
     if picture:
         require_suffix(picture, frozenset({".png", ".jpg"}))
     path = data or default_data()
+    refuse_over_input([picture], [path, val_data])
+    refuse_existing_outputs([picture], overwrite)
     report = check_data(path, split, val_data, depth_scale, OVERLAYS if picture else 0, with_progress)
     if in_json:
         print(json.dumps({"data": str(path), **as_dict(report)}, indent=1))
@@ -62,6 +67,7 @@ def check(
     if picture and report.examples:
         from hqmd_cli.data.check.overlays import overlays
 
+        refuse_over_input([picture], report.files)
         write_image(picture, overlays(report.examples))
     if not report.is_usable:
         raise typer.Exit(1)

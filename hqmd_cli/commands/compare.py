@@ -11,6 +11,7 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    OverwriteOption,
     SideOption,
     SizeOption,
 )
@@ -69,6 +70,7 @@ def compare(
     detail: DetailOption = True,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Measure several models on the same data, and their differences.
 
@@ -81,7 +83,7 @@ def compare(
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
     from hqmd_cli.inference.open import OpenOptions
-    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid
+    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid, possible_files
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, print_table, start_session
 
@@ -95,11 +97,12 @@ def compare(
         require_suffix(output, FORMATS)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
-    extras = Extras(per_picture, published, table1, report, report_pictures)
+    own = (picture, *possible_files(output))
+    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, own)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
-    session = start_session(data, split, protocol, depth_scale)
+    session = start_session(data, split, protocol, depth_scale, outputs=extras.files)
     beside = extras.published_rows(session.dataset)
     add_sources(session, models, options, folders, folder_options)
     results = session.score(detail, by_depth=bool(report))

@@ -1,6 +1,5 @@
 """`hqmd data nyu` and `hqmd data nyu-raw`: download NYU Depth V2, and prepare its raw recordings."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -84,13 +83,14 @@ def nyu_raw(
     """
     from hqmd_cli.data.nyu_raw.prepare import make_pairs, plan_pairs, write_splits
     from hqmd_cli.files.atomic import write_pieces
+    from hqmd_cli.parallel.processes import usable_cores
     from hqmd_cli.terminal.progress import with_progress
 
     plan = plan_pairs(raw, frames, fill, scenes)
     reasons = "".join(f", {number} left out: {reason}" for reason, number in plan.excluded().items())
     few = f", fewer than the {frames} wanted" if plan.available < frames else ""
     print(f"{raw}: {plan.available} frames of {len(plan.scenes)} scenes{reasons}{few}", file=sys.stderr)
-    outcomes = make_pairs(plan, raw, output, workers or os.cpu_count() or 1)
+    outcomes = make_pairs(plan, raw, output, workers or usable_cores())
     faults: dict[str, str] = {}  # name of the frame -> why it is left out
     try:
         for frame, fault in with_progress(outcomes, "frames", len(plan.frames)):

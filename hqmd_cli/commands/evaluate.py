@@ -12,6 +12,7 @@ from hqmd_cli.commands.options import (
     FlipOption,
     ModelKindOption,
     ModelOption,
+    OverwriteOption,
     SideOption,
     SizeOption,
 )
@@ -73,6 +74,7 @@ def evaluate(
     ] = None,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
+    overwrite: OverwriteOption = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
     ] = False,
@@ -117,11 +119,12 @@ def evaluate(
     if protocol == ALL:
         require_one_protocol({"--report": report, "--per-picture": per_picture, "--resume": resume})
     folder = find_own(model) if record else None  # a foreign model has no card of ours
-    extras = Extras(per_picture, published and protocol != ALL, table1 and protocol != ALL, report, report_pictures)
+    one = protocol != ALL
+    extras = Extras(per_picture, published and one, table1 and one, report, report_pictures, overwrite)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
-    session = start_session(data, split, protocol, depth_scale, may_be_all=True)
+    session = start_session(data, split, protocol, depth_scale, True, [*extras.files, resume])
     beside = extras.published_rows(session.dataset)
     add_sources(session, [] if pred else [model], options, [pred] if pred else [], folder_options)
     if protocol == ALL:

@@ -66,3 +66,4 @@ SizeOption = Annotated[
 FlipOption = Annotated[
     bool, typer.Option("--flip", help="Average with the depth of the mirrored photo, which takes twice the time.")
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]

@@ -1,8 +1,9 @@
 """`hqmd predict`: photos, and video, to depth."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,27 +21,32 @@ from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.prediction.formats import DEFAULT_FORMAT, OUTPUTS
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
+if TYPE_CHECKING:
+    from hqmd_cli.prediction.photo_run import PhotoRun
+
 OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for output in OUTPUTS.values())
 
 
 def predict(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE...", help="Photos, folders, globs, - for stdin, one video, or camera:N."),
+        typer.Argument(
+            metavar="SOURCE...", help="Photos, videos, folders, globs, http(s)://..., - for stdin, or camera:N."
+        ),
     ],
     output: Annotated[
         list[Path],
         typer.Option(
             "--output",
             "-o",
-            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); or a folder. May repeat.",
+            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); a folder; or - for stdout. May repeat.",
         ),
     ],
     formats: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help=f"What to write into a folder, separated by commas: {', '.join(OUTPUTS)}.",
+            help=f"What to write into a folder, separated by commas, or to stdout: {', '.join(OUTPUTS)}.",
             show_default=DEFAULT_FORMAT,
         ),
     ] = None,
@@ -89,6 +95,9 @@ def predict(
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Also read http(s):// photos from addresses that are not public.")
+    ] = False,
 ) -> None:
     """Write the metric depth of photos and video.
 
@@ -99,6 +108,7 @@ def predict(
     hqmd predict photo.jpg -o depth.png -o depth.mm.png
     hqmd predict holiday/ -o depths/ --format color,npy --skip-existing
     hqmd predict clip.mp4 -o depth.mp4
+    cat photo.jpg | hqmd predict - -o - --format npy > depth.npy
     """
     from hqmd_cli.inference.open import OpenOptions, opener
 
@@ -106,37 +116,33 @@ def predict(
     open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]))
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style
-    from hqmd_cli.prediction.sources import has_video, refuse_for_video
+    from hqmd_cli.prediction.sources import goes_alone, refuse_for_video
 
     style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
-    if has_video(sources):
+    if goes_alone(sources, output):
         from hqmd_cli.terminal.predict_video import run_video
 
-        for_photos = {
-            "--scale-from": scale_from,
-            "--fov": fov,
-            "--fx": fx,
-            "--camera": camera,
+        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera}
+        for_photos |= {
             "--edge-rtol": edge_rtol,
+            "--format": formats,
+            "--json": as_json or None,
+            "--skip-existing": skip_existing or None,
         }
-        for_photos |= {"--format": formats, "--json": as_json or None, "--skip-existing": skip_existing or None}
         refuse_for_video(for_photos)
         return run_video(sources, output, open_with, style, overwrite)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
-    run = prepare(
-        sources,
-        output,
-        formats,
-        open_with,
-        style,
-        fov=fov,
-        fx=fx,
-        camera=camera,
-        scale_from=scale_from,
-        as_json=as_json,
-        skip_existing=skip_existing,
-        overwrite=overwrite,
-    )
-    run_photos(run)
+    def prepare_for(destinations: Sequence[Path], outputs: str | None) -> "PhotoRun":
+        return prepare(
+            sources, destinations, outputs, open_with, style, fov=fov, fx=fx, camera=camera, scale_from=scale_from,
+            as_json=as_json, skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
+        )  # fmt: skip
+
+    if Path("-") in output:
+        from hqmd_cli.terminal.predict_stdout import run_to_stdout
+
+        for_files = {"--json": as_json, "--skip-existing": skip_existing, "--overwrite": overwrite}
+        return run_to_stdout(output, formats, for_files, prepare_for)
+    run_photos(prepare_for(output, formats))

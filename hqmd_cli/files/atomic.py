@@ -1,16 +1,23 @@
-"""Files and folders that appear whole or not at all: each is written beside its place, then renamed."""
+"""Files and folders that appear whole or not at all: each is written beside its place, then renamed.
+
+The name beside it is `.hqmd-RUN-RANDOM.part`: RUN is the number of this process, so that what a dead one left can be
+told from what a living one writes, and RANDOM belongs to one file only. Nobody can put a link there beforehand.
+"""
 
 import errno
 import os
-import zlib
+import re
+import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 
 from hqmd_cli.errors import HqmdError, first_line
 
-UNFINISHED = ".*.part"  # pattern of what place_beside gives; processes that were killed leave such files
+RUN = secrets.token_hex(4)  # of this process
+UNFINISHED = re.compile(r"\.hqmd-(?P<run>[0-9a-f]{8})-[0-9a-f]{8}\.part(\.\w+)?")  # what name_beside gives
+UNFINISHED_BEFORE = re.compile(r"\.[0-9a-f]{8}\.\d+\.part")  # what hqmd gave up to commit 6e49211
 WRITE_REMEDIES = {
     errno.ENOSPC: "; make room, or choose another -o",
     errno.EACCES: "; choose another -o",
@@ -24,8 +31,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8."""
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    """Write a text file in UTF-8. Undecodable bytes of file names are written as escapes."""
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
@@ -40,19 +47,49 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
 
 def write_aside(path: Path, save: Callable[[Path], object]) -> None:
     """Let `save` write a file beside `path`, then rename it to `path`. Creates the folders."""
+    with file_beside(path) as aside:
+        save(aside)
+        with explain_write_errors(path):
+            aside.replace(path)
+
+
+@contextmanager
+def file_beside(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Give a new, empty file beside `path` to write and rename; remove it at the end. Creates the folders.
+
+    `suffix` is for writers that choose a format by it. An OSError inside becomes an HqmdError that names `path`.
+    """
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = place_beside(path)
+        aside = name_beside(path, suffix)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
         try:
-            save(aside)
-            aside.replace(path)
+            yield aside
         finally:
             aside.unlink(missing_ok=True)
 
 
-def place_beside(path: Path) -> Path:
-    """Return a hidden name in the folder of `path`; short, since the name of `path` may be as long as allowed."""
-    return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+def name_beside(path: Path, suffix: str = "") -> Path:
+    """Return a new hidden name in the folder of `path`; short, since the name of `path` may be as long as allowed."""
+    return path.with_name(f".hqmd-{RUN}-{secrets.token_hex(4)}.part{suffix}")
+
+
+def remove_unfinished(folder: Path, runs: Collection[str] | None = None) -> None:
+    """Remove the files and folders in `folder` that these dead runs left unfinished.
+
+    None: those of every other run, and of earlier versions; for a folder that this process holds alone.
+    """
+    for entry in list(os.scandir(folder)) if folder.is_dir() else []:
+        ours = UNFINISHED.fullmatch(entry.name)
+        if runs is None:
+            dead = ours["run"] != RUN if ours else bool(UNFINISHED_BEFORE.fullmatch(entry.name))
+        else:
+            dead = ours is not None and ours["run"] in runs
+        if dead and entry.is_dir(follow_symlinks=False):
+            rmtree(entry.path, ignore_errors=True)
+        elif dead:
+            with suppress(OSError):  # another user's
+                os.unlink(entry.path)
 
 
 @contextmanager
@@ -61,9 +98,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises HqmdError if `path` exists.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise HqmdError(f"{path}: exists already; remove it, or choose another -o")
-    aside = place_beside(path)
+    aside = name_beside(path)
     try:
         yield aside
         with explain_write_errors(path):
@@ -81,7 +118,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     it was.
     """
     mended_folder(path)
-    aside, former = aside_of(path), former_of(path)
+    aside, former = name_beside(path), former_of(path)
     with explain_write_errors(path):
         try:
             aside.mkdir(parents=True)
@@ -108,7 +145,7 @@ def mended_folder(path: Path) -> None:
 
 
 def aside_of(path: Path) -> Path:
-    """Return where the folder that will become `path` is filled."""
+    """Return where hqmd filled the folder that became `path`, up to commit 6e49211."""
     return path.with_name(f".{path.name}.new")
 
 

@@ -5,6 +5,7 @@ that an error page or another file costs neither hours nor the bytes received so
 """
 
 import hashlib
+import os
 import re
 import shutil
 import time
@@ -14,6 +15,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from ssl import SSLCertVerificationError
 from time import monotonic
+from typing import BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -21,6 +23,8 @@ from urllib.request import Request, urlopen
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors
+from hqmd_cli.files.locks import claim
+from hqmd_cli.files.regular import open_regular
 from hqmd_cli.files.waiting import word_after
 
 PIECE = 2**20  # bytes
@@ -63,9 +67,13 @@ def fetch(
         require_whole(file, path, f"{path}: exists already, but", "move it away")
         return "is there already"
     part = path.with_name(f"{path.name}.part")
-    with explain_write_errors(part):
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
+    with claim(part):
+        return fetch_by(file, path, part, progress, first_wait_s)
+
+
+def fetch_by(file: RemoteFile, path: Path, part: Path, progress: Progress, first_wait_s: float) -> str:
+    """Do the work of fetch, by way of `part`, which this process holds alone."""
+    with explain_write_errors(part), open_part(part):
         if (room := shutil.disk_usage(part.parent).free) < (missing := file.size - part.stat().st_size):
             raise HqmdError(
                 f"{part.parent}: {missing / 1e9:.1f} GB are to come, {room / 1e9:.1f} GB are free; make room"
@@ -80,6 +88,17 @@ def fetch(
         raise
     part.replace(path)
     return "downloaded"
+
+
+def open_part(part: Path) -> BinaryIO:
+    """Open `part` for reading and writing; create it if it is missing.
+
+    Its name is foreseeable, so that a download goes on. Raises HqmdError for a link or device that lies there.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        raise HqmdError(f"{part}: a link, folder or device where the bytes received so far belong; move it away")
+    return open(part, "r+b", opener=lambda name, _: os.open(name, flags, 0o666))
 
 
 def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: float) -> None:
@@ -115,7 +134,8 @@ def receive(file: RemoteFile, part: Path, progress: Progress) -> None:
     except HTTPError as error:
         if error.code == 416 and there:  # the server's file is shorter, so it is another one
             require_size(file, size_of_range(error.headers.get("Content-Range")))
-            part.write_bytes(b"")
+            with open_part(part) as opened:
+                opened.truncate(0)
             raise Broken("the server refused to go on where it broke off") from error
         if error.code in AGAIN:
             raise Broken(f"the server answers {error.code} {error.reason}") from error
@@ -161,7 +181,7 @@ def require_size(file: RemoteFile, announced: int | None) -> None:
 
 def write_on(part: Path, begin: int, file: RemoteFile, response: HTTPResponse, progress: Progress) -> None:
     """Write the bytes from `begin` on. A server that sends no parts begins at 0, and so does the file then."""
-    with part.open("r+b") as opened:
+    with open_part(part) as opened:
         if begin > opened.seek(0, 2):
             raise Broken("the server left out a part")
         opened.seek(begin)
@@ -198,7 +218,7 @@ def piece_of(file: RemoteFile, response: HTTPResponse) -> bytes:
 def require_whole(file: RemoteFile, path: Path, what: str, remedy: str) -> None:
     """Raise HqmdError unless size, signature and hash match the file."""
     place, expected = file.signature
-    with path.open("rb") as opened:
+    with open_regular(path) as opened:
         if (size := path.stat().st_size) != file.size:
             raise HqmdError(f"{what} has {size} bytes, the file has {file.size}; {remedy}")
         opened.seek(place)

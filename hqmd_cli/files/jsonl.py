@@ -15,6 +15,11 @@ ONE_AT_A_TIME = Lock()  # rows come from several threads
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """Append a row, from any thread. Cuts off an incomplete last line first. Creates the folders."""
+    append_line(path, json.dumps(row))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a row that is JSON already; see append_row."""
     require_regular(path)
     with ONE_AT_A_TIME, explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +29,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
                 if file.read(1) != b"\n":
                     file.seek(0)
                     file.truncate(file.read().rfind(b"\n") + 1)
-            file.write((json.dumps(row) + "\n").encode())
+            file.write((line + "\n").encode())
 
 
 def complete_lines(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ A photo alone may come from a pipe, which is read up to a size and for a time.
 import os
 import select
 import stat
+from io import BufferedReader
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
@@ -19,7 +20,7 @@ LONGEST_S = 600.0  # for the whole photo
 PIECE_BYTES = 2**20
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading. Raises HqmdError for a pipe or device, and OSError as `open` does."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | AT_ONCE))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -12,6 +12,10 @@ DIAGONAL_35MM = math.hypot(36, 24)
 NYU_FX, NYU_LONGER_SIDE, NYU_SHORTER_SIDE = 518.86, 640, 480
 
 
+FX_RANGE = (0.01, 1e7)  # pixels; beyond, points in space would have coordinates that no program takes
+FOV_RANGE = (0.01, 179.9)  # degrees
+
+
 @dataclass(frozen=True)
 class Intrinsics:
     """A pinhole camera without distortion. All numbers are pixels; pixel centres lie at whole numbers."""
@@ -35,6 +39,20 @@ class Intrinsics:
         return math.sqrt(self.fx * self.fy) / min(height, width) / (NYU_FX / NYU_SHORTER_SIDE)
 
 
+def require_camera(fov_deg: float | None, fx: float | None, camera: object = None) -> None:
+    """Raise HqmdError for a field of view or a focal length that no photo can have, or for two of the three."""
+    if len([given for given in (fx, fov_deg, camera) if given is not None]) > 1:
+        raise HqmdError("--fx, --fov and --camera all set the focal length; give one of them")
+    shortest, longest = FX_RANGE
+    if fx is not None and not shortest <= fx <= longest:
+        raise HqmdError(f"--fx {fx:g}: a focal length is a positive number of pixels, {shortest:g} to {longest:g}")
+    narrowest, widest = FOV_RANGE
+    if fov_deg is not None and not narrowest <= fov_deg <= widest:
+        raise HqmdError(
+            f"--fov {fov_deg:g}: a field of view lies between 0 and 180 degrees, {narrowest:g} to {widest:g} here"
+        )
+
+
 def find_intrinsics(
     height: int,
     width: int,
@@ -53,26 +71,22 @@ def find_intrinsics(
 
     Raises HqmdError if two of camera, fx and fov_deg are given, and for impossible values.
     """
-    if len([given for given in (fx, fov_deg, camera) if given is not None]) > 1:
-        raise HqmdError("--fx, --fov and --camera all set the focal length; give one of them")
+    require_camera(fov_deg, fx, camera)
     if camera is not None:
         return camera
+    known = True
     if fx is not None:
         focal_px, origin = fx, f"focal length of {fx:g} pixels, as given"
-        fault = f"--fx {fx:g}: a focal length is a positive number of pixels"
     elif fov_deg is not None:
-        known = 0 < fov_deg < 180
-        focal_px = width / (2 * math.tan(math.radians(fov_deg) / 2)) if known else math.nan
+        focal_px = width / (2 * math.tan(math.radians(fov_deg) / 2))
         origin = f"horizontal field of view of {fov_deg:g} degrees, as given"
-        fault = f"--fov {fov_deg:g}: a field of view lies between 0 and 180 degrees"
     elif focal_35mm:
         focal_px = focal_35mm * math.hypot(height, width) / DIAGONAL_35MM
         origin = f"35 mm equivalent focal length of {focal_35mm:g} mm, from the photo's EXIF"
-        fault = f"the photo's EXIF has a 35 mm focal length of {focal_35mm:g} mm; give --fov or --fx"
+        if not 0 < focal_px < math.inf:
+            raise HqmdError(f"the photo's EXIF has a 35 mm focal length of {focal_35mm:g} mm; give --fov or --fx")
     else:
-        focal_px = NYU_FX * max(height, width) / NYU_LONGER_SIDE
+        known, focal_px = False, NYU_FX * max(height, width) / NYU_LONGER_SIDE
         why = exif_fault or "the photo does not say"
-        origin, fault = f"the camera of NYU Depth V2, assumed: {why}; --fov or --fx would", ""
-    if not 0 < focal_px < math.inf:
-        raise HqmdError(fault)
-    return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, origin, is_known=bool(fault))
+        origin = f"the camera of NYU Depth V2, assumed: {why}; --fov or --fx would"
+    return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, origin, is_known=known)

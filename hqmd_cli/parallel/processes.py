@@ -1,20 +1,52 @@
 """Several processes share a folder's photos: `torchrun --nproc-per-node N --module -- hqmd_cli predict ...`.
 
-Each process takes every Nth job and writes its own manifest; the first one joins them at the end. Without torchrun
-there is one process, and torch is not imported.
+Each process takes every Nth job; all write to one manifest, which the first one puts in order at the end. Without
+torchrun there is one process, and torch is not imported.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
-from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.errors import HqmdError, first_line, printable
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(days=7)  # for the slowest process; many folders take longer than torch's default of 30 minutes
+
+
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # that torchrun sets
+CGROUP_QUOTAS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")  # versions 2 and 1
+CGROUP_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: by its affinity, and by the limit of its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, container_cores())))
+
+
+def fewer_cores() -> int:
+    """Return the cores that this process may use if they are fewer than the machine has, and else 0."""
+    cores = usable_cores()
+    return cores if cores < (os.cpu_count() or 1) else 0
+
+
+def container_cores() -> float:
+    """Return the limit of a container in cores; infinity without one."""
+    for path in CGROUP_QUOTAS:
+        try:
+            quota, *period = Path(path).read_text("ascii").split()
+            if quota in ("max", "-1"):
+                return math.inf
+            return int(quota) / int(period[0] if period else Path(CGROUP_PERIOD).read_text("ascii"))
+        except (OSError, ValueError, ZeroDivisionError):  # not this version
+            continue
+    return math.inf
 
 
 @dataclass(frozen=True)
@@ -26,8 +58,23 @@ class Ranks:
 
     @classmethod
     def from_environment(cls) -> "Ranks":
-        """Read RANK and WORLD_SIZE; without torchrun, 0 of 1."""
-        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+        """Read RANK and WORLD_SIZE; without torchrun, 0 of 1.
+
+        Raises HqmdError if they do not fit together: a RANK that another program left would leave photos out.
+        """
+        given = {name: os.environ[name] for name in RANK_VARIABLES if os.environ.get(name)}
+        try:
+            rank, world = int(given.get("RANK", 0)), int(given.get("WORLD_SIZE", 1))
+        except ValueError:
+            rank, world = -1, 0
+        alone = not {"RANK", "WORLD_SIZE"} <= given.keys() and (given.keys() - {"WORLD_SIZE"} or world != 1)
+        if alone or not 0 <= rank < world:
+            said = " and ".join(f"{name}={printable(value)}" for name, value in given.items())
+            raise HqmdError(
+                f"the environment says {said}, which are not those of one of several processes; "
+                "unset RANK, LOCAL_RANK and WORLD_SIZE, or start with torchrun"
+            )
+        return cls(rank, world)
 
     @property
     def is_first(self) -> bool:

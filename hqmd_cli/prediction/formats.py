@@ -46,6 +46,10 @@ OUTPUTS = {
     ),
     "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:write_npy", "float32 {unit}"),
     "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:write_tiff", "float32 {unit}"),
+    "npz": Output(
+        ".npz", "hqmd_cli.prediction.writers.numbers:write_npz", "float32 {unit}, and the camera", needs_camera=True
+    ),
+    "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:write_exr_map", "OpenEXR, float32 {unit}"),
     "ply": Output(
         ".ply",
         "hqmd_cli.prediction.writers.space:write_ply",
@@ -70,6 +74,7 @@ OUTPUTS = {
         needs_metres=True,  # up to a factor, but without a shift
     ),
 }
+VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py
 OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
 BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
     suffix: replace(OUTPUTS[name], suffix=suffix) for suffix, name in OTHER_SUFFIXES.items()

@@ -5,22 +5,34 @@ photo. With it, a result can be trusted later, and a run can tell if a result is
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
+from time import monotonic
 from typing import Any
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.jsonl import complete_lines
-from hqmd_cli.parallel.processes import Ranks
+from hqmd_cli.files.jsonl import append_line, complete_lines
+from hqmd_cli.files.locks import short_lock
+from hqmd_cli.files.regular import read_regular, require_regular
+from hqmd_cli.prediction.intention import LOOK_AGAIN_S, Intentions
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.units import RANGE_KEYS, UNITS, Kind
 
 MANIFEST_FILE = "manifest.jsonl"
+# What processes of torchrun wrote up to commit 6e49211, and a run of it that was killed has left.
+PART_BEFORE = re.compile(r"manifest\.(0|[1-9]\d{0,2})\.jsonl")
+PART_KEYS = {"place", "outputs", "settings", "photo_sha256"}
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -79,48 +91,101 @@ def joined(*remarks: str) -> str:
 class Manifest:
     """`manifest.jsonl` in a folder of results: a row per photo, of which the last one counts.
 
-    Each of several processes (parallel/processes.py) appends to a file of its own; `join` merges them.
+    Several processes may append to it: each write holds a lock. A photo that failed has a row with "place" and
+    "failed", the reason; what an earlier row says of its files still counts, since they were not touched.
     """
 
-    def __init__(self, folder: Path, rank: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / (MANIFEST_FILE if rank is None else f"manifest.{rank}.jsonl")
+        self.path = folder / MANIFEST_FILE
+        self.one_at_a_time = Lock()  # among threads, which would poll for the lock between processes
+        self.rows: dict[str, Row] = {}  # as `newest` read them
+        self.read_s = -math.inf
 
-    @property
-    def parts(self) -> list[Path]:
-        """The manifest, and the files that other processes or an interrupted run left beside it."""
-        whole = self.folder / MANIFEST_FILE
-        return [*([whole] if whole.exists() else []), *sorted(self.folder.glob("manifest.*.jsonl"))]
+    def append(self, row: Row) -> None:
+        """Append a row, from any thread. Raises HqmdError if it cannot be written."""
+        line = finite_json(row, self.path)
+        with self.one_at_a_time, short_lock(self.path):
+            append_line(self.path, line)
 
-    def read(self) -> dict[str, dict[str, Any]]:
+    def read(self) -> dict[str, Row]:
         """Map each photo's place below the folder to its record. Raises HqmdError for a file that is not a manifest."""
-        rows = {}
-        for path in self.parts:
+        rows: dict[str, Row] = {}
+        for path in ([self.path] if self.path.exists() else []) + self.parts():
             for number, line in enumerate(complete_lines(path), 1):
-                try:
-                    row = json.loads(line)
-                    rows[row["place"]] = row
-                except (ValueError, KeyError, TypeError) as error:
+                row = row_of(line)
+                if row is None:
                     raise HqmdError(
                         f"{path}: line {number} is not a record of a result; move the file away, or choose another -o"
-                    ) from error
+                    )
+                rows[row["place"]] = {**rows.get(row["place"], {}), **row} if "failed" in row else row
         return rows
 
+    def newest(self, place: str) -> Row:
+        """Look up a record that another run may have added; empty without one. Reads the file at most once a second."""
+        with self.one_at_a_time:
+            if place not in self.rows and monotonic() - self.read_s > LOOK_AGAIN_S:
+                with short_lock(self.path):
+                    self.rows = self.read()
+                self.read_s = monotonic()
+            return self.rows.get(place, {})
+
+    def parts(self) -> list[Path]:
+        """List what an interrupted run of torchrun left up to commit 6e49211; no file that only has such a name."""
+        named = sorted(path for path in self.folder.glob("manifest.*.jsonl") if PART_BEFORE.fullmatch(path.name))
+        return [path for path in named if path.is_file() and is_part(path)]
+
     def join(self) -> None:
-        """Merge all parts into one file, with one row per photo, sorted by place."""
-        if parts := self.parts:
-            rows = self.read()
-            write_text(self.folder / MANIFEST_FILE, "".join(json.dumps(rows[place]) + "\n" for place in sorted(rows)))
+        """Leave one row per photo, sorted by place, and take in what an interrupted run of torchrun left.
+
+        Raises HqmdError if a link lies in its place, which would lead the rows elsewhere.
+        """
+        if self.path.is_symlink():
+            raise HqmdError(f"{self.path}: a link; hqmd writes a manifest as a file of this folder: remove the link")
+        if not (self.path.exists() or self.parts()):
+            return
+        require_regular(self.path)
+        with self.one_at_a_time, short_lock(self.path):
+            parts, rows = self.parts(), self.read()
+            write_text(self.path, "".join(json.dumps(rows[place]) + "\n" for place in sorted(rows)))
             for part in parts:
-                if part.name != MANIFEST_FILE:
-                    part.unlink()
+                part.unlink()
+
+    def hashes(self) -> Iterator[tuple[Path, str]]:
+        """Yield the absolute path and the hash of every file that the manifest describes."""
+        top = self.folder.absolute()
+        for place, row in self.read().items():
+            for name, digest in hashes_of(row).items():
+                yield (top / place).parent / name, digest
 
 
-def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path], ranks: Ranks) -> Manifest | None:
+def row_of(line: str) -> Row | None:
+    """Parse a line of a manifest; None if it is not a row."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("place"), str) else None
+
+
+def is_part(path: Path) -> bool:
+    """True if every row of a file is a record as hqmd writes it."""
+    rows = [row_of(line) for line in complete_lines(path)]
+    return bool(rows) and all(row is not None and row.keys() >= PART_KEYS for row in rows)
+
+
+def finite_json(record: Mapping[str, Any], path: Path, indent: int | None = None) -> str:
+    """Return a record as JSON. Raises HqmdError naming the file if it has a number that JSON does not have."""
+    try:
+        return json.dumps(record, allow_nan=False, indent=indent)
+    except ValueError as error:
+        raise HqmdError(f"{path}: a number of this result is infinite or NaN, so it is not recorded") from error
+
+
+def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path]) -> Manifest | None:
     """Open the manifest of the first folder among the destinations; None if all of them are files."""
     files = {target for target, _ in jobs[0].targets} if jobs else set()
-    rank = ranks.rank if ranks.world > 1 else None
-    return next((Manifest(folder, rank) for folder in destinations if folder not in files), None)
+    return next((Manifest(folder) for folder in destinations if folder not in files), None)
 
 
 def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, dict[str, Any]]:
@@ -133,8 +198,8 @@ def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, d
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record beside a result. Raises HqmdError if the file is not a record."""
     try:
-        record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or "outputs" not in record:
         raise HqmdError(f"{path}: is not a record of a result; move it away, or use --overwrite")
@@ -156,10 +221,12 @@ def is_up_to_date(
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 
 
-def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool) -> None:
-    """Raise HqmdError if a result would replace a file that is not, to the byte, the one on record."""
+def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool, intentions: Intentions | None) -> None:
+    """Raise HqmdError if a result would replace a file that is neither on record, to the byte, nor a killed run's."""
     for target, _ in job.targets:
-        if target.exists() and not is_recorded(target, record):
+        if not os.path.lexists(target) or (intentions and intentions.is_result_of_a_run(target)):
+            continue
+        if not is_recorded(target, record):
             raise HqmdError(
                 f"{printable(str(target))}: exists, and no record says that it was made from this photo; "
                 "pass --overwrite, or choose another -o"
@@ -170,4 +237,11 @@ def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool) -> None:
 
 def is_recorded(target: Path, record: Mapping[str, Any]) -> bool:
     """True if a file is, to the byte, the one that the record describes."""
-    return record.get("outputs_sha256", {}).get(target.name) == file_hash(target)
+    require_regular(target)
+    return target.is_file() and hashes_of(record).get(target.name) == file_hash(target)
+
+
+def hashes_of(record: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return name -> hash of the files that a record describes."""
+    hashes = record.get("outputs_sha256")
+    return hashes if isinstance(hashes, dict) else {}

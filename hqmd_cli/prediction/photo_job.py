@@ -1,9 +1,9 @@
 """One photo from file to files: read, predict, scale, write, record."""
 
-import json
 import math
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -12,20 +12,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import near_and_far, require_depth
-from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
+from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
-from hqmd_cli.files.jsonl import append_row
 from hqmd_cli.files.limits import LARGEST_PIXELS
 from hqmd_cli.files.photos import count_pixels, read_photo
+from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
-from hqmd_cli.prediction.manifest import Manifest, Settings, is_up_to_date, record_of, refuse_foreign
+from hqmd_cli.prediction.intention import Intentions
+from hqmd_cli.prediction.manifest import (
+    Manifest,
+    Row,
+    Settings,
+    finite_json,
+    is_up_to_date,
+    record_of,
+    refuse_foreign,
+)
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
+
+CONTENT = 16  # levels of 255 that a photo with something to see spans, beyond noise and JPEG
+FLAT_NOTE = "one value everywhere, as the photo shows nothing"
+KEPT_FOR_THE_MANIFEST = ("place", "failed")  # keys of a row that a record beside a result does not have
 
 
 @dataclass(frozen=True)
@@ -44,8 +58,10 @@ class Reading:
             reading = cls(int(x), int(y), float(metres))
         except ValueError as error:
             raise HqmdError(f"--scale-from {text}: must be X,Y,METRES, such as 320,240,1.85") from error
-        if not 0 < reading.metres < math.inf:
-            raise HqmdError(f"--scale-from {text}: the distance must be positive")
+        if not SMALLEST_DEPTH_M <= reading.metres <= LARGEST_DEPTH_M:
+            raise HqmdError(
+                f"--scale-from {text}: the distance is in metres, {SMALLEST_DEPTH_M:g} to {LARGEST_DEPTH_M:.0f}"
+            )
         return reading
 
     def factor(self, depth_m: NDArray[np.float32], intrinsics: Intrinsics) -> float:
@@ -76,44 +92,76 @@ class PhotoWork:
     reading: Reading | None
     sidecars: bool
     manifest: Manifest | None
-    known: Mapping[str, dict[str, Any]]  # place -> record of an earlier run
+    intentions: Intentions | None  # None: nothing is recorded
+    known: Mapping[str, Row]  # place -> record of an earlier run
     overwrite: bool  # False: replace a file only if it is on record as an earlier result
+    allow_private: bool = False  # True: photos on the web may lie at addresses that are not public
     budget: PixelBudget = field(default_factory=lambda: PixelBudget(LARGEST_PIXELS))
 
     def __call__(self, job: Job) -> Done:
         name, path = job.source.name, job.source.path
-        with explain_read_errors(name), self.budget.taken(count_pixels(path) if path else 0):
-            return self.do(job)
+        try:
+            with explain_read_errors(name), self.budget.taken(count_pixels(path) if path else 0):
+                return self.do(job)
+        except HqmdError as error:
+            self.record_failure(job, error)
+            raise
 
     def do(self, job: Job) -> Done:
         """Do a job; let errors of the system through."""
         path, place = job.source.path, str(job.source.place)
+        targets = [target for target, _ in job.targets]
         notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
-        recorded = self.sidecars or self.manifest is not None
         # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
-        digest = file_hash(path) if recorded and path and path.is_file() else None
+        digest = file_hash(path) if self.intentions and path and path.is_file() else None
         before = self.known.get(place, {})
         if digest and before and is_up_to_date(job, before, notes, self.settings, digest):
-            if self.sidecars and not job.sidecar.exists():
-                without_place = {key: value for key, value in before.items() if key != "place"}
-                write_text(job.sidecar, json.dumps(without_place, indent=2) + "\n")
-            return Done(job, before, skipped=True)
+            return self.keep(job, before)
         if not self.overwrite:
-            refuse_foreign(job, before, self.sidecars)
-        result = self.predict(path or BytesIO(sys.stdin.buffer.read()), job.source.name)
+            try:
+                refuse_foreign(job, before, self.sidecars, self.intentions)
+            except HqmdError:  # unless another run, which goes on at the same time, has recorded it meanwhile
+                before = self.manifest.newest(place) if self.manifest else {}
+                if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
+                    raise
+                return self.keep(job, before)
+        result = self.predict(job.source)
         refuse_panorama(job, result)
+        if self.intentions:
+            self.intentions.started(targets)
         remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
-        hashes = {target.name: file_hash(target) for target, _ in job.targets} if recorded else {}
+        if is_flat(result.depth_m):
+            remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
+        hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
         record = record_of(job, result, notes, remarks, self.settings, digest, hashes)
         if self.manifest:
-            append_row(self.manifest.path, {"place": place, **record})
+            self.manifest.append({"place": place, **record})
         if self.sidecars:
-            write_text(job.sidecar, json.dumps(record, indent=2) + "\n")
+            write_record(job.sidecar, record)
+        if self.intentions:
+            self.intentions.done(targets)
         return Done(job, record)
 
-    def predict(self, file: Path | BytesIO, name: str) -> DepthResult:
+    def keep(self, job: Job, before: Row) -> Done:
+        """Leave results that are up to date as they are; add what is missing beside them."""
+        if self.sidecars and not job.sidecar.exists():
+            write_record(job.sidecar, before)
+        if self.manifest and "failed" in before:
+            self.manifest.append({key: value for key, value in before.items() if key != "failed"})
+        if self.intentions:
+            self.intentions.done([target for target, _ in job.targets])
+        return Done(job, before, skipped=True)
+
+    def record_failure(self, job: Job, error: HqmdError) -> None:
+        """Add a row with the reason to the manifest, if that can be written."""
+        if self.manifest:
+            with suppress(HqmdError):
+                self.manifest.append({"place": str(job.source.place), "photo": job.source.name, "failed": str(error)})
+
+    def predict(self, source: Source) -> DepthResult:
         """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance."""
-        photo = read_photo(file, name)
+        name = source.name
+        photo = read_photo(content_of(source, self.allow_private), name)
         height, width = photo.rgb.shape[:2]
         intrinsics = find_intrinsics(
             height,
@@ -124,15 +172,21 @@ class PhotoWork:
             focal_35mm=photo.focal_35mm,
             exif_fault=photo.focal_fault,
         )
-        try:
+        with explain_model_errors(name):
             depth_m = self.model.predict(photo.rgb)
-        except HqmdError as error:
-            raise HqmdError(f"{name}: {error}") from error
         require_depth(depth_m, name, self.model.kind)
+        if is_flat(depth_m) and has_content(photo.rgb):
+            raise HqmdError(
+                f"{name}: the model gives {depth_m.flat[0]:.6g} at every pixel of a photo that shows something; "
+                "its weights may be damaged: download or export it again"
+            )
         camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
-        depth_m = depth_m * np.float32(camera_factor)
-        factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
-        depth_m = depth_m * np.float32(factor)
+        with np.errstate(over="ignore", under="ignore"):  # refused below
+            depth_m = depth_m * np.float32(camera_factor)
+            factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
+            depth_m = depth_m * np.float32(factor)
+        scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
+        require_depth(depth_m, name + scaled, self.model.kind)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         return DepthResult(
             photo.rgb,
@@ -165,3 +219,30 @@ def refuse_panorama(job: Job, result: DepthResult) -> None:
             f"{job.source.name}: a panorama ({result.projection}, by its metadata), in which no straight lens tells "
             f"where points lie; so there is no {printable(needing[0].name)}: cut a view out of it, or write depth alone"
         )
+
+
+def content_of(source: Source, allow_private: bool) -> Path | BytesIO:
+    """Return the file of a photo, or the bytes of one from the web, stdin, or a pipe that the user named."""
+    if source.url:
+        from hqmd_cli.files.web_photos import fetch_photo  # takes a tenth of a second to import
+
+        return BytesIO(fetch_photo(source.url, allow_private))
+    if source.path is None:
+        if sys.stdin is None or sys.stdin.closed:
+            raise HqmdError("stdin: is closed; send the photo to it, or name a file")
+        return BytesIO(read_stream(sys.stdin.buffer, source.name))
+    if source.is_named and is_pipe(source.path):
+        return BytesIO(read_pipe(source.path, source.name))
+    return source.path
+
+
+def has_content(rgb: NDArray[np.uint8]) -> bool:
+    """True if a photo (H, W, 3) shows more than one plain colour."""
+    pixels = rgb.reshape(-1, 3)
+    return int((pixels.max(axis=0) - pixels.min(axis=0)).max()) > CONTENT
+
+
+def write_record(path: Path, record: Row) -> None:
+    """Write the record beside a result."""
+    own = {key: value for key, value in record.items() if key not in KEPT_FOR_THE_MANIFEST}
+    write_text(path, finite_json(own, path, indent=2) + "\n")

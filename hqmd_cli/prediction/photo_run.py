@@ -1,20 +1,24 @@
 """All photos of one command: plan their files, refuse what cannot be written, open the model, and run the jobs."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.outputs import refuse_over_input
+from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
-from hqmd_cli.parallel.processes import Ranks
+from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.camera_file import read_camera
-from hqmd_cli.prediction.manifest import Settings, known_results, open_manifest
+from hqmd_cli.prediction.intention import Intentions
+from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
-from hqmd_cli.prediction.plan import Job, plan, refuse_existing, refuse_metres
+from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres
 from hqmd_cli.prediction.result import Style
-from hqmd_cli.prediction.sources import find_sources
+from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
 
 
 @dataclass(frozen=True)
@@ -22,22 +26,33 @@ class PhotoRun:
     """The jobs of this process, ready to run."""
 
     work: PhotoWork
-    jobs: list[Job]
+    jobs: list[Job]  # photos
+    clips: list[Job]  # videos, which come after the photos
+    open_for_clips: Callable[[], OpenModel]
     workers: int
     ranks: Ranks
     faults: list[HqmdError]  # sources without a photo
+    left_out: LeftOut
+
+    @property
+    def given(self) -> int:
+        """How many photos and videos this process has to account for, with sources that gave none."""
+        return len(self.jobs) + len(self.clips) + len(self.faults)
 
     def outcomes(self) -> Iterator[Done | HqmdError]:
         """Run the jobs and yield what each gave, in their order. Ctrl-C lets the running jobs finish, then goes on."""
         return (outcome for _, outcome in run_jobs(self.jobs, self.work, self.workers))
 
     def close(self, interrupted: bool) -> None:
-        """Join the manifests of all processes. Raises HqmdError if they cannot be written."""
-        if self.work.manifest:
-            if not interrupted:
-                self.ranks.wait_for_all()
-            if self.ranks.is_first:
-                self.work.manifest.join()
+        """Put the manifest in order, and remove this run's intention. Raises HqmdError if that cannot be written."""
+        manifest, intentions = self.work.manifest, self.work.intentions
+        if manifest and not interrupted:
+            self.ranks.wait_for_all()
+        if manifest and self.ranks.is_first:
+            manifest.join()
+        if intentions:
+            recorded = dict(manifest.hashes()) if manifest and intentions.dead else {}
+            intentions.close(recorded)
 
 
 def prepare(
@@ -54,43 +69,91 @@ def prepare(
     as_json: bool,
     skip_existing: bool,
     overwrite: bool,
+    allow_private: bool = False,
 ) -> PhotoRun:
     """Do everything that comes before the first photo. `open_with` opens the model with so many threads per photo.
 
     Raises HqmdError if a source, file or option is refused.
     """
     faults: list[HqmdError] = []
-    all_jobs = plan(find_sources(sources, destinations, faults.append), destinations, formats)
+    left_out = LeftOut()
+    reading = Reading.parse(scale_from) if scale_from else None
+    require_camera(fov, fx, camera)
+    lens = read_camera(camera) if camera else None
+    results = results_among(sources, destinations)
+    found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
+    all_jobs = plan(found, destinations, formats)
     if scale_from and len(all_jobs) > 1:
         raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
     if not (skip_existing or overwrite):
         refuse_existing(all_jobs, as_json)
+    refuse_over_input([job.sidecar for job in all_jobs], [camera, *named_like_records(all_jobs)])
     ranks = Ranks.from_environment()
-    manifest = open_manifest(all_jobs, destinations, ranks)
+    manifest = open_manifest(all_jobs, destinations)
     if manifest and ranks.is_first:
         manifest.join()  # rows that an interrupted run left must not outlive the rows of this run
     ranks.connect()
     jobs = ranks.share(all_jobs)
-    workers = max(1, min(len(jobs), os.cpu_count() or 1))
+    photos, clips = [job for job in jobs if not job.source.is_video], [job for job in jobs if job.source.is_video]
+    workers = max(1, min(len(photos), usable_cores()))
     opened = open_with(1 if workers > 1 else 0)
     refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from)
     sidecars = as_json or (skip_existing and manifest is None)
     recorded = sidecars or manifest is not None
-    settings = Settings(
+    settings = settings_of(opened, recorded, style, (fov, fx, scale_from), lens)
+    intentions = begin(jobs, manifest, settings) if recorded and jobs else None
+    known = known_results(jobs, manifest) if skip_existing else {}
+    work = PhotoWork(opened, settings, style, reading, sidecars, manifest, intentions, known, overwrite, allow_private)
+    for_clips = opened if workers == 1 else None
+    mine = faults if ranks.is_first else []
+    return PhotoRun(work, photos, clips, lambda: for_clips or open_with(0), workers, ranks, mine, left_out)
+
+
+def named_like_records(jobs: Sequence[Job]) -> list[Path]:
+    """List the photos that have the suffix of a record beside a result."""
+    paths = (job.source.path for job in jobs)
+    return [path for path in paths if path and path.suffix.lower() == ".json"]
+
+
+def settings_of(
+    opened: OpenModel,
+    recorded: bool,
+    style: Style,
+    given: tuple[float | None, float | None, str | None],
+    lens: Mapping[str, Any] | None,
+) -> Settings:
+    """Gather everything besides the photo that decides what a result holds; `given` are fov, fx and scale_from."""
+    return Settings(
         opened.name,
         opened.digest() if recorded else "",  # hashing takes as long as a small network
         opened.precision,
         opened.sides,
         opened.flips,
         asdict(style),
-        fov,
-        fx,
-        scale_from,
+        *given,
         opened.kind,
         opened.detail_sides,
-        read_camera(camera) if camera else None,
+        lens,
     )
-    reading = Reading.parse(scale_from) if scale_from else None
-    known = known_results(jobs, manifest) if skip_existing else {}
-    work = PhotoWork(opened, settings, style, reading, sidecars, manifest, known, overwrite)
-    return PhotoRun(work, jobs, workers, ranks, faults if ranks.is_first else [])
+
+
+def begin(jobs: Sequence[Job], manifest: Manifest | None, settings: Settings) -> Intentions:
+    """Write down what this run will write, before its first result."""
+    intentions = Intentions(manifest.folder if manifest else jobs[0].sidecar.parent)
+    intentions.begin([target for job in jobs for target, _ in job.targets], asdict(settings))
+    return intentions
+
+
+def results_among(sources: Sequence[str], destinations: Sequence[Path]) -> set[Path]:
+    """Return the real paths of what earlier runs wrote, if results lie beside the photos."""
+    read = {os.path.realpath(source) for source in sources if os.path.isdir(source)}
+    results: set[Path] = set()
+    for folder in destinations:
+        real = os.path.realpath(folder)
+        patterns = any(PATTERN_CHARACTERS & set(source) for source in sources)
+        if os.path.isdir(folder) and (patterns or any(top == real or top.startswith(real + os.sep) for top in read)):
+            manifest = Manifest(folder)
+            written = {path for path, _ in manifest.hashes()} | Intentions(folder).results | {manifest.path}
+            written |= {record_beside(path) for path in written}
+            results |= {Path(os.path.realpath(path.parent), path.name) for path in written}
+    return results

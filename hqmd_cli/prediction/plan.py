@@ -9,7 +9,15 @@ from pathlib import Path
 from unicodedata import normalize
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.prediction.formats import BY_SUFFIX, DEFAULT_FORMAT, NO_TRIMESH, OUTPUTS, Output, output_for
+from hqmd_cli.prediction.formats import (
+    BY_SUFFIX,
+    DEFAULT_FORMAT,
+    NO_TRIMESH,
+    OUTPUTS,
+    VIDEO_OUTPUT,
+    Output,
+    output_for,
+)
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.registry import pick
@@ -18,7 +26,7 @@ from hqmd_cli.units import IN_WORDS, Kind
 
 @dataclass(frozen=True)
 class Job:
-    """A photo and the files that its depth goes to."""
+    """A photo or video, and the files that its depth goes to."""
 
     source: Source
     targets: list[tuple[Path, Output]]
@@ -29,10 +37,12 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     """Decide on every file before anything is computed.
 
     With one source, a destination with the suffix of an output is a file. Any other destination is a folder, which
-    keeps the tree of the photos and gets the comma-separated `formats`. Raises HqmdError for an unknown format, a
-    format that cannot be written here, and for two results in one file or a result over a photo.
+    keeps the tree of the photos and gets the comma-separated `formats`; of a video, its colours. Raises HqmdError for
+    an unknown format, a format that cannot be written here, and for two results in one file or a result over a photo.
     """
     files, folders = sort_destinations(destinations, len(sources))
+    if files and sources and sources[0].is_video:
+        raise HqmdError(f"{files[0][0]}: the depth of a video goes to one .mp4; give -o NAME.mp4, or a folder")
     if formats and not folders:
         raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} already says what the file holds")
     names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
@@ -42,12 +52,19 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
         raise HqmdError(NO_TRIMESH)
     jobs = []
     for source in sources:
-        below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in outputs]
+        wanted = [VIDEO_OUTPUT] if source.is_video else outputs
+        below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in wanted]
         targets = [*files, *below]
-        first, output = targets[0]
-        jobs.append(Job(source, targets, first.with_name(first.name.removesuffix(output.suffix) + ".json")))
+        jobs.append(Job(source, targets, record_beside(targets[0][0])))
     refuse_collisions(jobs)
     return jobs
+
+
+def record_beside(target: Path) -> Path:
+    """Return NAME.json beside NAME.png or NAME.mm.png."""
+    output = output_for(target)
+    suffix = output.suffix if output else target.suffix
+    return target.with_name(target.name[: len(target.name) - len(suffix)] + ".json")
 
 
 def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[tuple[Path, Output]], list[Path]]:
@@ -60,6 +77,8 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
         if output:
             files.append((destination, output))
         elif destination.suffix and not destination.is_dir() and sources == 1:
+            if destination.suffix.lower() == VIDEO_OUTPUT.suffix:
+                raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
         else:
             folders.append(destination)
@@ -92,10 +111,10 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
     for job in jobs:
         for target, output in job.targets:
             place = spot(target)
-            if output_for(target) is not output:
+            if output_for(target) is not (None if output is VIDEO_OUTPUT else output):
                 fault = f"another output has this suffix; rename {job.source.name}"
             elif place in photos:
-                fault = "would overwrite a photo; choose another -o"
+                fault = f"would overwrite a {'video' if job.source.is_video else 'photo'}; choose another -o"
             elif place not in taken:
                 taken[place] = job
                 continue
@@ -131,10 +150,10 @@ def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], style: Style, sca
 def refuse_existing(jobs: Sequence[Job], sidecars: bool) -> None:
     """Raise HqmdError naming a file that a job would replace."""
     places = (place for job in jobs for place in (*(t for t, _ in job.targets), *([job.sidecar] if sidecars else [])))
-    existing = [place for place in places if place.exists()]
+    existing = [place for place in places if os.path.lexists(place)]
     if existing:
         more = f", as do {len(existing) - 1} more results" if existing[1:] else ""
         raise HqmdError(
-            f"{existing[0]}: exists already{more}; pass --overwrite, or --skip-existing to keep what the same "
-            "model and settings made of the same photo"
+            f"{printable(str(existing[0]))}: exists already{more}; pass --overwrite, or --skip-existing to keep what "
+            "the same model and settings made of the same photo"
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.depth import LARGEST_DEPTH_M
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
@@ -53,8 +54,8 @@ class Style:
     def __post_init__(self) -> None:
         pick(COLORMAPS, self.colormap, "colormap")
         for flag, depth_m in (("--vmin", self.near_m), ("--vmax", self.far_m)):
-            if depth_m is not None and not 0 <= depth_m < math.inf:
-                raise HqmdError(f"{flag} {depth_m:g}: a depth is a number of metres, 0 or more")
+            if depth_m is not None and not 0 <= depth_m <= LARGEST_DEPTH_M:
+                raise HqmdError(f"{flag} {depth_m:g}: a depth is a number of metres, 0 to {LARGEST_DEPTH_M:.0f}")
         if self.near_m is not None and self.far_m is not None and self.near_m >= self.far_m:
             raise HqmdError(f"--vmin {self.near_m:g} must be less than --vmax {self.far_m:g}")
         if not 0 < self.edge_rtol < math.inf:

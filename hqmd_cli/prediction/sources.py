@@ -1,42 +1,43 @@
 """Sources: files, folders, patterns and stdin on the command line, as the photos to read."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.files.kinds import BY_NAME, HEIC_REMEDY, photo_suffixes
-from hqmd_cli.files.kinds import is_video as is_video_file
+from hqmd_cli.files import kinds
+from hqmd_cli.files.web_address import is_web_address, name_of
 
 STDIN = "-"
 CAMERA = "camera:"
-HEIC_SUFFIXES = frozenset(BY_NAME["HEIC"].suffixes)
 PATTERN_CHARACTERS = frozenset("*?[")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One photo to read."""
+    """One photo or video to read."""
 
-    path: Path | None  # None: stdin
+    path: Path | None  # None: stdin, or a photo on the web
     place: Path  # of its results below an output folder, with the photo's suffix
+    is_named: bool = field(default=False, compare=False)  # by the user; then it may be a pipe
+    is_video: bool = field(default=False, compare=False)
+    url: str = ""  # of a photo on the web
 
     @cached_property
     def name(self) -> str:
         """The name for messages: printable, and on one line, whatever bytes the file's name holds."""
-        return "stdin" if self.path is None else printable(str(self.path))
+        return printable(self.url or ("stdin" if self.path is None else str(self.path)))
 
 
-def is_video(path: str | Path) -> bool:
-    """True for a video by its content, or else by its name."""
-    return is_video_file(Path(path))
-
-
-def has_video(sources: Sequence[str]) -> bool:
-    """True if a source is a video or a camera."""
-    return any(is_video(source) or source.startswith(CAMERA) for source in sources)
+def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
+    """True for a camera, and for a single video whose depth goes to a file rather than into a folder."""
+    if any(source.startswith(CAMERA) for source in sources):
+        return True
+    to_file = any(path.suffix and not path.is_dir() for path in destinations)
+    return len(sources) == 1 and to_file and not is_web_address(sources[0]) and kinds.is_video(Path(sources[0]))
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:
@@ -48,7 +49,7 @@ def refuse_for_video(photo_options: Mapping[str, object]) -> None:
 def find_video(sources: Sequence[str]) -> Path | int:
     """Return the path of the only video, or the number of the only camera. Raises HqmdError for several sources."""
     if len(sources) > 1:
-        raise HqmdError(f"{sources[0]}: a video or a camera goes alone; run the other sources separately")
+        raise HqmdError(f"{sources[0]}: a camera goes alone; run the other sources separately")
     (source,) = sources
     if not source.startswith(CAMERA):
         return Path(source)
@@ -58,34 +59,66 @@ def find_video(sources: Sequence[str]) -> Path | int:
     return int(number)
 
 
+@dataclass
+class LeftOut:
+    """What folders and patterns hold besides the sources, counted by reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reason: str, number: int = 1) -> None:
+        """Count files or folders; the reason reads well after a number."""
+        if number:
+            self.counts[reason] += number
+
+    def add_file(self, file: Path, form: kinds.Format | None) -> None:
+        """Count a file that is no source, by what it is."""
+        suffix = printable(file.suffix.lower()) or "without a suffix"
+        if form is None:
+            self.add(suffix)
+        else:
+            self.add(f"{suffix} ({kinds.why_unreadable(form) or 'a video, of which only colours are written'})")
+
+    @property
+    def in_words(self) -> str:
+        """All counts in one line."""
+        return ", ".join(f"{number} {reason}" for reason, number in self.counts.most_common())
+
+
 def find_sources(
     arguments: Sequence[str | Path],
     leave_out: Collection[Path] = (),
     on_nothing: Callable[[HqmdError], object] | None = None,
+    results: Collection[Path] = (),
+    left_out: LeftOut | None = None,
+    with_videos: bool = False,
 ) -> list[Source]:
     """Find the photos that arguments name, in order, each once.
 
     A file       counts whatever its suffix, even if it cannot be read, which fails later. Its place is its name.
     A folder     gives every file with a photo's suffix, in it and in all folders below, sorted, at its place in the
-                 tree. Includes broken links and unreadable files, which fail when they are read. Excludes videos,
-                 hidden files and folders, and linked folders.
+                 tree; videos, too, `with_videos`. Includes broken links and unreadable files, which fail when they are
+                 read. Excludes hidden files and folders, and linked folders.
     A pattern    that the shell did not expand (*, ?, [], and ** for folders of any depth) gives its matches as if each
                  were named, at their place below the fixed part of the pattern. Hidden files match only if the pattern
                  has the dot. A file or folder of that very name wins over the pattern.
+    http(s)://   is a photo on the web. Its place is the last part of the address.
     -            is stdin. Name a file called "-" as the text "./-"; a Path loses the dot.
 
     A photo that is named or found twice counts once; links to one photo count separately. Files in `leave_out` (results
-    of an earlier run) below a folder or a pattern don't count. If an argument gives no photo, or a folder cannot be
-    listed, `on_nothing` gets an HqmdError that names it. The error is raised if there is no `on_nothing`, or no photo
-    at all.
+    of an earlier run) below a folder or a pattern don't count, nor do `results`, real paths of single files. If an
+    argument gives no photo, or a folder cannot be listed, `on_nothing` gets an HqmdError that names it. The error is
+    raised if there is no `on_nothing`, or no photo at all. `left_out` gets whatever a folder or pattern holds besides.
     """
-    real = cache(Path.resolve)  # only for folders, which are few
-    found: dict[Path | None, Source] = {}
+    search = Search(leave_out, frozenset(results), with_videos, LeftOut() if left_out is None else left_out)
+    real = cache(real_path)  # only for folders, which are few
+    found: dict[Path | str, Source] = {}
     faults = []
     for argument in arguments:
         try:
-            for source in sources_of(argument, leave_out):
-                same = None if source.path is None else real(source.path.parent) / source.path.name
+            for source in sources_of(argument, search):
+                same = real(source.path.parent) / source.path.name if source.path else source.url or STDIN
+                if same in found:
+                    search.left_out.add("named twice")
                 found.setdefault(same, source)
         except HqmdError as error:
             faults.append(error)
@@ -96,74 +129,115 @@ def find_sources(
     return list(found.values())
 
 
-def sources_of(argument: str | Path, leave_out: Collection[Path]) -> Iterator[Source]:
+@dataclass(frozen=True)
+class Search:
+    """What counts as a source below a folder or a pattern."""
+
+    leave_out: Collection[Path]  # files and folders of results
+    results: Collection[Path]  # real paths of single results
+    with_videos: bool
+    left_out: LeftOut
+
+    def sources_among(self, files: Iterable[Path], top: Path) -> list[Source]:
+        """Keep the files that can be read, at their place below `top`, and count the others."""
+        kept = []
+        for file in files:
+            form = kinds.kind_in_folder(file)
+            if form and form.readable and (form.medium == kinds.PHOTO or self.with_videos):
+                kept.append(Source(file, file.relative_to(top), is_video=form.medium == kinds.VIDEO))
+            else:
+                self.left_out.add_file(file, form)
+        return kept
+
+
+def sources_of(argument: str | Path, search: Search) -> Iterator[Source]:
     """Find the photos that one argument names."""
     text = os.fspath(argument)
     if text == STDIN:
-        yield Source(None, Path("stdin"))
+        yield Source(None, Path("stdin"), is_named=True)
+    elif is_web_address(text):
+        yield Source(None, Path(name_of(text)), is_named=True, url=text)
     elif os.path.isdir(text):
-        yield from photos_below(Path(text), leave_out)
+        yield from sources_below(Path(text), search)
     elif os.path.lexists(text):
-        yield Source(Path(text), Path(Path(text).name))
+        path = Path(text)
+        yield Source(path, Path(path.name), is_named=True, is_video=kinds.is_video(path))
     elif PATTERN_CHARACTERS & set(text):
-        yield from photos_like(text, leave_out)
+        yield from sources_like(text, search)
     else:
         raise HqmdError(f"{printable(text) or repr(text)}: no such file or folder")
 
 
-def photos_below(folder: Path, leave_out: Collection[Path]) -> list[Source]:
+def sources_below(folder: Path, search: Search) -> list[Source]:
     """Find the photos below a folder. Raises HqmdError if there are none."""
-    files = files_below(folder, leave_out)
-    suffixes = photo_suffixes()
-    photos = [file for file in files if file.suffix.lower() in suffixes]
-    if not photos:
-        heic = any(file.suffix.lower() in HEIC_SUFFIXES - suffixes for file in files)
-        remedy = f"; for those in HEIC: {HEIC_REMEDY}" if heic else ""
-        raise HqmdError(f"{printable(str(folder))}: no photos in this folder ({', '.join(sorted(suffixes))}){remedy}")
-    return [Source(photo, photo.relative_to(folder)) for photo in photos]
+    before = search.left_out.counts.copy()
+    sources = search.sources_among(files_below(folder, search), folder)
+    if not sources:
+        others = LeftOut(search.left_out.counts - before).in_words
+        holds = f"; it holds {others}" if others else ""
+        raise HqmdError(f"{printable(str(folder))}: no photos in this folder ({kinds.READABLE}){holds}")
+    return sources
 
 
-def files_below(folder: Path, leave_out: Collection[Path]) -> list[Path]:
-    """List all files below a folder that are not hidden, sorted."""
+def files_below(folder: Path, search: Search) -> list[Path]:
+    """List all files below a folder that are neither hidden nor results, sorted; count the others."""
 
     def fail(error: OSError) -> None:  # os.walk ignores errors by default
         place = printable(str(error.filename))
         raise HqmdError(f"{place}: cannot be listed: {error.strerror}; make it readable, or move it away") from error
 
-    elsewhere = set(earlier_results(folder, leave_out))
+    elsewhere = set(earlier_results(folder, search.leave_out))
     files = []
     for here, folders, names in os.walk(folder, onerror=fail):
-        real = Path(here).resolve()
-        folders[:] = [name for name in folders if not name.startswith(".") and real / name not in elsewhere]
-        files += [Path(here, name) for name in names if not name.startswith(".") and real / name not in elsewhere]
+        real = real_path(Path(here))
+        hidden = [name for name in folders if name.startswith(".")]
+        linked = [name for name in folders if name not in hidden and os.path.islink(os.path.join(here, name))]
+        search.left_out.add("hidden folders", len(hidden))
+        search.left_out.add("linked folders", len(linked))
+        results = [name for name in folders if real / name in elsewhere]
+        search.left_out.add("folders of results", len(results))
+        folders[:] = [name for name in folders if name not in hidden and name not in results]
+        for name in names:
+            if name.startswith("."):
+                search.left_out.add("hidden")
+            elif real / name in elsewhere or real / name in search.results:
+                search.left_out.add("results of an earlier run")
+            else:
+                files.append(Path(here, name))
     return sorted(files)
 
 
 def earlier_results(top: Path, leave_out: Collection[Path]) -> list[Path]:
     """Return the real paths of `leave_out` below `top`; never `top` itself, which the user named."""
-    real_top = top.resolve()
-    return [path for path in (p.resolve() for p in leave_out) if path != real_top and path.is_relative_to(real_top)]
+    real_top = real_path(top)
+    return [path for path in map(real_path, leave_out) if path != real_top and path.is_relative_to(real_top)]
 
 
-def photos_like(pattern: str, leave_out: Collection[Path]) -> list[Source]:
+def real_path(path: Path) -> Path:
+    """Resolve links; Path.resolve would raise RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
+def sources_like(pattern: str, search: Search) -> list[Source]:
     """Find the photos that match a pattern. Raises HqmdError if there are none."""
     top, below = split_pattern(pattern)
     try:
         matches = sorted(top.glob(str(below)))
     except ValueError as error:
         raise HqmdError(f"{printable(pattern)}: {error}") from error
-    elsewhere = earlier_results(top, leave_out)
+    elsewhere = earlier_results(top, search.leave_out)
     sources = []
     for match in matches:
         place = match.relative_to(top)
-        real = match.parent.resolve() / match.name
-        if (is_hidden(place) and not is_hidden(below)) or any(real.is_relative_to(path) for path in elsewhere):
-            continue
-        if os.path.isdir(match):
-            photos = (file for file in files_below(match, leave_out) if file.suffix.lower() in photo_suffixes())
-            sources += [Source(photo, photo.relative_to(top)) for photo in photos]
+        real = real_path(match.parent) / match.name
+        if is_hidden(place) and not is_hidden(below):
+            search.left_out.add("hidden")
+        elif real in search.results or any(real.is_relative_to(path) for path in elsewhere):
+            search.left_out.add("results of an earlier run")
+        elif os.path.isdir(match):
+            sources += search.sources_among(files_below(match, search), top)
         elif below.name != "**":  # ** means folders; from Python 3.13 on it matches files, too
-            sources.append(Source(match, place))
+            sources.append(Source(match, place, is_video=kinds.is_video(match)))
     if not sources:
         raise HqmdError(f"{printable(pattern)}: no file matches this pattern")
     return sources

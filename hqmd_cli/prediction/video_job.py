@@ -1,7 +1,6 @@
 """The depth of a video or a live camera as an .mp4, in one colour range from the first frame to the last."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -15,9 +14,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import near_and_far, require_depth
+from hqmd_cli.depth import is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
-from hqmd_cli.files.video import RGB, Video, VideoFile, open_video, own_thread, write_video
+from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
+from hqmd_cli.files.video import VideoFile, own_thread, write_video
+from hqmd_cli.files.video_source import RGB, Video, open_video
 from hqmd_cli.units import Kind
 
 RANGE_FRAMES = 16  # of a clip, evenly spaced, that decide on its colour range
@@ -90,8 +91,8 @@ def predict_video(
     """
     _require_range(near_m, far_m)
     with open_video(source) as video:
-        if isinstance(source, Path) and os.path.exists(target) and source.samefile(target):
-            raise HqmdError(f"{target}: would overwrite the video itself; choose another -o")
+        if isinstance(source, Path):
+            refuse_over_input([target], [source])
         rhythm = video.rhythm()
         run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind, rhythm.varies)
         fps = rhythm.fps if rhythm.varies else math.nan if video.fps is None else video.fps
@@ -108,8 +109,7 @@ def require_video_target(destinations: Sequence[Path], overwrite: bool) -> Path:
     if len(destinations) > 1 or destinations[0].suffix.lower() != ".mp4":
         raise HqmdError(f"{destinations[-1]}: the depth of a video goes to one .mp4; give one -o NAME.mp4")
     (target,) = destinations
-    if target.exists() and not overwrite:
-        raise HqmdError(f"{target}: exists already; pass --overwrite")
+    refuse_existing_outputs([target], overwrite)
     return target
 
 
@@ -134,6 +134,7 @@ class _Run:
     written: int = 0
     pixels: int = 0
     outside: int = 0
+    flat: int = 0  # frames with one depth everywhere
 
     def read(self) -> tuple[RGB, float] | None:
         """Read the next frame; return it with the seconds since the first one."""
@@ -155,6 +156,7 @@ class _Run:
             depth_m = self.predict(rgb)
         self.predicted += 1
         require_depth(depth_m, frame_name, self.kind)
+        self.flat += is_flat(depth_m)
         if self.colours is None:
             given_m = self.near_m, self.far_m
             self.colours = find_range([depth_m], *given_m, self.video.name, "of the first frame", self.kind)
@@ -184,6 +186,8 @@ class _Run:
             notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
         elif abs(self.file.fps - self.video.fps) > 0.001:  # smaller differences are not worth a note
             notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
+        if self.flat:
+            notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
             why = "it plays in real time" if self.video.live else "each is shown when it was"
             notes.append(f"{self.file.frames - self.written} frames repeated, so that {why}")

@@ -96,15 +96,23 @@ def in_tables(as_text: Callable[[Table], str]) -> Files:
     return files
 
 
+def possible_files(path: Path | None) -> list[Path]:
+    """List the files that `compare -o PATH` may write."""
+    if path is None or path.suffix.lower() != ".csv":
+        return [] if path is None else [path]
+    return [path, *(path.with_suffix(f".{part}{path.suffix}") for part in ("pairs", "published"))]
+
+
 def as_csv_files(
     path: Path, results: Results, comparisons: Sequence[Comparison], published: Sequence[PublishedRow] = ()
 ) -> dict[Path, str]:
     """Put each table into a CSV file of its own: NAME.csv, NAME.pairs.csv, NAME.published.csv."""
-    files = {path: as_csv(results)}
+    main, pairs, beside = possible_files(path)
+    files = {main: as_csv(results)}
     if comparisons:
-        files[path.with_suffix(f".pairs{path.suffix}")] = comparisons_csv(comparisons, results)
+        files[pairs] = comparisons_csv(comparisons, results)
     if published:
-        files[path.with_suffix(f".published{path.suffix}")] = literature_csv(published)
+        files[beside] = literature_csv(published)
     return files
 
 

@@ -17,6 +17,7 @@ from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.session import Session, open_session, open_session_for_all
 from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
+from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.inference.open import OpenOptions
 from hqmd_cli.reporting.literature import (
     PublishedRow,
@@ -43,13 +44,27 @@ TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks li
 
 
 def start_session(
-    data: Path | None, split: str, protocol: str, depth_scale: float | None, may_be_all: bool = False
+    data: Path | None,
+    split: str,
+    protocol: str,
+    depth_scale: float | None,
+    may_be_all: bool = False,
+    outputs: Sequence[Path | None] = (),
 ) -> Session:
-    """Open data and protocol, or with `may_be_all` every protocol; notes go to stderr, with progress bars."""
+    """Open data and protocol, or with `may_be_all` every protocol; notes go to stderr, with progress bars.
+
+    Raises HqmdError if one of `outputs`, the files to be written, belongs to what is read.
+    """
     note = partial(print, file=sys.stderr)
+    read = [data, Path(protocol)]
+    refuse_over_input(outputs, read)
     if may_be_all and protocol == ALL:
-        return open_session_for_all(data, split, depth_scale, note, with_progress)
-    return open_session(data, split, protocol, depth_scale, note, with_progress)
+        session = open_session_for_all(data, split, depth_scale, note, with_progress)
+    else:
+        session = open_session(data, split, protocol, depth_scale, note, with_progress)
+    if any(outputs):
+        refuse_over_input(outputs, getattr(session.dataset, "files", []))
+    return session
 
 
 def add_sources(
@@ -112,6 +127,13 @@ class Extras:
     table1: bool
     report: Path | None
     report_pictures: int
+    overwrite: bool = False
+    others: Sequence[Path | None] = ()  # that the command itself writes
+
+    @property
+    def files(self) -> list[Path | None]:
+        """All files that are asked for."""
+        return [self.per_picture, self.report / REPORT if self.report else None, *self.others]
 
     def __post_init__(self) -> None:
         if self.per_picture:
@@ -120,6 +142,7 @@ class Extras:
                 require_pyarrow()
         if self.report and self.report.exists() and not self.report.is_dir():
             raise HqmdError(f"{self.report}: a file; --report takes a folder, and writes {REPORT} into it")
+        refuse_existing_outputs(self.files, self.overwrite)
 
     def published_rows(self, dataset: Dataset) -> list[PublishedRow]:
         """Read the published rows that are asked for. Raises HqmdError for other data than NYU's."""

@@ -7,43 +7,71 @@ from dataclasses import dataclass, field
 
 import typer
 
-from hqmd_cli.errors import INTERRUPTED, HqmdError, complain, printable
+from hqmd_cli.errors import HqmdError, complain, printable
 from hqmd_cli.prediction.photo_job import Done
 from hqmd_cli.prediction.photo_run import PhotoRun
-from hqmd_cli.terminal.progress import with_progress
+from hqmd_cli.terminal.progress import progress_bar, with_progress
+from hqmd_cli.terminal.stops import stops_as_interrupts
 from hqmd_cli.units import IN_WORDS, RANGE_KEYS, Kind
 
 LISTED_CAMERAS = 3  # in the summary of many photos
 
 
-def run_photos(run: PhotoRun) -> None:
-    """Run the jobs, name what was written, and sum up. Exit code 1 if a job or source failed, 130 after Ctrl-C."""
+def run_photos(run: PhotoRun, names: bool = True) -> None:
+    """Run the jobs, name what was written, and sum up. Exit code 1 if a job or source failed, 130 after Ctrl-C.
+
+    Without `names`, stdout is for something else than the names of the files.
+    """
     print(run.work.model.in_words, file=sys.stderr)
     model = run.work.model
-    tally, total, interrupted = Tally(model.kind, model.follows_camera), len(run.jobs), False
+    tally, interrupted = Tally(model.kind, model.follows_camera, run.given, names), False
     for fault in run.faults:
         tally.count(fault)
     try:
-        outcomes = run.outcomes()
-        for outcome in with_progress(outcomes, "photos", total) if total > 1 else outcomes:
-            tally.count(outcome)
-            if total == 1 and isinstance(outcome, Done):
-                describe(outcome)
+        with stops_as_interrupts() as stop:
+            count_photos(run, tally)
+            count_clips(run, tally)
     except KeyboardInterrupt:
         interrupted = True
     try:
         run.close(interrupted)
     except HqmdError as error:
         tally.count(error)
-    if total + len(run.faults) > 1:
+    if run.given > 1:
         tally.describe()
+    if run.left_out.counts:
+        print(f"left out: {run.left_out.in_words}", file=sys.stderr)
     if interrupted:
         print("hqmd: interrupted; --skip-existing goes on from here", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(stop.exit_code)
     if tally.written:
         print(tally.span, file=sys.stderr)
     if tally.failed:
         raise typer.Exit(1)
+
+
+def count_photos(run: PhotoRun, tally: "Tally") -> None:
+    """Run the jobs of photos, and count what they gave."""
+    outcomes, total = run.outcomes(), len(run.jobs)
+    for outcome in with_progress(outcomes, "photos", total) if total > 1 else outcomes:
+        tally.count(outcome)
+        if run.given == 1 and isinstance(outcome, Done):
+            describe(outcome)
+
+
+def count_clips(run: PhotoRun, tally: "Tally") -> None:
+    """Run the jobs of videos, one after the other, and count what they gave."""
+    if not run.clips:
+        return
+    from hqmd_cli.prediction.clip_job import do_clip
+
+    model = run.open_for_clips()
+    for job in run.clips:
+        with progress_bar(f"frames of {printable(job.source.place.name)}") as progress:
+            outcome = do_clip(run.work, model, job, progress)
+        tally.count(outcome)
+        if isinstance(outcome, Done) and not outcome.skipped:
+            describe(outcome)
 
 
 @dataclass
@@ -52,6 +80,8 @@ class Tally:
 
     kind: Kind
     follows_camera: bool  # whether the metres depend on the focal length
+    given: int
+    names: bool = True  # of the files go to stdout
     written: int = 0
     skipped: int = 0
     failed: int = 0
@@ -73,11 +103,12 @@ class Tally:
         record = outcome.record
         ends = [record[key] for key in RANGE_KEYS[self.kind]]
         self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
-        for target, _ in outcome.job.targets:
+        for target, _ in outcome.job.targets if self.names else []:
             print(printable(str(target)))
         for remark in record.get("photo_remarks", ()):
             self.remarks.setdefault(remark, []).append(outcome.job.source.name)
-        if self.follows_camera or any(output.needs_camera for _, output in outcome.job.targets):
+        needed = self.follows_camera or any(output.needs_camera for _, output in outcome.job.targets)
+        if needed and "intrinsics" in record:  # which a video's has not
             self.cameras[record["intrinsics"]["origin"]] += 1
 
     @property
@@ -90,8 +121,11 @@ class Tally:
 
     def describe(self) -> None:
         """Print the sums on stderr."""
-        left = f", {self.skipped} left as they are" if self.skipped else ""
-        print(f"{self.written} written, {self.failed} failed{left}", file=sys.stderr)
+        counts = [f"{self.written} written", f"{self.failed} failed"]
+        counts += [f"{self.skipped} left as they are"] if self.skipped else []
+        undone = self.given - self.written - self.failed - self.skipped
+        counts += [f"{undone} not begun"] if undone > 0 else []
+        print(f"{self.given} given: {', '.join(counts)}", file=sys.stderr)
         for remark, photos in self.remarks.items():
             more = f" and {len(photos) - 1} more" if photos[1:] else ""
             print(f"{photos[0]}{more}: {printable(remark)}", file=sys.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from hqmd_cli.errors import INTERRUPTED, printable
+from hqmd_cli.errors import printable
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.plan import refuse_metres
 from hqmd_cli.prediction.result import Style
@@ -14,6 +14,7 @@ from hqmd_cli.prediction.sources import find_video
 from hqmd_cli.prediction.video_job import VideoInterrupted, VideoReport, predict_video, require_video_target
 from hqmd_cli.prediction.writers.color import painted
 from hqmd_cli.terminal.progress import progress_bar
+from hqmd_cli.terminal.stops import Stop, stops_as_interrupts
 from hqmd_cli.units import IN_WORDS, Kind
 from hqmd_cli.visualization.colormap import in_numbers
 
@@ -26,15 +27,15 @@ def run_video(
     overwrite: bool,
 ) -> None:
     """Predict a video, and say what the file holds. Exit code 1 if the source was damaged, 130 after Ctrl-C."""
-    opened = open_with(0)
-    refuse_metres(opened.kind, opened.name, [], style, None)
-    if opened.origin:
-        print(opened.in_words, file=sys.stderr)
     source = find_video(sources)
     target = require_video_target(destinations, overwrite)
+    opened = open_with(0)
+    refuse_metres(opened.kind, opened.name, [], style, None)
+    print(opened.in_words, file=sys.stderr)
     stopped = False
+    stop = Stop()
     try:
-        with progress_bar("frames") as progress:
+        with stops_as_interrupts() as stop, progress_bar("frames") as progress:
             report = predict_video(
                 source,
                 target,
@@ -49,12 +50,12 @@ def run_video(
         report, stopped = interrupt.report, True
     except KeyboardInterrupt:
         print("hqmd: interrupted before the first frame was written", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(stop.exit_code) from None
     print(printable(str(target)))
     describe(report, opened.kind)
     if stopped:
         print("hqmd: interrupted; the file holds the frames done so far", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(stop.exit_code)
     if report.damaged:
         print(f"hqmd: {report.damaged}", file=sys.stderr)
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ RUN_DIR/history.jsonl             a row per epoch
 """
 
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -23,13 +24,14 @@ from hqmd_cli.checkpoints.weights import start_weights
 from hqmd_cli.config.network import ModelConfig, without_deleted
 from hqmd_cli.config.training import Optimization, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.atomic import UNFINISHED, explain_write_errors, mended_folder, sync, write_aside
+from hqmd_cli.files.atomic import explain_write_errors, mended_folder, remove_unfinished, sync, write_aside
 from hqmd_cli.models import build_system
 from hqmd_cli.models.base import DepthModel
 from hqmd_cli.training.accelerator import Learner
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
 
 KEEP = 2  # states on the disk
+STATE_NAME = re.compile(r"\d{8,}\.\d{5,}\.pt")
 COUNTERS = ("step", "epochs_done", "best", "losses", "bad_batches")  # attributes of Run that a state holds
 
 
@@ -144,10 +146,12 @@ class Run:
             setattr(self, name, state[name])
         self.accelerator.wait_for_everyone()  # all processes have read the state
         if self.accelerator.is_main_process:
-            for path in (*broken, *run_dir.rglob(UNFINISHED)):
+            for path in broken:
                 path.unlink()
-            for folder in (BEST, LAST):
-                mended_folder(run_dir / folder)
+            for folder in (run_dir, run_dir / STATE_FOLDER, run_dir / BEST, run_dir / LAST):
+                remove_unfinished(folder)
+            for name in (BEST, LAST):
+                mended_folder(run_dir / name)
             drop_later_rows(run_dir, self.epochs_done)
         return broken
 
@@ -169,8 +173,9 @@ def batch_norms(network: nn.Module) -> list[nn.Module]:
 
 
 def saved_states(run_dir: Path) -> list[Path]:
-    """List a run's state files, newest first."""
-    return sorted((run_dir / STATE_FOLDER).glob("*.pt"), reverse=True)
+    """List a run's state files, newest first; no other files, such as a copy that the user keeps there."""
+    files = (run_dir / STATE_FOLDER).glob("*.pt")
+    return sorted((file for file in files if STATE_NAME.fullmatch(file.name)), reverse=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import write_aside, write_text
+from hqmd_cli.files import atomic
+from hqmd_cli.files.atomic import RUN, file_beside, remove_unfinished, write_aside, write_text
 from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
 from hqmd_cli.files.images import write_figure, write_image
 from pictures import corners, some_depth
@@ -81,3 +82,47 @@ def test_every_writer_leaves_its_file_only(tmp_path: Path) -> None:
         write()
         write()  # an older result is replaced
     assert {file.name for file in (tmp_path / "new" / "tree").iterdir()} == {name for name, _ in written}
+
+
+def test_two_names_never_share_what_is_written_beside_them(tmp_path: Path) -> None:
+    """The CRC-32 of these two names is the same."""
+    seen: list[Path] = []
+
+    def save(aside: Path) -> None:
+        seen.append(aside)
+        if len(seen) == 1:
+            write_aside(tmp_path / "0_buckeroo.npy", save)
+        aside.write_text(str(len(seen)))
+
+    write_aside(tmp_path / "0_plumless.npy", save)
+    assert len(set(seen)) == 2 and RUN in seen[0].name
+    assert (tmp_path / "0_plumless.npy").exists() and (tmp_path / "0_buckeroo.npy").exists()
+
+
+def test_a_link_that_lies_in_the_way_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").write_text("mine")
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda count: "0" * 2 * count)
+    (tmp_path / f".hqmd-{RUN}-00000000.part").symlink_to("precious")
+    with pytest.raises(HqmdError, match=r"a\.txt: cannot be written"):
+        write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "precious").read_text() == "mine" and not (tmp_path / "a.txt").exists()
+
+
+def test_only_what_dead_runs_left_is_removed(tmp_path: Path) -> None:
+    names = {"dead": ".hqmd-0badf00d-00000001.part", "video": ".hqmd-0badf00d-00000002.part.mp4"}
+    names |= {"other": ".hqmd-12345678-00000001.part", "user": ".notes.part", "before": ".0123abcd.77.part"}
+    for name in names.values():
+        (tmp_path / name).write_text("")
+    (tmp_path / ".hqmd-0badf00d-00000003.part").mkdir()
+    with file_beside(tmp_path / "a.txt") as mine:
+        remove_unfinished(tmp_path, {"0badf00d"})
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {names["other"], names["user"], names["before"], mine.name}
+        remove_unfinished(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {names["user"], mine.name}
+    remove_unfinished(tmp_path / "gone")
+
+
+def test_names_that_are_no_utf8_are_written_as_escapes(tmp_path: Path) -> None:
+    write_text(tmp_path / "card.md", "photos\udcff")
+    assert (tmp_path / "card.md").read_text("utf-8") == "photos\\udcff"

@@ -13,6 +13,8 @@ from PIL import Image
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
+from hqmd_cli.files.exr import read_exr
+from hqmd_cli.files.exr_writer import write_exr
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals, on_jumps, unproject
 from hqmd_cli.prediction import plan as planning
@@ -57,6 +59,8 @@ def write(kind: str, path: Path, result: DepthResult, style: Style | None = None
         ("mm.png", "color"),
         ("a.npy", "npy"),
         ("a.tiff", "tiff"),
+        ("a.npz", "npz"),
+        ("a.exr", "exr"),
         ("a.ply", "ply"),
         ("a.glb", "glb"),
         ("a.normals.png", "normals"),
@@ -74,7 +78,7 @@ def test_other_suffixes_of_a_kind(name: str, kind: str) -> None:
     assert other is not None and other.suffix == Path(name).suffix.lower() and other.write is OUTPUTS[kind].write
 
 
-@pytest.mark.parametrize("name", ["a", "png", "a.exr", "a.png.zip", "a.obj"])
+@pytest.mark.parametrize("name", ["a", "png", "a.bmp", "a.png.zip", "a.obj"])
 def test_no_kind(name: str) -> None:
     assert output_for(Path(name)) is None
 
@@ -123,9 +127,9 @@ def test_a_folder_may_have_a_dot() -> None:
 
 
 def test_one_photo_to_an_unknown_suffix() -> None:
-    """Most likely a file was meant, not a folder named x.exr."""
-    with pytest.raises(HqmdError, match=r"x\.exr: no output has this suffix; there are \.png, \.mm\.png, .*\.jpg"):
-        plan(here("a.jpg"), [Path("x.exr")], None)
+    """Most likely a file was meant, not a folder named x.bmp."""
+    with pytest.raises(HqmdError, match=r"x\.bmp: no output has this suffix; there are \.png, \.mm\.png, .*\.jpg"):
+        plan(here("a.jpg"), [Path("x.bmp")], None)
 
 
 def test_many_photos_to_one_file() -> None:
@@ -139,8 +143,10 @@ def test_formats_are_for_folders() -> None:
 
 
 def test_unknown_format_lists_the_formats() -> None:
-    with pytest.raises(HqmdError, match="no output format named 'exr'; there are: color, mm, npy, tiff, ply, glb"):
-        plan(here("a.jpg"), [Path("out")], "color,exr")
+    with pytest.raises(
+        HqmdError, match="no output format named 'bmp'; there are: color, mm, npy, tiff, npz, exr, ply, glb"
+    ):
+        plan(here("a.jpg"), [Path("out")], "color,bmp")
 
 
 @pytest.mark.parametrize(
@@ -262,7 +268,7 @@ def test_the_photo_s_own_range(tmp_path: Path, result: DepthResult) -> None:
 def test_a_photo_of_one_pixel(tmp_path: Path) -> None:
     """Has no range and no surface, yet colours and numbers."""
     tiny = DepthResult(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), 2, np.float32), find_intrinsics(1, 1), 2, 2)
-    for kind in ("color", "mm", "npy", "tiff", "ply", "normals"):
+    for kind in ("color", "mm", "npy", "tiff", "npz", "exr", "ply", "normals"):
         OUTPUTS[kind].write(tmp_path / f"x{OUTPUTS[kind].suffix}", tiny, Style(legend=True, side_by_side=True))
     with pytest.raises(HqmdError, match=r"x\.glb: a photo of 1 x 1 pixels has no surface"):
         OUTPUTS["glb"].write(tmp_path / "x.glb", tiny, Style())
@@ -416,3 +422,31 @@ def test_a_cloud_of_too_many_points_is_thinned_and_stays_where_it_was(tmp_path, 
     points = loaded.vertices if kind == "ply" else next(iter(loaded.geometry.values())).vertices
     expected = unproject(result.depth_m, result.intrinsics)[::2, ::2].reshape(-1, 3) * (1, -1, -1)
     np.testing.assert_allclose(sorted(map(tuple, points)), sorted(map(tuple, expected)), atol=1e-5)
+
+
+def test_npz_holds_depth_and_camera(tmp_path: Path, result: DepthResult) -> None:
+    assert write("npz", tmp_path / "d.npz", result)[1] == "arrays depth_m and intrinsics"
+    with np.load(tmp_path / "d.npz") as arrays:
+        np.testing.assert_array_equal(arrays["depth_m"], result.depth_m)
+        camera = result.intrinsics
+        assert arrays["intrinsics"].tolist() == [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("height", [1, 16, 17, 40])
+def test_exr_reads_as_it_was_written(tmp_path: Path, height: int) -> None:
+    depth_m = np.random.default_rng(height).uniform(0.5, 9, (height, 23)).astype(np.float32)
+    depth_m[:, :9] = 2  # so that some chunks shrink
+    write_exr(tmp_path / "d.exr", depth_m)
+    np.testing.assert_array_equal(read_exr(tmp_path / "d.exr"), depth_m)
+
+
+def test_millimetres_that_round_to_none_are_said(tmp_path: Path, result: DepthResult) -> None:
+    near = replace(result, depth_m=np.where(np.indices(result.depth_m.shape)[0] < 1, np.float32(1e-4), result.depth_m))
+    assert "nearer than half a millimetre" in OUTPUTS["mm"].write(tmp_path / "d.mm.png", near, Style())
+    assert OUTPUTS["mm"].write(tmp_path / "e.mm.png", result, Style()) == ""
+
+
+@pytest.mark.parametrize("flag", [{"near_m": 1e39}, {"far_m": float("nan")}, {"far_m": 2e5}])
+def test_a_range_that_no_photo_has(flag: dict[str, float]) -> None:
+    with pytest.raises(HqmdError, match="0 to 100000"):
+        Style(**flag)

@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+import hqmd_cli
 from hqmd_cli.api import load
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, find_checkpoint
 from hqmd_cli.errors import HqmdError
@@ -210,10 +213,10 @@ def test_a_photo_that_is_gone_does_not_end_the_run(hqmd, checkpoint, folder, tmp
 
 
 def test_no_memory_for_one_photo_does_not_end_the_run(hqmd, checkpoint, folder, tmp_path, monkeypatch):
-    def exhausted(self, photo, name):
-        if name.endswith("b.png"):
+    def exhausted(self, source):
+        if source.name.endswith("b.png"):
             raise MemoryError("Unable to allocate")
-        return answer(self, photo, name)
+        return answer(self, source)
 
     answer = PhotoWork.predict
     monkeypatch.setattr(PhotoWork, "predict", exhausted)
@@ -284,7 +287,12 @@ def test_bad_files_are_named_and_the_others_are_done(hqmd, checkpoint, folder, t
     assert len(complaints) == 2
     for name in ("empty.jpg", "text.jpg"):
         assert any(str(folder / name) in line for line in complaints)
-    assert len(rows(results)) == 3
+    written = {row["place"]: row for row in rows(results)}
+    assert len(written) == 5 and "an empty file" in written["empty.jpg"]["failed"] and "failed" not in written["a.png"]
+    Image.open(folder / "a.png").convert("RGB").save(folder / "empty.jpg")
+    again = hqmd("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint, "--skip-existing")
+    assert "5 given: 1 written, 1 failed, 3 left as they are" in again.stderr
+    assert "failed" not in {row["place"]: row for row in rows(results)}["empty.jpg"]
 
 
 def test_one_measured_distance_sets_the_scale(hqmd, checkpoint, photo, tmp_path):
@@ -372,7 +380,8 @@ def test_a_video_and_what_it_shows(hqmd, checkpoint, clip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["CLIP", "CLIP", "-o", "d.mp4"], "goes alone"),
+        (["CLIP", "CLIP", "-o", "d.mp4"], "one video alone"),
+        (["CLIP", "camera:0", "-o", "d.mp4"], "goes alone"),
         (["CLIP", "-o", "d.png"], ".mp4"),
         (["CLIP", "-o", "d.mp4", "-o", "e.mp4"], "one .mp4"),
         (["camera:x", "-o", "d.mp4"], "camera:0"),
@@ -387,6 +396,56 @@ def test_what_a_video_cannot_be(hqmd, checkpoint, clip, tmp_path, monkeypatch, a
     result = hqmd("predict", *(clip if a == "CLIP" else a for a in arguments), "--model", checkpoint)
     assert result.returncode == 1 and said in result.stderr and "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_photos_and_videos_in_one_call(hqmd, checkpoint, clip, folder, photo, tmp_path):
+    (folder / "deep" / "clip.MP4").write_bytes(clip.read_bytes())
+    (folder / "deep" / "broken.mov").write_bytes(b"no video")
+    (folder / "notes.txt").write_text("")
+    results = tmp_path / "out"
+    flags = ("-o", results, "--model", checkpoint)
+    result = hqmd("predict", folder, clip, photo, *flags)
+    assert result.returncode == 1 and "7 given: 6 written, 1 failed" in result.stderr
+    assert "left out: 1 .txt" in result.stderr and "broken.mov" in result.stderr
+    written = sorted(path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file())
+    assert written == ["a.png", "b.png", "clip.mp4", "deep/c.png", "deep/clip.mp4", "manifest.jsonl", "photo.png"]
+    by_place = {row["place"]: row for row in rows(results)}
+    assert by_place["clip.mp4"]["frames"] == 5 and by_place["deep/broken.mov"]["failed"]
+    again = hqmd("predict", folder, clip, photo, *flags, "--skip-existing")
+    assert "7 given: 0 written, 1 failed, 6 left as they are" in again.stderr
+    assert "exists already" in hqmd("predict", clip, *flags).stderr
+
+
+def test_videos_that_would_overwrite_themselves(hqmd, checkpoint, clip, tmp_path):
+    before = clip.read_bytes()
+    for more in ((), ("--overwrite",)):
+        result = hqmd("predict", tmp_path, "-o", tmp_path, "--model", checkpoint, *more)
+        assert result.returncode == 1 and "would overwrite" in result.stderr and clip.read_bytes() == before
+
+
+def test_a_named_pipe_gives_a_photo(hqmd, checkpoint, photo, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(photo.read_bytes()))
+    writer.start()
+    result = hqmd("predict", tmp_path / "pipe", "-o", tmp_path / "d.npy", "--json", "--model", checkpoint)
+    writer.join()
+    assert result.returncode == 0 and json.loads((tmp_path / "d.json").read_text())["photo_sha256"] is None
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_up_in_no_result(photo, tmp_path, stream):
+    model = "import numpy as np\ndef predict(rgb):\n    return 1 + rgb[..., 0] / np.float32(255)\n"
+    (tmp_path / "quick.py").write_text(model)
+    command = f"{sys.executable} -m hqmd_cli predict {photo} {photo} -o out --format npy -m py:quick:predict"
+    env = {**os.environ, "PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1])}
+    code = subprocess.call(f"{command} --model-kind depth {stream}", shell=True, cwd=tmp_path, env=env)
+    assert code == 0 and np.load(tmp_path / "out" / "photo.npy").min() >= 1
+
+
+def test_without_a_home(run_hqmd, photo, tmp_path):
+    env = {"HOME": "/nowhere"}
+    result = run_hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", DEFAULT_MODEL, "--side", 64, env=env)
+    assert result.returncode == 0, result.stderr
 
 
 def test_load_takes_pil_and_numpy(photo):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from hqmd_cli.errors import HqmdError, complain
+from hqmd_cli.files import kinds
 from hqmd_cli.files import photos as images
-from hqmd_cli.prediction import sources
-from hqmd_cli.prediction.sources import Source, find_sources, is_video
+from hqmd_cli.files.kinds import is_video
+from hqmd_cli.prediction.sources import LeftOut, Source, find_sources, goes_alone
 
 
 def touch(*paths: Path) -> None:
@@ -107,7 +108,8 @@ def test_what_is_not_there(here: Path, argument: str) -> None:
 
 def test_a_folder_without_photos(here: Path) -> None:
     touch(here / "in/notes.txt", here / "in/clip.mp4")
-    with pytest.raises(HqmdError, match=r"^in: no photos in this folder \(.*\.jpg.*\.png.*\)$"):
+    why = r"^in: no photos in this folder \(JPEG, PNG.*\); it holds 1 \.mp4 \(a video.*\), 1 \.txt$"
+    with pytest.raises(HqmdError, match=why):
         find_sources(["in"])
 
 
@@ -130,12 +132,12 @@ def test_heic_without_pillow_heif(here: Path) -> None:
     touch(here / "in/a.HEIC", here / "mixed/a.heic", here / "mixed/b.jpg")
     assert found("mixed") == [("mixed/b.jpg", "b.jpg")]
     assert found("in/a.HEIC") == [("in/a.HEIC", "a.HEIC")]  # reading it names the remedy, see test_images.py
-    with pytest.raises(HqmdError, match=r"in: no photos in this folder .*; for those in HEIC: pip install pillow-heif"):
+    with pytest.raises(HqmdError, match=r"in: no photos in this folder .*1 \.heic .*pip install pillow-heif"):
         find_sources(["in"])
 
 
 def test_heic_with_pillow_heif(here: Path, monkeypatch) -> None:
-    monkeypatch.setattr(images, "find_spec", lambda name: name)  # as if it were installed
+    monkeypatch.setattr(kinds, "find_spec", lambda name: name)  # as if it were installed
     touch(here / "in/a.HEIC", here / "in/b.heif")
     assert [place for _, place in found("in")] == ["a.HEIC", "b.heif"]
 
@@ -298,12 +300,67 @@ def test_a_missing_name_that_is_no_utf8(here: Path) -> None:
 
 def test_what_is_a_video(here: Path) -> None:
     touch(here / "clip.MP4", here / "holiday.mov/a.jpg")
-    assert is_video("clip.MP4") and is_video(Path("gone.webm"))
-    assert not is_video("holiday.mov") and not is_video("a.jpg") and not is_video("camera:0")
+    assert is_video(Path("clip.MP4")) and is_video(Path("gone.webm"))
+    assert not is_video(Path("holiday.mov")) and not is_video(Path("a.jpg"))
+    assert goes_alone(["camera:0"], [Path("out")]) and goes_alone(["clip.MP4"], [Path("d.mp4")])
+    assert not goes_alone(["clip.MP4"], [Path("out")]) and not goes_alone(["clip.MP4", "a.jpg"], [Path("d.mp4")])
 
 
-@pytest.mark.parametrize("suffix", sorted(sources.VIDEO_SUFFIXES))
-def test_videos_are_sources_only_when_named(here: Path, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", sorted(kinds.video_suffixes()))
+def test_videos_of_a_folder_are_sources_where_videos_are_wanted(here: Path, suffix: str) -> None:
     touch(here / "in/a.jpg", here / f"in/clip{suffix}")
     assert [place for _, place in found("in")] == ["a.jpg"]
-    assert [place for _, place in found("in", f"in/clip{suffix}")] == ["a.jpg", f"clip{suffix}"]
+    photo, clip = find_sources(["in"], with_videos=True)
+    assert (photo.is_video, clip.is_video, clip.path) == (False, True, Path(f"in/clip{suffix}"))
+    assert find_sources([f"in/clip{suffix}"])[0].is_video
+
+
+# ---- what is left out ----
+
+
+def left_out(*arguments: str, **options) -> dict[str, int]:
+    counted = LeftOut()
+    find_sources(arguments, left_out=counted, **options)
+    return dict(counted.counts)
+
+
+@pytest.mark.usefixtures("without_heif")
+def test_whatever_is_left_out_is_counted_by_reason(here: Path) -> None:
+    touch(
+        *(
+            here / "in" / name
+            for name in ("a.jpg", "b.HEIC", "c.nef", "d.txt", "e.txt", "README", ".f.jpg", "out/g.png")
+        )
+    )
+    touch(here / "in/.thumbs/h.jpg", here / "other/i.jpg", here / "in/j.png", here / "in/clip.mp4")
+    (here / "in/linked").symlink_to(here / "other")
+    counts = left_out(
+        "in", "in/a.jpg", leave_out=[Path("in/out")], results={here.resolve() / "in/j.png"}, with_videos=True
+    )
+    assert counts == {
+        ".heic (a photo in HEIC; to read it, pip install pillow-heif)": 1,
+        ".nef (a camera's raw photo; develop it to JPEG or TIFF first, since all that can be read of it is a small "
+        "preview)": 1,
+        ".txt": 2,
+        "without a suffix": 1,
+        "hidden": 1,
+        "hidden folders": 1,
+        "linked folders": 1,
+        "folders of results": 1,
+        "results of an earlier run": 1,
+        "named twice": 1,
+    }
+
+
+def test_what_a_pattern_leaves_out_is_counted(here: Path) -> None:
+    touch(here / "in/a.jpg", here / "in/.b.jpg", here / "in/day/c.jpg", here / "in/day/d.txt")
+    assert left_out("in/*") == {"hidden": 1, ".txt": 1} or left_out("in/*") == {".txt": 1}
+
+
+def test_a_link_to_itself_is_named_and_ends_nothing(here: Path) -> None:
+    touch(here / "in/a.jpg")
+    (here / "in/loop.jpg").symlink_to("loop.jpg")
+    (here / "round").symlink_to("round")
+    assert [place for _, place in found("in", leave_out=(Path("round"),))] == ["a.jpg", "loop.jpg"]
+    with pytest.raises(HqmdError, match=r"in/loop\.jpg"):
+        images.read_photo(Path("in/loop.jpg"))

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.video import ASSUMED_FPS, open_video, writable_fps, write_video
+from hqmd_cli.files.video import writable_fps, write_video
+from hqmd_cli.files.video_source import ASSUMED_FPS, open_video
 from hqmd_cli.prediction import video_job as video_prediction
 from hqmd_cli.prediction.video_job import (
     AHEAD,
@@ -251,7 +252,7 @@ def test_nothing_on_stderr_but_our_own(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.video import open_video
+from hqmd_cli.files.video_source import open_video
 try: open_video(Path({str(source)!r}))
 except HqmdError: print("refused")
 """

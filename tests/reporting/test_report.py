@@ -261,7 +261,8 @@ def test_commands_write_the_page(hqmd, pairs, folders, tmp_path) -> None:
     assert [len(Page(html).all(tag)) for tag in ("article", "template")] == [3, 0]
     assert len(Page(html).tables["figures"][1]) == 1 + len(DETAIL_METRICS)
 
-    alone = hqmd("evaluate", "--pred", near, *common, "--json")
+    assert "report.html: exists already; pass --overwrite" in hqmd("evaluate", "--pred", near, *common).stderr
+    alone = hqmd("evaluate", "--pred", near, *common, "--json", "--overwrite")
     html = out.read_text(encoding="utf-8")
     figures = json.loads(alone.stdout)["metrics"]
     assert [row[1] for row in Page(html).tables["figures"][0][1:]] == [f"{figures[name]:.4f}" for name in MAIN_METRICS]

@@ -29,6 +29,7 @@ from hqmd_cli.data.cache.file_format import PARTS, DecodedDataset, NotCached, pa
 from hqmd_cli.data.sample import Dataset, Sample, evenly
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.home import hqmd_home
+from hqmd_cli.parallel.processes import usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 
 SUFFIX = ".decoded"
@@ -147,7 +148,7 @@ def build(dataset: Dataset, path: Path, say: Say) -> DecodedDataset:
 def decode_all(dataset: Dataset, say: Say) -> Iterator[Sample | HqmdError]:
     """Yield all samples in order, or the error of one that cannot be read; say every few seconds how far it is."""
     last_line = time.monotonic()
-    for index, outcome in run_jobs(range(len(dataset)), dataset.__getitem__, os.cpu_count() or 1):
+    for index, outcome in run_jobs(range(len(dataset)), dataset.__getitem__, usable_cores()):
         if time.monotonic() - last_line > QUIET_S:
             say(f"cache: {index} of {len(dataset)}")
             last_line = time.monotonic()

@@ -3,7 +3,6 @@
 Memory does not grow with the pictures. quick_check.py reads only a few frames.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from hqmd_cli.data.check.findings import Finding, find_problems
 from hqmd_cli.data.check.split_stats import Split, measure
 from hqmd_cli.data.sample import WHOLE, Sample, evenly
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.parallel.processes import usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 
 SEEN, HELD_OUT = ("train",), ("val", "test")  # splits, by their purpose
@@ -32,6 +32,11 @@ class Report:
         """True if there are no errors."""
         return not any(finding.is_error for finding in self.findings)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that were read."""
+        return [file for split in self.splits for file in getattr(split.dataset, "files", [])]
+
 
 def check_data(
     path: Path,
@@ -48,7 +53,7 @@ def check_data(
     """
     splits = open_splits(path, split, val_data, depth_scale)
     frames = [(its, its.dataset, index) for its in splits if its.dataset is not None for index in range(len(its))]
-    outcomes = run_jobs(frames, lambda frame: measure(frame[1], frame[2]), os.cpu_count() or 1)
+    outcomes = run_jobs(frames, lambda frame: measure(frame[1], frame[2]), usable_cores())
     shown = set(evenly(len(frames), examples))
     samples = []
     for number, ((its_split, _, index), outcome) in enumerate(progress(outcomes, "frames", len(frames))):

@@ -19,6 +19,7 @@ from hqmd_cli.data.nyu_raw.kinect import HEIGHT, LARGEST_RAW, WIDTH
 from hqmd_cli.data.sample import FileDataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import read_image
+from hqmd_cli.files.regular import read_regular
 
 FRAMES = "SCENE/d-TIME-TICKS.pgm and r-TIME-TICKS.ppm"
 FRAME_NAME = re.compile(r"([dr])-(\d+\.\d+)-\d+\.(pgm|ppm)")
@@ -171,9 +172,11 @@ def read_frame(frame: Frame) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
 def read_raw_depth(path: Path) -> NDArray[np.uint16]:
     """Read the numbers of the sensor, (480, 640), 0..2047. Raises BrokenFrame for a truncated file or another kind."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise BrokenFrame(f"{path}: cannot be read: {error.strerror}") from error
+    except HqmdError as error:  # a pipe
+        raise BrokenFrame(str(error)) from error
     header = PGM_HEADER.match(content)
     if header is None or (int(header[1]), int(header[2])) != (WIDTH, HEIGHT):
         raise BrokenFrame(f"{path}: not a 16-bit PGM of {WIDTH} x {HEIGHT}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.config.network import DEPTH_STRIDES
 from hqmd_cli.errors import HqmdError, first_line, printable
+from hqmd_cli.parallel.processes import fewer_cores
 
 RGB, DEPTH = "rgb", "depth_m"  # names of the input and the output
 SILENT = 4  # ONNX Runtime's severity of what ends the process; its exceptions say the rest, in one line
@@ -30,7 +31,8 @@ class OnnxEngine:
         self.path, self.precision = path, precision
         self.name = f"ONNX Runtime on the CPU, {precision}"
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: one per core
+        # 0: one per core of the machine, which ONNX Runtime counts whatever this process may use.
+        options.intra_op_num_threads = threads or fewer_cores()
         options.log_severity_level = SILENT
         # The highest level takes a fifth longer to open and computes no faster.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT

@@ -2,18 +2,44 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from hqmd_cli.files.atomic import write_aside
 from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
+from hqmd_cli.files.exr_writer import write_exr
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.units import IN_WORDS
 
+SMALLEST_MM_M = 0.0005  # rounds to 0 mm
+
 
 def write_mm(path: Path, result: DepthResult, style: Style) -> str:
-    """Write a 16-bit PNG in millimetres."""
+    """Write a 16-bit PNG in millimetres; say how much is too near for it."""
     write_depth_mm(path, result.depth_m)
-    return ""
+    share = float(np.mean(result.depth_m < SMALLEST_MM_M))
+    return f"{share:.1%} of the pixels are nearer than half a millimetre, written as 0, no depth" if share else ""
+
+
+def write_npz(path: Path, result: DepthResult, style: Style) -> str:
+    """Write a compressed .npz: depth_m, or "map" of another kind, and the camera as a 3 x 3 matrix."""
+    camera = result.intrinsics
+    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], np.float64)
+    name = "depth_m" if result.kind == "depth" else "map"
+    arrays = {name: result.depth_m, "intrinsics": matrix}
+
+    def save(aside: Path) -> None:
+        with aside.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    write_aside(path, save)
+    return f"arrays {name} and intrinsics"
+
+
+def write_exr_map(path: Path, result: DepthResult, style: Style) -> str:
+    """Write an OpenEXR file with one channel of float32, Z."""
+    write_exr(path, result.depth_m)
+    return "channel Z"
 
 
 def write_npy(path: Path, result: DepthResult, style: Style) -> str:

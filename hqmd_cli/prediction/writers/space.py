@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hqmd_cli.errors import HqmdError
@@ -48,6 +49,7 @@ def write_ply(path: Path, result: DepthResult, style: Style) -> str:
     if not kept.any():
         raise HqmdError(f"{path}: {ALL_JUMPS}")
     points = unproject(result.depth_m, result.intrinsics)[kept] * TO_GLTF_AXES
+    require_finite(path, points)
     ply = trimesh.PointCloud(points, result.image[kept]).export(file_type="ply")
     comments = "".join(f"comment {name}: {text}\n" for name, text in facts(result.intrinsics).items())
     elements = ply.index(b"element ")  # comments stand before the first
@@ -70,6 +72,7 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
     mesh = mesh_of(result.depth_m, result.intrinsics, style.edge_rtol)
     if not len(mesh.triangles):
         raise HqmdError(f"{path}: {ALL_JUMPS}")
+    require_finite(path, mesh.points)
     row, column = np.divmod(mesh.pixels, width)
     uv = np.stack([(column + 0.5) / width, 1 - (row + 0.5) / height], axis=1)  # trimesh counts v from the bottom
     material = trimesh.visual.material.PBRMaterial(
@@ -93,6 +96,12 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
     write_bytes(path, glb)
     dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps"
     return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
+
+
+def require_finite(path: Path, points: NDArray[np.floating]) -> None:
+    """Raise HqmdError unless every coordinate is a number."""
+    if not np.isfinite(points).all():
+        raise HqmdError(f"{path}: points lie infinitely far away with this camera; check --fx, --fov and --scale-from")
 
 
 def thin(result: DepthResult) -> tuple[DepthResult, str]:

@@ -1,0 +1,18 @@
+"""Addresses of photos on the web; web_photos.py, which takes longer to import, downloads them."""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+SCHEMES = ("http://", "https://")
+LONGEST_NAME = 100  # letters
+
+
+def is_web_address(text: str) -> bool:
+    """True for http:// and https://."""
+    return text.lower().startswith(SCHEMES)
+
+
+def name_of(url: str) -> str:
+    """Return the last part of an address as a plain name of a file, such as "a b.jpg" for .../a%20b.jpg?size=2."""
+    last = unquote(urlsplit(url).path).rpartition("/")[2]
+    return re.sub(r"[^\w.() -]", "_", last).strip(". ")[-LONGEST_NAME:] or "photo"

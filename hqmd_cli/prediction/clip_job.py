@@ -1,0 +1,94 @@
+"""One video of a folder from file to file: the colours of its depth, with a record like a photo's."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.inference.open import OpenModel
+from hqmd_cli.prediction.manifest import Row, is_up_to_date, refuse_foreign
+from hqmd_cli.prediction.photo_job import Done, PhotoWork, write_record
+from hqmd_cli.prediction.plan import Job
+from hqmd_cli.prediction.video_job import VideoReport, predict_video
+from hqmd_cli.prediction.writers.color import painted
+from hqmd_cli.units import RANGE_KEYS, UNITS
+
+Progress = Callable[[int, int | None], None]
+
+
+def do_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> Done | HqmdError:
+    """Do one video; return the error of one that cannot be done, which also goes into the manifest."""
+    try:
+        return predict_clip(work, model, job, progress)
+    except HqmdError as error:
+        work.record_failure(job, error)
+        return error
+
+
+def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> Done:
+    """Write the video of each target, unless it is up to date, and record it. Raises HqmdError naming the video."""
+    path = job.source.path
+    assert path is not None
+    place, targets = str(job.source.place), [target for target, _ in job.targets]
+    notes = {target.name: output.note_of(model.kind) for target, output in job.targets}
+    digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
+    before = work.known.get(place, {})
+    if digest and before and is_up_to_date(job, before, notes, work.settings, digest):
+        return work.keep(job, before)
+    if not work.overwrite:
+        refuse_foreign(job, before, work.sidecars, work.intentions)
+    if work.intentions:
+        work.intentions.started(targets)
+    style = work.style
+    for target in targets:
+        report = predict_video(
+            path,
+            target,
+            model,
+            lambda image, depth_m, near_m, far_m: painted(image, depth_m, near_m, far_m, style, model.kind),
+            style.near_m,
+            style.far_m,
+            progress,
+            kind=model.kind,
+        )
+    hashes = {target.name: file_hash(target) for target in targets} if work.intentions else {}
+    record = record_of_clip(work, model, job, report, notes, digest, hashes)
+    if work.manifest:
+        work.manifest.append({"place": place, **record})
+    if work.sidecars:
+        write_record(job.sidecar, record)
+    if work.intentions:
+        work.intentions.done(targets)
+    if report.damaged:
+        raise HqmdError(f"{job.source.name}: {report.damaged}; its depth is written as far as that")
+    return Done(job, record)
+
+
+def record_of_clip(
+    work: PhotoWork,
+    model: OpenModel,
+    job: Job,
+    report: VideoReport,
+    notes: dict[str, str],
+    digest: str | None,
+    hashes: dict[str, str],
+) -> Row:
+    """Describe the depth of a video as plain data."""
+    near_key, far_key = RANGE_KEYS[model.kind]
+    remark = "; ".join([f"{report.frames} frames, {report.fps:g} a second", *report.notes])
+    return {
+        "photo": job.source.name,
+        "unit": UNITS[model.kind],
+        near_key: report.near_m,
+        far_key: report.far_m,
+        "range": report.range_origin,
+        "frames": report.frames,
+        "fps": report.fps,
+        "damaged": report.damaged,
+        "outputs": notes,
+        "outputs_sha256": hashes,
+        "remarks": dict.fromkeys(notes, remark),
+        "settings": asdict(work.settings),
+        "photo_sha256": digest,
+    }

@@ -1,0 +1,173 @@
+"""What a run is about to write: on the disk before its first result, so that a result never lacks an owner.
+
+`.hqmd-run-RUN.json` lies in the folder of the results while a run goes on. It holds the run's settings, every file that
+it will write, and what lay there before. A run that is killed, or that cannot record what it wrote, leaves it behind.
+The next run makes anew what such a file names and no record describes, and never touches any other file.
+"""
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.atomic import RUN, remove_unfinished, sync, write_text
+from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.locks import claim, is_claimed
+from hqmd_cli.files.regular import read_regular
+
+NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
+LOOK_AGAIN_S = 1.0  # for runs that began after this one
+
+Before = list[int] | None  # size and time of what lay there; None: nothing
+
+
+@dataclass(frozen=True)
+class Intention:
+    """The intention of another run."""
+
+    path: Path
+    run: str
+    settings: Mapping[str, Any]
+    outputs: Mapping[Path, Before]  # absolute
+    alive: bool  # the run goes on
+
+    def may_have_written(self, target: Path) -> bool:
+        """True if the run was to write this file, and another one lies there now than before."""
+        place = Path(os.path.abspath(target))
+        return place in self.outputs and state_of(place) not in (None, self.outputs[place])
+
+
+class Intentions:
+    """The intentions in a folder of results: those of other runs, and this run's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / f".hqmd-run-{RUN}.json"
+        self.others = read_intentions(folder)
+        self.read_s = monotonic()
+        self.settings: Mapping[str, Any] = {}
+        self.claimed = ExitStack()
+        self.unrecorded: set[Path] = set()  # what this run began to write and has not recorded
+        self.recorded: set[Path] = set()
+
+    def begin(self, targets: Iterable[Path], settings: Mapping[str, Any]) -> None:
+        """Write and sync this run's intention, and remove what dead runs left unfinished."""
+        self.settings = json.loads(json.dumps(settings))
+        for dead in self.dead:
+            for folder in {self.folder, *(place.parent for place in dead.outputs)}:
+                remove_unfinished(folder, {dead.run})
+        self.claimed.enter_context(claim(self.path))
+        self.write(targets)
+        sync(self.path)
+        sync(self.folder)
+
+    def write(self, targets: Iterable[Path]) -> None:
+        """Write this run's intention."""
+        top = os.path.abspath(self.folder)
+        outputs = {os.path.relpath(os.path.abspath(target), top): state_of(target) for target in targets}
+        write_text(self.path, json.dumps({"settings": self.settings, "outputs": outputs}) + "\n")
+
+    @property
+    def dead(self) -> list[Intention]:
+        """The intentions of runs that were killed, or that could not record what they wrote."""
+        return [other for other in self.others if not other.alive]
+
+    @property
+    def results(self) -> set[Path]:
+        """Absolute paths of all that other runs have written or will write."""
+        return {place for other in self.others for place in other.outputs}
+
+    def is_result_of_a_run(self, target: Path) -> bool:
+        """True if a dead run, or a living one with the same settings, may have written this file without a record."""
+        if self.is_theirs(target):
+            return True
+        if monotonic() - self.read_s < LOOK_AGAIN_S:
+            return False
+        seen = {other.run for other in self.others}  # a run that began after this one
+        self.others += [other for other in read_intentions(self.folder) if other.run not in seen]
+        self.read_s = monotonic()
+        return self.is_theirs(target)
+
+    def is_theirs(self, target: Path) -> bool:
+        """True if one of the runs known so far may have written this file without a record."""
+        return any(
+            other.may_have_written(target)
+            for other in self.others
+            if not other.alive or other.settings == self.settings
+        )
+
+    def started(self, targets: Iterable[Path]) -> None:
+        """Note that these files are being written."""
+        self.unrecorded.update(targets)
+
+    def done(self, targets: Collection[Path]) -> None:
+        """Note that a record describes these files."""
+        self.unrecorded.difference_update(targets)
+        self.recorded.update(Path(os.path.abspath(target)) for target in targets)
+
+    def close(self, hashes: Mapping[Path, str]) -> None:
+        """Remove the intentions that are fulfilled. `hashes` gives the recorded hash of each absolute path."""
+        self.fulfil(hashes)
+        self.claimed.close()
+
+    def fulfil(self, hashes: Mapping[Path, str]) -> None:
+        """Remove the intentions that name no file without a record; those of other runs only if the run is dead."""
+        if any(target.exists() for target in self.unrecorded):
+            self.write_left()
+        else:
+            self.path.unlink(missing_ok=True)
+        for dead in self.dead:
+            left = (place for place in dead.outputs if place not in self.recorded and dead.may_have_written(place))
+            if all(is_file_of_hash(place, hashes.get(place)) for place in left):
+                with suppress(OSError):  # another user's
+                    dead.path.unlink()
+
+    def write_left(self) -> None:
+        """Reduce this run's intention to what it could not record; on a full disk the whole one stays."""
+        top = os.path.abspath(self.folder)
+        outputs = {os.path.relpath(os.path.abspath(target), top): None for target in sorted(self.unrecorded)}
+        try:
+            write_text(self.path, json.dumps({"settings": self.settings, "outputs": outputs}) + "\n")
+        except HqmdError:
+            return
+
+
+def read_intentions(folder: Path) -> list[Intention]:
+    """Read the intentions in a folder, but for this process's own. A file that is none is left alone."""
+    found = []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []:
+        name = NAME.fullmatch(entry.name)
+        if not name or name["run"] == RUN:
+            continue
+        path = folder / entry.name
+        alive = is_claimed(path)  # before it is read: a run that ends now removes it
+        try:
+            content = json.loads(read_regular(path))
+            outputs = {Path(os.path.abspath(folder / place)): before for place, before in content["outputs"].items()}
+            found.append(Intention(path, name["run"], dict(content["settings"]), outputs, alive))
+        except (OSError, HqmdError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return found
+
+
+def state_of(path: Path) -> Before:
+    """Return the size and time of what lies at a path, or None."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
+
+
+def is_file_of_hash(path: Path, digest: str | None) -> bool:
+    """True if a file has this hash."""
+    try:
+        return digest is not None and file_hash(path) == digest
+    except (OSError, HqmdError):
+        return False

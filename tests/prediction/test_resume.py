@@ -1,0 +1,312 @@
+"""What a killed run leaves behind, and what the next one makes of it; several runs in one folder."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hqmd_cli
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.atomic import RUN
+from hqmd_cli.files.locks import claim
+from hqmd_cli.prediction import intention
+from hqmd_cli.prediction.intention import Intentions
+from hqmd_cli.prediction.manifest import Manifest
+
+MODEL = """import numpy as np
+def predict(rgb):
+    h, w = rgb.shape[:2]
+    return np.linspace(1, 2, h * w, dtype=np.float32).reshape(h, w) + rgb.mean() / 255
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a quick model and four photos, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "quick", raising=False)
+    (tmp_path / "quick.py").write_text(MODEL)
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        pixels = np.full((30, 40, 3), 60 * number, np.uint8)
+        pixels[:, :20] += 40
+        Image.fromarray(pixels).save(tmp_path / "in" / f"p{number}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def predict(hqmd):
+    """`predict(*arguments)`: `hqmd predict in -o out` with npy and mm, by the quick model."""
+    formats = ("--format", "npy,mm", "--model", "py:quick:predict", "--model-kind", "depth")
+    return lambda *more: hqmd("predict", "in", "-o", "out", *formats, *more)
+
+
+def rows(folder="out"):
+    return {row["place"]: row for row in map(json.loads, Path(folder, "manifest.jsonl").read_text().splitlines())}
+
+
+def names(folder="out"):
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def leave_intention(run, targets, settings=None):
+    """What a run that was killed left: it began when nothing was there."""
+    outputs = dict.fromkeys(targets)
+    Path(f"out/.hqmd-run-{run}.json").write_text(json.dumps({"settings": settings or {}, "outputs": outputs}))
+
+
+def test_what_a_killed_run_did_not_record_is_made_anew(here, predict):
+    assert predict().returncode == 0
+    before = {name: Path("out", name).read_bytes() for name in names()}
+    lines = Path("out/manifest.jsonl").read_text().splitlines(keepends=True)
+    Path("out/manifest.jsonl").write_text("".join(lines[:2]))
+    Path("out/p3.npy").unlink()  # killed between two files of a photo
+    refused = predict("--skip-existing")
+    assert refused.returncode == 1 and "no record says" in refused.stderr  # for all we know, they are the user's
+    leave_intention("0badf00d", [f"p{number}{suffix}" for number in range(4) for suffix in (".npy", ".mm.png")])
+    Path("out/.hqmd-0badf00d-00000001.part").write_text("half")
+    Path("out/.hqmd-12345678-00000001.part").write_text("of a living run, for all we know")
+    Path("out/.mine.part").write_text("the user's")
+    result = predict("--skip-existing")
+    assert result.returncode == 0 and "4 given: 2 written, 0 failed, 2 left as they are" in result.stderr
+    assert names() == sorted([*before, ".hqmd-12345678-00000001.part", ".mine.part"])
+    assert all(Path("out", name).read_bytes() == content for name, content in before.items())
+
+
+def test_a_file_that_lay_there_before_a_killed_run_is_not_taken_for_its_result(here, predict):
+    Path("out").mkdir()
+    Path("out/p1.npy").write_bytes(b"mine")
+    before = intention.state_of(Path("out/p1.npy"))
+    leave_intention("0badf00d", ["p0.npy", "p1.npy"])
+    content = json.loads(Path("out/.hqmd-run-0badf00d.json").read_text())
+    content["outputs"]["p1.npy"] = before
+    Path("out/.hqmd-run-0badf00d.json").write_text(json.dumps(content))
+    Path("out/p0.npy").write_bytes(b"half a result")
+    result = predict("--skip-existing")
+    assert result.returncode == 1 and "3 written, 1 failed" in result.stderr
+    assert Path("out/p1.npy").read_bytes() == b"mine" and np.load("out/p0.npy").min() > 0
+    assert ".hqmd-run-0badf00d.json" not in names()
+    assert "no record says" in rows()["p1.png"]["failed"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"outputs": []}', "[" * 100_000, '{"outputs": {"a": 1}}'])
+def test_a_file_that_only_has_the_name_of_an_intention_is_left_alone(here, predict, content):
+    Path("out").mkdir()
+    Path("out/.hqmd-run-0badf00d.json").write_text(content)
+    Path("out/.hqmd-run-notes.json").write_text("mine")
+    assert predict("--skip-existing").returncode == 0
+    assert Path("out/.hqmd-run-0badf00d.json").read_text() == content
+    assert Path("out/.hqmd-run-notes.json").read_text() == "mine"
+
+
+def test_a_run_that_cannot_write_a_file_is_gone_on_with(here, predict, monkeypatch):
+    def full(path, depth_m):
+        raise HqmdError(f"{path}: cannot be written: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hqmd_cli.prediction.writers.numbers.write_depth_mm", full)
+        broken = predict()
+    assert broken.returncode == 1 and "0 written, 4 failed" in broken.stderr
+    assert "No space left" in rows()["p0.png"]["failed"] and f".hqmd-run-{RUN}.json" in names()
+    Path(f"out/.hqmd-run-{RUN}.json").rename("out/.hqmd-run-0badf00d.json")  # the next run is another process
+    result = predict("--skip-existing")
+    assert result.returncode == 0 and "4 written" in result.stderr
+    assert not any(name.startswith(".") for name in names()) and "failed" not in rows()["p0.png"]
+
+
+def test_the_record_beside_a_single_result_is_completed(here, hqmd):
+    flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--skip-existing")
+    assert hqmd("predict", "in/p0.png", "-o", "d.npy", *flags).returncode == 0
+    Path("d.json").unlink()
+    assert hqmd("predict", "in/p0.png", "-o", "d.npy", *flags).returncode == 1
+    Path(".hqmd-run-0badf00d.json").write_text(json.dumps({"settings": {}, "outputs": {"d.npy": None}}))
+    assert hqmd("predict", "in/p0.png", "-o", "d.npy", *flags).returncode == 0
+    assert Path("d.json").is_file() and not list(here.glob(".*"))
+
+
+def test_a_living_run_is_left_alone(here, predict):
+    Path("out").mkdir()
+    leave_intention("0badf00d", ["p0.npy"], {"model": "another"})
+    Path("out/p0.npy").write_bytes(b"being made by another run, with other settings")
+    Path("out/.hqmd-0badf00d-00000001.part").write_text("half")
+    with claim(Path("out/.hqmd-run-0badf00d.json")):
+        result = predict("--skip-existing")
+    assert result.returncode == 1 and "3 written, 1 failed" in result.stderr
+    assert {".hqmd-run-0badf00d.json", ".hqmd-0badf00d-00000001.part"} <= set(names())
+
+
+def test_a_user_s_copies_of_the_manifest_are_neither_merged_nor_removed(here, predict):
+    assert predict().returncode == 0
+    copies = ("manifest.backup.jsonl", "manifest.2024-11.jsonl", "manifest.2024.jsonl", "manifest.01.jsonl")
+    for copy in copies:
+        shutil.copy("out/manifest.jsonl", f"out/{copy}")
+    Path("out/manifest.7.jsonl").write_text('{"place": "mine"}\n')  # named like ours, but no record
+    assert predict("--skip-existing").returncode == 0
+    assert {*copies, "manifest.7.jsonl"} <= set(names()) and set(rows()) == {f"p{number}.png" for number in range(4)}
+
+
+def test_results_beside_their_photos_are_no_photos(here, hqmd):
+    flags = ("--format", "mm,npy", "--model", "py:quick:predict", "--model-kind", "depth")
+    assert hqmd("predict", "in", "-o", "in", *flags, "--json").returncode == 0
+    for sources in (["in"], ["in/*"]):
+        again = hqmd("predict", *sources, "-o", "in", *flags, "--skip-existing")
+        assert again.returncode == 0 and "0 written, 0 failed, 4 left as they are" in again.stderr
+        assert "results of an earlier run" in again.stderr
+    Path("in/manifest.jsonl").unlink()  # killed before the first record
+    outputs = {f"p{number}{suffix}": None for number in range(4) for suffix in (".npy", ".mm.png")}
+    Path("in/.hqmd-run-0badf00d.json").write_text(json.dumps({"settings": {}, "outputs": outputs}))
+    again = hqmd("predict", "in", "-o", "in", *flags, "--skip-existing")
+    assert again.returncode == 0 and "4 given: 4 written, 0 failed" in again.stderr
+
+
+def test_an_intention_is_on_the_disk_before_the_first_result(here, predict, monkeypatch):
+    synced, writers = [], Intentions.started
+    monkeypatch.setattr(intention, "sync", lambda path: synced.append(path.name))
+
+    def started(self, targets):
+        assert synced[:2] == [f".hqmd-run-{RUN}.json", "out"] and names()[0].startswith(".")
+        writers(self, targets)
+
+    monkeypatch.setattr(Intentions, "started", started)
+    assert predict().returncode == 0 and len(synced) == 2
+
+
+def test_a_manifest_holds_no_number_that_json_lacks(tmp_path):
+    with pytest.raises(HqmdError, match="infinite or NaN"):
+        Manifest(tmp_path).append({"place": "a.jpg", "far_m": float("inf")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_constant_map_is_an_error_unless_the_photo_is_uniform(here, predict):
+    Path("quick.py").write_text(
+        "import numpy as np\ndef predict(rgb):\n    return np.full(rgb.shape[:2], 0.95, np.float32)\n"
+    )
+    Image.new("RGB", (40, 30), "white").save("in/white.png")
+    result = predict()
+    assert result.returncode == 1 and "1 written, 4 failed" in result.stderr
+    assert "0.95 at every pixel" in rows()["p0.png"]["failed"]
+    assert "one value everywhere" in rows()["white.png"]["remarks"]["white.npy"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--scale-from", "1,1,1e39"], "0.001 to 100000"),
+        (["--scale-from", "1,1,1e-45"], "0.001 to 100000"),
+        (["--fx", "1e-300"], "--fx 1e-300"),
+        (["--fx", "nan"], "--fx nan"),
+        (["--fx", "inf"], "--fx inf"),
+        (["--fov", "180"], "--fov 180"),
+        (["--vmax", "1e39"], "--vmax 1e+39"),
+        (["--edge-rtol", "inf"], "--edge-rtol"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(here, hqmd, flags, said):
+    common = ("--model", "py:quick:predict", "--model-kind", "depth", *flags)
+    result = hqmd("predict", "in/p0.png", "-o", "d.npy", "--json", *common)
+    assert result.returncode == 1 and said in result.stderr and not Path("d.npy").exists()
+
+
+def command(*arguments):
+    flags = ["--format", "npy,mm", "--model", "py:quick:predict", "--model-kind", "depth"]
+    return [sys.executable, "-m", "hqmd_cli", "predict", *arguments, *flags]
+
+
+def environment():
+    return os.environ | {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_record_that_another_run_adds_meanwhile_counts(here, predict, monkeypatch):
+    assert predict().returncode == 0
+    lines = Path("out/manifest.jsonl").read_text()
+    Path("out/manifest.jsonl").write_text(lines.splitlines(keepends=True)[0])
+    begin = Intentions.begin
+
+    def begin_and_wait(self, targets, settings):
+        begin(self, targets, settings)
+        Path("out/manifest.jsonl").write_text(lines)
+
+    monkeypatch.setattr(Intentions, "begin", begin_and_wait)
+    monkeypatch.setattr("hqmd_cli.prediction.photo_run.known_results", lambda jobs, manifest: {})
+    result = predict("--skip-existing")
+    assert result.returncode == 0 and "4 left as they are" in result.stderr
+
+
+def test_a_record_beside_a_result_never_replaces_what_is_read(here, hqmd):
+    Path("K.json").write_text('{"fx": 40, "fy": 40, "cx": 20, "cy": 15}')
+    shutil.copy("in/p1.png", "p.json")
+    flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--json", "--overwrite")
+    for source, name, more in (("in/p1.png", "K.npy", ("--camera", "K.json")), ("p.json", "p.npy", ())):
+        result = hqmd("predict", source, "-o", name, *flags, *more)
+        assert result.returncode == 1 and "would overwrite what this command reads" in result.stderr
+        assert not Path(name).exists()
+
+
+@pytest.mark.slow
+def test_two_runs_share_a_folder_and_lose_nothing(here):
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        for number in range(150):
+            shutil.copy("in/p1.png", f"{folder}/{folder}{number}.png")
+    runs = [subprocess.Popen(command(folder, "-o", "out"), env=environment()) for folder in ("one", "two")]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert len(rows()) == 300 and len(names()) == 601
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_folder_is_completed(here):
+    many = random.Random(4)
+    for number in range(60):
+        shutil.copy(f"in/p{number % 4}.png", f"in/q{number}.png")
+    subprocess.run(command("in", "-o", "whole"), env=environment(), check=True, capture_output=True)
+    for _ in range(6):
+        shutil.rmtree("out", ignore_errors=True)
+        run = subprocess.Popen(command("in", "-o", "out"), env=environment(), stdout=subprocess.DEVNULL)
+        while run.poll() is None and not (Path("out").is_dir() and len(names()) > 2):
+            time.sleep(0.01)
+        time.sleep(many.uniform(0, 0.2))
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        again = subprocess.run(
+            command("in", "-o", "out", "--skip-existing"), env=environment(), capture_output=True, text=True
+        )
+        assert again.returncode == 0, again.stderr
+        assert names() == names("whole") and len(rows()) == 64
+        assert all(
+            Path("out", n).read_bytes() == Path("whole", n).read_bytes() for n in names() if n != "manifest.jsonl"
+        )
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_folder_as_ctrl_c_does(here):
+    for number in range(400):
+        shutil.copy("in/p1.png", f"in/q{number}.png")
+    run = subprocess.Popen(command("in", "-o", "out"), env=environment(), stderr=subprocess.PIPE, text=True)
+    while run.poll() is None and not Path("out/manifest.jsonl").exists():
+        time.sleep(0.01)
+    run.terminate()
+    _, said = run.communicate()
+    assert run.returncode == 143 and "--skip-existing goes on" in said and "not begun" in said
+    assert not [name for name in names() if name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_one_result_goes_to_stdout(here):
+    photo = Path("in/p1.png").read_bytes()
+    flags = ["--model", "py:quick:predict", "--model-kind", "depth"]
+    whole = [sys.executable, "-m", "hqmd_cli", "predict", "-", "-o", "-", "--format", "npy", *flags]
+    run = subprocess.run(whole, input=photo, env=environment(), capture_output=True, check=True)
+    assert run.stdout.startswith(b"\x93NUMPY") and b"float32 metres" in run.stderr
+    for more in (["--json"], ["-o", "d.npy"], ["--format", "npy,mm"]):
+        refused = subprocess.run([*whole, *more], input=photo, env=environment(), capture_output=True)
+        assert refused.returncode == 1 and refused.stdout == b"" and refused.stderr.startswith(b"hqmd: ")
