@@ -144,6 +144,8 @@ def explain_unidentified(file: Path | BytesIO) -> str:
         return f"a video ({form.name}); give it a name that ends in {form.suffixes[0]}"
     if form is not None and (why := why_unreadable(form)):
         return why
+    if form is not None:
+        return f"a damaged or cut-off {form.name}{REPAIR}"
     return "not a picture that can be read; leave it out, or save it as JPEG or PNG"
 
 
