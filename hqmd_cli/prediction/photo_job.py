@@ -110,7 +110,6 @@ class PhotoWork:
     def do(self, job: Job) -> Done:
         """Do a job; let errors of the system through."""
         path, place = job.source.path, str(job.source.place)
-        targets = [target for target, _ in job.targets]
         notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
         # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
         digest = file_hash(path) if self.intentions and path and path.is_file() else None
@@ -125,7 +124,11 @@ class PhotoWork:
                 if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
                     raise
                 return self.keep(job, before)
-        result = self.predict(job.source)
+        return self.finish(job, self.predict(job.source), notes, digest)
+
+    def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
+        """Write the files of a job and record them; `more` goes into the record, too."""
+        targets = [target for target, _ in job.targets]
         refuse_panorama(job, result)
         if self.intentions:
             self.intentions.started(targets)
@@ -133,9 +136,9 @@ class PhotoWork:
         if is_flat(result.depth_m):
             remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
         hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
-        record = record_of(job, result, notes, remarks, self.settings, digest, hashes)
+        record = {**record_of(job, result, notes, remarks, self.settings, digest, hashes), **more}
         if self.manifest:
-            self.manifest.append({"place": place, **record})
+            self.manifest.append({"place": str(job.source.place), **record})
         if self.sidecars:
             write_record(job.sidecar, record)
         if self.intentions:

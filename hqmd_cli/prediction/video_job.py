@@ -61,6 +61,7 @@ class ColourRange:
     origin: str
 
 
+Progress = Callable[[int, int | None], None]  # gets the number of frames done and, if known, of all
 Predict = Callable[[RGB], DepthMap]
 Paint = Callable[[RGB, DepthMap, float, float], RGB]  # photo, depth, near and far in metres -> a picture of any size
 

@@ -1,5 +1,6 @@
 """Video files and cameras: small real clips, a network of plain numpy, and a camera that is played."""
 
+import json
 import math
 import os
 import re
@@ -684,3 +685,46 @@ def test_camera_that_is_not_there(tmp_path: Path, plug_in: Callable[[Camera], Ca
 def test_no_torch() -> None:
     script = "import sys, hqmd_cli.files.video; sys.exit(bool({'torch', 'timm', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+# Frames in files
+
+
+def frames_of(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "hqmd_cli", "predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out")]
+    call += ["--format", "mm,npy", "-m", "hqmd-indoor-small", "--size", "fast", *more]
+    return subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_frames_in_metres_with_their_time(tmp_path: Path) -> None:
+    """A file of each format for every frame, a row of the manifest each; what is missing is made by the next run."""
+    write_clip(tmp_path / "a.mp4", 4)
+    run = frames_of(tmp_path)
+    assert run.returncode == 0, run.stderr
+    names = [f"{number:06}.{suffix}" for number in range(1, 5) for suffix in ("mm.png", "npy")]
+    assert sorted(path.name for path in (tmp_path / "out" / "a").iterdir()) == names
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert [row["place"] for row in rows] == [f"a/{number:06}.mp4" for number in range(1, 5)]
+    assert [row["frame"] for row in rows] == [1, 2, 3, 4]
+    assert [row["time_s"] for row in rows] == pytest.approx([0, 0.1, 0.2, 0.3])
+    depth_m = np.load(tmp_path / "out" / "a" / "000002.npy", allow_pickle=False)
+    millimetres = cv2.imread(str(tmp_path / "out" / "a" / "000002.mm.png"), cv2.IMREAD_UNCHANGED)
+    assert depth_m.shape == (48, 128) and np.abs(millimetres - 1000 * depth_m).max() < 0.51
+    assert frames_of(tmp_path).returncode == 1  # nothing is overwritten unasked
+    (tmp_path / "out" / "a" / "000003.npy").unlink()
+    again = frames_of(tmp_path, "--skip-existing")
+    assert again.returncode == 0 and "1 frames, 3 left as they are" in again.stderr
+    assert np.load(tmp_path / "out" / "a" / "000003.npy", allow_pickle=False).shape == (48, 128)
+
+
+def test_an_animation_is_a_video_where_one_is_asked_for(tmp_path: Path) -> None:
+    """Its frames are shown as long as they were: here 0.1 s, then 0.5 s."""
+    from PIL import Image
+
+    pictures = [Image.fromarray(frame(place)) for place in range(6)]
+    pictures[0].save(
+        tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 100, 500, 100, 100, 100]
+    )
+    report = predict_video(tmp_path / "a.gif", tmp_path / "d.mp4", predict, paint)
+    assert report.frames == 6 and report.fps == 10 and len(decode(tmp_path / "d.mp4")) == 10
+    assert any("varies" in note for note in report.notes) and any("4 frames repeated" in note for note in report.notes)
