@@ -149,8 +149,8 @@ def refuse_thumbnail(picture: Image.Image) -> None:
         )
     if reduced and getattr(tags, "next", 0):
         raise ValueError(
-            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; save that "
-            "one alone"
+            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; save "
+            "that one alone"
         )
 
 

@@ -89,7 +89,7 @@ def test_what_cannot_be_read_has_a_remedy() -> None:
 
 
 def test_no_format_that_pillow_decodes_is_forgotten() -> None:
-    """Those that are left out run other programs, hold pictures of any format, or are decoded by no plugin of Pillow."""
+    """Those that are left out run other programs, hold pictures of any format, or are decoded by no plugin."""
     Image.init()
     left_out = {"EPS", "WMF", "IPTC", "FPX", "MIC", "MPEG", "BUFR", "GRIB", "HDF5", "PDF"}
     assert set(Image.OPEN) - ALLOWED <= left_out

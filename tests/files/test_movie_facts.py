@@ -1,18 +1,19 @@
 """Facts from the header of an .mp4, and the rhythm of frames."""
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import pytest
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files import video
 from hqmd_cli.files.limits import LARGEST_FRAME_PIXELS
 from hqmd_cli.files.movie_facts import MovieFacts, movie_facts
 from hqmd_cli.files.rhythm import FASTEST_FPS, Clock, Rhythm, rhythm_of
-from hqmd_cli.files.video import open_video, squared
+from hqmd_cli.files.video_source import open_video, squared
 
 
 def box(kind: bytes, content: bytes) -> bytes:
@@ -20,7 +21,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 def movie(
-    durations: list[tuple[int, int]], edits: list[tuple[int, int]] = [], extra: bytes = b"", shifts: bytes = b""
+    durations: list[tuple[int, int]], edits: Sequence[tuple[int, int]] = (), extra: bytes = b"", shifts: bytes = b""
 ) -> bytes:
     """The header of a movie: (count, ticks) of its frames, (duration, begin) of its edits; 1000 ticks a second."""
     table = b"".join(struct.pack(">II", *run) for run in durations)
@@ -106,7 +107,7 @@ class Described:
     """OpenCV's capture, with other facts about the file."""
 
     real = cv2.VideoCapture
-    said: dict[int, float] = {}
+    said: ClassVar[dict[int, float]] = {}
 
     def __init__(self, *source: object) -> None:
         self.capture = Described.real(*source)
@@ -124,7 +125,7 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for place in range(5):
         writer.write(np.full((48, 64, 3), 40 * place, np.uint8))
     writer.release()
-    monkeypatch.setattr(video.cv2, "VideoCapture", Described)
+    monkeypatch.setattr(cv2, "VideoCapture", Described)
     return tmp_path / "a.mp4"
 
 
