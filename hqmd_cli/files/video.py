@@ -61,9 +61,14 @@ class VideoFile:
                 f"{self.path}: frame {self.frames + 1} is {width} x {height}, those before {self.size[1]} x "
                 f"{self.size[0]}; one video has one size"
             )
-        while at_s is not None and self._last is not None and self.frames < round(at_s * self.fps):
-            self._add(self._last)
+        if at_s is not None:
+            self.hold(at_s)
         self._add(bgr.astype(np.uint8, copy=False))
+
+    def hold(self, until_s: float) -> None:
+        """Repeat the last frame, if there is one, up to `until_s` seconds."""
+        while self._last is not None and self.frames < round(until_s * self.fps):
+            self._add(self._last)
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
         fourcc = cv2.VideoWriter.fourcc(*CODEC)

@@ -55,6 +55,7 @@ def test_edit_lists(tmp_path: Path, edits: list[tuple[int, int]], shown: list[in
     found = facts(tmp_path, movie([(10, 100)], edits))
     assert found.starts_s is not None and found.hidden == 10 - len(shown)
     np.testing.assert_allclose(found.starts_s, [place / 10 for place in shown])
+    assert found.end_s == pytest.approx(max(shown) / 10 + 0.1)
 
 
 def test_frames_that_are_shown_in_another_order(tmp_path: Path) -> None:

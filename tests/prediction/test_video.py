@@ -728,3 +728,33 @@ def test_an_animation_is_a_video_where_one_is_asked_for(tmp_path: Path) -> None:
     report = predict_video(tmp_path / "a.gif", tmp_path / "d.mp4", predict, paint)
     assert report.frames == 6 and report.fps == 10 and len(decode(tmp_path / "d.mp4")) == 10
     assert any("varies" in note for note in report.notes) and any("4 frames repeated" in note for note in report.notes)
+
+
+def vary(path: Path, ticks: list[tuple[int, int]]) -> Path:
+    """Give the frames of an .mp4 other lengths: (count, ticks). The table of times takes the place of one behind it."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"stts") - 4
+    (size,) = struct.unpack_from(">I", data, start)
+    table = struct.pack(">I4sII", 16 + 8 * len(ticks), b"stts", 0, len(ticks))
+    table += b"".join(struct.pack(">II", *entry) for entry in ticks)
+    grown = len(table) - size
+    data[start : start + size] = table
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):  # the boxes around it
+        place = data.index(kind) - 4
+        data[place : place + 4] = struct.pack(">I", struct.unpack_from(">I", data, place)[0] + grown)
+    data = data.replace(b"elst", b"free").replace(b"edts", b"free")  # whose length would cut the clip
+    path.write_bytes(data)
+    return path
+
+
+def test_a_frame_rate_that_varies(tmp_path: Path) -> None:
+    """Each frame is shown when it was, the last one as long as it was."""
+    source = write_clip(tmp_path / "a.mp4", 8)
+    scale = struct.unpack_from(">I", source.read_bytes(), source.read_bytes().index(b"mdhd") + 16)[0]
+    tenth = scale // 10
+    vary(source, [(3, tenth), (1, 5 * tenth), (3, tenth), (1, 4 * tenth)])
+    with open_video(source) as clip:
+        assert clip.facts.end_s == pytest.approx(1.5)
+    report = predict_video(source, tmp_path / "d.mp4", predict, paint, 0.1, 2)
+    assert report.frames == 8 and report.fps == pytest.approx(10) and report.damaged is None
+    assert len(decode(tmp_path / "d.mp4")) == 15
