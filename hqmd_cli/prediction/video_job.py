@@ -43,6 +43,7 @@ class VideoReport:
     outside_share: float  # share of the pixels outside the range, which have the colours of its ends
     damaged: str | None  # which part of the source could not be read
     notes: tuple[str, ...]  # other differences from the source
+    codec: str = ""  # of the file written
 
 
 class VideoInterrupted(KeyboardInterrupt):
@@ -207,6 +208,7 @@ class _Run:
             outside_share=self.outside / self.pixels,
             damaged=self.video.damaged,
             notes=tuple(notes),
+            codec=self.file.codec,
         )
 
 
