@@ -1,17 +1,14 @@
 """The depth of a video's frames, a file of each format for every frame, with the frame's time stamp in the manifest."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hqmd_cli.depth import near_and_far, require_depth
-from hqmd_cli.errors import HqmdError, explain_model_errors
+from hqmd_cli.depth import near_and_far
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.photos import Photo
 from hqmd_cli.files.video_source import RGB, Video, open_video
-from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.manifest import is_up_to_date, refuse_foreign
 from hqmd_cli.prediction.photo_job import Done, PhotoWork
@@ -32,7 +29,7 @@ class Frame:
     rgb: RGB
     job: Job
     time_s: float
-    depth_m: NDArray[np.float32] | None = None  # None: its results are up to date
+    result: DepthResult | None = None  # None: not predicted, since its files are up to date
 
 
 def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> Done:
@@ -41,7 +38,7 @@ def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progre
     assert path is not None
     digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
     with open_video(path) as video:
-        run = FramesRun(work, model, job, video, progress, digest)
+        run = FramesRun(replace(work, model=model), job, video, progress, digest)
         overlap(run.read, run.predict, run.write)
     folder = job.targets[0][0].parent
     if video.damaged:
@@ -51,7 +48,7 @@ def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progre
     names = ", ".join(output.suffix for _, output in job.targets)
     kept = f", {run.kept} left as they are" if run.kept else ""
     remark = "; ".join([f"{run.written} frames{kept}", *video.remarks])
-    ends = dict(zip(RANGE_KEYS[model.kind], (run.near, run.far), strict=True))
+    ends = dict(zip(RANGE_KEYS[model.kind], run.ends, strict=True))
     record: dict[str, Any] = {**ends, "outputs": {folder.name: names}, "remarks": {folder.name: remark}}
     if run.origin:
         record["intrinsics"] = {"origin": run.origin}
@@ -61,13 +58,11 @@ def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progre
 class FramesRun:
     """The three stages of predict_frames, each in a thread of its own, and what they count."""
 
-    def __init__(
-        self, work: PhotoWork, model: OpenModel, job: Job, video: Video, progress: Progress, digest: str | None
-    ) -> None:
-        self.work, self.model, self.job, self.video, self.progress = work, model, job, video, progress
+    def __init__(self, work: PhotoWork, job: Job, video: Video, progress: Progress, digest: str | None) -> None:
+        self.work, self.job, self.video, self.progress = work, job, video, progress
         self.digest = digest
         self.number = self.written = self.kept = 0
-        self.near = self.far = 0.0
+        self.depths: list[float] = []  # the ends of each frame written
         self.origin = ""  # of the camera
 
     def read(self) -> Frame | None:
@@ -88,36 +83,32 @@ class FramesRun:
         """Predict the depth of a frame, unless its results are up to date."""
         self.progress(self.number, self.video.frames)
         before = self.work.known.get(str(frame.job.source.place), {})
-        notes = notes_of(frame.job, self.model)
+        notes = notes_of(frame.job, self.work.model)
         if self.digest and before and is_up_to_date(frame.job, before, notes, self.work.settings, self.digest):
             return frame
         if not self.work.overwrite:
             refuse_foreign(frame.job, before, self.work.sidecars, self.work.intentions)
         name = f"{self.job.source.name}, frame {frame.job.source.place.stem.lstrip('0')}"
-        with explain_model_errors(name):
-            depth_m = self.model.predict(frame.rgb)
-        require_depth(depth_m, name, self.model.kind)
-        return Frame(frame.rgb, frame.job, frame.time_s, depth_m)
+        photo = Photo(frame.rgb, None, projection=SPHERICAL if self.video.facts.spherical else "")
+        return replace(frame, result=self.work.result_of(photo, name, is_frame=True))
 
     def write(self, frame: Frame) -> None:
         """Write the files of a frame, and record them with its time stamp."""
-        if frame.depth_m is None:
+        if frame.result is None:
             self.work.keep(frame.job, self.work.known[str(frame.job.source.place)])
             self.kept += 1
             return
-        settings, kind = self.work.settings, self.model.kind
-        camera = find_intrinsics(*frame.rgb.shape[:2], fov_deg=settings.fov_deg, fx=settings.fx)
-        near, far = near_and_far(float(frame.depth_m.min()), float(frame.depth_m.max()), kind)
-        projection = SPHERICAL if self.video.facts.spherical else ""
-        result = DepthResult(frame.rgb, frame.depth_m, camera, near, far, 1.0, kind, (), projection)
         stamp = {"frame": int(frame.job.source.place.stem), "time_s": round(frame.time_s, TIME_DIGITS)}
-        self.work.finish(frame.job, result, notes_of(frame.job, self.model), self.digest, **stamp)
-        pick = max if kind == "disparity" else min
-        self.near = pick(self.near, near) if self.written else near
-        self.far = (min if kind == "disparity" else max)(self.far, far) if self.written else far
+        self.work.finish(frame.job, frame.result, notes_of(frame.job, self.work.model), self.digest, **stamp)
+        self.depths += [frame.result.near, frame.result.far]
         if any(output.needs_camera for _, output in frame.job.targets):
-            self.origin = camera.origin
+            self.origin = frame.result.intrinsics.origin
         self.written += 1
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The nearest and the farthest value of all frames that were written."""
+        return near_and_far(min(self.depths), max(self.depths), self.work.model.kind)
 
 
 def notes_of(job: Job, model: OpenModel) -> dict[str, str]:

@@ -17,7 +17,7 @@ from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.limits import LARGEST_PIXELS
-from hqmd_cli.files.photos import count_pixels, read_photo
+from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
@@ -162,9 +162,15 @@ class PhotoWork:
                 self.manifest.append({"place": str(job.source.place), "photo": job.source.name, "failed": str(error)})
 
     def predict(self, source: Source) -> DepthResult:
-        """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance."""
-        name = source.name
-        photo = read_photo(content_of(source, self.allow_private), name)
+        """Read a photo, and predict its depth."""
+        return self.result_of(read_photo(content_of(source, self.allow_private), source.name), source.name)
+
+    def result_of(self, photo: Photo, name: str, is_frame: bool = False) -> DepthResult:
+        """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance.
+
+        Raises HqmdError, which begins with `name`, for what is no depth; also for one depth everywhere, unless the
+        photo is a frame of a video, in which there may be nothing to see.
+        """
         height, width = photo.rgb.shape[:2]
         intrinsics = find_intrinsics(
             height,
@@ -178,7 +184,7 @@ class PhotoWork:
         with explain_model_errors(name):
             depth_m = self.model.predict(photo.rgb)
         require_depth(depth_m, name, self.model.kind)
-        if is_flat(depth_m) and has_content(photo.rgb):
+        if not is_frame and is_flat(depth_m) and has_content(photo.rgb):
             raise HqmdError(
                 f"{name}: the model gives {depth_m.flat[0]:.6g} at every pixel of a photo that shows something; "
                 "its weights may be damaged: download or export it again"
