@@ -19,6 +19,7 @@ from hqmd_cli.prediction.video_job import Progress, overlap
 from hqmd_cli.units import RANGE_KEYS
 
 TIME_DIGITS = 6  # of a time stamp in seconds: microseconds
+INTENDED_AT_ONCE = (1000, 100_000)  # frames: at least, and at most
 SPHERICAL = "equirectangular"
 
 
@@ -61,7 +62,7 @@ class FramesRun:
     def __init__(self, work: PhotoWork, job: Job, video: Video, progress: Progress, digest: str | None) -> None:
         self.work, self.job, self.video, self.progress = work, job, video, progress
         self.digest = digest
-        self.number = self.written = self.kept = 0
+        self.number = self.written = self.kept = self.intended = 0
         self.depths: list[float] = []  # the ends of each frame written
         self.origin = ""  # of the camera
 
@@ -86,11 +87,21 @@ class FramesRun:
         notes = notes_of(frame.job, self.work.model)
         if self.digest and before and is_up_to_date(frame.job, before, notes, self.work.settings, self.digest):
             return frame
+        self.intend(int(frame.job.source.place.stem))
         if not self.work.overwrite:
             refuse_foreign(frame.job, before, self.work.sidecars, self.work.intentions)
         name = f"{self.job.source.name}, frame {frame.job.source.place.stem.lstrip('0')}"
         photo = Photo(frame.rgb, None, projection=SPHERICAL if self.video.facts.spherical else "")
         return replace(frame, result=self.work.result_of(photo, name, is_frame=True))
+
+    def intend(self, number: int) -> None:
+        """Write down which files will come, many frames at a time, before the first of them is written."""
+        if self.work.intentions and number > self.intended:
+            fewest, most = INTENDED_AT_ONCE
+            last = self.intended + min(max(fewest, self.video.frames or 0), most)  # headers may say anything
+            numbers = range(self.intended + 1, last + 1)
+            self.work.intentions.extend(target for n in numbers for target, _ in self.job_of(n).targets)
+            self.intended = last
 
     def write(self, frame: Frame) -> None:
         """Write the files of a frame, and record them with its time stamp."""

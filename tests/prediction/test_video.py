@@ -731,6 +731,28 @@ def test_frames_in_metres_with_their_time(tmp_path: Path) -> None:
     assert np.load(tmp_path / "out" / "a" / "000003.npy", allow_pickle=False).shape == (48, 128)
 
 
+KILLED = """
+import os, sys
+from hqmd_cli import app
+from hqmd_cli.prediction.manifest import Manifest
+append = Manifest.append
+Manifest.append = lambda self, row: os._exit(9) if row.get("frame") == 3 else append(self, row)
+app.run()
+"""
+
+
+def test_frames_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    """Between a frame's files and their record: the next run knows whose they are, and makes them anew."""
+    write_clip(tmp_path / "a.mp4", 4)
+    more = ["predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out"), "--format", "mm,npy", "--size", "fast"]
+    more += ["-m", "hqmd-indoor-small"]
+    assert subprocess.run([sys.executable, "-c", KILLED, *more], timeout=120, check=False).returncode == 9
+    assert (tmp_path / "out" / "a" / "000003.npy").is_file()
+    again = frames_of(tmp_path, "--skip-existing")
+    assert again.returncode == 0 and "2 frames, 2 left as they are" in again.stderr, again.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "manifest.jsonl"]
+
+
 def test_an_animation_is_a_video_where_one_is_asked_for(tmp_path: Path) -> None:
     """Its frames are shown as long as they were: here 0.1 s, then 0.5 s."""
     from PIL import Image
