@@ -4,8 +4,10 @@ A file says its size in its header, or grows while it is unpacked. So every read
 no file, however small, takes more memory than the largest honest photo.
 """
 
+from collections.abc import Collection
 from typing import BinaryIO
 
+from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
 from hqmd_cli.errors import HqmdError
 
 LARGEST_PIXELS = 100_000_000  # of a photo, and of a depth map
@@ -26,6 +28,17 @@ def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: 
         raise ValueError(f"{width} x {height} pixels are no picture")
     if height * width > most:
         raise ValueError(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
+
+
+def require_sides(sides: Collection[int]) -> None:
+    """Raise HqmdError for sides at which no network should see a photo."""
+    if len(sides) > MOST_SIDES:
+        raise HqmdError(f"--side: {len(sides)} sides are too many; {MOST_SIDES} at most are averaged")
+    if min(sides) < SMALLEST_SIDE or max(sides) > LARGEST_SIDE:
+        wrong = next(side for side in sides if not SMALLEST_SIDE <= side <= LARGEST_SIDE)
+        raise HqmdError(
+            f"--side {wrong}: a network sees {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; more would take all memory"
+        )
 
 
 def require_bytes(size: int, most: int, what: str = "") -> None:

@@ -13,9 +13,10 @@ import pytest
 import typer
 
 from hqmd_cli.commands.options import parse_sides
+from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
-from hqmd_cli.files.limits import LARGEST_SIDE, MOST_SIDES, read_bounded, require_array, require_pixels
+from hqmd_cli.files.limits import read_bounded, require_array, require_pixels
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals
 from hqmd_cli.inference.guided_filter import follow_edges, tall_plane
@@ -110,9 +111,16 @@ def test_budgets() -> None:
         read_bounded(io.BytesIO(b"abcd"), 3)
 
 
-@pytest.mark.parametrize("text", ["5000", "31", "224,224", "0x20", "-5", "9" * 30, ",".join(map(str, range(32, 50)))])
-def test_sides_that_are_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["31", "224,224", "0x20", "-5", "9" * 30, ""])
+def test_sides_that_are_none(text: str) -> None:
     with pytest.raises(typer.BadParameter):
+        parse_sides(text)
+
+
+@pytest.mark.parametrize("text", [str(LARGEST_SIDE + 1), f"224,{10**8}", ",".join(map(str, range(32, 50)))])
+def test_sides_beyond_the_limits(text: str) -> None:
+    """In one line, which names the flag."""
+    with pytest.raises(HqmdError, match="^--side"):
         parse_sides(text)
 
 
