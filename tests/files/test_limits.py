@@ -1,6 +1,7 @@
 """No file, however small, takes more than the largest honest one: every reader asks before it makes room."""
 
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -16,7 +17,8 @@ from hqmd_cli.commands.options import parse_sides
 from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
-from hqmd_cli.files.limits import read_bounded, require_array, require_pixels
+from hqmd_cli.files.limits import LARGEST_TEXT_BYTES, require_array, require_pixels
+from hqmd_cli.files.regular import read_regular
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals
 from hqmd_cli.inference.guided_filter import follow_edges, tall_plane
@@ -106,9 +108,14 @@ def test_budgets() -> None:
             require_pixels(height, width)
     with pytest.raises(ValueError, match="megapixels"):
         require_array((10_000, 10_001), 8)
-    assert read_bounded(io.BytesIO(b"abc"), 3) == b"abc"
-    with pytest.raises(ValueError, match="MB"):
-        read_bounded(io.BytesIO(b"abcd"), 3)
+
+
+def test_a_manifest_of_gigabytes(tmp_path: Path) -> None:
+    """This one takes no room on the disk."""
+    (tmp_path / "manifest.jsonl").touch()
+    os.truncate(tmp_path / "manifest.jsonl", LARGEST_TEXT_BYTES + 1)
+    with pytest.raises(HqmdError, match=r"manifest\.jsonl: 2,147 MB, more than"):
+        read_regular(tmp_path / "manifest.jsonl")
 
 
 @pytest.mark.parametrize("text", ["31", "224,224", "0x20", "-5", "9" * 30, ""])
@@ -120,7 +127,7 @@ def test_sides_that_are_none(text: str) -> None:
 @pytest.mark.parametrize("text", [str(LARGEST_SIDE + 1), f"224,{10**8}", ",".join(map(str, range(32, 50)))])
 def test_sides_beyond_the_limits(text: str) -> None:
     """In one line, which names the flag."""
-    with pytest.raises(HqmdError, match="^--side"):
+    with pytest.raises(HqmdError, match=r"^--side"):
         parse_sides(text)
 
 
