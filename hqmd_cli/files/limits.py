@@ -5,6 +5,7 @@ no file, however small, takes more memory than the largest honest photo.
 """
 
 from collections.abc import Collection
+from typing import BinaryIO
 
 from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
 from hqmd_cli.errors import HqmdError
@@ -18,6 +19,7 @@ LARGEST_TEXT_BYTES = 2**31  # of a manifest: a million records take half of it
 LARGEST_JSON_BYTES = 16 * 2**20  # of a config, a record, or the header of weights
 LARGEST_TOML_BYTES = 2**16  # recipes and protocols have hundreds; tomllib takes minutes for megabytes of dotted keys
 LARGEST_HEADER_BYTES = 2**20  # of a file whose content is bounded by what its header says
+PIECE_BYTES = 2**20
 
 
 def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: str = "scale it to") -> None:
@@ -67,3 +69,13 @@ def require_drawn(height: int, width: int, what: str, flag: str) -> None:
             f"{what} the picture would have {width} x {height} pixels, more than the "
             f"{LARGEST_DRAWN_PIXELS // 10**6} million that are drawn; leave out {flag}"
         )
+
+
+def read_bounded(file: BinaryIO, most: int, what: str = "") -> bytes:
+    """Read a stream to its end. Raises ValueError once it has given more than `most` bytes."""
+    pieces, size = [], 0
+    while piece := file.read(min(PIECE_BYTES, most + 1 - size)):
+        pieces.append(piece)
+        size += len(piece)
+        require_bytes(size, most, what)
+    return b"".join(pieces)

@@ -17,7 +17,7 @@ from hqmd_cli.commands.options import parse_sides
 from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
-from hqmd_cli.files.limits import LARGEST_TEXT_BYTES, require_array, require_pixels
+from hqmd_cli.files.limits import LARGEST_TEXT_BYTES, read_bounded, require_array, require_pixels
 from hqmd_cli.files.regular import read_regular
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals
@@ -108,6 +108,9 @@ def test_budgets() -> None:
             require_pixels(height, width)
     with pytest.raises(ValueError, match="megapixels"):
         require_array((10_000, 10_001), 8)
+    assert read_bounded(io.BytesIO(b"abc"), 3) == b"abc"
+    with pytest.raises(ValueError, match="MB"):
+        read_bounded(io.BytesIO(b"abcd"), 3)
 
 
 def test_a_manifest_of_gigabytes(tmp_path: Path) -> None:
