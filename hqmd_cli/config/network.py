@@ -153,6 +153,7 @@ class ModelConfig(Settings):
         plain = {name: value for name, value in without_deleted(values).items() if name not in nested}
         flat = checked(cls.__name__, plain, cls().to_flat())
         view = View.picked(flat)
+        require(not view.detail_sides, "detail_sides belong into a preset: the default view has none")
         presets = [checked("preset", preset, PRESET) for preset in nested["presets"]]
         names = [preset["name"] for preset in presets]
         require(len(set(names)) == len(names), f"two presets of one name: {names}")
@@ -220,7 +221,6 @@ class ModelConfig(Settings):
                 f"a preset's name is one word other than {DEFAULT_SIZE}, not {name!r}",
             )
             require(bool(view.sides), f"preset {name} has no sides")
-        require(not self.view.detail_sides, "detail_sides belong into a preset: the default view has none")
         strides = DEPTH_STRIDES if self.network.system == OURS else (1,)
         stride = self.compute.depth_stride
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")

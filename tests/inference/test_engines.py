@@ -696,6 +696,19 @@ def test_a_preset_has_its_own_sides_and_calibration(hqmd, trained_run, pairs, ph
     np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), load(str(folder), size="fast")(read_image(photo)))
 
 
+def test_a_preset_adds_detail_to_the_metres(hqmd, trained_run, pairs, photo, tmp_path):
+    folder = shutil.copytree(trained_run / "best", tmp_path / "model")
+    judged = ("--data", pairs, "--split", "val")
+    refused = hqmd("calibrate", folder, *judged, "--detail-side", "96")
+    assert refused.returncode == 1 and "--size NAME" in refused.stderr
+    result = hqmd("calibrate", folder, *judged, "--side", "48", "--detail-side", "96", "--size", "detail")
+    assert result.returncode == 0, result.stderr
+    assert read_info(folder).model.presets["detail"].detail_sides == (96,)
+    assert "at 48 pixels; detail from 96 pixels" in (folder / "README.md").read_text()
+    result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", folder, "--size", "detail")
+    assert "seen at 48 pixels; detail from 96 pixels" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
