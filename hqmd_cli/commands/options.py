@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
-from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
+from hqmd_cli.config.base import LARGEST_SIDE, SMALLEST_SIDE
+from hqmd_cli.files.limits import require_sides
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
 
@@ -30,15 +31,14 @@ BackendOption = Annotated[
 
 
 def parse_sides(text: str) -> tuple[int, ...]:
-    """ "224,288" -> (224, 288)."""
+    """ "224,288" -> (224, 288). Raises HqmdError for sides beyond the limits."""
     numbers = [side.strip() for side in text.split(",")]
     sides = tuple(int(side) if side.isdecimal() and len(side) < 10 else 0 for side in numbers)
-    if min(sides) < SMALLEST_SIDE or max(sides) > LARGEST_SIDE or len(set(sides)) < len(sides):
+    if min(sides) < SMALLEST_SIDE or len(set(sides)) < len(sides):
         raise typer.BadParameter(
             f"{text!r}: sides are whole numbers from {SMALLEST_SIDE} to {LARGEST_SIDE}, such as 224 or 224,288"
         )
-    if len(sides) > MOST_SIDES:
-        raise typer.BadParameter(f"{len(sides)} sides are too many; {MOST_SIDES} at most are averaged")
+    require_sides(sides)
     return sides
 
 

@@ -4,8 +4,10 @@ A file says its size in its header, or grows while it is unpacked. So every read
 no file, however small, takes more memory than the largest honest photo.
 """
 
+from collections.abc import Collection
 from typing import BinaryIO
 
+from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
 from hqmd_cli.errors import HqmdError
 
 LARGEST_PIXELS = 100_000_000  # of a photo, and of a depth map
@@ -13,7 +15,7 @@ LARGEST_FRAME_PIXELS = 36_000_000  # of a frame of a video: 8K has 33 million; s
 LARGEST_DRAWN_PIXELS = 2 * LARGEST_PIXELS  # of a picture that is written: a photo beside its colours has twice as many
 LARGEST_PHOTO_BYTES = 1_000_000_000  # 100 megapixels with four values of 16 bits have 800 million
 LARGEST_DEPTH_BYTES = 8 * LARGEST_PIXELS  # unpacked: one number of 64 bits a pixel
-LARGEST_TEXT_BYTES = 256 * 2**20  # of a list or a manifest: a million records
+LARGEST_TEXT_BYTES = 2**31  # of a manifest: a million records take half of it
 LARGEST_JSON_BYTES = 16 * 2**20  # of a config, a record, or the header of weights
 LARGEST_TOML_BYTES = 2**16  # recipes and protocols have hundreds; tomllib takes minutes for megabytes of dotted keys
 LARGEST_HEADER_BYTES = 2**20  # of a file whose content is bounded by what its header says
@@ -26,6 +28,17 @@ def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: 
         raise ValueError(f"{width} x {height} pixels are no picture")
     if height * width > most:
         raise ValueError(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
+
+
+def require_sides(sides: Collection[int]) -> None:
+    """Raise HqmdError for sides at which no network should see a photo."""
+    if len(sides) > MOST_SIDES:
+        raise HqmdError(f"--side: {len(sides)} sides are too many; {MOST_SIDES} at most are averaged")
+    if min(sides) < SMALLEST_SIDE or max(sides) > LARGEST_SIDE:
+        wrong = next(side for side in sides if not SMALLEST_SIDE <= side <= LARGEST_SIDE)
+        raise HqmdError(
+            f"--side {wrong}: a network sees {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; more would take all memory"
+        )
 
 
 def require_bytes(size: int, most: int, what: str = "") -> None:

@@ -25,6 +25,7 @@ class MovieFacts:
     """Facts from the header of an ISO media file."""
 
     starts_s: NDArray[np.float64] | None = None  # when each shown frame begins, in seconds; None: it does not say
+    end_s: float = 0.0  # when the last shown frame ends
     hidden: int = 0  # frames that an edit list leaves out
     spherical: bool = False  # True if a frame is a panorama of 360 degrees
 
@@ -110,7 +111,8 @@ def facts_of_track(track: dict[bytes, bytes], movie_scale: int) -> MovieFacts:
             if begin >= 0:  # -1: nothing is shown for a while
                 end = begin + duration * media_scale / movie_scale if duration else np.inf
                 shown |= (starts >= begin) & (starts < end)  # as FFmpeg does, which drops a frame cut by the edge
-    return MovieFacts(np.sort(starts[shown]) / media_scale, int(np.count_nonzero(~shown)), spherical)
+    end_s = float((starts + ticks)[shown].max(initial=0)) / media_scale
+    return MovieFacts(np.sort(starts[shown]) / media_scale, end_s, int(np.count_nonzero(~shown)), spherical)
 
 
 def frame_ticks(stts: bytes) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import UnsupportedOperation
@@ -26,6 +25,8 @@ def native_lines(said: list[str]) -> Iterator[None]:
     if python_prints_there():
         yield
         return
+    import tempfile  # here, because it takes time, and few photos need it
+
     with ONE_AT_A_TIME, tempfile.TemporaryFile() as kept:
         before = os.dup(STDERR)
         os.dup2(kept.fileno(), STDERR)

@@ -4,6 +4,7 @@ Pillow hands PostScript to Ghostscript, a program that runs what the file says, 
 files hold a picture of any format, PostScript too. So the formats that may be opened are listed.
 """
 
+import logging
 import stat
 import warnings
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ REPAIR = "; copy or download it again, or leave it out"  # the remedy for a dama
 # and of damaged EXIF entries, which are not needed.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs ends in an error, which ours names with the file
 
 
 def open_picture(file: Path | BytesIO) -> Image.Image:
@@ -144,6 +146,8 @@ def explain_unidentified(file: Path | BytesIO) -> str:
         return f"a video ({form.name}); give it a name that ends in {form.suffixes[0]}"
     if form is not None and (why := why_unreadable(form)):
         return why
+    if form is not None:
+        return f"a damaged or cut-off {form.name}{REPAIR}"
     return "not a picture that can be read; leave it out, or save it as JPEG or PNG"
 
 

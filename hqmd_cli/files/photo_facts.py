@@ -8,16 +8,19 @@ from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from hqmd_cli.files.kinds import DEVELOP
 from hqmd_cli.files.open_picture import open_picture
 
-DNG_VERSION, SUB_IFDS, NEW_SUBFILE_TYPE, MAX_SAMPLE = 50706, 330, 254, 281
+DNG_VERSION, SUB_IFDS, NEW_SUBFILE_TYPE, MAX_SAMPLE, MAKE = 50706, 330, 254, 281, 271  # TIFF tags
 REDUCED = 1  # bit of NEW_SUBFILE_TYPE: a smaller version of another picture in the file
-MAKER_RAW = re.compile("nikon|sony|pentax|leaf|phase one|hasselblad|epson|kodak|samsung", re.IGNORECASE)
+# Patterns are compiled where they are used, which few photos need.
+MAKER_RAW = "nikon|sony|pentax|leaf|phase one|hasselblad|epson|kodak|samsung"
 GONE_THROUGH = frozenset({"GIF", "TIFF"})  # formats that do not say how many pictures follow
 ONE_PICTURE = frozenset({"JPEG", "BMP", "PSD"})  # a Photoshop file's frames are layers, and it is opened as all of them
-PROJECTION = re.compile(rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})", re.IGNORECASE)
+PROJECTION = rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})"
+PANORAMA_NAMES = b"ns.google.com/photos/1.0/panorama"
 STRAIGHT = frozenset({b"rectilinear", b"perspective", b"planar", b"flat"})
-PANORAMA_OF = re.compile(rb"FullPanoWidthPixels|UsePanoramaViewer", re.IGNORECASE)
+PANORAMA_OF = rb"FullPanoWidthPixels|UsePanoramaViewer"
 NOTED_ASPECT = 0.02  # relative difference of a pixel's sides that is worth a word
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 MOST_XMP = 2**20  # bytes
@@ -90,11 +93,11 @@ def projection_of(picture: Image.Image) -> str:
     degrees and phones' panorama modes write.
     """
     xmp = xmp_of(picture.info)
-    if b"GPano" not in xmp and b"gpano" not in xmp:
+    if b"GPano" not in xmp and PANORAMA_NAMES not in xmp:
         return ""
-    match = PROJECTION.search(xmp)
+    match = re.search(PROJECTION, xmp, re.IGNORECASE)
     if match is None:
-        return "equirectangular" if PANORAMA_OF.search(xmp) else ""
+        return "equirectangular" if re.search(PANORAMA_OF, xmp, re.IGNORECASE) else ""
     return "" if match[1].lower() in STRAIGHT else match[1].decode("ascii").lower()
 
 
@@ -137,12 +140,17 @@ def refuse_thumbnail(picture: Image.Image) -> None:
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
         return
     tags = picture.tag_v2
-    made_by = MAKER_RAW.search(str(tags.get(TiffImagePlugin.SOFTWARE, "")) + str(tags.get(271, "")))
+    made_by = re.search(MAKER_RAW, f"{tags.get(TiffImagePlugin.SOFTWARE)} {tags.get(MAKE)}", re.IGNORECASE)
     reduced = int(tags.get(NEW_SUBFILE_TYPE, 0) or 0) & REDUCED
     if DNG_VERSION in tags or (SUB_IFDS in tags and (reduced or made_by)):
         raise ValueError(
             f"a camera's raw photo, of which only a preview of {picture.width} x {picture.height} pixels can be read; "
-            "develop it to JPEG or TIFF first"
+            f"{DEVELOP}"
+        )
+    if reduced and getattr(tags, "next", 0):
+        raise ValueError(
+            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; save "
+            "that one alone"
         )
 
 

@@ -12,9 +12,10 @@ from time import monotonic
 from typing import BinaryIO
 
 from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.files.limits import LARGEST_PHOTO_BYTES, LARGEST_TEXT_BYTES
+from hqmd_cli.files.waiting import word_after
 
 AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe waits for its writer otherwise
-MOST_BYTES = 2**30  # of a photo that comes from a pipe or stdin
 LONGEST_SILENCE_S = 30.0  # of a pipe or stdin that a photo comes from
 LONGEST_S = 600.0  # for the whole photo
 PIECE_BYTES = 2**20
@@ -32,6 +33,9 @@ def open_regular(path: Path) -> BufferedReader:
 def read_regular(path: Path) -> bytes:
     """Read a whole file. Raises as open_regular."""
     with open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > LARGEST_TEXT_BYTES:
+            most = LARGEST_TEXT_BYTES // 10**6
+            raise HqmdError(f"{printable(str(path))}: {size / 1e6:,.0f} MB, more than the {most:,} that are read")
         return file.read()
 
 
@@ -60,14 +64,20 @@ def read_pipe(path: Path, name: str) -> bytes:
 
 
 def read_stream(file: BinaryIO, name: str) -> bytes:
-    """Read a pipe or stdin to its end.
+    """Read a pipe or stdin to its end, with a word on stderr after 10 s.
 
-    Raises HqmdError for more than MOST_BYTES, after LONGEST_SILENCE_S without a byte, and after LONGEST_S.
+    Raises HqmdError for more than LARGEST_PHOTO_BYTES, after LONGEST_SILENCE_S without a byte, and after LONGEST_S.
     """
     try:
         descriptor = file.fileno()
     except OSError:  # bytes in memory
         return file.read()
+    with word_after(f"{name}: still waiting for it; after {LONGEST_SILENCE_S:.0f} s of silence hqmd gives up"):
+        return read_descriptor(descriptor, name)
+
+
+def read_descriptor(descriptor: int, name: str) -> bytes:
+    """Read an open pipe to its end. Raises HqmdError as read_stream does."""
     pieces: list[bytes] = []
     count, began = 0, monotonic()
     while True:
@@ -80,8 +90,8 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
             return b"".join(pieces)
         pieces.append(piece)
         count += len(piece)
-        if count > MOST_BYTES:
-            raise HqmdError(f"{name}: more than {MOST_BYTES // 10**6} MB came; a photo is smaller")
+        if count > LARGEST_PHOTO_BYTES:
+            raise HqmdError(f"{name}: more than {LARGEST_PHOTO_BYTES // 10**6} MB came; a photo is smaller")
         if monotonic() - began > LONGEST_S:
             raise HqmdError(
                 f"{name}: no end after {LONGEST_S:.0f} s; send the photo faster, or save it as a file first"

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_write_errors, file_beside, require_suffix
+from hqmd_cli.files.h264 import H264Writer, open_h264
 from hqmd_cli.files.video_source import ASSUMED_FPS, PLAUSIBLE_FPS, RGB, hush, opencv_name
 
-# MPEG-4 part 2 has a fast encoder in every opencv-python wheel. H.264 is missing there because of its licence, and few
-# players accept VP9 in an .mp4.
-CODEC = "mp4v"
+# H.264 plays everywhere. It is missing in opencv-python's wheels because of its licence, which have a fast encoder for
+# MPEG-4 part 2; few players accept VP9 in an .mp4.
+CODECS = {"avc1": "H.264", "mp4v": "MPEG-4 part 2"}  # of OpenCV, preferred first
 LARGEST_RATE_NUMERATOR = 65535  # MPEG-4 part 2 stores the frame rate as a fraction of 16-bit numbers
 
 
@@ -34,7 +35,8 @@ class VideoFile:
         self.size: tuple[int, int] | None = None  # (height, width) of the frames, from the first on
         self._beside = ExitStack()
         self._aside = path  # a file beside it, from here on
-        self._writer: cv2.VideoWriter | None = None
+        self.codec = ""  # in words, from the first frame on
+        self._writer: cv2.VideoWriter | H264Writer | None = None
         self._last: NDArray[np.uint8] | None = None  # BGR, of even size
         hush()
         opencv_name(path)  # fails now rather than at the first frame
@@ -61,19 +63,28 @@ class VideoFile:
                 f"{self.path}: frame {self.frames + 1} is {width} x {height}, those before {self.size[1]} x "
                 f"{self.size[0]}; one video has one size"
             )
-        while at_s is not None and self._last is not None and self.frames < round(at_s * self.fps):
-            self._add(self._last)
+        if at_s is not None:
+            self.hold(at_s)
         self._add(bgr.astype(np.uint8, copy=False))
 
-    def _open(self, width: int, height: int) -> cv2.VideoWriter:
-        fourcc = cv2.VideoWriter.fourcc(*CODEC)
-        writer = cv2.VideoWriter(opencv_name(self._aside), cv2.CAP_FFMPEG, fourcc, self.fps, (width, height))
-        if not writer.isOpened():
-            raise HqmdError(
-                f"{self.path}: OpenCV cannot write {width} x {height} at {self.fps:g} frames a second as MPEG-4; "
-                "a side can have 8190 pixels at most, and OpenCV must have FFmpeg, as the opencv-python wheels do"
-            )
-        return writer
+    def hold(self, until_s: float) -> None:
+        """Repeat the last frame, if there is one, up to `until_s` seconds."""
+        while self._last is not None and self.frames < round(until_s * self.fps):
+            self._add(self._last)
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter | H264Writer:
+        if h264 := open_h264(self._aside, self.fps, width, height):
+            self.codec = CODECS["avc1"]
+            return h264
+        for codec, self.codec in CODECS.items():
+            fourcc = cv2.VideoWriter.fourcc(*codec)
+            writer = cv2.VideoWriter(opencv_name(self._aside), cv2.CAP_FFMPEG, fourcc, self.fps, (width, height))
+            if writer.isOpened():
+                return writer
+        raise HqmdError(
+            f"{self.path}: OpenCV cannot write {width} x {height} at {self.fps:g} frames a second as MPEG-4; "
+            "a side can have 8190 pixels at most, and OpenCV must have FFmpeg, as the opencv-python wheels do"
+        )
 
     def _add(self, bgr: NDArray[np.uint8]) -> None:
         assert self._writer is not None

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, find_here, scheme_of
-from hqmd_cli.config.base import LARGEST_SIDE, MOST_SIDES, SMALLEST_SIDE
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.limits import require_sides
 from hqmd_cli.registry import resolve
 from hqmd_cli.units import IN_WORDS, Kind, kind_named
 
@@ -34,13 +34,8 @@ class OpenOptions:
     def __post_init__(self) -> None:
         if self.sides and self.size != DEFAULT_SIZE:
             raise HqmdError("--side and --size both say where a photo's detail comes from; give one of them")
-        if self.sides and (len(self.sides) > MOST_SIDES or min(self.sides) < SMALLEST_SIDE):
-            raise HqmdError(f"--side: give 1 to {MOST_SIDES} sides, each of {SMALLEST_SIDE} pixels or more")
-        if self.sides and max(self.sides) > LARGEST_SIDE:
-            raise HqmdError(
-                f"--side {max(self.sides)}: a network sees at most {LARGEST_SIDE} pixels; more would take all memory, "
-                "and depth gets worse far above the size that it was trained at"
-            )
+        if self.sides:
+            require_sides(self.sides)
         if self.kind is not None:
             kind_named(self.kind)
 

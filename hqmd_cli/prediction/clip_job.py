@@ -1,26 +1,28 @@
 """One video of a folder from file to file: the colours of its depth, with a record like a photo's."""
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.inference.open import OpenModel
+from hqmd_cli.prediction.formats import VIDEO_OUTPUT
+from hqmd_cli.prediction.frames_job import predict_frames
 from hqmd_cli.prediction.manifest import Row, is_up_to_date, refuse_foreign
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, write_record
 from hqmd_cli.prediction.plan import Job
-from hqmd_cli.prediction.video_job import VideoReport, predict_video
+from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_video
 from hqmd_cli.prediction.writers.color import painted
 from hqmd_cli.units import RANGE_KEYS, UNITS
-
-Progress = Callable[[int, int | None], None]
 
 
 def do_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> Done | HqmdError:
     """Do one video; return the error of one that cannot be done, which also goes into the manifest."""
     try:
-        return predict_clip(work, model, job, progress)
+        if work.reading:
+            raise HqmdError(f"{job.source.name}: --scale-from is for one photo; a distance is not true of every frame")
+        do = predict_clip if job.targets[0][1] is VIDEO_OUTPUT else predict_frames
+        return do(work, model, job, progress)
     except HqmdError as error:
         work.record_failure(job, error)
         return error

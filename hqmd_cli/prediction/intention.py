@@ -52,6 +52,7 @@ class Intentions:
         self.others = read_intentions(folder)
         self.read_s = monotonic()
         self.settings: Mapping[str, Any] = {}
+        self.outputs: dict[str, Before] = {}  # relative to the folder
         self.claimed = ExitStack()
         self.unrecorded: set[Path] = set()  # what this run began to write and has not recorded
         self.recorded: set[Path] = set()
@@ -68,10 +69,15 @@ class Intentions:
         sync(self.folder)
 
     def write(self, targets: Iterable[Path]) -> None:
-        """Write this run's intention."""
+        """Write this run's intention: these targets, and those before."""
         top = os.path.abspath(self.folder)
-        outputs = {os.path.relpath(os.path.abspath(target), top): state_of(target) for target in targets}
-        write_text(self.path, json.dumps({"settings": self.settings, "outputs": outputs}) + "\n")
+        self.outputs |= {os.path.relpath(os.path.abspath(target), top): state_of(target) for target in targets}
+        write_text(self.path, json.dumps({"settings": self.settings, "outputs": self.outputs}) + "\n")
+
+    def extend(self, targets: Iterable[Path]) -> None:
+        """Write and sync what this run will write, too, such as frames of a video, before the first of them."""
+        self.write(targets)
+        sync(self.path)
 
     @property
     def dead(self) -> list[Intention]:

@@ -17,7 +17,7 @@ from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.limits import LARGEST_PIXELS
-from hqmd_cli.files.photos import count_pixels, read_photo
+from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
@@ -110,7 +110,6 @@ class PhotoWork:
     def do(self, job: Job) -> Done:
         """Do a job; let errors of the system through."""
         path, place = job.source.path, str(job.source.place)
-        targets = [target for target, _ in job.targets]
         notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
         # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
         digest = file_hash(path) if self.intentions and path and path.is_file() else None
@@ -125,7 +124,11 @@ class PhotoWork:
                 if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
                     raise
                 return self.keep(job, before)
-        result = self.predict(job.source)
+        return self.finish(job, self.predict(job.source), notes, digest)
+
+    def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
+        """Write the files of a job and record them; `more` goes into the record, too."""
+        targets = [target for target, _ in job.targets]
         refuse_panorama(job, result)
         if self.intentions:
             self.intentions.started(targets)
@@ -133,9 +136,9 @@ class PhotoWork:
         if is_flat(result.depth_m):
             remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
         hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
-        record = record_of(job, result, notes, remarks, self.settings, digest, hashes)
+        record = {**record_of(job, result, notes, remarks, self.settings, digest, hashes), **more}
         if self.manifest:
-            self.manifest.append({"place": place, **record})
+            self.manifest.append({"place": str(job.source.place), **record})
         if self.sidecars:
             write_record(job.sidecar, record)
         if self.intentions:
@@ -159,9 +162,15 @@ class PhotoWork:
                 self.manifest.append({"place": str(job.source.place), "photo": job.source.name, "failed": str(error)})
 
     def predict(self, source: Source) -> DepthResult:
-        """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance."""
-        name = source.name
-        photo = read_photo(content_of(source, self.allow_private), name)
+        """Read a photo, and predict its depth."""
+        return self.result_of(read_photo(content_of(source, self.allow_private), source.name), source.name)
+
+    def result_of(self, photo: Photo, name: str, is_frame: bool = False) -> DepthResult:
+        """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance.
+
+        Raises HqmdError, which begins with `name`, for what is no depth; also for one depth everywhere, unless the
+        photo is a frame of a video, in which there may be nothing to see.
+        """
         height, width = photo.rgb.shape[:2]
         intrinsics = find_intrinsics(
             height,
@@ -175,7 +184,7 @@ class PhotoWork:
         with explain_model_errors(name):
             depth_m = self.model.predict(photo.rgb)
         require_depth(depth_m, name, self.model.kind)
-        if is_flat(depth_m) and has_content(photo.rgb):
+        if not is_frame and is_flat(depth_m) and has_content(photo.rgb):
             raise HqmdError(
                 f"{name}: the model gives {depth_m.flat[0]:.6g} at every pixel of a photo that shows something; "
                 "its weights may be damaged: download or export it again"

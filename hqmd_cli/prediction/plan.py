@@ -37,8 +37,10 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     """Decide on every file before anything is computed.
 
     With one source, a destination with the suffix of an output is a file. Any other destination is a folder, which
-    keeps the tree of the photos and gets the comma-separated `formats`; of a video, its colours. Raises HqmdError for
-    an unknown format, a format that cannot be written here, and for two results in one file or a result over a photo.
+    keeps the tree of the photos and gets the comma-separated `formats`. A video gets an .mp4 of its colours if these
+    are all; otherwise its frames get these formats each, in a folder of the video's name, and the job names the files
+    of the first frame. Raises HqmdError for an unknown format, a format that cannot be written here, and for two
+    results in one file or a result over a photo.
     """
     files, folders = sort_destinations(destinations, len(sources))
     if files and sources and sources[0].is_video:
@@ -52,12 +54,21 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
         raise HqmdError(NO_TRIMESH)
     jobs = []
     for source in sources:
-        wanted = [VIDEO_OUTPUT] if source.is_video else outputs
-        below = [(folder / source.place.with_suffix(output.suffix), output) for folder in folders for output in wanted]
+        wanted, place = outputs, source.place
+        if source.is_video and [*names] == [DEFAULT_FORMAT]:
+            wanted = [VIDEO_OUTPUT]
+        elif source.is_video:
+            place = frame_place(place, 1)
+        below = [(folder / place.with_suffix(output.suffix), output) for folder in folders for output in wanted]
         targets = [*files, *below]
         jobs.append(Job(source, targets, record_beside(targets[0][0])))
     refuse_collisions(jobs)
     return jobs
+
+
+def frame_place(place: Path, number: int) -> Path:
+    """Return the place of a frame's results below an output folder; numbers begin at 1."""
+    return place.with_suffix("") / f"{number:06}{place.suffix}"
 
 
 def record_beside(target: Path) -> Path:

@@ -33,11 +33,14 @@ class Source:
 
 
 def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
-    """True for a camera, and for a single video whose depth goes to a file rather than into a folder."""
+    """True for a camera, and for a single video, or animation to an .mp4, whose depth goes to a file, not a folder."""
     if any(source.startswith(CAMERA) for source in sources):
         return True
+    if len(sources) > 1 or is_web_address(sources[0]):
+        return False
     to_file = any(path.suffix and not path.is_dir() for path in destinations)
-    return len(sources) == 1 and to_file and not is_web_address(sources[0]) and kinds.is_video(Path(sources[0]))
+    to_video = any(path.suffix.lower() == ".mp4" and not path.is_dir() for path in destinations)
+    return (to_file and kinds.is_video(Path(sources[0]))) or (to_video and kinds.can_move(Path(sources[0])))
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:

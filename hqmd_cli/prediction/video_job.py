@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hqmd_cli.depth import is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
+from hqmd_cli.files.rhythm import LONGEST_GAP_S
 from hqmd_cli.files.video import VideoFile, own_thread, write_video
 from hqmd_cli.files.video_source import RGB, Video, open_video
 from hqmd_cli.units import Kind
@@ -42,6 +43,7 @@ class VideoReport:
     outside_share: float  # share of the pixels outside the range, which have the colours of its ends
     damaged: str | None  # which part of the source could not be read
     notes: tuple[str, ...]  # other differences from the source
+    codec: str = ""  # of the file written
 
 
 class VideoInterrupted(KeyboardInterrupt):
@@ -61,6 +63,7 @@ class ColourRange:
     origin: str
 
 
+Progress = Callable[[int, int | None], None]  # gets the number of frames done and, if known, of all
 Predict = Callable[[RGB], DepthMap]
 Paint = Callable[[RGB, DepthMap, float, float], RGB]  # photo, depth, near and far in metres -> a picture of any size
 
@@ -101,6 +104,9 @@ def predict_video(
             if isinstance(source, Path):
                 run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
             overlap(run.read, run.work, run.write)
+            if video.facts.starts_s is not None and rhythm.varies and max_frames is None:
+                last_s = video.facts.end_s - video.facts.starts_s[-1]  # for which the last frame is shown
+                run.file.hold(video.at_s + min(float(last_s), LONGEST_GAP_S))
         return run.report()
 
 
@@ -202,6 +208,7 @@ class _Run:
             outside_share=self.outside / self.pixels,
             damaged=self.video.damaged,
             notes=tuple(notes),
+            codec=self.file.codec,
         )
 
 

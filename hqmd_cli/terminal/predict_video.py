@@ -63,7 +63,8 @@ def run_video(
 
 def describe(report: VideoReport, kind: Kind) -> None:
     """Print on stderr what the file shows."""
-    print(f"{report.frames} frames, {report.fps:g} a second", file=sys.stderr)
+    plays = "" if report.codec == "H.264" else "; browsers play H.264, which hqmd writes after pip install av"
+    print(f"{report.frames} frames, {report.fps:g} a second, in {report.codec}{plays}", file=sys.stderr)
     ends = f"from {report.near_m:.2f} to {report.far_m:.2f} metres"
     if kind != "depth":
         ends = f"of {IN_WORDS[kind]}: near {in_numbers(report.near_m, kind)}, far {in_numbers(report.far_m, kind)}"

@@ -4,12 +4,16 @@ Names of files, texts of configs and messages of libraries may hold codes that m
 clear the screen. `errors.printable` escapes them where a message is made; these streams escape what was forgotten.
 """
 
+import logging
 import os
 import re
 import sys
+import warnings
 from functools import cached_property
 from io import TextIOWrapper
 from typing import TextIO
+
+from hqmd_cli.errors import HqmdError, complain, first_line
 
 # Control characters except line ends and tabs, and the separators that some terminals take for line ends.
 CODES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -44,6 +48,21 @@ def use_printable_streams() -> None:
         except OSError:  # closed, or no file
             return
         sys.stderr = PrintableStream(own, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+def say_in_one_line() -> None:
+    """Print what Python libraries log or warn of, such as Matplotlib about its cache, as one line of ours each."""
+    logging.lastResort = OneLine(logging.WARNING)
+    warnings.showwarning = lambda message, *where, **more: complain(HqmdError(first_line(Exception(message))))
+
+
+class OneLine(logging.Handler):
+    """Prints what nobody else handles."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the first line of a record, with the library's name."""
+        library = record.name.partition(".")[0]
+        complain(HqmdError(f"{library}: {first_line(Exception(record.getMessage()))}"))
 
 
 def for_drawing(stream: TextIO) -> TextIO:

@@ -40,7 +40,7 @@ def test_a_pipe_has_limits(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regular, "LONGEST_SILENCE_S", 0.1)
     with pytest.raises(HqmdError, match="photo: nothing came from this pipe"):
         read_pipe(pipe, "photo")
-    monkeypatch.setattr(regular, "MOST_BYTES", 1000)
+    monkeypatch.setattr(regular, "LARGEST_PHOTO_BYTES", 1000)
     read_end, write_end = os.pipe()
     os.write(write_end, bytes(2000))
     with os.fdopen(read_end, "rb") as file, pytest.raises(HqmdError, match="photo: more than"):

@@ -339,8 +339,7 @@ def test_whatever_is_left_out_is_counted_by_reason(here: Path) -> None:
     )
     assert counts == {
         ".heic (a photo in HEIC; to read it, pip install pillow-heif)": 1,
-        ".nef (a camera's raw photo; develop it to JPEG or TIFF first, since all that can be read of it is a small "
-        "preview)": 1,
+        ".nef (a camera's raw photo, which hqmd does not read; develop it to JPEG or TIFF first)": 1,
         ".txt": 2,
         "without a suffix": 1,
         "hidden": 1,

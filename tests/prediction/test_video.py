@@ -1,5 +1,6 @@
 """Video files and cameras: small real clips, a network of plain numpy, and a camera that is played."""
 
+import json
 import math
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files import video as video_writing
 from hqmd_cli.files.video import writable_fps, write_video
 from hqmd_cli.files.video_source import ASSUMED_FPS, open_video
 from hqmd_cli.prediction import video_job as video_prediction
@@ -365,10 +368,22 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
     assert not leftovers(tmp_path)
 
 
-def test_a_size_that_no_encoder_takes(tmp_path: Path) -> None:
+def test_a_size_that_no_encoder_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of OpenCV's; PyAV's takes more."""
+    monkeypatch.setattr(video_writing, "open_h264", lambda *size: None)
     with pytest.raises(HqmdError, match="16000 x 16"), write_video(tmp_path / "a.mp4", 25) as file:
         file.write(np.zeros((16, 16000, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(find_spec("av") is None, reason="needs PyAV")
+@pytest.mark.parametrize("size", [(48, 64), (49, 65), (1, 1)])
+def test_h264(tmp_path: Path, size: tuple[int, int]) -> None:
+    with write_video(tmp_path / "a.mp4", 30000 / 1001) as file:
+        for place in range(5):
+            file.write(np.full((*size, 3), 40 * place, np.uint8))
+    assert file.codec == "H.264" and b"avc1" in (tmp_path / "a.mp4").read_bytes()
+    assert [round(rgb.mean() / 40) for rgb in decode(tmp_path / "a.mp4")] == list(range(5))
 
 
 def test_a_frame_of_another_size(tmp_path: Path) -> None:
@@ -405,7 +420,7 @@ except HqmdError as error:
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.startswith(str(tmp_path / "a.mp4")) and run.stdout.strip().endswith("is the disk full?")
-    if tells and int(cv2.__version__.split(".")[0]) >= 5:
+    if tells and find_spec("av") is None and int(cv2.__version__.split(".")[0]) >= 5:
         assert re.search(r"frame \d cannot", run.stdout)  # at once, not at the end
     assert not list(tmp_path.iterdir())
 
@@ -684,3 +699,98 @@ def test_camera_that_is_not_there(tmp_path: Path, plug_in: Callable[[Camera], Ca
 def test_no_torch() -> None:
     script = "import sys, hqmd_cli.files.video; sys.exit(bool({'torch', 'timm', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+# Frames in files
+
+
+def frames_of(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "hqmd_cli", "predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out")]
+    call += ["--format", "mm,npy", "-m", "hqmd-indoor-small", "--size", "fast", *more]
+    return subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_frames_in_metres_with_their_time(tmp_path: Path) -> None:
+    """A file of each format for every frame, a row of the manifest each; what is missing is made by the next run."""
+    write_clip(tmp_path / "a.mp4", 4)
+    run = frames_of(tmp_path)
+    assert run.returncode == 0, run.stderr
+    names = [f"{number:06}.{suffix}" for number in range(1, 5) for suffix in ("mm.png", "npy")]
+    assert sorted(path.name for path in (tmp_path / "out" / "a").iterdir()) == names
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert [row["place"] for row in rows] == [f"a/{number:06}.mp4" for number in range(1, 5)]
+    assert [row["frame"] for row in rows] == [1, 2, 3, 4]
+    assert [row["time_s"] for row in rows] == pytest.approx([0, 0.1, 0.2, 0.3])
+    depth_m = np.load(tmp_path / "out" / "a" / "000002.npy", allow_pickle=False)
+    millimetres = cv2.imread(str(tmp_path / "out" / "a" / "000002.mm.png"), cv2.IMREAD_UNCHANGED)
+    assert depth_m.shape == (48, 128) and np.abs(millimetres - 1000 * depth_m).max() < 0.51
+    assert frames_of(tmp_path).returncode == 1  # nothing is overwritten unasked
+    (tmp_path / "out" / "a" / "000003.npy").unlink()
+    again = frames_of(tmp_path, "--skip-existing")
+    assert again.returncode == 0 and "1 frames, 3 left as they are" in again.stderr
+    assert np.load(tmp_path / "out" / "a" / "000003.npy", allow_pickle=False).shape == (48, 128)
+
+
+KILLED = """
+import os, sys
+from hqmd_cli import app
+from hqmd_cli.prediction.manifest import Manifest
+append = Manifest.append
+Manifest.append = lambda self, row: os._exit(9) if row.get("frame") == 3 else append(self, row)
+app.run()
+"""
+
+
+def test_frames_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    """Between a frame's files and their record: the next run knows whose they are, and makes them anew."""
+    write_clip(tmp_path / "a.mp4", 4)
+    more = ["predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out"), "--format", "mm,npy", "--size", "fast"]
+    more += ["-m", "hqmd-indoor-small"]
+    assert subprocess.run([sys.executable, "-c", KILLED, *more], timeout=120, check=False).returncode == 9
+    assert (tmp_path / "out" / "a" / "000003.npy").is_file()
+    again = frames_of(tmp_path, "--skip-existing")
+    assert again.returncode == 0 and "2 frames, 2 left as they are" in again.stderr, again.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "manifest.jsonl"]
+
+
+def test_an_animation_is_a_video_where_one_is_asked_for(tmp_path: Path) -> None:
+    """Its frames are shown as long as they were: here 0.1 s, then 0.5 s."""
+    from PIL import Image
+
+    pictures = [Image.fromarray(frame(place)) for place in range(6)]
+    pictures[0].save(
+        tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 100, 500, 100, 100, 100]
+    )
+    report = predict_video(tmp_path / "a.gif", tmp_path / "d.mp4", predict, paint)
+    assert report.frames == 6 and report.fps == 10 and len(decode(tmp_path / "d.mp4")) == 10
+    assert any("varies" in note for note in report.notes) and any("4 frames repeated" in note for note in report.notes)
+
+
+def vary(path: Path, ticks: list[tuple[int, int]]) -> Path:
+    """Give the frames of an .mp4 other lengths: (count, ticks). The table of times takes the place of one behind it."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"stts") - 4
+    (size,) = struct.unpack_from(">I", data, start)
+    table = struct.pack(">I4sII", 16 + 8 * len(ticks), b"stts", 0, len(ticks))
+    table += b"".join(struct.pack(">II", *entry) for entry in ticks)
+    grown = len(table) - size
+    data[start : start + size] = table
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):  # the boxes around it
+        place = data.index(kind) - 4
+        data[place : place + 4] = struct.pack(">I", struct.unpack_from(">I", data, place)[0] + grown)
+    data = data.replace(b"elst", b"free").replace(b"edts", b"free")  # whose length would cut the clip
+    path.write_bytes(data)
+    return path
+
+
+def test_a_frame_rate_that_varies(tmp_path: Path) -> None:
+    """Each frame is shown when it was, the last one as long as it was."""
+    source = write_clip(tmp_path / "a.mp4", 8)
+    scale = struct.unpack_from(">I", source.read_bytes(), source.read_bytes().index(b"mdhd") + 16)[0]
+    tenth = scale // 10
+    vary(source, [(3, tenth), (1, 5 * tenth), (3, tenth), (1, 4 * tenth)])
+    with open_video(source) as clip:
+        assert clip.facts.end_s == pytest.approx(1.5)
+    report = predict_video(source, tmp_path / "d.mp4", predict, paint, 0.1, 2)
+    assert report.frames == 8 and report.fps == pytest.approx(10) and report.damaged is None
+    assert len(decode(tmp_path / "d.mp4")) == 15

@@ -1,0 +1,127 @@
+"""The depth of a video's frames, a file of each format for every frame, with the frame's time stamp in the manifest."""
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hqmd_cli.depth import near_and_far
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.photos import Photo
+from hqmd_cli.files.video_source import RGB, Video, open_video
+from hqmd_cli.inference.open import OpenModel
+from hqmd_cli.prediction.manifest import is_up_to_date, refuse_foreign
+from hqmd_cli.prediction.photo_job import Done, PhotoWork
+from hqmd_cli.prediction.plan import Job, frame_place, record_beside
+from hqmd_cli.prediction.result import DepthResult
+from hqmd_cli.prediction.sources import Source
+from hqmd_cli.prediction.video_job import Progress, overlap
+from hqmd_cli.units import RANGE_KEYS
+
+TIME_DIGITS = 6  # of a time stamp in seconds: microseconds
+INTENDED_AT_ONCE = (1000, 100_000)  # frames: at least, and at most
+SPHERICAL = "equirectangular"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame on its way."""
+
+    rgb: RGB
+    job: Job
+    time_s: float
+    result: DepthResult | None = None  # None: not predicted, since its files are up to date
+
+
+def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> Done:
+    """Write the files of every frame that are not up to date, and record them. Raises HqmdError naming the video."""
+    path = job.source.path
+    assert path is not None
+    digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
+    with open_video(path) as video:
+        run = FramesRun(replace(work, model=model), job, video, progress, digest)
+        overlap(run.read, run.predict, run.write)
+    folder = job.targets[0][0].parent
+    if video.damaged:
+        raise HqmdError(f"{job.source.name}: {video.damaged}; {run.written + run.kept} frames have results")
+    if not run.written:
+        return Done(job, {}, skipped=True)
+    names = ", ".join(output.suffix for _, output in job.targets)
+    kept = f", {run.kept} left as they are" if run.kept else ""
+    remark = "; ".join([f"{run.written} frames{kept}", *video.remarks])
+    ends = dict(zip(RANGE_KEYS[model.kind], run.ends, strict=True))
+    record: dict[str, Any] = {**ends, "outputs": {folder.name: names}, "remarks": {folder.name: remark}}
+    if run.origin:
+        record["intrinsics"] = {"origin": run.origin}
+    return Done(Job(job.source, [(folder, job.targets[0][1])], job.sidecar), record)
+
+
+class FramesRun:
+    """The three stages of predict_frames, each in a thread of its own, and what they count."""
+
+    def __init__(self, work: PhotoWork, job: Job, video: Video, progress: Progress, digest: str | None) -> None:
+        self.work, self.job, self.video, self.progress = work, job, video, progress
+        self.digest = digest
+        self.number = self.written = self.kept = self.intended = 0
+        self.depths: list[float] = []  # the ends of each frame written
+        self.origin = ""  # of the camera
+
+    def read(self) -> Frame | None:
+        """Read the next frame."""
+        if (rgb := self.video.read()) is None:
+            return None
+        self.number += 1
+        return Frame(rgb, self.job_of(self.number), self.video.at_s)
+
+    def job_of(self, number: int) -> Job:
+        """Return the job of one frame: the files of the first one, with its own number."""
+        source = self.job.source
+        place = frame_place(source.place, number)
+        targets = [(path.with_name(f"{number:06}{output.suffix}"), output) for path, output in self.job.targets]
+        return Job(Source(source.path, place, is_video=True), targets, record_beside(targets[0][0]))
+
+    def predict(self, frame: Frame) -> Frame:
+        """Predict the depth of a frame, unless its results are up to date."""
+        self.progress(self.number, self.video.frames)
+        before = self.work.known.get(str(frame.job.source.place), {})
+        notes = notes_of(frame.job, self.work.model)
+        if self.digest and before and is_up_to_date(frame.job, before, notes, self.work.settings, self.digest):
+            return frame
+        self.intend(int(frame.job.source.place.stem))
+        if not self.work.overwrite:
+            refuse_foreign(frame.job, before, self.work.sidecars, self.work.intentions)
+        name = f"{self.job.source.name}, frame {frame.job.source.place.stem.lstrip('0')}"
+        photo = Photo(frame.rgb, None, projection=SPHERICAL if self.video.facts.spherical else "")
+        return replace(frame, result=self.work.result_of(photo, name, is_frame=True))
+
+    def intend(self, number: int) -> None:
+        """Write down which files will come, many frames at a time, before the first of them is written."""
+        if self.work.intentions and number > self.intended:
+            fewest, most = INTENDED_AT_ONCE
+            last = self.intended + min(max(fewest, self.video.frames or 0), most)  # headers may say anything
+            numbers = range(self.intended + 1, last + 1)
+            self.work.intentions.extend(target for n in numbers for target, _ in self.job_of(n).targets)
+            self.intended = last
+
+    def write(self, frame: Frame) -> None:
+        """Write the files of a frame, and record them with its time stamp."""
+        if frame.result is None:
+            self.work.keep(frame.job, self.work.known[str(frame.job.source.place)])
+            self.kept += 1
+            return
+        stamp = {"frame": int(frame.job.source.place.stem), "time_s": round(frame.time_s, TIME_DIGITS)}
+        self.work.finish(frame.job, frame.result, notes_of(frame.job, self.work.model), self.digest, **stamp)
+        self.depths += [frame.result.near, frame.result.far]
+        if any(output.needs_camera for _, output in frame.job.targets):
+            self.origin = frame.result.intrinsics.origin
+        self.written += 1
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The nearest and the farthest value of all frames that were written."""
+        return near_and_far(min(self.depths), max(self.depths), self.work.model.kind)
+
+
+def notes_of(job: Job, model: OpenModel) -> dict[str, str]:
+    """Return what the numbers of each file mean."""
+    return {target.name: output.note_of(model.kind) for target, output in job.targets}
