@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info, save_checkpoint
+from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info, record_model, save_checkpoint
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.merge import merge_checkpoints
 from hqmd_cli.checkpoints.weights import load_weights, start_weights
@@ -82,8 +82,9 @@ def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, oth
     (larger / "config.json").write_text(json.dumps(config))
     merge_checkpoints([trained_run / "best", larger], tmp_path / "both")
     depths_m = {}
-    for name in (trained_run / "best", larger, tmp_path / "both"):
-        result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", name, "--side", "64", "--overwrite")
+    for name in (shutil.copytree(trained_run / "best", tmp_path / "one"), larger, tmp_path / "both"):
+        record_model(name, read_info(name).model.with_settings(predict_sides=(64,)))
+        result = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", name, "--overwrite")
         assert result.returncode == 0, result.stderr
         depths_m[name] = np.load(tmp_path / "d.npy")
     one, two, both = depths_m.values()
