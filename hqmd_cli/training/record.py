@@ -82,7 +82,11 @@ def is_unfinished(run_dir: Path, record: RunRecord | None) -> bool:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Describe the settings that differ, with their old and new values."""
+    """Describe the settings that differ, with their old and new values.
+
+    A setting that an earlier hqmd did not have is at its default in what it wrote.
+    """
+    before = ModelConfig().to_flat() | TrainConfig().to_flat() | dict(before)
 
     def plain(value: Any) -> Any:
         return list(value) if isinstance(value, tuple) else value

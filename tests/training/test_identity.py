@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
@@ -209,6 +210,7 @@ def test_a_damaged_record_is_refused_by_name(hqmd, pairs: Path, tmp_path: Path) 
 
 def test_changes_by_hand() -> None:
     assert changes({"size": [32, 48], "lr": 1.0}, {"size": (32, 48), "lr": 1.0}) == []
+    assert changes({}, {"lr": TrainConfig().optimization.lr}) == []  # as if an earlier hqmd had no such setting
     assert changes({"lr": 1.0}, {"lr": 2.0, "new": 1}) == ["lr was 1 and is 2 now", "new was not known and is 1 now"]
 
 
