@@ -10,12 +10,15 @@ Runs of hqmd before run.json lack it: their settings are in their states, their 
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hqmd_cli import __version__
+from hqmd_cli.checkpoints.checkpoint import read_info
+from hqmd_cli.checkpoints.hub import LAST
 from hqmd_cli.checkpoints.run_folder import can_resume, read_history
 from hqmd_cli.checkpoints.settings import shown
 from hqmd_cli.config.network import ModelConfig
@@ -76,9 +79,13 @@ def is_unfinished(run_dir: Path, record: RunRecord | None) -> bool:
     if not can_resume(run_dir):
         return False
     steps = [row["step"] for row in read_history(run_dir)]
-    if record is None or not record.total_steps:  # of an earlier hqmd: only a finished epoch count is known
-        return True
-    return not steps or steps[-1] < record.total_steps
+    if record is not None and record.total_steps:
+        return not steps or steps[-1] < record.total_steps
+    try:  # of an earlier hqmd, which noted its settings in its checkpoints only
+        batching = read_info(run_dir / LAST).training.batching
+    except HqmdError:
+        return True  # before its first epoch
+    return not steps or (len(steps) < batching.epochs and steps[-1] < (batching.max_steps or math.inf))
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

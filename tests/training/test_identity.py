@@ -14,7 +14,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.locks import claim
 from hqmd_cli.training.identity import DATA_FILE, FileState, differences
 from hqmd_cli.training.loop import EmptyBatch, EpochReport, Note, fit
-from hqmd_cli.training.record import RECORD_FILE, changes
+from hqmd_cli.training.record import RECORD_FILE, changes, is_unfinished, read_record
 from hqmd_cli.training.state import saved_states
 from kill_harness import MODEL, TRAIN, Slopes
 
@@ -206,6 +206,13 @@ def test_a_damaged_record_is_refused_by_name(hqmd, pairs: Path, tmp_path: Path) 
         (run / RECORD_FILE).write_text(content)
         told = hqmd("train", "--data", pairs, "--resume", "-o", run)
         assert told.returncode == 1 and "run.json: not the record of a run" in told.stderr
+
+
+def test_a_finished_run_is_not_unfinished_even_without_a_record(pairs: Path, tmp_path: Path) -> None:
+    run = stopped(pairs, tmp_path / "run")
+    assert is_unfinished(run, None) and is_unfinished(run, read_record(run))
+    train(pairs, run, resume=True)
+    assert not is_unfinished(run, None) and not is_unfinished(run, read_record(run))
 
 
 def test_changes_by_hand() -> None:
