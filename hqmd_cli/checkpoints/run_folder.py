@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.checked_json import LENIENT, parse_json
 
@@ -26,6 +27,31 @@ def is_run(folder: Path) -> bool:
     """Return True if the folder holds a training run."""
     kept = [f"{name}/{CONFIG_FILE}" for name in (BEST, LAST)]
     return any((folder / name).exists() for name in (HISTORY_FILE, *STATE_NAMES, *kept))
+
+
+def holds_run(folder: Path) -> bool:
+    """True if anything of a run would be overwritten by another one. A run that died before its first state is none."""
+    kept = [folder / name / CONFIG_FILE for name in (BEST, LAST)]
+    files = (folder / HISTORY_FILE, folder / STATE_NAMES[1], *kept)
+    return any(file.exists() for file in files) or can_resume(folder)
+
+
+def can_resume(folder: Path) -> bool:
+    """True if a run has a state to continue from."""
+    return any((folder / STATE_FOLDER).glob("*.pt"))
+
+
+def refuse_run(folder: Path) -> None:
+    """Raise HqmdError if a new run in this folder would overwrite one."""
+    if can_resume(folder):
+        raise HqmdError(f"{folder}: holds a run already; pass --resume to continue it, or choose another -o")
+    if holds_run(folder):
+        start = next((f"; --start {folder / name} begins from its weights" for name in (BEST, LAST)
+                      if (folder / name / CONFIG_FILE).exists()), "")  # fmt: skip
+        raise HqmdError(
+            f"{folder}: holds a run already, which cannot continue without its {STATE_FOLDER}/; choose another -o"
+            f"{start}"
+        )
 
 
 def read_history(run_dir: Path) -> list[Row]:

@@ -44,7 +44,7 @@ def compare(
     ] = None,
     model_kind: ModelKindOption = None,
     data: DataOption = None,
-    split: SplitOption = "test",
+    split: SplitOption = None,
     pred: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=f"{PRED_HELP} May be repeated.")] = None,
     pred_scale: PredScaleOption = None,
     pred_kind: PredKindOption = "depth",

@@ -1,5 +1,6 @@
 """`hqmd evaluate`: measure one model on one dataset."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ from hqmd_cli.evaluation.protocols import ALL
 
 def evaluate(
     data: DataOption = None,
-    split: SplitOption = "test",
+    split: SplitOption = None,
     model: ModelOption = DEFAULT_MODEL,
     model_kind: ModelKindOption = None,
     pred: Annotated[
@@ -106,6 +107,7 @@ def evaluate(
     from hqmd_cli.checkpoints.checkpoint import record_figures
     from hqmd_cli.checkpoints.hub import find_own
     from hqmd_cli.evaluation.prediction_folder import FolderOptions
+    from hqmd_cli.files.locks import claim
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_one, print_under_each, start_session
 
@@ -130,9 +132,10 @@ def evaluate(
     if protocol == ALL:
         print_under_each(session, in_json)
         return
-    results = session.score(detail, bool(report), resume)
-    if folder:
-        record_figures(folder, results[model].to_dict())
+    with claim(folder) if folder else nullcontext():  # held while it is measured, so that its figures are its own
+        results = session.score(detail, bool(report), resume)
+        if folder:
+            record_figures(folder, results[model].to_dict())
     print_one(results, beside, in_json)
     extras.write(session, results, [])
 

@@ -66,7 +66,11 @@ DepthScaleOption = Annotated[
     typer.Option(help="Units per metre in the depth files, such as 1000 for millimetres, if they do not say."),
 ]
 SplitOption = Annotated[
-    str, typer.Option(help="train, val or test; for a folder of pairs, any NAME with a NAME.txt, or all.")
+    str | None,
+    typer.Option(
+        help="train, val or test; for a folder of pairs, any NAME with a NAME.txt, or all.  "
+        "[default: test, or all of data without splits]"
+    ),
 ]
 
 

@@ -35,7 +35,7 @@ def train(
             "--output",
             "-o",
             metavar="RUN_DIR",
-            help="Folder for best/, last/ and history.jsonl.  [default: a new one, such as runs/hqmd-1]",
+            help="Folder for best/, last/ and history.jsonl.  [default: a new one, such as runs/hqmd-2026-11-30-1]",
         ),
     ] = None,
     val_data: Annotated[
@@ -56,12 +56,28 @@ def train(
             help="Settings of the paper, hqmd's own, or those of a TOML file; options override them.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN_DIR.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in RUN_DIR with its own settings and data, or start it if there is none; without "
+            "-o, the newest unfinished run of the same network and data.",
+        ),
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="With --resume: read all files of the data to see if one has changed.")
+    ] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="With --resume: go on although data or teacher have changed.")
+    ] = False,
     backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper("backbone"))] = None,
     backbone_weights: Annotated[
-        str,
-        typer.Option(metavar="default|none|FILE", help="timm's pretrained weights, random ones, or a timm state dict."),
-    ] = "default",
+        str | None,
+        typer.Option(
+            metavar="default|none|FILE",
+            help="timm's pretrained weights, random ones, or a timm state dict.  [default: default]",
+        ),
+    ] = None,
     start: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Start from the weights of a trained model.")
     ] = None,
@@ -139,15 +155,15 @@ def train(
     hqmd train --data nyu_depth_v2_labeled.mat -o runs/paper
     hqmd train --data pairs/ -o runs/mine --backbone tf_efficientnet_lite0 --size 224x288
     """
-    from hqmd_cli.checkpoints.hub import BEST, find_checkpoint
+    from hqmd_cli.checkpoints.hub import BEST
     from hqmd_cli.export.publish import push_checkpoint, require_pushable
     from hqmd_cli.inference.device import pick_device
-    from hqmd_cli.models.recipes import override, read_recipe
     from hqmd_cli.terminal.command_line import command_line
     from hqmd_cli.terminal.train_progress import is_first, say, show
     from hqmd_cli.training.interruption import parse_duration
     from hqmd_cli.training.loop import fit
-    from hqmd_cli.training.run_data import new_run_folder, open_run_data
+    from hqmd_cli.training.resume import Asked, plan_run
+    from hqmd_cli.training.run_data import open_run_data
     from hqmd_cli.training.tracking import parse_trackers
 
     # Refuse wrong options before the data is read, which may take minutes.
@@ -161,18 +177,21 @@ def train(
         "freeze_backbone": freeze_backbone, "freeze_bn": freeze_bn, "ema_decay": ema_decay, "precision": precision,
         "skip_bad_batches": skip_bad_batches, "deterministic": deterministic,
     }  # fmt: skip
-    model_config, train_config = read_recipe(recipe, model)
-    model_config, train_config = override(model_config, options), override(train_config, options)
-    run_dir = output or new_run_folder(model_config.network.system, resume, say)
+    sources = {
+        "data": data, "val_data": val_data, "extra_data": extra_data, "depth_scale": depth_scale, "start": start,
+        "backbone_weights": backbone_weights, "teacher": teacher,
+    }  # fmt: skip
+    plan = plan_run(Asked(output, resume, recipe, model, options, sources), say)
+    plan.require_weights()
     chosen = pick_device(device)
-    pictures = open_run_data(train_config, data, val_data, extra_data, depth_scale, cache, chosen, say)
+    pictures = open_run_data(plan.train, plan.sources, cache, chosen, say)
     reports = fit(
-        model_config, train_config, pictures.train, pictures.val, run_dir, extra_data=pictures.extra,
-        backbone_weights=backbone_weights, start=find_checkpoint(start) if start else None,
-        teacher=find_checkpoint(teacher) if teacher else None, device=chosen, workers=workers, resume=resume,
-        compiled=compiled, time_limit=seconds, keep=keep, trackers=trackers, command=command_line(),
+        plan.model, plan.train, pictures.train, pictures.val, plan.run_dir, extra_data=pictures.extra,
+        backbone_weights=plan.backbone_weights, start=plan.checkpoint("start"), teacher=plan.checkpoint("teacher"),
+        device=chosen, workers=workers, resume=plan.resume, compiled=compiled, time_limit=seconds, keep=keep,
+        trackers=trackers, command=command_line(), sources=plan.sources, verify=verify, accept_changes=accept_changes,
     )  # fmt: skip
-    if code := show(reports, pictures.train, pictures.val, run_dir):
+    if code := show(reports, pictures.train, pictures.val, plan.run_dir):
         raise typer.Exit(code)
-    if push_to_hub and is_first() and (run_dir / BEST).exists():
-        push_checkpoint(run_dir / BEST, push_to_hub, private, say)
+    if push_to_hub and is_first() and (plan.run_dir / BEST).exists():
+        push_checkpoint(plan.run_dir / BEST, push_to_hub, private, say)

@@ -23,6 +23,7 @@ DATASETS = {
     "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
     "iBims-1/": "hqmd_cli.data.ibims:Ibims",
     "DIODE/": "hqmd_cli.data.diode:Diode",
+    "TUM RGB-D/": "hqmd_cli.data.tum:TumRgbd",
     "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
     "pairs/": "hqmd_cli.data.pairs:PairFolder",
 }
@@ -94,11 +95,14 @@ def layout_of(path: Path) -> str:
     """Return the key in DATASETS for a folder. Raises HqmdError if no layout fits, or several do."""
     readers = {name: resolve(DATASETS, name, "kind of data") for name in DATASETS if name.endswith("/")}
     fitting = [name for name, reader in readers.items() if reader.recognises(path)]
-    if "iBims-1/" in fitting and "pairs/" in fitting:  # its rgb/ and depth/ look like pairs, but masks and unit matter
-        fitting.remove("pairs/")
+    if len(fitting) > 1 and "pairs/" in fitting and {"iBims-1/", "TUM RGB-D/"} & set(fitting):
+        fitting.remove("pairs/")  # their rgb/ and depth/ look like pairs, but masks, times and unit matter
     if not fitting:
+        from hqmd_cli.data.pairs import near_miss
+
         layouts = "; ".join(f"{name.rstrip('/')}: {reader.layout}" for name, reader in readers.items())
-        raise HqmdError(f"{path}: no data in a known layout: {layouts}")
+        close = "".join(near_miss(path / part) for part in ("rgb", "depth"))
+        raise HqmdError(f"{path}: no data in a known layout: {layouts}{close}")
     if len(fitting) > 1:
         names = ", ".join(name.rstrip("/") for name in fitting)
         raise HqmdError(f"{path}: data in several layouts ({names}); give the folder of one of them")

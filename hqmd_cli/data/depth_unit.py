@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.data.no_depth import is_sentinel
 from hqmd_cli.data.sample import evenly
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
@@ -61,7 +62,7 @@ def find_depth_scale(
         raise HqmdError(
             f"{inspected[0]}: 8-bit depth has no unit of its own; state it with {option} UNITS_PER_METRE{otherwise}"
         )
-    measured = [values[valid_depth(values)] for values in maps]
+    measured = [values[valid_depth(values) & ~is_sentinel(values)] for values in maps]
     pooled = np.concatenate([values[:: max(1, values.size // 5000)] for values in measured])
     if pooled.size == 0:
         raise HqmdError(f"{inspected[0]}: no positive depth value in it or its neighbours")

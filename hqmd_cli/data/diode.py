@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, require_files
+from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format, there
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
 
 SCENES = ("indoors", "outdoor")
 ARCHIVES = ("train", "val", "test")
-DEPTH_SUFFIX, MASK_SUFFIX = "_depth.npy", "_depth_mask.npy"
+PHOTO_SUFFIX, DEPTH_SUFFIX, MASK_SUFFIX = ".png", "_depth.npy", "_depth_mask.npy"
 
 
 class Diode(PublishedPairs):
@@ -30,13 +30,12 @@ class Diode(PublishedPairs):
         folders = scene_folders(path)
         chosen = sorted(set().union(*folders.values())) if split == WHOLE else folders[split]
         depths = sorted(file for folder in chosen for file in folder.glob(f"scene_*/scan_*/*{DEPTH_SUFFIX}"))
-        photos, masks = ([with_suffix(depth, suffix) for depth in depths] for suffix in (".png", MASK_SUFFIX))
-        require_files(path, photos + masks, self.title, "unpack its archive again")
-        pairs = [
-            (photo.relative_to(path).with_suffix("").as_posix(), photo, depth)
-            for photo, depth in zip(photos, depths, strict=True)
-        ]
+        files = {name_of(path, d): (in_any_format(with_suffix(d, PHOTO_SUFFIX)), d) for d in depths}
+        needed = {name: [photo, with_suffix(depth, MASK_SUFFIX)] for name, (photo, depth) in files.items()}
+        names, note = there(path, needed, self.title, "unpack its archive again")
+        pairs = [(name, *files[name]) for name in names]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
+        self.description += format_note(pairs, PHOTO_SUFFIX) + note
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -59,6 +58,11 @@ class Diode(PublishedPairs):
         if mask.shape != depth_m.shape:
             raise HqmdError(f"{depth}: the depth is {depth_m.shape}, its mask {mask.shape}; unpack the archive again")
         return np.where(mask > 0, depth_m, 0).astype(np.float32)
+
+
+def name_of(path: Path, depth: Path) -> str:
+    """Return the name of a picture: its path below the folder, without suffix."""
+    return with_suffix(depth, "").relative_to(path).as_posix()
 
 
 def with_suffix(depth: Path, suffix: str) -> Path:

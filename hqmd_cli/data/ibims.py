@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.pairs import read_names
-from hqmd_cli.data.published_layout import PublishedPairs, require_files
+from hqmd_cli.data.pairs import files_in, read_names
+from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format, there
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.kinds import photo_suffixes
 from hqmd_cli.files.photos import read_image
 
 UNITS_PER_METRE = 65535 / 50
@@ -43,13 +44,18 @@ class Ibims(PublishedPairs):
                 "point to the unpacked ibims1_core_raw.zip"
             )
         lists = [file for file in (path / LIST, path.resolve().parent / LIST) if file.is_file()]
-        names = read_names(lists[0]) if lists else sorted(file.stem for file in (path / "rgb").glob("*.png"))
+        names = (
+            read_names(lists[0]) if lists else sorted(file.stem for file in files_in(path / "rgb", photo_suffixes()))
+        )
         self.has_edges = (path / EDGES).is_dir()
+        notes = ""
         for parts in (PARTS, (EDGES,) if self.has_edges else ()):
-            needed = [path / part / f"{name}.png" for name in names for part in parts]
-            require_files(path, needed, self.title, UNPACK)
-        pairs = [(name, path / "rgb" / f"{name}.png", path / "depth" / f"{name}.png") for name in names]
+            needed = {name: [file_of(path, part, name) for part in parts] for name in names}
+            names, note = there(path, needed, self.title, UNPACK)
+            notes += note
+        pairs = [(name, file_of(path, "rgb", name), file_of(path, "depth", name)) for name in names]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
+        self.description += format_note(pairs, ".png") + notes
         drawn = "edges as drawn" if self.has_edges else "without edges/, so that edges are found by Canny"
         self.description += f", {drawn}"
 
@@ -82,6 +88,12 @@ class Ibims(PublishedPairs):
         for mask in MASKS:
             depth_m[~read_mask(sibling(depth, mask), depth_m.shape)] = 0
         return depth_m
+
+
+def file_of(path: Path, part: str, name: str) -> Path:
+    """Return the file of a picture in one of the folders; a photo may have been converted."""
+    file = path / part / f"{name}.png"
+    return in_any_format(file) if part == "rgb" else file
 
 
 def sibling(depth: Path, part: str) -> Path:

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import Pair
-from hqmd_cli.data.published_layout import PublishedPairs
+from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format
 from hqmd_cli.data.sample import WHOLE, GroundTruth
-from hqmd_cli.errors import HqmdError
 
 UNITS_PER_METRE = 256
 CAMERA = "image_02"
@@ -43,7 +43,10 @@ class KittiDepth(PublishedPairs):
         else:
             folders = [folder for part in drives.values() for folder in part] if split == WHOLE else drives[split]
             pairs = [pair for folder in folders for pair in drive_pairs(path, folder)]
+        missing = [pair for pair in pairs if not pair[1].is_file()]
+        pairs, note = without_missing(pairs, missing, explain_missing(missing, pairs) if missing else "")
         super().__init__(path, split, pairs, ground_truth, depth_scale)
+        self.description += format_note(pairs, ".png") + note
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -73,35 +76,44 @@ def selection_folder(path: Path) -> Path | None:
 
 
 def drive_pairs(path: Path, depths: Path) -> list[Pair]:
-    """Return the pairs of one drive, named DRIVE/image_02/FRAME. Raises HqmdError if photos are missing."""
+    """Return the pairs of one drive, named DRIVE/image_02/FRAME. Photos that are missing have the path of raw data."""
     drive = depths.parents[2]
     in_raw = Path(drive.name[: len("2011_09_26")], drive.name)
     above = path.resolve().parent
     places = [drive, *(root / in_raw for root in (path, path / "raw", above, above / "raw"))]
     folders = [place / CAMERA / "data" for place in places]
-    photos = next((folder for folder in folders if folder.is_dir()), None)
-    if photos is None:
-        raise HqmdError(
-            f"{drive}: its photos are missing; unpack the raw data of {drive.name} so that {folders[2]} exists"
-        )
-    pairs = [(f"{drive.name}/{CAMERA}/{d.stem}", photos / d.name, d) for d in sorted(depths.glob("*.png"))]
-    if missing := [photo for _, photo, _ in pairs if not photo.is_file()]:
-        raise HqmdError(
-            f"{photos}: no photo for {len(missing)} of {len(pairs)} depth maps, such as {missing[0].name}; "
-            "unpack the raw data of this drive again (synced and rectified)"
-        )
-    return pairs
+    photos = next((folder for folder in folders if folder.is_dir()), folders[2])
+    return [
+        (f"{drive.name}/{CAMERA}/{depth.stem}", in_any_format(photos / depth.name), depth)
+        for depth in sorted(depths.glob("*.png"))
+    ]
+
+
+def explain_missing(missing: list[Pair], pairs: list[Pair]) -> str:
+    """Say which photos are missing, and what to unpack."""
+    _, photo, depth = missing[0]
+    folder = photo.parent
+    if folder.name == "image":
+        return f"{photo}: no such photo for {depth.name}; unpack data_depth_selection.zip again"
+    if not folder.is_dir():
+        drive = depth.parents[3]
+        return f"{drive}: its photos are missing; unpack the raw data of {drive.name} so that {folder} exists"
+    gone = sum(pair[1].parent == folder for pair in missing)
+    total = sum(pair[1].parent == folder for pair in pairs)
+    return (
+        f"{folder}: no photo for {gone} of {total} depth maps, such as {photo.name}; "
+        "unpack the raw data of this drive again (synced and rectified)"
+    )
 
 
 def selected_pairs(selection: Path) -> list[Pair]:
-    """Return the pairs of the selection, named after the photos. Raises HqmdError if photos are missing."""
+    """Return the pairs of the selection, named after the photos. Those that are missing have the archive's name."""
     pairs = []
     for depth in sorted((selection / SELECTION_DEPTH).glob("*.png")):
         # In the archive photos are called ..._sync_image_...; in the readme they have the name of their depth map.
         candidates = [selection / "image" / depth.name.replace(f"_sync_{SELECTION_DEPTH}_", "_sync_image_")]
         candidates.append(selection / "image" / depth.name)
-        photo = next((photo for photo in candidates if photo.is_file()), None)
-        if photo is None:
-            raise HqmdError(f"{candidates[0]}: no such photo for {depth.name}; unpack data_depth_selection.zip again")
+        found = map(in_any_format, candidates)
+        photo = next((photo for photo in found if photo.is_file()), candidates[0])
         pairs.append((photo.stem, photo, depth))
     return pairs

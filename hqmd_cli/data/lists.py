@@ -7,6 +7,8 @@ BTS's lists             `rgb depth focal`, also used by AdaBins, NeWCRFs and Zoe
                         map are skipped and counted. Depth has 16 bits: NYU's in millimetres, KITTI's in 1/256 m. A
                         leading slash of a path has no meaning.
                         https://github.com/cleinc/bts, pytorch/bts_dataloader.py
+TUM's associations      `time rgb time depth`, or depth first, as associate.py of TUM RGB-D writes them. 16-bit depth is
+                        in 1/5000 m.
 nyu2_train|test.csv     Lists of Hu et al. and DenseDepth, without header. Training depth has 8 bits, 255 = 10 m, which
                         means steps of 39 mm; test depth has 16 bits, in millimetres.
                         https://github.com/JunjH/Revisiting_Single_Depth_Estimation, nyu_transform.py, ToTensor;
@@ -21,16 +23,21 @@ import csv
 import os
 import re
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from hqmd_cli.data.pairs import OwnPairs, refuse_raw
+from hqmd_cli.data.depth_unit import find_depth_scale
+from hqmd_cli.data.missing import without_missing
+from hqmd_cli.data.pairs import OwnPairs, depth_suffixes, refuse_raw
 from hqmd_cli.data.sample import WHOLE, GroundTruth, evenly
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import DEPTH_SUFFIXES, depth_bits
-from hqmd_cli.files.photos import PHOTO_SUFFIXES
+from hqmd_cli.files.depth_files import depth_bits
+from hqmd_cli.files.kinds import photo_suffixes
+from hqmd_cli.files.text import read_lines
 
 DELIMITERS = "\t,;"  # or else spaces
+STATED_DELIMITER = re.compile("sep=(.)", re.IGNORECASE)  # a first line that Excel writes and reads
 COLUMNS = {"photo": ("rgb", "image", "photo", "color", "colour"), "depth": ("depth",), "split": ("split",)}
 WITHOUT_DEPTH = ("none", "")  # in place of a depth map: BTS's lists, and empty cells
 ROOTS_VARIABLE = "HQMD_DATA_ROOT"
@@ -54,6 +61,7 @@ PUBLISHED = {
 }
 BTS_NYU = PublishedList(1000, "BTS's list of NYU: millimetres", raw=True)
 BTS_DEPTH, NYU_FOCAL = re.compile(r"sync_depth_\d+"), 518.8579  # names of its depth maps; focal length in pixels
+TUM = PublishedList(5000, "TUM's 1/5000 m", raw=True)
 
 
 class Row(NamedTuple):
@@ -63,6 +71,7 @@ class Row(NamedTuple):
     depth: str
     split: str = ""
     third: str = ""  # cell of a list without a header: BTS's focal length
+    time: str = ""  # of the photo: TUM's associations
 
 
 class PairList(OwnPairs):
@@ -73,10 +82,11 @@ class PairList(OwnPairs):
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         rows = [row for row in read_list(path) if split in (WHOLE, row.split)]
         with_depth = [row for row in rows if row.depth.lower() not in WITHOUT_DEPTH]
-        photos = find_files(path, [row.photo for row in with_depth])
-        depths = find_files(path, [row.depth for row in with_depth])
-        pairs = list(zip(names_of([row.photo for row in with_depth]), photos, depths, strict=True))
-        known = find_published(with_depth, depths)
+        there, photos, depths, missing = find_pairs(path, with_depth)
+        pairs = list(zip(names_of([row.photo for row in there]), photos, depths, strict=True))
+        known = find_published(there, depths)
+        if known is TUM and depth_scale is None:
+            refuse_millimetres(path, depths)
         if known and known.raw and ground_truth == "raw":
             self.ground_truth = "raw"
         else:
@@ -84,6 +94,7 @@ class PairList(OwnPairs):
         super().__init__(path, split, pairs, depth_scale, known and known[:2])
         if skipped := len(rows) - len(with_depth):
             self.description += f", rows without depth left out: {skipped}"
+        self.description += missing
 
     @staticmethod
     def splits(path: Path) -> list[str]:
@@ -93,11 +104,10 @@ class PairList(OwnPairs):
 
 def read_list(path: Path) -> list[Row]:
     """Read the rows of a list. Raises HqmdError if it is not text, or a row lacks a photo or a depth map."""
+    lines = [line for line in read_lines(path, "list") if line.strip() and not line.startswith("#")]
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in file if line.strip() and not line.startswith("#")]
         cells = split_cells(lines)
-    except (OSError, ValueError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise HqmdError(f"{path}: not a readable list: {error}") from error
     columns, body = find_columns(path, cells)
     rows = []
@@ -110,8 +120,11 @@ def read_list(path: Path) -> list[Row]:
 
 
 def split_cells(lines: Sequence[str]) -> list[list[str]]:
-    """Split lines at the delimiter that the first line has."""
-    delimiter = next((d for d in DELIMITERS if lines and d in lines[0]), None)
+    """Split lines at the delimiter that the first line states, as in `sep=;`, or else has."""
+    if lines and (stated := STATED_DELIMITER.fullmatch(lines[0].strip('" \t'))):
+        delimiter, lines = stated[1], lines[1:]
+    else:
+        delimiter = next((d for d in DELIMITERS if lines and d in lines[0]), None)
     rows = csv.reader(lines, delimiter=delimiter) if delimiter else map(str.split, lines)
     return [[cell.strip().replace("\\", "/") for cell in row] for row in rows]
 
@@ -123,7 +136,10 @@ def find_columns(path: Path, cells: list[list[str]]) -> tuple[dict[str, int], li
         is_split = (folder / "rgb").is_dir() and (folder / "depth").is_dir()
         remedy = f"; for a folder of pairs give the folder, {folder}" if is_split else ""
         raise HqmdError(f"{path}: a list has a photo and a depth map in each row, as rgb/a.jpg,depth/a.png{remedy}")
-    if any(Path(cell).suffix.lower() in PHOTO_SUFFIXES | DEPTH_SUFFIXES for cell in cells[0]):
+    if any(is_file_name(cell) for cell in cells[0]):
+        if len(cells[0]) == 4 and [is_file_name(cell) for cell in cells[0]] == [False, True, False, True]:
+            photo, depth = (3, 1) if is_depth_first(cells[0]) else (1, 3)
+            return {"photo": photo, "depth": depth, "time": photo - 1}, cells
         return {"photo": 0, "depth": 1, "third": 2}, cells
     found = {field: column for field, words in COLUMNS.items() if (column := find_column(cells[0], words)) is not None}
     if not {"photo", "depth"} <= found.keys() or len(cells) == 1:
@@ -141,20 +157,56 @@ def find_column(header: list[str], words: tuple[str, ...]) -> int | None:
     return next(iter(exact + [column for column, name in enumerate(names) if name.startswith(words)]), None)
 
 
+def is_file_name(cell: str) -> bool:
+    """True if a cell ends as the name of a photo or a depth map does."""
+    return Path(cell).suffix.lower() in photo_suffixes() | depth_suffixes()
+
+
+def is_depth_first(cells: list[str]) -> bool:
+    """True if, of TUM's two files, only the first one has "depth" in its path."""
+    return "depth" in cells[1].lower() and "depth" not in cells[3].lower()
+
+
+def find_pairs(path: Path, rows: list[Row]) -> tuple[list[Row], list[Path], list[Path], str]:
+    """Find the files of the rows: return the rows that have both, their photos, their depth maps, and a note on others.
+
+    Raises HqmdError if more are missing than are tolerated.
+    """
+    photos, depths = find_files(path, [row.photo for row in rows]), find_files(path, [row.depth for row in rows])
+    files = [*photos, *depths]
+    absent = {file for file in dict.fromkeys(files) if not file.is_file()}
+    missing = [i for i in range(len(rows)) if photos[i] in absent or depths[i] in absent]
+    complaint = ""
+    if missing:
+        listed = [file for file in files if file in absent]
+        mostly_there = len(missing) < len(rows) / 2  # so that the folder is the right one
+        remedy = (
+            "get these files, or remove their rows"
+            if mostly_there
+            else f"put the list into the folder that its paths start from, or set {ROOTS_VARIABLE} to that folder"
+        )
+        complaint = (
+            f"{path}: {len(listed)} of {len(files)} listed files do not exist, such as {listed[0]}"
+            f"{other_suffix(listed[0])}; {remedy}"
+        )
+    there, note = without_missing(range(len(rows)), missing, complaint)
+    return [rows[i] for i in there], [photos[i] for i in there], [depths[i] for i in there], note
+
+
+def other_suffix(file: Path) -> str:
+    """Name a file that has the same name with another suffix, for a message; empty if there is none."""
+    twin = next((f for f in sorted(file.parent.glob(f"{escape(file.stem)}.*")) if is_file_name(f.name)), None)
+    return f" (there is {twin.name})" if twin else ""
+
+
 def find_files(path: Path, entries: list[str]) -> list[Path]:
-    """Find the files that a column of the list names. Raises HqmdError if no root has all of them."""
+    """Return where the files that a column names would be, below the root that has most of some of them."""
     folder = path.resolve().parent
     stated = [Path(root) for root in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if root]
     roots = [*stated, path.parent, *list(folder.parents)[:FOLDERS_ABOVE]]
     tried = [entries[i] for i in evenly(len(entries), TRIED)]
     best = max(roots, key=lambda root: sum(below(root, entry).is_file() for entry in tried))  # the first one of a tie
-    files = [below(best, entry) for entry in entries]
-    if missing := [file for file in files if not file.is_file()]:
-        raise HqmdError(
-            f"{path}: {len(missing)} of {len(files)} listed files do not exist, such as {missing[0]}; put the list "
-            f"into the folder that its paths start from, or set {ROOTS_VARIABLE} to that folder"
-        )
-    return files
+    return [below(best, entry) for entry in entries]
 
 
 def below(root: Path, entry: str) -> Path:
@@ -179,7 +231,27 @@ def find_published(rows: list[Row], depths: list[Path]) -> PublishedList | None:
             return known
     if bits == 16 and all(BTS_DEPTH.fullmatch(depth.stem) for depth in depths) and all(map(is_nyu, rows)):
         return BTS_NYU
-    return None
+    return TUM if bits == 16 and all(is_time(row.time) for row in rows) else None
+
+
+def is_time(cell: str) -> bool:
+    """True for a time in seconds with a fraction, which a number of a picture has not."""
+    try:
+        return "." in cell and float(cell) >= 0
+    except ValueError:
+        return False
+
+
+def refuse_millimetres(path: Path, depths: list[Path]) -> None:
+    """Raise HqmdError if depth in the layout of TUM's associations looks like millimetres: others use it, too."""
+    try:
+        units, _ = find_depth_scale(depths, None)
+    except HqmdError:  # several units are plausible, or none but TUM's
+        return
+    raise HqmdError(
+        f"{path}: TUM's associations have depth in 1/5000 m, but these files look like 1/{units:g} m; state the right "
+        f"one: --depth-scale 5000, or --depth-scale {units:g}"
+    )
 
 
 def is_nyu(row: Row) -> bool:

@@ -76,6 +76,7 @@ def scenes_of(path: Path) -> list[str]:
         raise HqmdError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
+            require_inside(path, file, "scenes")
             references = file["scenes"][()].ravel()  # MATLAB stores each text of a cell array as an array
             scenes = ["".join(map(chr, file[reference][()].ravel())) for reference in references]
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -83,6 +84,15 @@ def scenes_of(path: Path) -> list[str]:
     if len(scenes) != FRAMES:
         raise HqmdError(f"{path}: {len(scenes)} scenes, the official file has {FRAMES}")
     return scenes
+
+
+def require_inside(path: Path, file: h5py.File, field: str) -> None:
+    """Raise HqmdError if a field's numbers lie in other files: whoever made this one would choose what is read."""
+    link = file.get(field, getlink=True)
+    dataset = file.get(field) if isinstance(link, h5py.HardLink) else None
+    elsewhere = not isinstance(link, (h5py.HardLink, type(None)))
+    if elsewhere or (isinstance(dataset, h5py.Dataset) and (dataset.external or dataset.is_virtual)):
+        raise HqmdError(f"{path}: {field} lies in another file, unlike in the official one; download it again")
 
 
 class NyuMat(FileDataset):
@@ -101,6 +111,7 @@ class NyuMat(FileDataset):
         self._process = -1
         # Another number of frames would mean that the split selects other pictures.
         for field, expected in (("images", IMAGES_SHAPE), (self.field, (FRAMES, *IMAGES_SHAPE[2:]))):
+            require_inside(path, self.open(), field)
             if not isinstance(found := self.open().get(field), h5py.Dataset):
                 raise HqmdError(f"{path}: no field {field!r} (found {', '.join(self.open())}); not the official file")
             if found.shape != expected:

@@ -9,12 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.depth_unit import find_depth_scale
+from hqmd_cli.data.missing import without_missing
+from hqmd_cli.data.no_depth import to_metres
+from hqmd_cli.data.orientation import UNTURN, orientation_of
 from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import DEPTH_SUFFIXES, depth_bits, read_depth_values
-from hqmd_cli.files.photos import PHOTO_SUFFIXES, read_image
+from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, read_depth_values
+from hqmd_cli.files.kinds import photo_suffixes
+from hqmd_cli.files.photos import SIDEWAYS, read_image
+from hqmd_cli.files.text import read_lines
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
+
+# Words in the names that others give to the two folders. They are named in errors, not read: which one is meant, if
+# there are several, nobody knows.
+PHOTO_FOLDERS = ("image", "img", "photo", "picture", "color", "colour", "rgb", "input", "left")
+DEPTH_FOLDERS = ("depth", "gt", "groundtruth", "truth", "target", "disparity")
+JUNK = frozenset({"thumbs.db", "desktop.ini"})  # of Windows, in any folder with pictures
 
 
 class FilePairs(FileDataset):
@@ -50,13 +61,14 @@ class FilePairs(FileDataset):
         try:
             return sample_from(name, read_image(photo), depth_m)
         except ValueError as error:
-            raise HqmdError(f"{photo} and {depth}: {error}") from error
+            raise HqmdError(f"{photo} and {depth}: {error}{turned_remedy(photo)}") from error
 
 
 class OwnPairs(FilePairs):
     """The user's own pairs, in a folder or a list. All depth maps have one unit, which is found or stated."""
 
     ground_truth: GroundTruth = "as given"
+    units_per_metre: float
 
     def __init__(
         self,
@@ -69,6 +81,7 @@ class OwnPairs(FilePairs):
         """Find the unit. `known` is the one of a published list: units per metre, and how they are known."""
         if not pairs:
             raise HqmdError(f"{path}: split {split!r} is empty")
+        pairs, self.repeated = once_each(pairs)
         self.pairs = pairs
         depths = [depth for _, _, depth in pairs]
         if known is None or depth_scale is not None:
@@ -78,10 +91,12 @@ class OwnPairs(FilePairs):
         if depth_bits(depths[0]) == 8:
             self.step_mm = 1000 / self.units_per_metre
             self.description += f", 8 bits in steps of {self.step_mm:.0f} mm"
+        if self.repeated:
+            self.description += f", named twice and taken once: {len(self.repeated)}"
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
-        """Read a depth map: (H, W) metres, 0 where unknown."""
-        return read_depth_values(depth).astype(np.float32) / np.float32(self.units_per_metre)
+        """Read a depth map: (H, W) metres, 0 where unknown, infinite where a sentinel stands for "no depth"."""
+        return to_metres(read_depth_values(depth), self.units_per_metre)
 
 
 class PairFolder(OwnPairs):
@@ -92,14 +107,19 @@ class PairFolder(OwnPairs):
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
-        photos, depths = files_by_name(path / "rgb", PHOTO_SUFFIXES), files_by_name(path / "depth", DEPTH_SUFFIXES)
-        names = sorted(photos.keys() | depths.keys()) if split == WHOLE else read_names(path / f"{split}.txt")
-        for found, kind in ((photos, "rgb"), (depths, "depth")):
-            if missing := [name for name in names if name not in found]:
-                raise HqmdError(
-                    f"{path / kind}: no file for {len(missing)} of {len(names)} names, such as {missing[0]}"
-                )
+        photos, depths = files_by_name(path / "rgb", photo_suffixes()), files_by_name(path / "depth", depth_suffixes())
+        if split == WHOLE:
+            names = sorted(photos.keys() | depths.keys())
+        else:
+            names = [known_name(name, photos, depths) for name in read_names(path / f"{split}.txt")]
+        missing = {name: kind for found, kind in ((depths, "depth"), (photos, "rgb")) for name in names - found.keys()}
+        if missing:
+            first = next(name for name in names if name in missing)
+            kind = path / missing[first]
+            complaint = f"{kind}: no file for {len(missing)} of {len(names)} names, such as {first}{near_miss(kind)}"
+        names, note = without_missing(names, list(missing), complaint if missing else "")
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
+        self.description += note
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -114,19 +134,69 @@ class PairFolder(OwnPairs):
     @staticmethod
     def unpaired(path: Path) -> list[str]:
         """Describe photos without depth and depth maps without photo, one line each."""
-        suffixes = {"rgb": PHOTO_SUFFIXES, "depth": DEPTH_SUFFIXES}
+        suffixes = {"rgb": photo_suffixes(), "depth": depth_suffixes()}
         photos, depths = ({file.stem for file in files_in(path / part, known)} for part, known in suffixes.items())
         both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
-        return [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
+        lines = [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
+        return lines + [line for part, known in suffixes.items() if (line := others_in(path / part, known))]
 
 
 def read_names(path: Path) -> list[str]:
     """Read the names in a split file, one per line. Raises HqmdError if it is not text."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise HqmdError(f"{path}: not a readable list of names: {error}") from error
-    return [name for line in lines if (name := line.strip())]
+    return [name for line in read_lines(path, "list of names") if (name := line.strip())]
+
+
+def known_name(name: str, photos: dict[str, Path], depths: dict[str, Path]) -> str:
+    """Return the name of a pair for a line of a split file, which may have a suffix or begin with rgb/ or depth/."""
+    if name in photos or name in depths:
+        return name
+    bare = name.replace("\\", "/").removeprefix("./").removeprefix("rgb/").removeprefix("depth/")
+    stem = Path(bare).stem
+    has_suffix = Path(bare).suffix.lower() in photo_suffixes() | depth_suffixes()
+    return next((known for known in (bare, stem if has_suffix else bare) if known in photos or known in depths), name)
+
+
+def once_each(pairs: list[Pair]) -> tuple[list[Pair], list[str]]:
+    """Return each pair once, in order, and the names of those that are listed several times.
+
+    A score counts each picture once, and training sees each of them once in an epoch.
+    """
+    kept: dict[tuple[Path, Path], Pair] = {}
+    repeated: dict[str, None] = {}
+    for pair in pairs:
+        if kept.setdefault(pair[1:], pair) is not pair:
+            repeated[pair[0]] = None
+    return list(kept.values()), list(repeated)
+
+
+def turned_remedy(photo: Path) -> str:
+    """Say that EXIF lays a photo on its side, which its depth map does not follow; empty if it does not."""
+    if orientation_of(photo) not in SIDEWAYS:
+        return ""
+    return f"; its EXIF orientation turns the photo, not the depth: turn the depth, or {UNTURN}"
+
+
+def depth_suffixes() -> frozenset[str]:
+    """Return the suffixes of readable depth maps."""
+    return frozenset(DEPTH_READERS)
+
+
+def near_miss(folder: Path) -> str:
+    """Name the folders beside a missing one that could be meant, for a message; empty if there are none."""
+    words = PHOTO_FOLDERS if folder.name == "rgb" else DEPTH_FOLDERS
+    beside = sorted(f.name for f in folder.parent.iterdir() if f.is_dir()) if folder.parent.is_dir() else []
+    plain = {name: name.lower().replace("_", "").replace("-", "") for name in beside if name not in ("rgb", "depth")}
+    close = [f"{name}/" for name, letters in plain.items() if letters.startswith(words) or letters.endswith(words)]
+    return f"; there is {' and '.join(close)}: if these are meant, rename to {folder.name}/" if close else ""
+
+
+def others_in(folder: Path, suffixes: frozenset[str]) -> str:
+    """Count the files in a folder that have none of the suffixes, for a message; empty if there are none."""
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    counted = (name for name in names if not name.startswith(".") and name.lower() not in JUNK)
+    others = sorted(name for name in counted if Path(name).suffix.lower() not in suffixes)
+    kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in others}))
+    return f"{len(others)} files in {folder.name}/ are left out for their suffix ({kinds})" if others else ""
 
 
 def refuse_raw(path: Path, ground_truth: str) -> None:
@@ -139,13 +209,15 @@ def refuse_raw(path: Path, ground_truth: str) -> None:
 
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """List the files in `folder` with one of `suffixes`, sorted; an empty list if there is no such folder."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []  # names that begin with "._" are notes of macOS about other files
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("._"))
 
 
 def files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     """Map the stems of the files in `folder` to their paths. Raises HqmdError if two files share a stem."""
     if not folder.is_dir():
-        raise HqmdError(f"{folder}: no such folder; a folder of pairs has {PairFolder.layout}")
+        raise HqmdError(f"{folder}: no such folder; a folder of pairs has {PairFolder.layout}{near_miss(folder)}")
     found: dict[str, Path] = {}
     for file in files_in(folder, suffixes):
         if file.stem in found:

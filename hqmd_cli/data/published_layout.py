@@ -4,15 +4,18 @@ Their depth was measured and its holes were not filled. So it serves as raw grou
 and otherwise as depth "as given".
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import FilePairs, Pair
 from hqmd_cli.data.sample import GroundTruth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
+from hqmd_cli.files.kinds import photo_suffixes
 
 
 class PublishedPairs(FilePairs):
@@ -41,7 +44,29 @@ class PublishedPairs(FilePairs):
         return values.astype(np.float32) / np.float32(units_per_metre)
 
 
-def require_files(path: Path, files: list[Path], title: str, remedy: str) -> None:
-    """Raise HqmdError naming the first file that is missing."""
-    if missing := [file for file in files if not file.is_file()]:
-        raise HqmdError(f"{path}: {title} lacks {len(missing)} of {len(files)} files, such as {missing[0]}; {remedy}")
+def in_any_format(photo: Path) -> Path:
+    """Return a photo, or itself in another format: many convert KITTI to JPEG. The photo if neither is there."""
+    if photo.is_file():
+        return photo
+    suffixes = (each for suffix in sorted(photo_suffixes()) for each in (suffix, suffix.upper()))
+    return next((other for suffix in suffixes if (other := photo.with_suffix(suffix)).is_file()), photo)
+
+
+def format_note(pairs: list[Pair], published: str) -> str:
+    """Say, for the description, that photos have another format than the published one; empty if they do not."""
+    others = sorted({photo.suffix for _, photo, _ in pairs} - {published})
+    return f", photos as {' and '.join(others)}" if others else ""
+
+
+def there(path: Path, files_of: Mapping[str, list[Path]], title: str, remedy: str) -> tuple[list[str], str]:
+    """Return the names of the pictures that have all of their files, and a note on the others for the description.
+
+    Raises HqmdError naming the first file that is missing if more are missing than are tolerated.
+    """
+    absent = {name: gone for name, files in files_of.items() if (gone := [f for f in files if not f.is_file()])}
+    complaint = ""
+    if absent:
+        number, total = sum(map(len, absent.values())), sum(map(len, files_of.values()))
+        first = next(iter(absent.values()))[0]
+        complaint = f"{path}: {title} lacks {number} of {total} files, such as {first}; {remedy}"
+    return without_missing(list(files_of), list(absent), complaint)

@@ -1,5 +1,6 @@
 """Samples, and the contract of every dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
-TOLERATED_FAULTS = 0.01  # share of broken frames: training skips them, and does not start with more
+TOLERATED_FAULTS = 0.01  # share of missing and broken frames: they are left out and named; with more nothing starts
 GroundTruth = Literal["filled", "raw", "as given"]
 
 
@@ -21,6 +22,7 @@ class Sample:
     depth_m: NDArray[np.float32]  # (H, W) metres; 0 where unknown
     valid: NDArray[np.bool_]  # (H, W) True where depth_m can be trusted
     edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by people; None if nobody drew any
+    masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
 
 
 class Dataset(Protocol):
@@ -83,12 +85,42 @@ class FileDataset(Dataset):
 def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> Sample:
     """Pair a photo (H, W, 3) with its depth (H, W). Depth is valid where it is finite and positive, and 0 elsewhere.
 
-    Raises ValueError if the sizes differ.
+    Infinite depth counts as masked: the readers put it where a file has a number that stands for "no depth". Raises
+    ValueError if the sizes differ.
     """
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
     valid = np.isfinite(depth_m) & (depth_m > 0)
-    return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid)
+    return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid, masked=int(np.isposinf(depth_m).sum()))
+
+
+class Part:
+    """Some samples of a dataset, in its order."""
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, list(indices)
+        self.ground_truth, self.description = dataset.ground_truth, dataset.description
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the samples, in order."""
+        return [self.dataset.names[index] for index in self.indices]
+
+    @property
+    def photos(self) -> list[str]:
+        """One string per sample that identifies its photo."""
+        return [self.dataset.photos[index] for index in self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[self.indices[index]]
+
+
+def too_many(faults: int, total: int) -> bool:
+    """True if more pictures are missing or damaged than check, train and evaluate leave out."""
+    return faults > TOLERATED_FAULTS * total
 
 
 def evenly(total: int, most: int) -> list[int]:

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.evaluation.omissions import Omissions
 from hqmd_cli.evaluation.prediction_source import Map, Predict, PredictionSource, model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.resume import ScoreLog
 from hqmd_cli.evaluation.scoring import (
     DoesNotFit,
+    NoTruth,
+    compared_truth,
     require_compatible,
-    require_frame,
     require_ground_truth,
     require_prediction,
     score,
@@ -35,19 +37,29 @@ def score_each(
     by_depth: bool = False,
     log: ScoreLog | None = None,
     accept_flat: bool = False,
+    omissions: Omissions | None = None,
 ) -> Iterator[ScoredPicture]:
     """Yield the figures of one picture after the other; the switches are those of `score`.
 
-    `log` supplies the figures of a run that was stopped, and records the others. Raises DoesNotFit if the protocol
-    cannot be applied to the data or the predictions, HqmdError as `evaluate` does.
+    `log` supplies the figures of a run that was stopped, and records the others. `omissions` takes note of pictures
+    that are left out; without it they are errors. Raises DoesNotFit if the protocol cannot be applied to the data or
+    the predictions, HqmdError as `evaluate` does.
     """
     require_ground_truth(dataset, protocol)
     require_compatible(source, protocol)
     for index in range(len(dataset)):
-        sample = dataset[index]
+        sample = omissions.read(dataset, index) if omissions else dataset[index]
+        if sample is None:
+            continue
         scored = log.known(sample) if log else None
         if scored is None:
-            require_frame(sample, protocol)  # before the time that a prediction takes
+            try:
+                compared_truth(sample, protocol)  # before the time that a prediction takes
+            except NoTruth as reason:
+                if omissions is None:
+                    raise
+                omissions.add(index, reason)
+                continue
             pred = source.map_of(sample)
             if protocol.flip:
                 pred = average_with_mirrored(source, sample, pred)
@@ -58,16 +70,23 @@ def score_each(
 
 
 def score_under_each(
-    source: PredictionSource, datasets: Mapping[str, Dataset], protocols: Iterable[Protocol]
+    source: PredictionSource,
+    datasets: Mapping[str, Dataset],
+    protocols: Iterable[Protocol],
+    omissions: Omissions | None = None,
 ) -> Iterator[dict[str, ScoredPicture | DoesNotFit]]:
     """Yield, for each picture, its figures by name of the protocol, or the reason why that protocol does not fit.
 
-    Each photo is predicted once. `datasets` are the same pictures by the kind of their ground truth. Raises HqmdError
-    as `evaluate` does.
+    Each photo is predicted once. `datasets` are the same pictures by the kind of their ground truth. `omissions` takes
+    note of damaged ones. Raises HqmdError as `evaluate` does.
     """
     protocols = list(protocols)
+    omissions = omissions or Omissions(len(next(iter(datasets.values()))))
     for index in range(len(next(iter(datasets.values())))):
-        samples = {ground_truth: dataset[index] for ground_truth, dataset in datasets.items()}
+        read = {ground_truth: omissions.read(dataset, index) for ground_truth, dataset in datasets.items()}
+        samples = {ground_truth: sample for ground_truth, sample in read.items() if sample is not None}
+        if len(samples) < len(read):
+            continue
         any_sample = next(iter(samples.values()))
         pred = source(any_sample)
         flips = source.predict and any(protocol.flip for protocol in protocols)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hqmd_cli.data.depth_unit import find_depth_scale
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.omissions import Omissions
 from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.sanity.checks import Examination
 from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_values, read_picture
@@ -156,9 +157,10 @@ class CheckedFolder:
 
     def complaints(self) -> list[str]:
         """Say what is suspicious about the whole set, a sentence each; reads the pictures that were not read yet."""
+        omissions = Omissions(len(self.dataset))
         for index, name in enumerate(self.dataset.names):
-            if name not in self.seen:
-                self.examine(self.dataset[index])
+            if name not in self.seen and (sample := omissions.read(self.dataset, index)):
+                self.examine(sample)
         return self.examination.complaints()
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.data.sample import Dataset, Sample, too_many
 from hqmd_cli.depth import require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth
@@ -29,13 +29,28 @@ class DoesNotFit(HqmdError):
     """A protocol that cannot be applied to the data or the predictions. Others may."""
 
 
+class NoTruth(DoesNotFit):
+    """A picture without a pixel of truth that counts under a protocol. Other pictures may have some."""
+
+
 # ---- what a protocol can be applied to
 
 
 def require_fit(dataset: Dataset, protocol: Protocol) -> None:
-    """Check a dataset's kind of ground truth and the size of its first picture. Raises DoesNotFit."""
+    """Check a dataset's kind of ground truth and the size of its first readable picture. Raises DoesNotFit."""
     require_ground_truth(dataset, protocol)
-    require_frame(dataset[0], protocol)
+    require_frame(first_readable(dataset), protocol)
+
+
+def first_readable(dataset: Dataset) -> Sample:
+    """Read the first picture that is not damaged. Raises HqmdError if more before it are than are tolerated."""
+    for index in range(len(dataset)):
+        try:
+            return dataset[index]
+        except HqmdError:
+            if too_many(index + 1, len(dataset)):
+                raise
+    raise HqmdError(f"{dataset.description}: has no pictures")
 
 
 def require_ground_truth(dataset: Dataset, protocol: Protocol) -> None:
@@ -79,7 +94,7 @@ def require_compatible(source: PredictionSource, protocol: Protocol) -> None:
 def compared_truth(sample: Sample, protocol: Protocol) -> tuple[NDArray[np.float32], Mask]:
     """Get the truth in metres at the size of the comparison, (H, W), and the mask of the pixels that count.
 
-    Raises DoesNotFit for a picture of another size than the protocol's, or smaller, or when no pixel counts.
+    Raises DoesNotFit for a picture of another size than the protocol's, or smaller, and NoTruth when no pixel counts.
     """
     require_frame(sample, protocol)
     depth_m, scored = sample.depth_m, sample.valid.copy()
@@ -100,7 +115,7 @@ def compared_truth(sample: Sample, protocol: Protocol) -> tuple[NDArray[np.float
         inside[top:bottom, left:right] = True
         scored &= inside
     if not scored.any():
-        raise DoesNotFit(
+        raise NoTruth(
             f"{sample.name}: no valid ground truth under protocol {protocol.name}; is this the right file and split?"
         )
     return depth_m, scored

@@ -5,17 +5,20 @@ A session prints nothing: it calls `note` with lines for the user, and iterates 
 
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from hqmd_cli import __version__
-from hqmd_cli.data import default_data, open_dataset
-from hqmd_cli.data.sample import Dataset
+from hqmd_cli.data import default_data, find_reader, open_dataset
+from hqmd_cli.data.check.quick_check import HEADERS
+from hqmd_cli.data.check.turned import turned_pairs
+from hqmd_cli.data.sample import WHOLE, Dataset, evenly, too_many
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import score_each, score_under_each
+from hqmd_cli.evaluation.omissions import Omissions
 from hqmd_cli.evaluation.prediction_folder import FolderOptions, PredictionFolder, folder_source
 from hqmd_cli.evaluation.prediction_source import PredictionSource, model_source
 from hqmd_cli.evaluation.protocol import Protocol
@@ -23,12 +26,14 @@ from hqmd_cli.evaluation.protocols import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.resume import ScoreLog
 from hqmd_cli.evaluation.sanity.checks import diagnose
-from hqmd_cli.evaluation.scoring import DoesNotFit, require_compatible, require_fit
+from hqmd_cli.evaluation.scoring import DoesNotFit, NoTruth, require_compatible, require_fit
+from hqmd_cli.files.locks import claim
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
 
 Item = TypeVar("Item")
 Note = Callable[[str], object]
 
+SCORED_SPLIT = "test"
 FIRST_CHECKED = 3  # pictures on which a foreign model's maps are checked before the evaluation
 
 
@@ -52,6 +57,7 @@ class Session:
     note: Note = str  # by default, notes are dropped
     progress: Progress = no_progress
     sources: dict[str, PredictionSource] = field(default_factory=dict)
+    omitted: str = ""  # the pictures that have no score, in words
 
     @property
     def dataset(self) -> Dataset:
@@ -89,17 +95,37 @@ class Session:
         """
         for source in self.sources.values():
             require_compatible(source, self.protocol)  # all, before the first takes its minutes
-        results = {}
+        scored_by: dict[str, list[ScoredPicture]] = {}
+        remarks: dict[str, str] = {}
         # Files first: they are quickly found wrong.
         for name, source in sorted(self.sources.items(), key=lambda item: item[1].predict is not None):
-            log = ScoreLog(resume, self.settings(source, detail, by_depth)) if resume else None
-            if log and log.rows:
-                self.note(f"{resume}: {len(log.rows)} of {len(self.dataset)} pictures are scored already")
-            scores = score_each(source, self.dataset, self.protocol, detail, by_depth, log)
-            with set_complaints_first(source):
-                scored = list(self.progress(scores, name, len(self.dataset)))
-            results[name] = collect(scored, self.dataset, self.protocol, source.remark())
-        return {name: results[name] for name in self.sources}
+            omissions = Omissions(len(self.dataset))
+            with claim(resume) if resume else nullcontext():  # a second evaluation would mix its rows in
+                log = ScoreLog(resume, self.settings(source, detail, by_depth)) if resume else None
+                if log and log.rows:
+                    self.note(f"{resume}: {len(log.rows)} of {len(self.dataset)} pictures are scored already")
+                scores = score_each(source, self.dataset, self.protocol, detail, by_depth, log, omissions=omissions)
+                with set_complaints_first(source):
+                    scored_by[name] = list(self.progress(scores, name, len(self.dataset)))
+            remarks[name] = source.remark()  # raises for a wrong set of files, before the next source takes its minutes
+            self.leave_out(omissions)
+        return {
+            name: collect(scored_by[name], self.dataset, self.protocol, self.with_omitted(remarks[name]))
+            for name in self.sources
+        }
+
+    def leave_out(self, omissions: Omissions) -> None:
+        """Go on without the pictures that have no score, and say so once."""
+        if not self.omitted:
+            for line in omissions.lines():
+                self.note(f"data: {line}")
+        if omissions.reasons:
+            self.omitted = omissions.in_words()
+            self.datasets = {truth: omissions.rest(dataset) for truth, dataset in self.datasets.items()}
+
+    def with_omitted(self, *remarks: str) -> str:
+        """Join what readers of figures must know, and what is left out of them."""
+        return "; ".join(filter(None, (*remarks, self.omitted)))
 
     def settings(self, source: PredictionSource, detail: bool, by_depth: bool) -> dict[str, str]:
         """Everything that decides a picture's figures, besides the picture."""
@@ -127,17 +153,22 @@ class Session:
                 self.note(left_out(protocol, reason))
         if not protocols:
             raise HqmdError(f"{name}: no protocol fits it; write one, see --protocol FILE.toml")
-        scores = score_under_each(source, self.datasets, protocols)
+        omissions = Omissions(len(self.dataset))
+        scores = score_under_each(source, self.datasets, protocols, omissions)
         with set_complaints_first(source):
             pictures = list(self.progress(scores, name, len(self.dataset)))
-        results, remark = {}, source.remark()
+        self.leave_out(omissions)
+        results = {}
         for protocol in protocols:
             scored = [picture[protocol.name] for picture in pictures]
             figures = [each for each in scored if isinstance(each, ScoredPicture)]
-            if len(figures) == len(scored):
-                results[protocol.name] = collect(figures, self.datasets[protocol.ground_truth], protocol, remark)
-            else:
-                self.note(left_out(protocol, next(each for each in scored if isinstance(each, DoesNotFit))))
+            reasons = [each for each in scored if isinstance(each, DoesNotFit)]
+            if too_many(len(reasons), len(scored)) or not all(isinstance(reason, NoTruth) for reason in reasons):
+                self.note(left_out(protocol, reasons[0]))
+                continue
+            without = f"{len(reasons)} of {len(scored)} pictures without truth left out" if reasons else ""
+            remark = self.with_omitted(source.remark(), without)
+            results[protocol.name] = collect(figures, self.datasets[protocol.ground_truth], protocol, remark)
         if not results:
             raise HqmdError(f"{name}: no protocol fits it and all pictures of the data")
         return results
@@ -145,29 +176,52 @@ class Session:
 
 def open_session(
     data: Path | None,
-    split: str,
+    split: str | None,
     protocol_name: str,
     depth_scale: float | None,
     note: Note = str,
     progress: Progress = no_progress,
 ) -> Session:
-    """Open data with the ground truth that a protocol needs. Raises HqmdError for the name "all"."""
+    """Open data with the ground truth that a protocol needs; split None: test, or all of data without splits.
+
+    Raises HqmdError for the protocol "all".
+    """
     if protocol_name == ALL:
         raise HqmdError(
             f"figures of different protocols cannot be ranked or fitted together: name one of "
             f"{', '.join(PROTOCOLS)}; `hqmd evaluate --protocol {ALL}` shows one model under each"
         )
     protocol = find_protocol(protocol_name)
-    dataset = open_dataset(data or default_data(), split, protocol.ground_truth, depth_scale)
+    path = data or default_data()
+    dataset = open_dataset(path, split_to_score(path, split, note), protocol.ground_truth, depth_scale)
     note(f"data: {dataset.description}, {len(dataset)} pictures")
+    refuse_turned(dataset, note)
     return Session({protocol.ground_truth: dataset}, [protocol], note, progress)
 
 
+def split_to_score(path: Path, split: str | None, note: Note) -> str:
+    """Return the split to score: the one that is asked for, or else test, or all of data that has no splits."""
+    if split is None and find_reader(path).splits(path) == [WHOLE]:
+        note(f"data: {path} has no splits, so all of its pictures are taken")
+        return WHOLE
+    return split or SCORED_SPLIT
+
+
+def refuse_turned(dataset: Dataset, note: Note) -> None:
+    """Raise HqmdError if EXIF turns the photos but not the depth; note it if that is only likely."""
+    text, is_error = turned_pairs(dataset, evenly(len(dataset), HEADERS))
+    if is_error:
+        raise HqmdError(f"{dataset.description}: {text}")
+    if text:
+        note(f"data: {text}")
+
+
 def open_session_for_all(
-    data: Path | None, split: str, depth_scale: float | None, note: Note = str, progress: Progress = no_progress
+    data: Path | None, split: str | None, depth_scale: float | None, note: Note = str, progress: Progress = no_progress
 ) -> Session:
     """Open data for all protocols that fit it, with a note on the others. Raises HqmdError if none fits."""
     path = data or default_data()
+    split = split_to_score(path, split, note)
     datasets: dict[str, Dataset] = {}
     fitting, misfits = [], {}
     for protocol in PROTOCOLS.values():
@@ -182,6 +236,7 @@ def open_session_for_all(
         raise HqmdError("; ".join(dict.fromkeys(misfits.values())))
     for dataset in datasets.values():
         note(f"data: {dataset.description}, {len(dataset)} pictures")
+    refuse_turned(next(iter(datasets.values())), note)
     for protocol, reason in misfits.items():
         note(left_out(protocol, reason))
     return Session(datasets, fitting, note, progress)
@@ -199,11 +254,12 @@ def identity_of(model: OpenModel) -> str:
 
 def check_first_maps(source: PredictionSource, dataset: Dataset) -> str:
     """Say that the maps of a few pictures, all of them, look like another kind or unit; empty if they do not."""
-    findings = []
+    findings, omissions = [], Omissions(len(dataset))
     for index in sorted({place * (len(dataset) - 1) // (FIRST_CHECKED - 1) for place in range(FIRST_CHECKED)}):
-        sample = dataset[index]
-        findings.append(diagnose(source(sample), sample.depth_m, sample.valid, source.kind))
-    if not all(findings):
+        sample = omissions.read(dataset, index)
+        if sample is not None and sample.valid.any():
+            findings.append(diagnose(source(sample), sample.depth_m, sample.valid, source.kind))
+    if not findings or not all(findings):
         return ""
     finding, _, _ = str(findings[0]).partition("; ")  # the remedy there is for files
     return f"{finding}; if so, state with --model-kind what it gives"

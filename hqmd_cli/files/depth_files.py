@@ -23,11 +23,11 @@ from hqmd_cli.files.open_picture import decoded, open_picture, require_file
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 
-DEPTH_SUFFIXES = frozenset({".png", ".npy", ".tif", ".tiff"})  # in datasets; predictions have more, see DEPTH_READERS
 NPZ_NAMES = ("depth", "pred")  # arrays to read from an .npz that holds several
 NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
-LONGEST_PFM_HEADER = 1024  # bytes
+LONGEST_PFM_HEADER = 1024  # bytes; of a PGM's, too
+PGM_HEADER = re.compile(rb"P5(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)\s")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 MILLIMETRES_PER_METRE = 1000
 UNIT_TAG = "depth_units_per_metre"  # PNG text chunk with the unit of the numbers
@@ -147,12 +147,28 @@ def read_pfm(path: Path) -> NDArray[np.number]:
     return values.reshape(height, width)[::-1].astype(np.float32)
 
 
+def read_pgm(path: Path) -> NDArray[np.number]:
+    """Read a binary PGM of 8 or 16 bits. Not with Pillow, which stretches the numbers to its own largest one."""
+    with path.open("rb") as file:
+        header = PGM_HEADER.match(file.read(LONGEST_PFM_HEADER))
+        if header is None:
+            raise ValueError("it has no header of a binary PGM (P5)")
+        width, height, largest = (int(number) for number in header.groups())
+        require_pixels(height, width)
+        kind = np.dtype(">u2") if largest > 255 else np.dtype("u1")
+        if (found := path.stat().st_size - header.end()) != (expected := kind.itemsize * width * height):
+            raise ValueError(f"{found} bytes of values, {width} x {height} pixels need {expected}")
+        file.seek(header.end())
+        return np.frombuffer(file.read(expected), kind).reshape(height, width).astype(kind.newbyteorder("="))
+
+
 DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
     ".png": read_picture,
     ".npy": read_npy,
     ".npz": read_npz,
     ".tif": read_picture,
     ".tiff": read_picture,
+    ".pgm": read_pgm,
     ".pfm": read_pfm,
     ".exr": read_exr,
 }
@@ -160,6 +176,8 @@ DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
 
 def depth_size(path: Path) -> tuple[int, int]:
     """Read (H, W) of a depth map from its header. Raises HqmdError naming the file if it cannot be read."""
+    if path.suffix.lower() in (".npz", ".pfm", ".exr"):  # whose headers only their readers know
+        return read_depth_values(path).shape[:2]
     try:
         require_file(path, str(path))
         if path.suffix.lower() == ".npy":

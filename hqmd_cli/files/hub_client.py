@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-from hqmd_cli.files.waiting import word_after
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.waiting import within, word_after
 
 REQUEST_S = 8.0  # without a byte, after which one request is given up
+ASKED_S = 3.0  # for an answer before anything is downloaded
 GIVE_UP_S = 2.0  # after which a request that failed is not tried again
 
 
@@ -88,3 +92,29 @@ def silent(logging: Any) -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+def hub_is_silent() -> str:
+    """Say within ASKED_S why the hub cannot be reached; an empty string if it answers, whatever it says.
+
+    Its client would try again for as long as its patience lasts.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+
+    def ask() -> str:
+        try:
+            with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=ASKED_S):
+                return ""
+        except HTTPError:
+            return ""
+        except (OSError, ValueError) as error:  # URLError is an OSError
+            reason = getattr(error, "reason", error)
+            return f"{constants.ENDPOINT}: {getattr(reason, 'strerror', None) or reason}"
+
+    try:  # a name server or proxy may be silent, too
+        return within(ASKED_S, ask, f"{constants.ENDPOINT}: no answer within {ASKED_S:g} s")
+    except HqmdError as silence:
+        return str(silence)

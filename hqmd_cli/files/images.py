@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import require_suffix, write_aside, write_bytes
 from hqmd_cli.files.png import encode_png
 
@@ -34,6 +34,11 @@ def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
     """Write (H, W, 3) uint8 RGB as a JPEG of this quality."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     write_bytes(path, encoded.tobytes())
+
+
+def figure_text(text: str) -> str:
+    """Write a text so that matplotlib draws it as it is: without undecodable bytes, and without formulas in $."""
+    return printable(" ".join(text.split())).replace("$", r"\$")
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

@@ -3,7 +3,7 @@
 All take pred_m and depth_m (B, 1, H, W) in metres and valid (B, 1, H, W) bool, and return a scalar.
 An invalid pixel contributes nothing: neither to a sum, nor through a gradient stencil that touches it.
 Means are over the whole batch, whichever processes hold its pictures (parallel/batch_sums.py): a plain mean would train
-on another objective under torchrun. Raises HqmdError for a batch without a valid pixel.
+on another objective under torchrun. Raises NoValidDepth for a batch without a valid pixel.
 """
 
 import torch
@@ -16,10 +16,14 @@ BERHU_FRACTION = 1 / 5  # c is this share of the batch's largest absolute error;
 SMALLEST_THRESHOLD_M = 1e-6  # keeps eq. 1 finite where the prediction is perfect; far below any sensor's noise
 
 
+class NoValidDepth(HqmdError):
+    """A batch without a valid pixel, from which nothing can be learned."""
+
+
 def require_valid(valid: Tensor) -> None:
-    """Raise HqmdError if no process has a valid pixel."""
+    """Raise NoValidDepth if no process has a valid pixel."""
     if not batch_max(valid.any().float()) > 0:
-        raise HqmdError("a batch has no valid depth pixel; check the depth files and their unit")
+        raise NoValidDepth("a batch has no valid depth pixel; check the depth files and their unit")
 
 
 def absolute_error(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:

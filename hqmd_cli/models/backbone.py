@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.hub_client import patient_hub
+from hqmd_cli.files.hub_client import hub_is_silent, patient_hub
 from hqmd_cli.models.layers import ConvBNReLU, resize
 
+PRETRAINED = ("model.safetensors", "pytorch_model.bin")  # files in which timm publishes weights
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 
 
@@ -168,9 +169,7 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
     trained and whose weights the caller loads. Raises HqmdError if the name is unknown or the weights are missing or
     incomplete: random weights never take their place.
     """
-    if not timm.is_model(config.backbone):
-        close = ", ".join(timm.list_models(f"*{config.backbone}*")[:5])
-        raise HqmdError(f"timm has no backbone {config.backbone!r}" + (f"; near it: {close}" if close else ""))
+    require_known(config.backbone)
     pretrained = weights == "default"
     try:
         with torch.device("meta"):  # for its strides alone
@@ -198,12 +197,53 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
     except HqmdError:
         raise
     except Exception as error:  # timm and the hub raise many types; the remedy is the same
-        what = "pretrained weights cannot be had" if pretrained else "cannot be used as a backbone"
-        remedy = "; pass --backbone-weights FILE, or none to start from random weights" if pretrained else ""
-        raise HqmdError(f"{config.backbone}: {what}: {first_line(error)}{remedy}") from error
+        if pretrained:
+            raise without_weights(config.backbone, first_line(error)) from error
+        raise HqmdError(f"{config.backbone}: cannot be used as a backbone: {first_line(error)}") from error
     if weights not in ("default", "none", None):
         load_backbone_file(backbone.net, Path(weights))
     return backbone
+
+
+def require_pretrained(name: str) -> None:
+    """Download a backbone's pretrained weights into the hub's cache, unless they are there.
+
+    Raises HqmdError within seconds if timm has no such backbone, or the hub does not answer: called before the data is
+    read, which may take minutes.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    require_known(name)
+    repo, _, revision = (getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None) or "").partition("@")
+    if not repo:
+        return  # timm knows another place
+    if any(isinstance(try_to_load_from_cache(repo, file, revision=revision or None), str) for file in PRETRAINED):
+        return
+    if silent := hub_is_silent():
+        raise without_weights(name, silent)
+    try:
+        with patient_hub():
+            hf_hub_download(repo, PRETRAINED[0], revision=revision or None)
+    except Exception as error:  # the hub's client raises many types
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return  # published in another file, which timm finds
+        raise without_weights(name, first_line(error)) from error
+
+
+def require_known(name: str) -> None:
+    """Raise HqmdError, which names similar ones, if timm has no such backbone."""
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name}*")[:5])
+        raise HqmdError(f"timm has no backbone {name!r}" + (f"; near it: {close}" if close else ""))
+
+
+def without_weights(name: str, why: str) -> HqmdError:
+    """Return the error for pretrained weights that cannot be had."""
+    return HqmdError(
+        f"{name}: pretrained weights cannot be had: {why}; pass --backbone-weights FILE, or none to "
+        "start from random weights"
+    )
 
 
 def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float) -> Any:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_aside
 from hqmd_cli.reporting.tables import Results, caption, csv_text, protocol_of
 
@@ -13,13 +13,16 @@ PARQUET = ".parquet"
 def per_picture_rows(results: Results) -> tuple[list[str], list[list[Any]]]:
     """Return the heads, and a row a picture and model in full precision: scored pixels, all metrics, protocol.
 
-    Figures that are not known are NaN.
+    Figures that are not known are NaN. Undecodable bytes of names are written as escapes.
     """
     metrics = list(next(iter(results.values())).per_picture)
     rows: list[list[Any]] = []
     for model, result in results.items():
         values = zip(result.names, result.pixels, *(result.per_picture[metric] for metric in metrics), strict=True)
-        rows += [[name, model, pixels, *figures, *protocol_of(result)] for name, pixels, *figures in values]
+        rows += [
+            [printable(name), printable(model), pixels, *figures, *map(printable, protocol_of(result))]
+            for name, pixels, *figures in values
+        ]
     return ["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe"], rows
 
 
@@ -47,6 +50,6 @@ def write_parquet(path: Path, results: Results) -> None:
     columns = dict(zip(heads, (list(column) for column in zip(*rows, strict=True)), strict=True))
     arrays = {name: pyarrow.array(values, from_pandas=True) for name, values in columns.items()}  # NaN becomes null
     table = pyarrow.table(arrays).replace_schema_metadata(
-        {"hqmd": caption(results, next(iter(results.values())).per_picture)}
+        {"hqmd": caption(results, next(iter(results.values())).per_picture).encode("utf-8", "backslashreplace")}
     )
     write_aside(path, lambda aside: write_table(table, aside))

@@ -9,7 +9,7 @@ from pathlib import Path
 from hqmd_cli.checkpoints.hub import BEST, LAST
 
 OPTION = re.compile(r"(--[\w-]+=|-\w=?(?=[/~]))?(.*)", re.DOTALL)
-LEFT_OUT = ("--resume",)  # it does not change the result of a run
+LEFT_OUT = ("--resume", "--verify", "--accept-changes")  # it does not change the result of a run
 
 
 def command_line(arguments: Sequence[str] | None = None) -> str:

@@ -45,7 +45,7 @@ TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks li
 
 def start_session(
     data: Path | None,
-    split: str,
+    split: str | None,
     protocol: str,
     depth_scale: float | None,
     may_be_all: bool = False,

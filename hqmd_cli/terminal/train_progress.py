@@ -15,8 +15,10 @@ from hqmd_cli.training.reports import (
     BadBatch,
     BrokenPicture,
     BrokenState,
+    EmptyBatch,
     EpochReport,
     NewLayers,
+    Note,
     Report,
     StepReport,
     Stopped,
@@ -48,9 +50,11 @@ def show(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset", 
         follow(reports, train_data, val_data)
     except (KeyboardInterrupt, Terminated) as stop:
         print(f"stopped; the state is saved: {GO_ON}", file=sys.stderr)
+        say(f"run folder: {run_dir}")
         return exit_code(stop)
     if (run_dir / BEST).exists():
         say(f"best checkpoint: {run_dir / BEST}")
+    say(f"run folder: {run_dir}")
     return 0
 
 
@@ -74,7 +78,7 @@ def follow(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset"
                 say(line_of(report))
 
 
-def line_of(report: EpochReport | NewLayers | BrokenState | BadBatch | Stopped) -> str:
+def line_of(report: EpochReport | NewLayers | BrokenState | BadBatch | EmptyBatch | Note | Stopped) -> str:
     """Describe an event in one line."""
     match report:
         case EpochReport():
@@ -85,6 +89,10 @@ def line_of(report: EpochReport | NewLayers | BrokenState | BadBatch | Stopped) 
             return f"{report.path}: cannot be read; resuming from an older state"
         case BadBatch():
             return f"left out ({report.so_far} of {report.tolerated} tolerated): {report.complaint}"
+        case EmptyBatch():
+            return f"left out: {report.complaint}"
+        case Note():
+            return report.text
         case Stopped():
             return f"stopped after step {report.step}: {report.reason}; {GO_ON}"
 

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from hqmd_cli.config.training import Batching
-from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Sample
+from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Sample, too_many
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.registry import pick
@@ -59,7 +59,7 @@ class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
 def require_few(faults: Collection[str], data: Dataset, extra: Dataset | None) -> None:
     """Raise HqmdError if more pictures are broken than a run may skip."""
     total = len(data) + (len(extra) if extra else 0)
-    if len(faults) > TOLERATED_FAULTS * total:
+    if too_many(len(faults), total):
         raise HqmdError(
             f"{len(faults)} of {total} training pictures cannot be read, more than {TOLERATED_FAULTS:.0%}, such as "
             f"{next(iter(faults))}; `hqmd check` finds all"

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.checkpoints.run_folder import Row, best_row, points_of
-from hqmd_cli.errors import printable
-from hqmd_cli.files.images import write_figure
+from hqmd_cli.files.images import figure_text, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +47,5 @@ def curves(rows: Sequence[Row], title: str) -> "Figure":
         axis.grid(alpha=0.3)
         if best:
             axis.axvline(best["step"], color="grey", linestyle=":", linewidth=1)
-    # A $ would start a formula.
-    figure.suptitle(printable(title).replace("$", r"\$"), fontsize=10)
+    figure.suptitle(figure_text(title), fontsize=10)
     return figure

@@ -7,7 +7,7 @@ random state, which is seeded at the start and before each step.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hqmd_cli.checkpoints.checkpoint import copy_checkpoint, read_info, save_checkpoint
+from hqmd_cli.checkpoints.checkpoint import copy_checkpoint, save_checkpoint
 from hqmd_cli.checkpoints.hub import BEST, LAST
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.run_folder import CHOSEN_BY, read_history, write_history
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data.sample import Dataset, Sample
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.evaluation.evaluate import score_each
+from hqmd_cli.evaluation.omissions import find_omissions
 from hqmd_cli.evaluation.prediction_source import Map, model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import find_protocol
@@ -36,19 +37,26 @@ from hqmd_cli.files.atomic import explain_write_errors, replaced_folder
 from hqmd_cli.inference.engines.pytorch import TorchEngine
 from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.losses import build_loss
+from hqmd_cli.losses.terms import NoValidDepth
 from hqmd_cli.models.ordinal import DISCRETISATIONS
 from hqmd_cli.parallel.batch_sums import GlobalBatchNorm
+from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, plain_errors, require_few
 from hqmd_cli.training.curves import write_curves
 from hqmd_cli.training.distillation import Teacher
+from hqmd_cli.training.identity import content_of
 from hqmd_cli.training.interruption import StopSignals
+from hqmd_cli.training.origins import DATA_IN_WORDS, check_identity, holding_run_folder, open_run_folder, origins
+from hqmd_cli.training.record import RunRecord
 from hqmd_cli.training.reports import (
     BadBatch,
     BrokenPicture,
     BrokenState,
+    EmptyBatch,
     EpochReport,
     NewLayers,
+    Note,
     Report,
     StepReport,
     Stopped,
@@ -66,6 +74,7 @@ class NotFinite(HqmdError):
     """A batch whose loss, or a gradient, is not finite."""
 
 
+@holding_run_folder
 def fit(
     model: ModelConfig,
     train: TrainConfig,
@@ -85,6 +94,9 @@ def fit(
     keep: int = KEEP,
     trackers: tuple[str, ...] = (),
     command: str = "",
+    sources: Mapping[str, Any] | None = None,
+    verify: bool = False,
+    accept_changes: bool = False,
 ) -> Iterator[Report]:
     """Train, and yield a report after each step and each epoch, and for each picture or batch that is skipped.
 
@@ -98,8 +110,12 @@ def fit(
     epochs to Accelerate's `trackers`. Under torchrun, every process takes its part of each batch; the first one
     validates, writes and reports epochs.
 
-    Raises HqmdError if the data does not fill a batch, more than 1 % of it cannot be read, a loss is not finite, or the
-    run cannot be resumed.
+    `run.json` and `data.json` say what the run learns from: `sources` are the names under which the user gave it. A
+    resumed run whose files or teacher have changed is refused unless `accept_changes`; `verify` reads all files to
+    compare them. Pictures without truth are not validated on; a Note says so.
+
+    Raises HqmdError if the data does not fill a batch, more than 1 % of it cannot be read, a loss is not finite, the
+    run cannot be resumed, or another process holds its folder.
     """
     began_at = time.monotonic()
     if model.others:
@@ -115,7 +131,17 @@ def fit(
     loss_of, protocol = build_loss(train.objective.loss), find_protocol(train.objective.protocol)
     require_fit(val_data, protocol)  # before the first epoch, not after it
     open_run_folder(run_dir, resume)
-    about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher)
+    about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher, (sources or {}).get("origin"))
+    datasets = {"train": train_data, "val": val_data, "extra": extra_data}
+    record = RunRecord(
+        model.to_flat() | train.to_flat(), about, dict(sources or {}), content_of(teacher, start, backbone_weights),
+        int(total_steps),
+    )  # fmt: skip
+    if Ranks.from_environment().is_first:
+        yield from map(Note, check_identity(run_dir, record, datasets, resume, verify, accept_changes))
+        omissions = find_omissions(val_data, protocol, max(1, workers))
+        yield from (Note(f"val: {line}") for line in omissions.lines())
+        val_data = omissions.rest(val_data)
 
     accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
     teach = Teacher.load(teacher, accelerator.device, train.numerics.precision == "bf16") if teacher else None
@@ -123,7 +149,7 @@ def fit(
     run = Run(model, train, pretrained, start, accelerator, int(total_steps), about)
     require_normalisable(run)
     if resume:
-        for path in run.restore(run_dir):
+        for path in run.restore(run_dir, DATA_IN_WORDS if accept_changes else ()):
             yield BrokenState(path)
     elif run.new_layers:
         yield NewLayers(tuple(run.new_layers))
@@ -147,9 +173,9 @@ def fit(
                         yield BrokenPicture(fault)
                     require_few(faults, train_data, extra_data)
                     with signals.held():
-                        loss, complaint = step_or_skip(run, batch, loss_of, teach, run_dir)
-                    if complaint:
-                        yield BadBatch(complaint, run.bad_batches, train.numerics.skip_bad_batches)
+                        loss, skipped = step_or_skip(run, batch, loss_of, teach, run_dir, steps_per_epoch)
+                    if skipped:
+                        yield skipped
                     began, ended = ended, time.perf_counter()
                     yield StepReport(run.step, run.total_steps, loss, train.batching.batch_size / (ended - began))
                     late = time.monotonic() - began_at > time_limit
@@ -179,44 +205,6 @@ def fit(
                 accelerator.end_training()
 
 
-def open_run_folder(run_dir: Path, resume: bool) -> None:
-    """Create the run's folder. Raises HqmdError if there is no run to resume, or a run that is not to be resumed."""
-    if bool(saved_states(run_dir)) != resume:
-        problem = "there is no run to resume" if resume else "holds a run already; pass --resume, or choose another -o"
-        raise HqmdError(f"{run_dir}: {problem}")
-    with explain_write_errors(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-
-
-def origins(
-    train_data: Dataset,
-    val_data: Dataset,
-    extra_data: Dataset | None,
-    backbone_weights: str,
-    start: Path | None,
-    teacher: Path | None,
-) -> dict[str, str]:
-    """Describe what a run learns from. Checkpoints show it, and a resumed run must have the same."""
-    origin = Path(backbone_weights).name  # the path may be private
-    if start:
-        before = read_info(start)
-        origin = f"{name_of(start)}, which had learned from {before.data} and started from {before.backbone_weights}"
-    data = train_data.description + (f", and as much of {extra_data.description}" if extra_data else "")
-    return {
-        "data": data,
-        "train data": f"{data}, {examples_per_epoch(train_data, extra_data)} an epoch",
-        "val data": f"{val_data.description}, {len(val_data)}",
-        "weights at the start": origin,
-        "teacher": name_of(teacher) if teacher else "",
-    }
-
-
-def name_of(checkpoint: Path) -> str:
-    """Name a checkpoint by its folder; `best` and `last` also get the folder of their run."""
-    folder = checkpoint.resolve()
-    return f"{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST) else folder.name
-
-
 def require_normalisable(run: Run) -> None:
     """Raise HqmdError if batch norm would see one value per channel."""
     backbone, part = run.network.backbone, run.config.batching.batch_size // run.config.batching.accumulate
@@ -240,16 +228,24 @@ def must_stop(run: Run, signals: StopSignals, late: bool) -> bool:
 
 
 def step_or_skip(
-    run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher | None, run_dir: Path
-) -> tuple[float, str]:
-    """Take a step and return its loss and "", or skip a bad batch and return NaN and the complaint.
+    run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher | None, run_dir: Path, steps_per_epoch: int
+) -> tuple[float, BadBatch | EmptyBatch | None]:
+    """Take a step and return its loss, or skip a bad or empty batch and return NaN and the report of it.
 
-    Raises HqmdError if more batches are bad than the run tolerates.
+    Raises HqmdError if more batches are bad than the run tolerates, or a whole epoch has no depth.
     """
     tolerated = run.config.numerics.skip_bad_batches
     buffers = {name: buffer.clone() for name, buffer in run.network.named_buffers()} if tolerated else {}
     try:
-        return train_step(run, batch, loss_of, teach), ""
+        loss = train_step(run, batch, loss_of, teach)
+        run.empty_batches = 0
+        return loss, None
+    except NoValidDepth as error:
+        run.empty_batches += 1
+        if run.empty_batches >= steps_per_epoch:
+            raise
+        skip_step(run)
+        return math.nan, EmptyBatch(f"{error}: {', '.join(map(printable, batch['name']))}")
     except NotFinite as error:
         good = saved_states(run_dir)
         last_good = f"the last good state is {good[0]}" if good else "no state has been saved yet"
@@ -260,11 +256,16 @@ def step_or_skip(
         with torch.no_grad():  # the statistics of batch norm include the bad batch
             for name, buffer in run.network.named_buffers():
                 buffer.copy_(buffers[name])
-        run.optimizer.zero_grad(set_to_none=True)
-        run.scheduler.step()
+        skip_step(run)
         run.bad_batches += 1
-        run.step += 1
-        return math.nan, str(error)
+        return math.nan, BadBatch(str(error), run.bad_batches, tolerated)
+
+
+def skip_step(run: Run) -> None:
+    """Go on to the next step without learning from this one."""
+    run.optimizer.zero_grad(set_to_none=True)
+    run.scheduler.step()
+    run.step += 1
 
 
 def train_step(run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher | None = None) -> float:
@@ -313,7 +314,7 @@ def in_parts(batch: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
 def require_finite(value: float, what: str, run: Run, batch: dict[str, Any]) -> None:
     """Raise NotFinite, which names the step and the pictures, unless `value` is finite."""
     if not math.isfinite(value):
-        raise NotFinite(f"the {what} is {value} at step {run.step + 1}, for {', '.join(batch['name'])}")
+        raise NotFinite(f"the {what} is {value} at step {run.step + 1}, for {', '.join(map(printable, batch['name']))}")
 
 
 def validate(

@@ -47,6 +47,20 @@ class BadBatch:
 
 
 @dataclass(frozen=True)
+class EmptyBatch:
+    """A batch is skipped because none of its pictures has depth, as they were cropped for this step."""
+
+    complaint: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the user should know of the data, the run or its validation, in a line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The run stops before its end, with its state saved."""
 
@@ -65,4 +79,4 @@ class EpochReport:
     is_best: bool
 
 
-Report = StepReport | EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | Stopped
+Report = StepReport | EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | EmptyBatch | Note | Stopped

@@ -1,9 +1,8 @@
-"""What a training run needs before it starts: its data, checked and, where it pays, cached, and its folder."""
+"""The data of a training run, checked and, where it pays, cached."""
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,11 +11,7 @@ from hqmd_cli.data import default_data, open_extra_data, open_training_data
 from hqmd_cli.data.cache.build import cached, readings
 from hqmd_cli.data.check.quick_check import require_usable
 from hqmd_cli.data.sample import Dataset
-from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocols import find_protocol
-from hqmd_cli.parallel.processes import Ranks
-
-RUNS = Path("runs")  # below the current folder
 
 
 class RunData(NamedTuple):
@@ -29,22 +24,22 @@ class RunData(NamedTuple):
 
 def open_run_data(
     train: TrainConfig,
-    data: Path | None,
-    val_data: Path | None,
-    extra_data: Path | None,
-    depth_scale: float | None,
+    sources: Mapping[str, Any],
     cache: bool | None,
     device: torch.device,
     say: Callable[[str], object],
 ) -> RunData:
     """Open the data, with the ground truth that the validation's protocol asks for.
 
-    `data` None opens the default data, `val_data` None validates on `data`. `cache` True builds a cache, False uses
-    none, None builds one if it saves a minute. `say` prints warnings and the progress of the cache. Raises HqmdError if
-    data cannot be used, or a photo is in the training and the validation data.
+    `sources` as in record.py: without `data` the default data is opened, without `val_data` it validates on `data`.
+    `cache` True builds a cache, False uses none, None builds one if it saves a minute. `say` prints warnings and the
+    progress of the cache. Raises HqmdError if data cannot be used, or a photo is in the training and validation data.
     """
     ground_truth = find_protocol(train.objective.protocol).ground_truth
-    seen, held_out = open_training_data(data or default_data(), val_data, ground_truth, depth_scale)
+    paths = {name: Path(sources[name]) for name in ("data", "val_data", "extra_data") if sources.get(name)}
+    depth_scale, extra_data = sources.get("depth_scale"), paths.get("extra_data")
+    data = paths.get("data") or default_data()
+    seen, held_out = open_training_data(data, paths.get("val_data"), ground_truth, depth_scale)
     extra = open_extra_data(extra_data, held_out, depth_scale) if extra_data else None
     for warning in require_usable([seen, held_out, *([extra] if extra else [])]):
         say(f"data: {warning}")
@@ -52,17 +47,3 @@ def open_run_data(
     times = readings(train.batching, len(seen)) if device.type != "cpu" else 1
     cached_extra = cached(extra, cache, times * min(1, len(seen) / len(extra)), say) if extra else None
     return RunData(cached(seen, cache, times, say), held_out, cached_extra)
-
-
-def new_run_folder(system: str, resume: bool, say: Callable[[str], object]) -> Path:
-    """Return the first free folder of runs/SYSTEM-1, runs/SYSTEM-2, ... and say which one it is.
-
-    Raises HqmdError if a run is to be resumed, or if several processes would each choose a folder.
-    """
-    if resume:
-        raise HqmdError("--resume: name the run with -o RUN_DIR")
-    if Ranks.from_environment().world > 1:
-        raise HqmdError("several processes need one folder: name it with -o RUN_DIR")
-    run_dir = next(folder for number in count(1) if not (folder := RUNS / f"{system}-{number}").exists())
-    say(f"run folder: {run_dir}")
-    return run_dir

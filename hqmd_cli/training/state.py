@@ -8,7 +8,7 @@ RUN_DIR/history.jsonl             a row per epoch
 import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from hqmd_cli.models import build_system
 from hqmd_cli.models.base import DepthModel
 from hqmd_cli.training.accelerator import Learner
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
+from hqmd_cli.training.record import changes, refuse_changes
 
 KEEP = 2  # states on the disk
 STATE_NAME = re.compile(r"\d{8,}\.\d{5,}\.pt")
@@ -72,6 +73,7 @@ class Run:
         self.best = math.inf  # lowest CHOSEN_BY so far
         self.losses: list[float] = []  # one for each step of this epoch
         self.bad_batches = 0  # skipped so far
+        self.empty_batches = 0  # without depth, one after the other
         self.history: list[Row] = []  # a row per finished epoch, as in history.jsonl
 
     @property
@@ -118,28 +120,19 @@ class Run:
         for old in saved_states(run_dir)[keep:]:
             old.unlink()
 
-    def restore(self, run_dir: Path) -> list[Path]:
+    def restore(self, run_dir: Path, accepted: Collection[str] = ()) -> list[Path]:
         """Continue from the newest readable state. Remove newer, unreadable ones and return their paths.
 
-        Raises HqmdError if no state can be read, or its run had other settings or data.
+        Settings named in `accepted` may differ. Raises HqmdError if no state can be read, or its run had other settings
+        or data.
         """
-        states, broken = saved_states(run_dir), []
-        for path in states:
-            try:
-                state = read_state(path)
-                break
-            except HqmdError:
-                broken.append(path)
-        else:
-            raise HqmdError(f"{states[0]}: cannot be read, nor can older ones, so the run cannot be resumed")
+        path, state, broken = newest_state(run_dir)
         try:
             settings = without_deleted(state["settings"])
         except HqmdError as error:
             raise HqmdError(f"{path}: {error}") from error
-        if changed := [name for name, value in self.settings.items() if settings.get(name) != value]:
-            raise HqmdError(
-                f"{path}: cannot resume with other settings: {', '.join(changed)}; use those of the run, or another -o"
-            )
+        asked = {name: value for name, value in self.settings.items() if name not in accepted}
+        refuse_changes(path, changes(settings, asked), run_dir)
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
         for name in COUNTERS:
@@ -176,6 +169,20 @@ def saved_states(run_dir: Path) -> list[Path]:
     """List a run's state files, newest first; no other files, such as a copy that the user keeps there."""
     files = (run_dir / STATE_FOLDER).glob("*.pt")
     return sorted((file for file in files if STATE_NAME.fullmatch(file.name)), reverse=True)
+
+
+def newest_state(run_dir: Path) -> tuple[Path, dict[str, Any], list[Path]]:
+    """Read the newest readable state of a run: return its path, the state, and newer ones that cannot be read.
+
+    Raises HqmdError if no state can be read.
+    """
+    states = saved_states(run_dir)
+    for place, path in enumerate(states):
+        try:
+            return path, read_state(path), states[:place]
+        except HqmdError:
+            continue
+    raise HqmdError(f"{states[0]}: cannot be read, nor can older ones, so the run cannot be resumed")
 
 
 def read_state(path: Path) -> dict[str, Any]:

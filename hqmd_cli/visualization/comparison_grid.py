@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.files.images import figure_text
 from hqmd_cli.visualization.colormap import MATPLOTLIB_COLORMAP
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for cells, row in zip(axes, rows, strict=True):
         cells[0].imshow(row.image)
-        cells[0].set_ylabel(row.name, fontsize=8)
+        cells[0].set_ylabel(figure_text(row.name), fontsize=8)
         for cell, depth_m in zip(cells[1:], row.depths_m, strict=True):
             shown = cell.imshow(
                 np.where(depth_m > 0, depth_m, np.nan), cmap=MATPLOTLIB_COLORMAP, vmin=near_m, vmax=far_m
@@ -48,7 +49,7 @@ def comparison_grid(rows: Sequence[GridRow], titles: Sequence[str], caption: str
             cell.set_xticks([])
             cell.set_yticks([])
     for cell, title in zip(axes[0], ["photo", "ground truth", *titles], strict=True):
-        cell.set_title(title, fontsize=9)
+        cell.set_title(figure_text(title), fontsize=9)
     figure.colorbar(shown, ax=axes, label="metres", shrink=0.8, pad=0.01)
-    figure.supxlabel(fill(caption, width=36 * columns), fontsize=7)
+    figure.supxlabel(fill(figure_text(caption), width=36 * columns), fontsize=7)
     return figure

@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -348,3 +349,50 @@ def test_light_by_table_is_light_by_arithmetic(gamma: tuple[float, float], grey:
         light = np.repeat(light.mean(axis=0, keepdims=True), 3, axis=0)
     expected = np.clip((light**power if power != 1 else light) * brightness * channels, 0, 1).astype(np.float32)
     np.testing.assert_array_equal(ours, expected)
+
+
+# ---- damage ----
+
+
+def spoiled(path: Path, change) -> None:
+    content = bytearray(path.read_bytes())
+    _, table, _, _ = struct.unpack("<8sQQQ", content[-32:])
+    change(content, table)
+    path.write_bytes(content)
+
+
+def zeros(content: bytearray, table: int) -> None:
+    content[100 : table // 2] = bytes(table // 2 - 100)  # as blocks that never reached the disk
+
+
+def elsewhere(content: bytearray, table: int) -> None:
+    content[table : table + 8] = struct.pack("<Q", 2**40)
+
+
+def huge(content: bytearray, table: int) -> None:
+    content[table + 8 : table + 16] = struct.pack("<II", 2**31, 2**31)
+
+
+@pytest.mark.parametrize("change", [zeros, elsewhere, huge])
+def test_a_damaged_cache_gives_the_data_itself_and_is_said(pairs: Path, said: list[str], capsys, change) -> None:
+    data = train_split(pairs)
+    path = built(data, said).path
+    spoiled(path, change)
+    decoded = built(data, said)
+    for index in range(len(data)):
+        assert_same(decoded[index], data[index])
+    if change is zeros:
+        assert capsys.readouterr().err.count("the cache is damaged and was removed") == 1 and not path.exists()
+    assert_same(built(data, said)[0], data[0])
+
+
+def test_a_cache_without_checksums_is_built_again(pairs: Path, said: list[str]) -> None:
+    """As hqmd wrote it before."""
+    data = train_split(pairs)
+    path = built(data, said).path
+    content = bytearray(path.read_bytes())
+    content[-32:-24] = b"hqmddec1"
+    path.write_bytes(content)
+    with pytest.raises(NotCached):
+        DecodedDataset(data, path)
+    assert_same(built(data, said)[0], data[0])

@@ -170,7 +170,10 @@ def test_photo_and_depth_of_two_sizes(hqmd, good: Path) -> None:
 def test_no_depth_anywhere_and_somewhere(hqmd, good: Path) -> None:
     nothing = Image.fromarray(np.zeros((96, 128), np.uint16))
     nothing.save(good / "depth" / "val000.png")
-    assert report(hqmd, good)["warnings"] == ["val: 1 frames have no depth at all, such as val000"]
+    told = report(hqmd, good, code=1)  # train and evaluate refuse it, too: it is more than 1 %
+    assert told["errors"] == ["val: 1 frames have no depth at all, such as val000"]
+    nothing.save(good / "depth" / "train000.png")
+    assert report(hqmd, good, code=1)["warnings"] == ["train: 1 frames have no depth at all, such as train000"]
     for depth in (good / "depth").glob("val*"):
         nothing.save(depth)
     told = report(hqmd, good, "--depth-scale", 1000, code=1)

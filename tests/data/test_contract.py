@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_near_layouts import write_tum
 from test_published_layout import write_diode, write_ibims, write_kitti
 
 from conftest import write_pairs
@@ -35,6 +36,7 @@ INSTANCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "KITTI/": (write_kitti, "val"),
     "iBims-1/": (write_ibims, "test"),
     "DIODE/": (write_diode, "val"),
+    "TUM RGB-D/": (write_tum, "all"),
     "pairs/": (write_pairs, "train"),
 }
 

@@ -127,6 +127,24 @@ def test_not_the_official_layout(tmp_path: Path, fields: dict, ground_truth: str
         data.open_dataset(path, "test", ground_truth)
 
 
+@pytest.mark.parametrize("how", ["external", "virtual", "link"])
+def test_numbers_in_another_file_are_refused(tmp_path: Path, how: str) -> None:
+    path, secret = tmp_path / "other.mat", tmp_path / "secret"
+    secret.write_bytes(bytes(100))
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", IMAGES, np.uint8, chunks=(1, *IMAGES[1:]))
+        if how == "external":
+            file.create_dataset("depths", DEPTHS, np.float32, external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+        elif how == "virtual":
+            whole = h5py.VirtualLayout(DEPTHS, np.float32)
+            whole[0] = h5py.VirtualSource(str(secret), "depths", DEPTHS[1:])
+            file.create_virtual_dataset("depths", whole)
+        else:
+            file["depths"] = h5py.ExternalLink(str(secret), "depths")
+    with pytest.raises(HqmdError, match="depths lies in another file"):
+        data.open_dataset(path, "test")
+
+
 def test_not_hdf5(tmp_path: Path) -> None:
     (tmp_path / "old.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(128) + bytes(2000))
     with pytest.raises(HqmdError, match=r"old\.mat: not a MATLAB 7\.3"):
@@ -301,7 +319,7 @@ def test_empty_split(pairs: Path) -> None:
 
 
 def test_split_that_is_no_text(pairs: Path) -> None:
-    (pairs / "val.txt").write_bytes("bür\n".encode("utf-16"))
+    (pairs / "val.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x01\0\x02\x03")
     with pytest.raises(HqmdError, match=r"val\.txt"):
         data.open_dataset(pairs, "val")
 

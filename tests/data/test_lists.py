@@ -119,7 +119,7 @@ def test_list_saved_by_excel(pairs: Path) -> None:
 def test_list_of_missing_files(pairs: Path) -> None:
     rows = [("rgb/a1.jpg", "depth/a1.png"), ("rgb/x.jpg", "depth/a2.png"), ("rgb/y.jpg", "depth/y.png")]
     path = write_list(pairs / "list.csv", ("image", "depth"), *rows)
-    with pytest.raises(HqmdError, match=r"2 of 3 listed files do not exist, such as .*rgb/x\.jpg; .*HQMD_DATA_ROOT"):
+    with pytest.raises(HqmdError, match=r"3 of 6 listed files do not exist, such as .*rgb/x\.jpg; .*HQMD_DATA_ROOT"):
         data.open_dataset(path, "all")
 
 

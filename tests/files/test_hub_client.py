@@ -1,6 +1,7 @@
 """A hub that does not answer is given up after seconds, and what hqmd waits for is said."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import hqmd_cli
-from hqmd_cli.files.hub_client import GIVE_UP_S, REQUEST_S, HubSilent, Patience, patient_hub
+from hqmd_cli.files.hub_client import GIVE_UP_S, REQUEST_S, HubSilent, Patience, hub_is_silent, patient_hub
 from hqmd_cli.files.waiting import word_after
 
 
@@ -129,3 +130,18 @@ def test_a_word_comes_only_if_it_takes_long(capsys: Any) -> None:
         while monotonic() < began + 5 and not (said := capsys.readouterr().err):
             sleep(0.01)
     assert said == "hqmd: still waiting for the hub\n"
+
+
+@pytest.mark.parametrize("how", ["silent", "closed", "offline"])
+def test_a_hub_that_cannot_be_reached_is_told_within_seconds(monkeypatch, how: str) -> None:
+    """Before anything is downloaded, and without the client's retries."""
+    monkeypatch.setattr("hqmd_cli.files.hub_client.ASKED_S", 0.3)
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    if how == "silent":
+        server.listen()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", how == "offline")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+    with server:
+        said = hub_is_silent()
+    assert re.search({"silent": "no answer|timed out", "closed": "refused", "offline": "HF_HUB_OFFLINE"}[how], said)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import TrainSet, batches
 from hqmd_cli.training.loop import EpochReport, StepReport, fit, train_step
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
-from hqmd_cli.training.run_data import new_run_folder
+from hqmd_cli.training.resume import new_run_folder
 from hqmd_cli.training.state import Run, saved_states
 
 CPU = torch.device("cpu")
@@ -137,8 +138,9 @@ def test_a_run_killed_in_its_last_validation_still_ends_with_a_checkpoint(pairs,
 def test_a_damaged_state_and_other_data_cannot_be_resumed(pairs, tmp_path):
     run(pairs, tmp_path / "run", train=TRAIN.with_settings(max_steps=1))
     (pairs / "train.txt").write_text("a1\na2\na3\n")
-    with pytest.raises(HqmdError, match="train data"):
+    with pytest.raises(HqmdError, match=r"train: 2 of 8 files are gone, such as rgb/a4\.jpg"):
         run(pairs, tmp_path / "run", train=TRAIN.with_settings(max_steps=1), resume=True)
+    (pairs / "train.txt").write_text("a1\na2\na3\na4\n")
     for state in saved_states(tmp_path / "run"):
         state.write_bytes(b"cut off")
     with pytest.raises(HqmdError, match=r"state/0+1\.00001\.pt: cannot be read, nor can older ones"):
@@ -356,20 +358,22 @@ def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
 
 def test_extra_data_must_not_hold_validation_photos(hqmd, pairs, tmp_path):
     (tmp_path / "extra.csv").write_text("image,depth\npairs/rgb/b1.jpg,pairs/depth/b1.png\n")
-    result = hqmd("train", "--data", pairs, "--extra-data", tmp_path / "extra.csv", "-o", tmp_path / "run")
+    result = hqmd(
+        "train", "--data", pairs, "--extra-data", tmp_path / "extra.csv", "-o", tmp_path / "run",
+        "--backbone-weights", "none",
+    )  # fmt: skip
     assert result.returncode == 1 and "in the training and the validation data" in result.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_without_a_folder_a_run_gets_a_new_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "fcrn-1").mkdir(parents=True)
+    today = date.today().isoformat()
+    (tmp_path / "runs" / f"fcrn-{today}-1").mkdir(parents=True)
     said = []
-    assert new_run_folder("hqmd", False, said.append) == Path("runs/hqmd-1")
-    assert new_run_folder("fcrn", False, said.append) == Path("runs/fcrn-2")
-    assert said == ["run folder: runs/hqmd-1", "run folder: runs/fcrn-2"]
-    with pytest.raises(HqmdError, match="--resume: name the run"):
-        new_run_folder("hqmd", True, said.append)
+    assert new_run_folder("hqmd", said.append) == Path(f"runs/hqmd-{today}-1")
+    assert new_run_folder("fcrn", said.append) == Path(f"runs/fcrn-{today}-2")
+    assert said == [f"run folder: runs/hqmd-{today}-1", f"run folder: runs/fcrn-{today}-2"]
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(HqmdError, match="several processes need one folder"):
-        new_run_folder("hqmd", False, said.append)
+        new_run_folder("hqmd", said.append)

@@ -1,18 +1,20 @@
 """All samples of a dataset in one file, decoded, bit for bit as the dataset returns them.
 
     samples    photo, (H, W, 3) uint8; depth, (H, W) uint16 or float32; two masks of one bit per pixel, if needed
-    table      one ROW per sample: offset, size, and how its depth is stored
+    table      one ROW per sample: offset, size, how its depth is stored, and a checksum of its bytes
     names      JSON
     END        magic number, offsets of table and names, length of the file
 
-END is written last and the file appears by rename, so a file that can be opened is complete. Reading does not copy
-photos: they are pages of the file, shared by all processes on the computer.
+END is written last and the file appears by rename, so a file that can be opened is complete. A disk may damage it
+afterwards: the checksum of a sample is compared when a process first reads it, and a damaged one is decoded again from
+the data itself. Reading does not copy photos: they are pages of the file, shared by all processes on the computer.
 """
 
 import json
 import mmap
 import secrets
 import struct
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,13 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Dataset, Sample
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, complain, printable
 from hqmd_cli.files.atomic import sync
 from hqmd_cli.files.checked_json import parse_json
 
-ROW = np.dtype([("begin", "<u8"), ("height", "<u4"), ("width", "<u4"), ("units", "<f4"), ("masks", "<u1")])
+ROW = np.dtype(
+    [
+        ("begin", "<u8"), ("height", "<u4"), ("width", "<u4"), ("units", "<f4"), ("masks", "<u1"), ("length", "<u8"),
+        ("checksum", "<u4"),
+    ]
+)  # fmt: skip
 END = struct.Struct("<8sQQQ")
-MAGIC = b"hqmddec1"  # change it with the format
+MAGIC = b"hqmddec2"  # change it with the format; 1 had no checksums
 OWN_VALID, HAS_EDGES = 1, 2  # which masks are stored; without OWN_VALID, depth is valid where it is positive
 UNITS = (1000.0, 256.0, 5000.0, 65535 / 50, 100.0)  # per metre, of 16-bit formats, the most frequent one first
 PARTS = "*.part"
@@ -44,6 +51,8 @@ class DecodedDataset:
         self.dataset, self.path = dataset, path
         self.ground_truth, self.description = dataset.ground_truth, dataset.description
         self.table, self.sample_names, self._content = open_decoded(path)
+        self._checked: set[int] = set()  # samples whose checksum this process has compared
+        self._is_damaged = False
         if len(self.table) != len(dataset):
             raise NotCached(f"{path}: {len(self.table)} samples, the data has {len(dataset)}")
 
@@ -61,7 +70,7 @@ class DecodedDataset:
         return len(self.table)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "table": None, "sample_names": None, "_content": None}
+        return {**self.__dict__, "table": None, "sample_names": None, "_content": None, "_checked": set()}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Open the file again in a process that was not forked; without it, read the dataset itself."""
@@ -74,9 +83,31 @@ class DecodedDataset:
 
     def __getitem__(self, index: int) -> Sample:
         row = self.table[index]
-        if not row["height"]:
+        if not row["height"] or not self.is_whole(index, row):
             return self.dataset[index]
         return unpack(self._content, row, self.sample_names[index])
+
+    def is_whole(self, index: int, row: np.void) -> bool:
+        """Compare a sample's checksum, once in a process. The first damaged one is said, and removes the file.
+
+        Processes that have it open read on; the next run builds it again.
+        """
+        if index in self._checked:
+            return True
+        begin, length = int(row["begin"]), int(row["length"])
+        if zlib.crc32(memoryview(self._content)[begin : begin + length]) == row["checksum"]:
+            self._checked.add(index)
+            return True
+        if not self._is_damaged:
+            self._is_damaged = True
+            self.path.unlink(missing_ok=True)
+            complain(
+                HqmdError(
+                    f"{printable(str(self.path))}: the cache is damaged and was removed; its damaged pictures are "
+                    "decoded anew, and the next run builds it again"
+                )
+            )
+        return False
 
 
 def open_decoded(path: Path) -> tuple[NDArray[np.void], list[str], mmap.mmap]:
@@ -89,11 +120,23 @@ def open_decoded(path: Path) -> tuple[NDArray[np.void], list[str], mmap.mmap]:
             raise ValueError("incomplete")
         names = parse_json(content[names_at : -END.size], list)
         table = np.frombuffer(content, ROW, (names_at - table_at) // ROW.itemsize, table_at)
-        if len(table) != len(names):
+        if len(table) != len(names) or not all(isinstance(name, str) for name in names):
             raise ValueError("names are missing")
-    except (OSError, ValueError, struct.error) as error:
+        require_inside(table, table_at)
+    except (OSError, ValueError, TypeError, struct.error) as error:
         raise NotCached(f"{path}: {error}") from error
     return table, names, content
+
+
+def require_inside(table: NDArray[np.void], end: int) -> None:
+    """Raise ValueError if a row points beyond the samples, which end at `end`, or to fewer bytes than it needs."""
+    pixels = table["height"].astype(object) * table["width"].astype(object)  # whole numbers without a limit
+    depth_bytes = np.where(table["units"] > 0, 2, 4)
+    masks = np.array([bin(int(mask) & (OWN_VALID | HAS_EDGES)).count("1") for mask in table["masks"]], object)
+    needed = pixels * (3 + depth_bytes) + (pixels + 7) // 8 * masks
+    reach = table["begin"].astype(object) + table["length"].astype(object)
+    if len(table) and ((needed != table["length"]).any() or (reach > end).any()):
+        raise ValueError("a row of its table points elsewhere")
 
 
 def write_decoded(path: Path, samples: Iterable[Sample | HqmdError]) -> None:
@@ -105,10 +148,13 @@ def write_decoded(path: Path, samples: Iterable[Sample | HqmdError]) -> None:
             for sample in samples:
                 row, arrays = pack(sample) if isinstance(sample, Sample) else (np.zeros((), ROW), [])
                 row["begin"] = file.tell()
-                rows.append(row)
                 names.append(sample.name if isinstance(sample, Sample) else "")
                 for array in arrays:
-                    file.write(np.ascontiguousarray(array).data)
+                    content = np.ascontiguousarray(array).data
+                    row["length"] += content.nbytes
+                    row["checksum"] = zlib.crc32(content, int(row["checksum"]))
+                    file.write(content)
+                rows.append(row)
             table_at = file.tell()
             names_at = table_at + file.write(np.array(rows, ROW).tobytes())
             end = names_at + file.write(json.dumps(names).encode()) + END.size

@@ -5,8 +5,9 @@ from functools import partial
 
 from hqmd_cli.data.check.findings import Finding, depth_problems
 from hqmd_cli.data.check.split_stats import Split, measure
-from hqmd_cli.data.pairs import FilePairs
-from hqmd_cli.data.sample import TOLERATED_FAULTS, FileDataset, evenly
+from hqmd_cli.data.check.turned import turned_pairs
+from hqmd_cli.data.pairs import FilePairs, turned_remedy
+from hqmd_cli.data.sample import FileDataset, evenly, too_many
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_size
 from hqmd_cli.files.photos import ends_well, photo_size
@@ -35,10 +36,13 @@ def quick_check(dataset: FileDataset) -> list[Finding]:
         findings.append(
             Finding(
                 f"{len(faults)} of {len(indices)} frames looked at cannot be used, such as {faults[0]}",
-                is_error=len(faults) > TOLERATED_FAULTS * len(indices),
+                is_error=too_many(len(faults), len(indices)),
             )
         )
     split = Split(dataset.description, is_held_out=False, dataset=dataset)
+    text, is_error = turned_pairs(dataset, indices)
+    if text:
+        findings.append(Finding(f"{dataset.description}: {text}", is_error))
     for index, outcome in run_jobs(evenly(len(dataset), SAMPLES), partial(measure, dataset), workers=2):
         if not isinstance(outcome, HqmdError):
             _, stats, counts = outcome
@@ -64,4 +68,5 @@ def header_faults(dataset: FilePairs, indices: Iterable[int]) -> Iterator[str]:
             yield str(error)
             continue
         if (height, width) != (depth_height, depth_width):
-            yield f"{photo} and {depth}: photo is {width} x {height}, depth {depth_width} x {depth_height}"
+            sizes = f"photo is {width} x {height}, depth {depth_width} x {depth_height}"
+            yield f"{photo} and {depth}: {sizes}{turned_remedy(photo)}"

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.data import find_reader, open_dataset
-from hqmd_cli.data.check.findings import Finding, find_problems
+from hqmd_cli.data.check.findings import SEEN, Finding, find_problems
 from hqmd_cli.data.check.split_stats import Split, measure
 from hqmd_cli.data.sample import WHOLE, Sample, evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.parallel.processes import usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 
-SEEN, HELD_OUT = ("train",), ("val", "test")  # splits, by their purpose
+HELD_OUT = ("val", "test")  # splits to be scored
 
 
 @dataclass(frozen=True)

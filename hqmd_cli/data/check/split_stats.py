@@ -1,6 +1,7 @@
 """Statistics of a split: a few numbers per frame, and a histogram of all depths. Pixels are not kept."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from hqmd_cli.data.sample import FileDataset, Sample
 
 # The histogram has bins of 0.7 %, from a millimetre to a kilometre.
 LEAST_M, MOST_M, BINS = 1e-3, 1e3, 2000
+FAR_OUT, MOST = 8.0, 90  # times beyond this percentile of the picture's depths; streets reach 6
 COUNTED = 40_000  # pixels per frame, evenly spaced, that enter the histogram
 
 
@@ -24,6 +26,9 @@ class FrameStats:
     at_farthest: float  # share of the depths that equal farthest_m
     identity: bytes
     fingerprint: NDArray[np.float32]
+    masked: int = 0  # pixels whose number stands for "no depth"
+    lonely: int = 0  # pixels far beyond all others
+    beyond_m: float = float("nan")  # the farthest of these; NaN without
 
 
 @dataclass
@@ -70,8 +75,18 @@ def measure(dataset: FileDataset, index: int) -> tuple[Sample, FrameStats, NDArr
         at_farthest=float(np.mean(depths_m == farthest_m)) if depths_m.size else 0.0,
         identity=identity(sample.image),
         fingerprint=fingerprint(sample.image),
+        masked=sample.masked,
+        **lonely_depths(depths_m),
     )
     return sample, frame, histogram(depths_m)
+
+
+def lonely_depths(depths_m: NDArray[np.float32]) -> dict[str, Any]:
+    """Count the depths (N,) that lie FAR_OUT times beyond nearly all others: values of a limit, or of an error."""
+    if not depths_m.size:
+        return {}
+    beyond = depths_m > FAR_OUT * np.percentile(depths_m[:: max(1, depths_m.size // COUNTED)], MOST)
+    return {"lonely": int(beyond.sum()), "beyond_m": float(depths_m[beyond].max())} if beyond.any() else {}
 
 
 def histogram(depths_m: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ train.txt, val.txt  one name per line, written last; no room is in both
 """
 
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
@@ -33,10 +34,11 @@ from hqmd_cli.data.nyu_raw.recordings import (
 )
 from hqmd_cli.data.pairs import read_names
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import write_text
+from hqmd_cli.files.atomic import explain_write_errors, write_bytes, write_text
 from hqmd_cli.files.checked_json import read_json
 from hqmd_cli.files.depth_files import write_depth_mm
 from hqmd_cli.files.images import write_jpeg
+from hqmd_cli.files.locks import claim
 
 METHOD = 1  # increase it if the same frames give other pairs, so that the two are not mixed
 NOTE = "nyu-raw.json"
@@ -110,9 +112,17 @@ def find_labelled() -> Path:
 def make_pairs(plan: Plan, raw: Path, output: Path, workers: int) -> Iterator[tuple[Frame, str]]:
     """Make the pairs that do not exist yet; yield each frame with the reason why it is left out, or an empty string.
 
-    Raises HqmdError if `output` cannot be written, or holds other pairs.
+    Raises HqmdError if `output` cannot be written, holds other pairs, or is in use by another process.
     """
-    claim(output, plan, raw)
+    with explain_write_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+    with claim(output):
+        yield from make_missing(plan, raw, output, workers)
+
+
+def make_missing(plan: Plan, raw: Path, output: Path, workers: int) -> Iterator[tuple[Frame, str]]:
+    """Do the work of make_pairs in a folder that this process holds."""
+    note_origin(output, plan, raw)
     existing = names_in(output / "rgb") & names_in(output / "depth")
     missing = [frame for frame in plan.frames if frame.name not in existing]
     yield from ((frame, "") for frame in plan.frames if frame.name in existing)
@@ -159,7 +169,7 @@ def names_in(folder: Path) -> set[str]:
     return {file.stem for file in folder.iterdir() if not file.name.startswith(".")} if folder.is_dir() else set()
 
 
-def claim(output: Path, plan: Plan, raw: Path) -> None:
+def note_origin(output: Path, plan: Plan, raw: Path) -> None:
     """Write down what the pairs are made from. Raises HqmdError if the folder holds pairs made from anything else."""
     origin = {
         "method": METHOD,
@@ -189,6 +199,6 @@ def write_splits(plan: Plan, output: Path, left_out: Container[str]) -> dict[str
     for split in SPLITS:
         in_split = [frame.name for frame in plan.frames if plan.scenes[frame.scene] == split]
         if names := [name for name in in_split if name not in left_out]:
-            write_text(output / f"{split}.txt", "".join(f"{name}\n" for name in names))
+            write_bytes(output / f"{split}.txt", os.fsencode("".join(f"{name}\n" for name in names)))
             counts[split] = len(names)
     return counts

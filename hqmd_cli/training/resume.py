@@ -1,0 +1,214 @@
+"""Which run `hqmd train` starts or continues, with which settings and from which data.
+
+`--resume` takes everything that is not given from the run: its settings, data and models. A flag with another value
+than the run's is refused with both values.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from hqmd_cli.checkpoints.hub import find_checkpoint
+from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run
+from hqmd_cli.config.network import OURS, ModelConfig, without_deleted
+from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.data import default_data
+from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.locks import is_claimed
+from hqmd_cli.models.recipes import override, read_recipe
+from hqmd_cli.parallel.processes import Ranks
+from hqmd_cli.training.record import RunRecord, changes, is_unfinished, read_record, refuse_changes
+
+RUNS = Path("runs")  # below the current folder
+PATHS = (
+    "data",
+    "val_data",
+    "extra_data",
+    "start",
+    "teacher",
+    "backbone_weights",
+)  # sources that may be files or folders
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for; None where nothing was said."""
+
+    output: Path | None = None
+    resume: bool = False
+    recipe: str | None = None
+    model: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, Any] = field(default_factory=dict)  # as RunRecord.sources
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The run to start or to continue."""
+
+    run_dir: Path
+    resume: bool
+    model: ModelConfig
+    train: TrainConfig
+    sources: dict[str, Any]  # as RunRecord.sources; `origin` describes the first weights of a run that goes on
+
+    @property
+    def backbone_weights(self) -> str:
+        """The first weights of the backbone: default, none, or a file."""
+        return self.sources.get("backbone_weights") or "default"
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Return the folder of `start` or `teacher`; None without one. Raises HqmdError if there is no such model."""
+        model = self.sources.get(name)
+        return find_checkpoint(model) if model else None
+
+    def require_weights(self) -> None:
+        """Raise HqmdError within seconds if a model or pretrained weights cannot be had, before the data is read."""
+        start = self.checkpoint("start")
+        self.checkpoint("teacher")
+        if self.resume or start:
+            return
+        if self.backbone_weights not in ("default", "none") and not Path(self.backbone_weights).is_file():
+            raise HqmdError(f"{self.backbone_weights}: no such backbone weights; pass a file, default or none")
+        if self.model.network.system == OURS and self.backbone_weights == "default":
+            from hqmd_cli.models.backbone import require_pretrained
+
+            require_pretrained(self.model.network.backbone)
+
+
+def plan_run(asked: Asked, say: Say) -> Plan:
+    """Choose the run's folder, and join what was asked with what the run to continue recorded.
+
+    Raises HqmdError if a new run would overwrite one, or a run would continue with other settings.
+    """
+    run_dir = asked.output
+    if run_dir is None and asked.resume:
+        run_dir = newest_unfinished(asked, say)
+    if run_dir is not None and asked.resume and can_resume(run_dir):
+        return continued(asked, run_dir)
+    model, train = read_recipe(asked.recipe, asked.model)
+    model, train = override(model, asked.settings), override(train, asked.settings)
+    if run_dir is None:
+        run_dir = new_run_folder(model.network.system, say)
+    elif asked.resume and not holds_run(run_dir):
+        say(f"{run_dir}: there is no run to resume, so one is started")
+    refuse_run(run_dir)
+    return Plan(
+        run_dir, False, model, train, located({**asked.sources, "data": asked.sources.get("data") or default_data()})
+    )
+
+
+def continued(asked: Asked, run_dir: Path) -> Plan:
+    """Plan to continue a run. Raises HqmdError with old and new values of settings that are asked for otherwise."""
+    record = record_of(run_dir)
+    model, train = record.configs if asked.recipe is None else read_recipe(asked.recipe, asked.model)
+    model, train = override(model, asked.settings), override(train, asked.settings)
+    now = model.to_flat() | train.to_flat() | ({"system": asked.model} if asked.model else {})
+    refuse_changes(run_dir, changes(record.settings, now), run_dir)
+    given = located({name: value for name, value in asked.sources.items() if value is not None})
+    sources: dict[str, Any] = {**record.sources, **given}
+    if not given.keys() & {"start", "backbone_weights"} and "weights at the start" in record.about:
+        sources |= {"start": None, "origin": record.about["weights at the start"]}
+    return Plan(run_dir, True, *record.configs, sources)
+
+
+def record_of(run_dir: Path) -> RunRecord:
+    """Return the record of a run that can continue; of an earlier hqmd's, what its newest readable state says.
+
+    Raises HqmdError if no state can be read.
+    """
+    record = read_record(run_dir)
+    if record is not None:
+        return record
+    from hqmd_cli.training.state import newest_state
+
+    path, state, _ = newest_state(run_dir)
+    try:
+        settings = without_deleted(state["settings"])
+    except HqmdError as error:
+        raise HqmdError(f"{path}: {error}") from error
+    known = ModelConfig().to_flat() | TrainConfig().to_flat()
+    return RunRecord(
+        {name: value for name, value in settings.items() if name in known},
+        {name: value for name, value in settings.items() if name not in known},
+        hqmd_version="",
+    )
+
+
+def located(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the paths of files and folders absolute, so that a run continues from any folder."""
+    result = dict(sources)
+    for name in PATHS:
+        if result.get(name):
+            path = Path(result[name])
+            result[name] = str(path.absolute() if path.exists() else result[name])
+    return result
+
+
+def newest_unfinished(asked: Asked, say: Say) -> Path | None:
+    """Find the newest run in runs/ that has steps left, of the same system and data, and say which it is.
+
+    Without a word of system and data, a run of any is taken if there is none of the default ones. None if there is no
+    such run. Runs that another process holds are passed over and named.
+    """
+    if Ranks.from_environment().world > 1:
+        raise HqmdError("several processes need one folder: name it with -o RUN_DIR")
+    unfinished = []
+    for folder in sorted(RUNS.iterdir()) if RUNS.is_dir() else ():
+        if can_resume(folder) and is_unfinished(folder, record := read_record(folder)):
+            if is_claimed(folder):
+                say(f"{folder}: passed over, since another process trains it")
+            else:
+                newest = max(state.stat().st_mtime_ns for state in (folder / "state").glob("*.pt"))
+                unfinished.append((newest, folder, record))
+    system, data = system_of(asked), data_of(asked)
+    same = [each for each in unfinished if each[2] and is_of(each[2], system, data)]
+    if not same and not (asked.model or asked.recipe or asked.sources.get("data")):
+        same = unfinished
+    if not same:
+        others = ", ".join(str(folder) for _, folder, _ in unfinished)
+        say(
+            f"there is no unfinished run of {system} on this data to resume"
+            + (f" (others: {others})" if others else "")
+        )
+        return None
+    _, folder, record = max(same, key=lambda each: each[:2])
+    about = f", {record.settings.get('system', OURS)} on {record.about.get('data', 'unknown data')}" if record else ""
+    say(f"resuming {folder}{about}")
+    return folder
+
+
+def is_of(record: RunRecord, system: str, data: str | None) -> bool:
+    """True if a run is of this system and data; None: any data."""
+    return record.settings.get("system", OURS) == system and data in (None, record.sources.get("data"))
+
+
+def system_of(asked: Asked) -> str:
+    """Return the system that was asked for."""
+    return read_recipe(asked.recipe, asked.model)[0].network.system
+
+
+def data_of(asked: Asked) -> str | None:
+    """Return the absolute path of the data that was asked for, or else of the default data; None without either."""
+    try:
+        return str(Path(asked.sources.get("data") or default_data()).absolute())
+    except HqmdError:
+        return None
+
+
+def new_run_folder(system: str, say: Say) -> Path:
+    """Return the first free folder of runs/SYSTEM-DATE-1, runs/SYSTEM-DATE-2, ... and say which one it is.
+
+    Raises HqmdError if several processes would each choose a folder.
+    """
+    if Ranks.from_environment().world > 1:
+        raise HqmdError("several processes need one folder: name it with -o RUN_DIR")
+    name = f"{system}-{date.today().isoformat()}"
+    run_dir = next(folder for number in count(1) if not (folder := RUNS / f"{name}-{number}").exists())
+    say(f"run folder: {run_dir}")
+    return run_dir
