@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hqmd_cli.data.depth_unit import find_depth_scale
+from hqmd_cli.data.focal_lengths import FOCAL_COLUMNS, focal_of, in_words
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import OwnPairs, depth_suffixes, refuse_raw
 from hqmd_cli.data.sample import WHOLE, GroundTruth, evenly
@@ -70,7 +71,7 @@ class Row(NamedTuple):
     photo: str
     depth: str
     split: str = ""
-    third: str = ""  # cell of a list without a header: BTS's focal length
+    third: str = ""  # focal length, in pixels: a column of FOCAL_COLUMNS, or as BTS's lists have it without a header
     time: str = ""  # of the photo: TUM's associations
 
 
@@ -94,7 +95,9 @@ class PairList(OwnPairs):
         super().__init__(path, split, pairs, depth_scale, known and known[:2])
         if skipped := len(rows) - len(with_depth):
             self.description += f", rows without depth left out: {skipped}"
-        self.description += missing
+        focals = zip(names_of([row.photo for row in there]), (focal_of(row.third) for row in there), strict=True)
+        self.focals = {name: focal for name, focal in focals if focal}
+        self.description += missing + in_words(self.focals, self.names, "the list")
 
     @staticmethod
     def splits(path: Path) -> list[str]:
@@ -142,6 +145,9 @@ def find_columns(path: Path, cells: list[list[str]]) -> tuple[dict[str, int], li
             return {"photo": photo, "depth": depth, "time": photo - 1}, cells
         return {"photo": 0, "depth": 1, "third": 2}, cells
     found = {field: column for field, words in COLUMNS.items() if (column := find_column(cells[0], words)) is not None}
+    header = [name.lower() for name in cells[0]]
+    if focal := next((name for name in FOCAL_COLUMNS if name in header), None):
+        found["third"] = header.index(focal)
     if not {"photo", "depth"} <= found.keys() or len(cells) == 1:
         raise HqmdError(
             f"{path}: needs a header line such as `rgb,depth` or `image,depth,split`, or none, and one pair per row; "

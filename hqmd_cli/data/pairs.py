@@ -1,14 +1,19 @@
 """Photos and depth maps as files, and a folder of such pairs. lists.py reads lists of them.
 
-DIR/rgb/NAME.jpg and DIR/depth/NAME.png; optionally train.txt, val.txt and test.txt in DIR, one name per line.
+DIR/rgb/NAME.jpg and DIR/depth/NAME.png; optionally train.txt, val.txt and test.txt in DIR, one name per line, and
+frames.csv with the columns name and fx, the focal length in pixels.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.depth_unit import find_depth_scale
+from hqmd_cli.data.focal_lengths import FRAMES_FILE, in_words, read_frames
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.no_depth import to_metres
 from hqmd_cli.data.orientation import UNTURN, orientation_of
@@ -32,6 +37,7 @@ class FilePairs(FileDataset):
     """Photos and depth maps in one file each. Subclasses find the pairs and read the depth."""
 
     pairs: list[Pair]
+    focals: Mapping[str, float] = MappingProxyType({})  # by name, in pixels; of names without one it is unknown
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where unknown."""
@@ -52,6 +58,10 @@ class FilePairs(FileDataset):
         """Photos and depth maps."""
         return [file for _, photo, depth in self.pairs for file in (photo, depth)]
 
+    def focal_px(self, index: int) -> float | None:
+        """Return the focal length of a sample's photo, in pixels; None if nobody says."""
+        return self.focals.get(self.pairs[index][0])
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -59,9 +69,10 @@ class FilePairs(FileDataset):
         name, photo, depth = self.pairs[index]
         depth_m = self.read_depth_m(depth)
         try:
-            return sample_from(name, read_image(photo), depth_m)
+            sample = sample_from(name, read_image(photo), depth_m)
         except ValueError as error:
             raise HqmdError(f"{photo} and {depth}: {error}{turned_remedy(photo)}") from error
+        return replace(sample, focal_px=self.focal_px(index))
 
 
 class OwnPairs(FilePairs):
@@ -119,7 +130,13 @@ class PairFolder(OwnPairs):
             complaint = f"{kind}: no file for {len(missing)} of {len(names)} names, such as {first}{near_miss(kind)}"
         names, note = without_missing(names, list(missing), complaint if missing else "")
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
-        self.description += note
+        self.focals, self.path = read_frames(path), path
+        self.description += note + in_words(self.focals, self.names, FRAMES_FILE)
+
+    @property
+    def files(self) -> list[Path]:
+        """Photos, depth maps, and frames.csv if it says focal lengths."""
+        return [*super().files, *([self.path / FRAMES_FILE] if self.focals else [])]
 
     @staticmethod
     def recognises(path: Path) -> bool:

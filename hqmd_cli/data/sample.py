@@ -8,6 +8,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.depth import valid_depth
+from hqmd_cli.geometry.camera import find_intrinsics
+
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of missing and broken frames: they are left out and named; with more nothing starts
 GroundTruth = Literal["filled", "raw", "as given"]
@@ -22,7 +25,14 @@ class Sample:
     depth_m: NDArray[np.float32]  # (H, W) metres; 0 where unknown
     valid: NDArray[np.bool_]  # (H, W) True where depth_m can be trusted
     edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by people; None if nobody drew any
+    focal_px: float | None = None  # of the photo's camera, at this size; None: NYU's camera is assumed
     masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
+
+    @property
+    def camera_factor(self) -> float:
+        """What depth as NYU's camera would see it is multiplied by (geometry/camera.py)."""
+        height, width = self.depth_m.shape
+        return find_intrinsics(height, width, fx=self.focal_px).metres_factor(height, width)
 
 
 class Dataset(Protocol):
@@ -61,6 +71,10 @@ class FileDataset(Dataset):
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None: ...
 
+    def focal_px(self, index: int) -> float | None:
+        """Return the focal length of a sample's photo, in pixels, without reading it; None if nobody says."""
+        return None
+
     @property
     def files(self) -> list[Path]:
         """Every file that samples are read from. A change of one of them outdates the cache."""
@@ -90,7 +104,7 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
     """
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
-    valid = np.isfinite(depth_m) & (depth_m > 0)
+    valid = valid_depth(depth_m)
     return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid, masked=int(np.isposinf(depth_m).sum()))
 
 

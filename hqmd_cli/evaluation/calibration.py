@@ -60,7 +60,7 @@ def calibrate(
     engine = open_engine(folder, "auto", device)
 
     def source(settings: ModelConfig) -> PredictionSource:
-        return model_source(DepthPredictor(engine, settings.at_size(size)))
+        return model_source(DepthPredictor(engine, settings.at_size(size)), follows_camera=True)
 
     def measured(settings: ModelConfig) -> Result:
         return replace(session, sources={folder.name: source(settings)}).score()[folder.name]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.evaluation.omissions import Omissions
-from hqmd_cli.evaluation.prediction_source import Map, Predict, PredictionSource, model_source
+from hqmd_cli.evaluation.prediction_source import Map, Predict, PredictionSource, model_source, scaled
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.resume import ScoreLog
@@ -111,7 +111,7 @@ def predict_sample(source: PredictionSource, sample: Sample, protocol: Protocol)
 def average_with_mirrored(source: PredictionSource, sample: Sample, pred: Map) -> Map:
     """Average a photo's map with the map of its mirror image. The source must have a `predict`."""
     assert source.predict
-    other = mirrored(source.predict, sample.image)
+    other = scaled(mirrored(source.predict, sample.image), source.factor(sample))
     for each in (pred, other):
         require_prediction(each, sample, source.kind)
     return (pred + other) / 2

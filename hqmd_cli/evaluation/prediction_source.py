@@ -14,11 +14,17 @@ Map = NDArray[np.floating]
 Predict = Callable[[NDArray[np.uint8]], Map]  # (H, W, 3) RGB -> (H, W): metres, or what its kind says
 
 
+def one(sample: Sample) -> float:
+    """Return 1: metres that no camera changes."""
+    return 1.0
+
+
 @dataclass(frozen=True)
 class PredictionSource:
     """Maps for samples: `source(sample)` is (H, W) of the truth's size, metres or what `kind` says (units.py).
 
-    `predict` is the model, which can be shown the mirrored photo as well; None for files. `remark()` is a note for
+    `predict` is the model, which can be shown the mirrored photo as well; None for files. Its metres are multiplied by
+    `factor` of the sample, for the sample's camera. `remark()` is a note for
     readers of the figures, asked for when all maps have been read; it raises HqmdError if they must not be scored.
     `identity()` names and hashes everything that decides the maps; empty if unknown.
     """
@@ -26,6 +32,7 @@ class PredictionSource:
     map_of: Callable[[Sample], Map]
     kind: Kind = "depth"
     predict: Predict | None = None
+    factor: Callable[[Sample], float] = one
     remark: Callable[[], str] = str
     identity: Callable[[], str] = str
 
@@ -34,14 +41,32 @@ class PredictionSource:
 
 
 def model_source(
-    predict: Predict, kind: Kind = "depth", remark: str = "", identity: Callable[[], str] = str
+    predict: Predict,
+    kind: Kind = "depth",
+    remark: str = "",
+    identity: Callable[[], str] = str,
+    follows_camera: bool = False,
 ) -> PredictionSource:
-    """Predict with any callable from a photo to its map. Its HqmdErrors get the name of the photo."""
+    """Predict with any callable from a photo to its map. Its HqmdErrors get the name of the photo.
+
+    `follows_camera`: its metres are those of NYU's camera, and are scaled where the data knows another focal length.
+    """
+    factor = factor_of if follows_camera else one
 
     def map_of(sample: Sample) -> Map:
         try:
-            return predict(sample.image)
+            return scaled(predict(sample.image), factor(sample))
         except HqmdError as error:
             raise HqmdError(f"{sample.name}: {error}") from error
 
-    return PredictionSource(map_of, kind, predict, lambda: remark, identity)
+    return PredictionSource(map_of, kind, predict, factor, lambda: remark, identity)
+
+
+def factor_of(sample: Sample) -> float:
+    """Return the factor of a sample's camera."""
+    return sample.camera_factor
+
+
+def scaled(pred: Map, factor: float) -> Map:
+    """Multiply a map, if there is anything to multiply it by."""
+    return pred if factor == 1 else pred * np.float32(factor)

@@ -56,7 +56,8 @@ class TrainTransform:
         """-> rgb (3, h, w) float32 0..1, depth_m (1, h, w) float32, valid (1, h, w) bool.
 
         What the turned photo does not cover is black and invalid. Depth is sampled, never blended: a blend of near
-        and far at an edge is the depth of nothing. A turned camera sees the same points at other depths.
+        and far at an edge is the depth of nothing. A turned camera sees the same points at other depths. Depth is
+        what NYU's camera would see, whichever camera took the photo (geometry/camera.py).
         """
         height, width = sample.depth_m.shape
         scale = rng.uniform(*self.augmentation.scale)
@@ -67,17 +68,20 @@ class TrainTransform:
 
         whole = base_scale(self.size, height, width) * scale
         enlarged = (max(1, round(height * whole)), max(1, round(width * whole)))
-        picture, camera = shrink(sample.image, enlarged), find_intrinsics(*enlarged)
+        focal = sample.focal_px
+        picture, camera = shrink(sample.image, enlarged), camera_of(enlarged, focal and focal * enlarged[1] / width)
         top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
         move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned_picture(camera, pitch, yaw)
-        depth_m = sample.depth_m * turned_depth((height, width), pitch, yaw) if most else sample.depth_m
+        depth_m = sample.depth_m
+        if most:
+            depth_m = depth_m * turned_depth(camera_of((height, width), focal), (height, width), pitch, yaw)
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
         def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
             return cv2.warpPerspective(array, matrix, self.size[::-1], flags=interpolation)
 
         rgb = warp(picture, move, cv2.INTER_LINEAR)
-        depth_m = warp(depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale)
+        depth_m = warp(depth_m, from_photo, cv2.INTER_NEAREST) / np.float32(scale * sample.camera_factor)
         valid = warp(sample.valid.view(np.uint8), from_photo, cv2.INTER_NEAREST) > 0
         return {"rgb": self.recolour(rgb, rng), "depth_m": depth_m[None], "valid": valid[None]}
 
@@ -125,10 +129,15 @@ def turned_picture(camera: Intrinsics, pitch_deg: float, yaw_deg: float) -> NDAr
     return k @ turn(pitch_deg, yaw_deg) @ np.linalg.inv(k)
 
 
-def turned_depth(size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float32]:
+def camera_of(size: tuple[int, int], focal_px: float | None) -> Intrinsics:
+    """Return the camera of a picture (H, W); NYU's if the focal length is not known."""
+    return find_intrinsics(*size, fx=focal_px)
+
+
+def turned_depth(camera: Intrinsics, size: tuple[int, int], pitch_deg: float, yaw_deg: float) -> NDArray[np.float32]:
     """For each pixel of the picture before the turn, (H, W), the factor by which its point's depth changes."""
     height, width = size
-    camera, rotation = find_intrinsics(height, width), turn(pitch_deg, yaw_deg)
+    rotation = turn(pitch_deg, yaw_deg)
     x, y = (np.arange(width) - camera.cx) / camera.fx, (np.arange(height) - camera.cy) / camera.fy
     factor = rotation[2, 0] * x[None] + rotation[2, 1] * y[:, None] + rotation[2, 2]
     return factor.astype(np.float32)

@@ -349,7 +349,7 @@ def evaluate_and_sample(
     predictor: DepthPredictor, val_data: Dataset, protocol: Protocol
 ) -> tuple[Result, list[SampleRow]]:
     """Predict each val picture once: score it, and keep a few for the epoch's samples."""
-    source = model_source(predictor)
+    source = model_source(predictor, follows_camera=True)
     places, samples, predicted = sample_places(len(val_data)), [], count()
 
     def predict(sample: Sample) -> Map:

@@ -1,5 +1,7 @@
 """What the network gets to see. Wrong alignment of photo and depth shows in no shape and no type, only here."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -144,8 +146,9 @@ def test_turned_corners_are_black_and_invalid(size) -> None:
 def test_a_turned_camera_sees_the_same_points(pitch_deg: float, yaw_deg: float) -> None:
     """Each pixel, as a point in space, against the rotation written out."""
     height, width, focal = 480, 640, 518.86
-    homography = turned_picture(find_intrinsics(height, width), pitch_deg, yaw_deg)
-    factor = turned_depth((height, width), pitch_deg, yaw_deg)
+    camera = find_intrinsics(height, width)
+    homography = turned_picture(camera, pitch_deg, yaw_deg)
+    factor = turned_depth(camera, (height, width), pitch_deg, yaw_deg)
     for u, v, z in ((0, 0, 1.0), (639, 479, 4.0), (100, 300, 2.5)):
         x, y = (u - 319.5) / focal * z, (v - 239.5) / focal * z
         yaw, pitch = np.radians((yaw_deg, pitch_deg))
@@ -154,6 +157,21 @@ def test_a_turned_camera_sees_the_same_points(pitch_deg: float, yaw_deg: float) 
         seen = homography @ (u, v, 1)
         assert seen[:2] / seen[2] == pytest.approx([x1 / z2 * focal + 319.5, y2 / z2 * focal + 239.5], abs=1e-6)
         assert factor[v, u] * z == pytest.approx(z2, abs=1e-5)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 8.0])
+def test_depth_is_what_nyus_camera_would_see(turn_deg: float) -> None:
+    """A lens of twice the focal length shows a wall at 4 m as NYU's shows one at 2 m, turned or not."""
+    white, rng = np.full((480, 640, 3), 255, np.uint8), np.random.default_rng
+    near, far = (sample_from("wall", white, np.full((480, 640), metres, np.float32)) for metres in (2, 4))
+    transform = TrainTransform((240, 320), only(turn_deg=turn_deg, scale=(1.0, 1.0)))
+    by_nyu = transform(near, rng(1))["depth_m"]
+    by_long_lens = transform(replace(far, focal_px=2 * 518.86), rng(1))["depth_m"]
+    if turn_deg:  # the longer lens sees a smaller angle, so the wall leans less within the picture
+        assert np.ptp(by_long_lens[by_long_lens > 0]) < np.ptp(by_nyu[by_nyu > 0])
+        assert np.median(by_long_lens) == pytest.approx(np.median(by_nyu), rel=0.1)
+    else:
+        np.testing.assert_allclose(by_long_lens, by_nyu, rtol=1e-6)
 
 
 def test_a_wall_is_a_wall_to_a_turned_camera() -> None:

@@ -16,12 +16,13 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.data.sample import Dataset, FileDataset, Sample
 from hqmd_cli.errors import HqmdError, complain, printable
 from hqmd_cli.files.atomic import sync
 from hqmd_cli.files.checked_json import parse_json
@@ -85,7 +86,10 @@ class DecodedDataset:
         row = self.table[index]
         if not row["height"] or not self.is_whole(index, row):
             return self.dataset[index]
-        return unpack(self._content, row, self.sample_names[index])
+        sample = unpack(self._content, row, self.sample_names[index])
+        return (
+            replace(sample, focal_px=self.dataset.focal_px(index)) if isinstance(self.dataset, FileDataset) else sample
+        )
 
     def is_whole(self, index: int, row: np.void) -> bool:
         """Compare a sample's checksum, once in a process. The first damaged one is said, and removes the file.
