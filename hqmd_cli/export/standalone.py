@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.config.network import ModelConfig
@@ -36,12 +35,30 @@ class Standalone(nn.Module):
         depths = []
         for view in self.views:
             shown = shown_size(self.model, view.side, *rgb.shape[-2:])
-            picture = F.interpolate(rgb, shown, mode="bilinear", antialias=True, align_corners=False)
+            picture = shrink(rgb, shown)
             maps = [self.network(picture.flip(-1)).flip(-1) if m else self.network(picture) for m in view.mirrored]
             factor, power = self.model.depth_law(min(shown))
             depths.append(factor * torch.stack(maps).mean(dim=0) ** power)
         mean = geometric_mean([resize(depth, depths[-1].shape[-2:]) for depth in depths])
         return resize(mean, rgb.shape[-2:])
+
+
+def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (B, C, H, W) as geometry.resize.shrink does, but without rounding to bytes."""
+    grows = size[0] > rgb.shape[-2] or size[1] > rgb.shape[-1]
+    rows, columns = (weights(before, after, grows) for before, after in zip(rgb.shape[-2:], size, strict=True))
+    return rows @ rgb @ columns.T
+
+
+def weights(before: int, after: int, grows: bool) -> Tensor:
+    """Return the matrix (after, before) that resizes an axis: by overlapping pixel areas, or linearly if it grows."""
+    ratio = before / after
+    old, new = torch.arange(before, dtype=torch.float64), torch.arange(after, dtype=torch.float64)[:, None]
+    if grows:
+        place = ((new + 0.5) * ratio - 0.5).clamp(0, before - 1)
+        return (1 - (place - old).abs()).clamp(min=0).float()
+    overlap = torch.minimum((new + 1) * ratio, old + 1) - torch.maximum(new * ratio, old)
+    return (overlap.clamp(min=0) / ratio).float()
 
 
 def shown_size(model: ModelConfig, side: int, height: int, width: int) -> tuple[int, int]:
@@ -57,9 +74,8 @@ BEFORE = """
     bytes = Cast <to = 1> (rgb)
     planes = Transpose <perm = [0, 3, 1, 2]> (bytes)
 """
-# To the size of geometry.resize.Preprocess, averaged over the pixels that a smaller one covers. Not rounded to bytes:
-# where two runtimes differ by a rounding, so would the bytes.
-SHRINK = """
+# The size of geometry.resize.Preprocess.
+SHOWN = """
     side_{n} = Constant <value_float = {side:.1f}> ()
     longest_{n} = Constant <value_float = {longest:.1f}> ()
     multiple_{n} = Constant <value_float = {multiple:.1f}> ()
@@ -72,8 +88,54 @@ SHRINK = """
     whole_{n} = Round (steps_{n})
     enough_{n} = Max (whole_{n}, least_{n})
     shown_{n} = Mul (enough_{n}, multiple_{n})
-    size_{n} = Cast <to = 7> (shown_{n})
-    shrunk_{n} = Resize <mode = "linear", antialias = 1, exclude_outside = 1, axes = [2, 3]> (planes, "", "", size_{n})
+    larger_sides_{n} = Greater (shown_{n}, sides)
+    larger_as_float_{n} = Cast <to = 1> (larger_sides_{n})
+    grows_as_float_{n} = ReduceMax <keepdims = 0> (larger_as_float_{n})
+    grows_{n} = Cast <to = 9> (grows_as_float_{n})
+"""
+# The matrix (out, in) of `weights` for one axis, {axis}: 0 for rows, 1 for columns. In float64, whose rounding errors
+# are too small to move the depth.
+WEIGHTS = """
+    axis_{n} = Constant <value_int = {axis}> ()
+    one_as_float_{n} = Constant <value_float = 1.0> ()
+    zero_as_float_{n} = Constant <value_float = 0.0> ()
+    half_as_float_{n} = Constant <value_float = 0.5> ()
+    one_{n} = Cast <to = 11> (one_as_float_{n})
+    zero_{n} = Cast <to = 11> (zero_as_float_{n})
+    half_{n} = Cast <to = 11> (half_as_float_{n})
+    last_axis_{n} = Constant <value_ints = [1]> ()
+    in_as_float_{n} = Gather (sides, axis_{n})
+    out_as_float_{n} = Gather (shown_{picture}, axis_{n})
+    in_{n} = Cast <to = 11> (in_as_float_{n})
+    out_{n} = Cast <to = 11> (out_as_float_{n})
+    ratio_{n} = Div (in_{n}, out_{n})
+    from_{n} = Range (zero_{n}, in_{n}, one_{n})
+    into_row_{n} = Range (zero_{n}, out_{n}, one_{n})
+    into_{n} = Unsqueeze (into_row_{n}, last_axis_{n})
+    begin_{n} = Mul (into_{n}, ratio_{n})
+    end_{n} = Add (begin_{n}, ratio_{n})
+    from_end_{n} = Add (from_{n}, one_{n})
+    first_{n} = Max (begin_{n}, from_{n})
+    final_{n} = Min (end_{n}, from_end_{n})
+    overlap_{n} = Sub (final_{n}, first_{n})
+    covered_{n} = Max (overlap_{n}, zero_{n})
+    area_{n} = Div (covered_{n}, ratio_{n})
+    centre_{n} = Add (into_{n}, half_{n})
+    centre_from_{n} = Mul (centre_{n}, ratio_{n})
+    place_{n} = Sub (centre_from_{n}, half_{n})
+    last_{n} = Sub (in_{n}, one_{n})
+    inside_{n} = Clip (place_{n}, zero_{n}, last_{n})
+    apart_{n} = Sub (inside_{n}, from_{n})
+    distance_{n} = Abs (apart_{n})
+    near_{n} = Sub (one_{n}, distance_{n})
+    linear_{n} = Max (near_{n}, zero_{n})
+    exact_{n} = Where (grows_{picture}, linear_{n}, area_{n})
+    weights_{n} = Cast <to = 1> (exact_{n})
+"""
+SHRINK = """
+    wide_{n} = MatMul (weights_{n}r, planes)
+    turned_{n} = Transpose <perm = [1, 0]> (weights_{n}c)
+    shrunk_{n} = MatMul (wide_{n}, turned_{n})
     picture_{n} = Transpose <perm = [0, 2, 3, 1]> (shrunk_{n})
 """
 # Of (B, h, w, 3) or (B, h, w), along w.
@@ -131,7 +193,9 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
         step = model.compute.size_multiple
         least = -(-SMALLEST_SIDE // step)
         longest = LONGEST_ASPECT * view.side
-        graph.node.extend(parsed(SHRINK, n=n, side=view.side, longest=longest, multiple=step, least=least))
+        graph.node.extend(parsed(SHOWN, n=n, side=view.side, longest=longest, multiple=step, least=least))
+        graph.node.extend(parsed(WEIGHTS, n=f"{n}r", picture=n, axis=0) + parsed(WEIGHTS, n=f"{n}c", picture=n, axis=1))
+        graph.node.extend(parsed(SHRINK, n=n))
         maps = [add_pass(graph, network.graph, n, mirrored) for mirrored in view.mirrored]
         law = {"trained": min(model.network.size), "power": model.view.power, "calibration": model.view.calibration}
         graph.node.extend(parsed(CALIBRATE, n=n, maps=", ".join(maps), **law))

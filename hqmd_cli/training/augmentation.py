@@ -72,7 +72,7 @@ class TrainTransform:
         picture, camera = shrink(sample.image, enlarged), camera_of(enlarged, focal and focal * enlarged[1] / width)
         top, left = (place(rng, photo, window) for photo, window in zip(enlarged, self.size, strict=True))
         move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned_picture(camera, pitch, yaw)
-        depth_m = sample.depth_m
+        depth_m: NDArray[Any] = sample.depth_m
         if most:
             depth_m = depth_m * turned_depth(camera_of((height, width), focal), (height, width), pitch, yaw)
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)

@@ -283,7 +283,7 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(pairs, tmp_path):
     with pytest.raises(HqmdError, match="step"):
-        run(pairs, tmp_path, train=TRAIN.with_settings(lr=1e30, epochs=5, optimizer="adam"))
+        run(pairs, tmp_path, MODEL.with_settings(activation="exp"), TRAIN.with_settings(lr=1e3, optimizer="sgd"))
 
 
 def test_too_few_pictures_for_a_batch_are_refused(pairs, tmp_path):
@@ -374,6 +374,7 @@ def test_without_a_folder_a_run_gets_a_new_one(tmp_path, monkeypatch):
     assert new_run_folder("hqmd", said.append) == Path(f"runs/hqmd-{today}-1")
     assert new_run_folder("fcrn", said.append) == Path(f"runs/fcrn-{today}-2")
     assert said == [f"run folder: runs/hqmd-{today}-1", f"run folder: runs/fcrn-{today}-2"]
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(HqmdError, match="several processes need one folder"):
         new_run_folder("hqmd", said.append)
