@@ -1,6 +1,7 @@
 """The loop: it learns, it resumes to the bit, it stops loudly."""
 
 import json
+import math
 import re
 from datetime import date
 from pathlib import Path
@@ -281,9 +282,16 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
         torch.testing.assert_close(averaged[name], expected)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(pairs, tmp_path):
-    with pytest.raises(HqmdError, match="step"):
-        run(pairs, tmp_path, MODEL.with_settings(activation="exp"), TRAIN.with_settings(lr=1e3, optimizer="sgd"))
+def test_a_loss_that_is_not_finite_stops_the_run(pairs, tmp_path, monkeypatch):
+    real = build_loss("full")
+    factors = iter([1.0, math.inf])
+
+    def overflowing(*args):
+        return real(*args) * next(factors)
+
+    monkeypatch.setattr("hqmd_cli.training.loop.build_loss", lambda name: overflowing)
+    with pytest.raises(HqmdError, match="at step 2"):
+        run(pairs, tmp_path)
 
 
 def test_too_few_pictures_for_a_batch_are_refused(pairs, tmp_path):
