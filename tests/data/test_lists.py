@@ -187,7 +187,7 @@ def test_bts_list(bts: Path) -> None:
     assert names(dataset) == [f"kitchen_{i:04}/rgb_00000" for i in range(3)]
     np.testing.assert_allclose(dataset[0].depth_m, 0.4, rtol=1e-6)
     assert "depth / 1000 (BTS's list of NYU: millimetres)" in dataset.description
-    assert dataset.description.endswith(", rows without depth left out: 1")
+    assert ", rows without depth left out: 1, focal lengths from the list" in dataset.description
     assert dataset.ground_truth == "as given"
 
 
