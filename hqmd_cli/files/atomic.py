@@ -7,7 +7,6 @@ told from what a living one writes, and RANDOM belongs to one file only. Nobody 
 import errno
 import os
 import re
-import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from shutil import rmtree
 
 from hqmd_cli.errors import HqmdError, first_line
 
-RUN = secrets.token_hex(4)  # of this process
+RUN = os.urandom(4).hex()  # of this process; the module `secrets` would import three more
 UNFINISHED = re.compile(r"\.hqmd-(?P<run>[0-9a-f]{8})-[0-9a-f]{8}\.part(\.\w+)?")  # what name_beside gives
 UNFINISHED_BEFORE = re.compile(r"\.[0-9a-f]{8}\.\d+\.part")  # what hqmd gave up to commit 6e49211
 WRITE_REMEDIES = {
@@ -71,7 +70,7 @@ def file_beside(path: Path, suffix: str = "") -> Iterator[Path]:
 
 def name_beside(path: Path, suffix: str = "") -> Path:
     """Return a new hidden name in the folder of `path`; short, since the name of `path` may be as long as allowed."""
-    return path.with_name(f".hqmd-{RUN}-{secrets.token_hex(4)}.part{suffix}")
+    return path.with_name(f".hqmd-{RUN}-{os.urandom(4).hex()}.part{suffix}")
 
 
 def remove_unfinished(folder: Path, runs: Collection[str] | None = None) -> None:

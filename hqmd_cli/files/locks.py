@@ -6,11 +6,9 @@ released. A process that is killed leaves its file, which locks nothing, and the
 
 import errno
 import os
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -161,9 +159,12 @@ def lock_of(place: Path) -> Path:
 def sign(lock_file: Path) -> None:
     """Write who holds a lock into its file."""
     command = printable(" ".join(["hqmd", *sys.argv[1:]]))
+    from datetime import datetime
+    from socket import gethostname  # here, because most runs lock nothing, and a cold start should be short
+
     since = datetime.now().isoformat(" ", "seconds")
     try:
-        lock_file.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since} ({command})", "utf-8")
+        lock_file.write_text(f"process {os.getpid()} on {gethostname()} since {since} ({command})", "utf-8")
     except OSError:  # a system that lets nobody write to a locked file; the lock holds all the same
         return
 

@@ -18,6 +18,8 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(days=7)  # for the slowest process; many folders take longer than torch's default of 30 minutes
 
+LOOK_AGAIN_S = 1.0  # between two looks at what other runs in the same folder wrote
+
 
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # that torchrun sets
 CGROUP_QUOTAS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")  # versions 2 and 1

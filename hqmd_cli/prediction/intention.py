@@ -20,9 +20,9 @@ from hqmd_cli.files.atomic import RUN, remove_unfinished, sync, write_text
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.locks import claim, is_claimed
 from hqmd_cli.files.regular import read_regular
+from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
-LOOK_AGAIN_S = 1.0  # for runs that began after this one
 
 Before = list[int] | None  # size and time of what lay there; None: nothing
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
@@ -22,10 +22,13 @@ from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
 from hqmd_cli.files.regular import read_regular, require_regular
-from hqmd_cli.prediction.intention import LOOK_AGAIN_S, Intentions
+from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.units import RANGE_KEYS, UNITS, Kind
+
+if TYPE_CHECKING:
+    from hqmd_cli.prediction.intention import Intentions
 
 MANIFEST_FILE = "manifest.jsonl"
 # What processes of torchrun wrote up to commit 6e49211, and a run of it that was killed has left.
@@ -221,7 +224,7 @@ def is_up_to_date(
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 
 
-def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool, intentions: Intentions | None) -> None:
+def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool, intentions: "Intentions | None") -> None:
     """Raise HqmdError if a result would replace a file that is neither on record, to the byte, nor a killed run's."""
     for target, _ in job.targets:
         if not os.path.lexists(target) or (intentions and intentions.is_result_of_a_run(target)):

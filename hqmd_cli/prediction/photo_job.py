@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
-from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import (
     Manifest,
     Row,
@@ -36,6 +35,9 @@ from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
+
+if TYPE_CHECKING:
+    from hqmd_cli.prediction.intention import Intentions
 
 CONTENT = 16  # levels of 255 that a photo with something to see spans, beyond noise and JPEG
 FLAT_NOTE = "one value everywhere, as the photo shows nothing"
@@ -92,7 +94,7 @@ class PhotoWork:
     reading: Reading | None
     sidecars: bool
     manifest: Manifest | None
-    intentions: Intentions | None  # None: nothing is recorded
+    intentions: "Intentions | None"  # None: nothing is recorded
     known: Mapping[str, Row]  # place -> record of an earlier run
     overwrite: bool  # False: replace a file only if it is on record as an earlier result
     allow_private: bool = False  # True: photos on the web may lie at addresses that are not public

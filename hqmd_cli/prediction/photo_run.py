@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_over_input
@@ -12,13 +12,14 @@ from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
-from hqmd_cli.prediction.camera_file import read_camera
-from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
 from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
+
+if TYPE_CHECKING:
+    from hqmd_cli.prediction.intention import Intentions
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def prepare(
     left_out = LeftOut()
     reading = Reading.parse(scale_from) if scale_from else None
     require_camera(fov, fx, camera)
-    lens = read_camera(camera) if camera else None
+    lens = camera_in(camera) if camera else None
     results = results_among(sources, destinations)
     found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
     all_jobs = plan(found, destinations, formats)
@@ -137,8 +138,17 @@ def settings_of(
     )
 
 
-def begin(jobs: Sequence[Job], manifest: Manifest | None, settings: Settings) -> Intentions:
+def camera_in(path: Path) -> dict[str, Any]:
+    """Read the camera in a file; see camera_file.py, which most runs do not need."""
+    from hqmd_cli.prediction.camera_file import read_camera
+
+    return read_camera(path)
+
+
+def begin(jobs: Sequence[Job], manifest: Manifest | None, settings: Settings) -> "Intentions":
     """Write down what this run will write, before its first result."""
+    from hqmd_cli.prediction.intention import Intentions
+
     intentions = Intentions(manifest.folder if manifest else jobs[0].sidecar.parent)
     intentions.begin([target for job in jobs for target, _ in job.targets], asdict(settings))
     return intentions
@@ -152,6 +162,8 @@ def results_among(sources: Sequence[str], destinations: Sequence[Path]) -> set[P
         real = os.path.realpath(folder)
         patterns = any(PATTERN_CHARACTERS & set(source) for source in sources)
         if os.path.isdir(folder) and (patterns or any(top == real or top.startswith(real + os.sep) for top in read)):
+            from hqmd_cli.prediction.intention import Intentions
+
             manifest = Manifest(folder)
             written = {path for path, _ in manifest.hashes()} | Intentions(folder).results | {manifest.path}
             written |= {record_beside(path) for path in written}

@@ -101,7 +101,7 @@ def test_two_names_never_share_what_is_written_beside_them(tmp_path: Path) -> No
 
 def test_a_link_that_lies_in_the_way_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "precious").write_text("mine")
-    monkeypatch.setattr(atomic.secrets, "token_hex", lambda count: "0" * 2 * count)
+    monkeypatch.setattr(atomic.os, "urandom", bytes)
     (tmp_path / f".hqmd-{RUN}-00000000.part").symlink_to("precious")
     with pytest.raises(HqmdError, match=r"a\.txt: cannot be written"):
         write_text(tmp_path / "a.txt", "new")
