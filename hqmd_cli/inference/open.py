@@ -1,12 +1,15 @@
-"""Open a model, whoever made it: predict, evaluate, compare and `hqmd_cli.load` all do so here."""
+"""Open a model, whoever made it: predict, evaluate, compare and `hqmd_cli.load` all do so here.
+
+Imports no NumPy: a cold `hqmd predict` opens its model, which does, while it imports the rest (opener).
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, find_here, scheme_of
 from hqmd_cli.config.view import DEFAULT_SIZE
@@ -15,7 +18,11 @@ from hqmd_cli.files.limits import require_sides
 from hqmd_cli.registry import resolve
 from hqmd_cli.units import IN_WORDS, Kind, kind_named
 
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (H, W, 3) RGB -> (H, W)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Predict: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"  # (H, W, 3) RGB -> (H, W)
 
 
 @dataclass(frozen=True)
@@ -122,11 +129,12 @@ def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
 
 def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
     """Open one of hqmd's own models."""
-    from hqmd_cli.checkpoints.config_file import model_hash, read_model_config
     from hqmd_cli.inference.engines.select import open_engine
 
     engine = open_engine(folder, options.backend, options.device, options.threads, options.compiled)
-    from hqmd_cli.inference.predictor import DepthPredictor  # last, so that open_beside opens while others import
+    # After the engine, which is opened beside the caller's imports.
+    from hqmd_cli.checkpoints.config_file import model_hash, read_model_config
+    from hqmd_cli.inference.predictor import DepthPredictor
 
     predictor = DepthPredictor(engine, read_model_config(folder).at_size(options.size), options.sides, options.flip)
     return OpenModel(
@@ -144,4 +152,4 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
 
 def mirrored(predict: Predict, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Predict the mirrored image, and mirror the map back."""
-    return predict(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
+    return predict(image[:, ::-1].copy())[:, ::-1]
