@@ -177,6 +177,7 @@ def test_folder_without_config(tmp_path: Path) -> None:
         hub.find_checkpoint(str(tmp_path / "empty"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "revision", "note"),
     [("org/name", "main", "first"), ("org/name@v2", "v2", "second"), ("org/name@refs/pr/1", "refs/pr/1", "third")],

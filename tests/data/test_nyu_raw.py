@@ -210,6 +210,7 @@ def test_pairs_of_recordings(hqmd, raw: Path, labels: Path, tmp_path: Path) -> N
     assert (red & box & inside).sum() / ((red | box) & inside).sum() > 0.98
 
 
+@pytest.mark.slow
 def test_filled_pairs_have_no_holes(hqmd, raw: Path, tmp_path: Path) -> None:
     pytest.importorskip("scipy", reason="the extra fill is not installed")
     pairs = tmp_path / "pairs"

@@ -46,6 +46,7 @@ def test_data_without_splits_is_taken_whole_and_said(hqmd, trained_run, tmp_path
     assert refused.returncode == 1 and "no split 'test'" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["no depth", "cut off"])
 def test_one_of_a_hundred_is_left_out_and_said(hqmd, trained_run, many: Path, tmp_path, fault: str) -> None:
     spoil(many, "042", fault)

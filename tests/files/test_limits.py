@@ -77,6 +77,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.timeout(60)
 def test_depth_files_that_grow(tmp_path: Path, name: str) -> None:
@@ -169,6 +170,7 @@ def test_rows_that_are_enlarged_as_they_are_asked_for(shape: tuple[int, int], mo
     assert rows(slice(0, 7)).shape == (7, 32) and rows(slice(295, 301)).shape == (6, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(60, 90), (1, 30), (30, 1), (2000, 3), (3, 2000)])
 def test_normals_in_strips(shape: tuple[int, int]) -> None:
     depth_m = np.random.default_rng(0).uniform(1, 1.02, shape).astype(np.float32)

@@ -410,6 +410,7 @@ def test_pillow_says_nothing_about_damaged_exif(tmp_path: Path, entry) -> None:
     assert read_in_a_new_process(tmp_path / "small.jpg", tmp_path / "x.jpg")[0] == "24 40 3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_memory_of_12_megapixels(tmp_path: Path, orientation: int) -> None:
     """At most three copies of the photo while it is read, its own one among them."""

@@ -58,6 +58,7 @@ FAULTS = {"/gone": "answers 404", "/round": "leads on more than 5 times", "/file
 FAULTS |= {"/cut": "closed early", "/large": "larger than", "/slow": "not there within"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "why"), FAULTS.items())
 def test_what_is_no_photo_within_the_limits(server: str, monkeypatch: pytest.MonkeyPatch, path: str, why: str) -> None:
     monkeypatch.setattr(web_photos, "MOST_BYTES", 2000)

@@ -41,7 +41,6 @@ from hqmd_cli.inference.predictor import DepthPredictor, with_detail
 from hqmd_cli.models import build_model
 from hqmd_cli.models.network import DepthNetwork
 
-pytestmark = pytest.mark.xdist_group("engines")  # one process exports the folder that most of them read
 CPU = torch.device("cpu")
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 # Between them: TensorFlow's padding and torch's, joined stages and single ones, both decoders.
@@ -319,6 +318,7 @@ def assert_same_in_both_engines(model: str, photos: list[np.ndarray]) -> None:
             assert np.abs(one - other).mean() < 0.001 and np.abs(one - other).max() < 0.01
 
 
+@pytest.mark.slow
 def test_the_bundled_model_is_the_same_in_both_engines():
     assert_same_in_both_engines(DEFAULT_MODEL, [read_image(PHOTO)])
 
@@ -331,6 +331,7 @@ def test_bundled_models_are_the_same_in_both_engines_on_ten_photos(model):
     assert_same_in_both_engines(model, [*photos, read_image(Path(skimage.data_dir, "rocket.jpg"))])
 
 
+@pytest.mark.slow
 def test_in_int8_the_bundled_model_says_nearly_the_same_everywhere():
     """A third of the time; benchmarks/precision.md has what it costs on val."""
     folder = find_checkpoint(DEFAULT_MODEL)

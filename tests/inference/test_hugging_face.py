@@ -93,6 +93,7 @@ def raw_answer(folder, rgb):
         return processor, model(**processor(images=Image.fromarray(rgb), return_tensors="pt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "kind"), [("depth-pro", "depth"), ("depth-pro-without-fov", "relative")])
 def test_depth_pro_by_hand(models, rgb, family, kind):
     """Its inverse depth is for a focal length as long as the photo is wide: metres, once that is known."""
@@ -462,6 +463,7 @@ def look_up(endpoint, home, *names, **settings):
     return dict(map(json.loads, done.stdout.splitlines()))
 
 
+@pytest.mark.slow
 def test_a_name_is_pinned_to_its_commit(models, tmp_path):
     """Online, from two revisions; then offline from the cache; only what is needed is asked for."""
     first = shutil.copytree(models("depth-anything"), tmp_path / "first")

@@ -96,6 +96,7 @@ def test_a_vision_transformer_is_refused(name: str) -> None:
         build_model(ModelConfig().with_settings(backbone="test_vit", system=name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fcrn", "hu"])
 def test_logits_are_no_short_numbers_under_autocast(name: str) -> None:
     network = build_model(from_paper(name, {"model": {"backbone": "test_efficientnet"}})[0]).eval()

@@ -386,6 +386,7 @@ def full_model(backbone: str, seed: int = 9) -> Any:
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("backbone", ["test_resnet", "mobilenetv3_small_050", "test_convnext", "test_vit"])
 def test_weights_from_a_file(backbone: str, suffix: str, tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_taps_add_up_and_mirror() -> None:
     np.testing.assert_allclose(taps_on_coarse_map(12, 2), np.eye(3), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_same_weights_either_way(decoder: str) -> None:
     torch.manual_seed(0)

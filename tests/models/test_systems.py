@@ -119,6 +119,7 @@ def test_reopens_by_its_config_alone(name: str, built: Build, tmp_path: Path) ->
         torch.testing.assert_close(reopened(batch), network(batch), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_its_own_loss_reaches_every_parameter(name: str) -> None:
     network, loss_of = fresh(name).train(), build_loss(from_paper(name, {})[1].objective.loss)

@@ -245,6 +245,7 @@ def test_a_name_as_long_as_the_system_takes(hqmd, checkpoint, photo, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters_of_a_name(run_hqmd, photo, tmp_path):
     shutil.copy(photo, tmp_path / "é.png")
     flags = ("-o", tmp_path / "out", "--format", "npy", "--side", 64)  # with the default model, which needs no torch
@@ -432,6 +433,7 @@ def test_a_named_pipe_gives_a_photo(hqmd, checkpoint, photo, tmp_path):
     assert result.returncode == 0 and json.loads((tmp_path / "d.json").read_text())["photo_sha256"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_end_up_in_no_result(photo, tmp_path, stream):
     model = "import numpy as np\ndef predict(rgb):\n    return 1 + rgb[..., 0] / np.float32(255)\n"
@@ -449,7 +451,7 @@ def test_without_a_home(run_hqmd, photo, tmp_path):
 
 
 def test_load_takes_pil_and_numpy(photo):
-    depth_of = load(DEFAULT_MODEL)
+    depth_of = load("hqmd-indoor-small")
     with Image.open(photo) as picture:
         from_pil, from_numpy = depth_of(picture), depth_of(np.asarray(picture.convert("RGB")))
         assert from_pil.shape == picture.size[::-1] and from_pil.dtype == np.float32 and from_pil.min() > 0
@@ -475,7 +477,7 @@ def test_load_takes_pil_and_numpy(photo):
 )
 def test_load_says_what_it_got_in_place_of_a_photo(wrong, said):
     with pytest.raises(HqmdError, match=said):
-        load(DEFAULT_MODEL)(wrong)
+        load("hqmd-indoor-small")(wrong)
 
 
 def test_load_turns_a_photo_upright_as_predict_does(hqmd, photo, tmp_path):

@@ -741,6 +741,7 @@ app.run()
 """
 
 
+@pytest.mark.slow
 def test_frames_of_a_run_that_was_killed(tmp_path: Path) -> None:
     """Between a frame's files and their record: the next run knows whose they are, and makes them anew."""
     write_clip(tmp_path / "a.mp4", 4)

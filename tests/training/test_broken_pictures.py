@@ -103,6 +103,7 @@ def test_a_resumed_epoch_takes_the_same() -> None:
         np.testing.assert_array_equal(rest[position]["rgb"], whole[75 + position]["rgb"])
 
 
+@pytest.mark.slow
 def test_a_stopped_and_resumed_run_equals_the_unbroken_one(tmp_path) -> None:
     run(tmp_path / "unbroken", broken=(7,))
     stopped = fit(MODEL, TRAIN, Scenes(PICTURES, (7,)), Scenes(2), tmp_path / "stopped", backbone_weights="none")

@@ -242,6 +242,7 @@ def validated(folder: Path, val: Slopes, data: Slopes | None = None, settings=ON
     return list(fit(MODEL, settings, data or Slopes(2), val, folder, backbone_weights="none"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["holes", "broken"])
 def test_one_val_picture_of_a_hundred_is_left_out_and_said(tmp_path: Path, how: str) -> None:
     reports = validated(tmp_path / "run", Holes(100, **{how: (7,)}))

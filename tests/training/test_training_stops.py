@@ -75,6 +75,7 @@ def test_a_run_that_is_killed_thirty_times_ends_as_the_unbroken_one(tmp_path):
     assert int(re.search(r"30 kills, (\d+) while a file was written", log)[1]) > 0
 
 
+@pytest.mark.slow
 def test_the_newest_state_is_broken_and_the_one_before_is_taken(tmp_path):
     list(run(tmp_path / "unbroken"))
     stopped = run(tmp_path / "stopped", keep=3)
@@ -168,6 +169,7 @@ def test_durations():
             parse_duration(nonsense)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_state_as_it_was(tmp_path):
     """By a limit of the system's on the size of files, which stands for a full disk."""
     stopped = run(tmp_path)

@@ -195,6 +195,7 @@ def test_grid_leaves_holes_out() -> None:
     assert not np.ma.getmaskarray(np.ma.masked_invalid(truth))[8:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("titles", [[], ["ours"], ["ours", "theirs"]])
 def test_grid_as_a_file(tmp_path: Path, titles: list[str]) -> None:
     """Any number of models; without one it is photos and truths."""
