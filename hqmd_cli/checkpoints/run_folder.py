@@ -30,7 +30,7 @@ def is_run(folder: Path) -> bool:
 
 
 def holds_run(folder: Path) -> bool:
-    """True if anything of a run would be overwritten by another one. A run that died before its first state is none."""
+    """True if another run would overwrite something. A run that died before its first saved state holds nothing."""
     kept = [folder / name / CONFIG_FILE for name in (BEST, LAST)]
     files = (folder / HISTORY_FILE, folder / STATE_NAMES[1], *kept)
     return any(file.exists() for file in files) or can_resume(folder)

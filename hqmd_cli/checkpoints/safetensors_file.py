@@ -70,7 +70,7 @@ def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
 
 
 def tensor_of(name: str, entry: Any, start: int) -> Tensor:
-    """Read an entry of the header. Raises ValueError if it is none, or if its shape and offsets do not fit."""
+    """Read an entry of the header. Raises ValueError for a damaged entry, and if its shape and offsets do not fit."""
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         bits = BITS.get(dtype)

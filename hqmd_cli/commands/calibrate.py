@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import MODEL_HELP, DeviceOption, SizeOption, parse_sides
+from hqmd_cli.commands.options import MODEL_HELP, DeviceOption, SizeOption, sides_option
 from hqmd_cli.commands.scoring_options import DEFAULT_PROTOCOL, DataOption, DepthScaleOption, ProtocolOption
 from hqmd_cli.config.view import DEFAULT_SIZE
 
@@ -21,20 +21,14 @@ def calibrate(
     device: DeviceOption = "auto",
     side: Annotated[
         tuple | None,
-        typer.Option(
-            parser=parse_sides,
-            metavar="N[,N]",
-            help="Shorter side, in pixels, at which the network sees a photo. Several sides are averaged, every second "
-            "one on the mirrored photo.  [default: the model's]",
+        sides_option(
+            "Shorter side, in pixels, at which the network sees a photo. Several sides are averaged, every second "
+            "one on the mirrored photo.  [default: the model's]"
         ),
     ] = None,
     detail_side: Annotated[
         tuple | None,
-        typer.Option(
-            parser=parse_sides,
-            metavar="N[,N]",
-            help="Shorter side of a larger picture that only adds detail.  [default: the model's]",
-        ),
+        sides_option("Shorter side of a larger picture that only adds detail.  [default: the model's]"),
     ] = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: Annotated[

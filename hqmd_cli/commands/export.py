@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.commands.options import MODEL_HELP, parse_size
+from hqmd_cli.commands.options import MODEL_HELP, OverwriteOption, parse_size
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.outputs import refuse_existing_outputs
 
 
 def export(
@@ -35,7 +36,7 @@ def export(
     note: Annotated[
         Path | None, typer.Option(metavar="FILE.md", help="With a new folder: text for its card, such as licences.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Write a model as ONNX: uint8 RGB of any size in, metres out. The result is compared with torch before it is kept.
 
@@ -68,7 +69,7 @@ def export(
         if output.resolve() == source.resolve():
             refuse({"--note": note}, "is for a new folder: give -o another folder")
             find_own(model)
-            refuse_existing(path, overwrite)
+            refuse_existing_outputs([path], overwrite)
             difference = export_beside(load_checkpoint(output, cpu)[0], output, precision)
         else:
             with new_folder(output) as aside:
@@ -85,13 +86,7 @@ def require_place(path: Path, source: Path, overwrite: bool) -> None:
         raise HqmdError(f"{path}: is a file of the model itself; give -o another name, or the model's folder")
     if where := shared_place(path.parent):
         raise HqmdError(f"{path}: would lie in {where}; give -o another folder")
-    refuse_existing(path, overwrite)
-
-
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise HqmdError if there is something that was not to be replaced."""
-    if not overwrite and (path.exists() or path.is_symlink()):
-        raise HqmdError(f"{path}: exists already; add --overwrite, or give -o another name")
+    refuse_existing_outputs([path], overwrite)
 
 
 def refuse(options: dict[str, object], why: str) -> None:

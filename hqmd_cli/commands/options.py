@@ -1,6 +1,6 @@
 """Options of the commands that open a model."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,13 +50,16 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def sides_option(text: str) -> Any:
+    """Make an option that takes one side or several, with this help."""
+    return typer.Option(parser=parse_sides, metavar="N[,N]", help=text)
+
+
 SideOption = Annotated[
     tuple | None,
-    typer.Option(
-        parser=parse_sides,
-        metavar="N[,N]",
-        help="Shorter side, in pixels, of a picture that adds detail. Several are averaged. The metres still come from "
-        "the model's own sides.  [default: the model's]",
+    sides_option(
+        "Shorter side, in pixels, of a picture that adds detail. Several are averaged. The metres still come from "
+        "the model's own sides.  [default: the model's]"
     ),
 ]
 SizeOption = Annotated[

@@ -60,7 +60,7 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Continue the run in RUN_DIR with its own settings and data, or start it if there is none; without "
+            help="Continue the run in RUN_DIR with its own settings and data, or start one in a new folder; without "
             "-o, the newest unfinished run of the same network and data.",
         ),
     ] = False,

@@ -200,7 +200,7 @@ def find_pairs(path: Path, rows: list[Row]) -> tuple[list[Row], list[Path], list
 
 
 def other_suffix(file: Path) -> str:
-    """Name a file that has the same name with another suffix, for a message; empty if there is none."""
+    """Name a file that has the same name with another suffix, for a message, or return an empty string."""
     twin = next((f for f in sorted(file.parent.glob(f"{escape(file.stem)}.*")) if is_file_name(f.name)), None)
     return f" (there is {twin.name})" if twin else ""
 

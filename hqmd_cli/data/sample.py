@@ -31,6 +31,8 @@ class Sample:
     @property
     def camera_factor(self) -> float:
         """What depth as NYU's camera would see it is multiplied by (geometry/camera.py)."""
+        if self.focal_px is None:  # most data sets, and training asks for every picture
+            return 1.0
         height, width = self.depth_m.shape
         return find_intrinsics(height, width, fx=self.focal_px).metres_factor(height, width)
 

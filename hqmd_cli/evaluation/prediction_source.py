@@ -24,9 +24,9 @@ class PredictionSource:
     """Maps for samples: `source(sample)` is (H, W) of the truth's size, metres or what `kind` says (units.py).
 
     `predict` is the model, which can be shown the mirrored photo as well; None for files. Its metres are multiplied by
-    `factor` of the sample, for the sample's camera. `remark()` is a note for
-    readers of the figures, asked for when all maps have been read; it raises HqmdError if they must not be scored.
-    `identity()` names and hashes everything that decides the maps; empty if unknown.
+    `factor` of the sample, for the sample's camera. `remark()` is a note for readers of the figures, asked for when all
+    maps have been read; it raises HqmdError if they must not be scored. `identity()` names and hashes everything that
+    decides the maps; empty if unknown.
     """
 
     map_of: Callable[[Sample], Map]

@@ -41,7 +41,7 @@ def movie_facts(path: Path) -> MovieFacts:
 
 
 def moov_of(file: BinaryIO) -> bytes:
-    """Return the content of the box moov; empty if there is none, or it is too large."""
+    """Return the content of the box moov, or no bytes if the file lacks it or it is too large."""
     position, end = 0, file.seek(0, 2)
     while position + 8 <= end:
         file.seek(position)
@@ -116,7 +116,7 @@ def facts_of_track(track: dict[bytes, bytes], movie_scale: int) -> MovieFacts:
 
 
 def frame_ticks(stts: bytes) -> NDArray[np.int64]:
-    """Return the length of each frame, in the track's ticks; empty if there is none, or implausibly many."""
+    """Return the length of each frame, in the track's ticks, or an empty result if there are implausibly many."""
     return runs(stts, ">u4")
 
 

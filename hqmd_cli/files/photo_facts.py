@@ -50,7 +50,7 @@ def count_frames(file: Path | BytesIO) -> int:
 
 
 def other_sizes(picture: Image.Image) -> int:
-    """Return how many pictures an icon holds; 0 if it is none, or has one."""
+    """Return how many pictures an icon holds; 0 for an icon with one, and for other files."""
     sizes = picture.info.get("sizes") if picture.format in ("ICO", "CUR", "ICNS") else None
     return len(sizes) if sizes and len(sizes) > 1 else 0
 
@@ -113,8 +113,8 @@ def focal_35mm_of(exif: Image.Exif, size: tuple[int, int]) -> tuple[float | None
     """Read the focal length on 35 mm film, in millimetres, of a picture of (width, height) as it is stored.
 
     It describes the whole frame, so it counts only if EXIF also records this size, and no digital zoom (tags 0xA405,
-    0xA002, 0xA003 and 0xA404 of Exif 2.3). Returns None and the reason if it does not count, None and an empty string
-    if there is none.
+    0xA002, 0xA003 and 0xA404 of Exif 2.3). Returns None and the reason if it does not count; None and an empty string
+    if EXIF has no focal length.
     """
     try:
         tags = exif.get_ifd(ExifTags.IFD.Exif)

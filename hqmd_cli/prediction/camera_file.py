@@ -32,13 +32,13 @@ def read_camera(path: Path) -> dict[str, Any]:
     size = [values.get(key) for key in SIZE]
     if any(side is not None for side in size) and not all(isinstance(side, int) and side > 0 for side in size):
         raise HqmdError(f"{name}: width and height are whole numbers of pixels; give both or neither")
-    bent = any(flat_nonzero(values.get(key)) for key in DISTORTION)
+    bent = any(has_nonzero(values.get(key)) for key in DISTORTION)
     origin = f"the camera of {name}{', its lens distortion ignored' if bent else ''}"
     return {**numbers, "origin": origin, "size": size if size[0] is not None else None}
 
 
-def flat_nonzero(value: Any) -> bool:
+def has_nonzero(value: Any) -> bool:
     """True if a number, or one in a list, is not 0."""
     if isinstance(value, list):
-        return any(map(flat_nonzero, value))
+        return any(map(has_nonzero, value))
     return isinstance(value, (int, float)) and value != 0

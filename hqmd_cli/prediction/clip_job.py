@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict
+from functools import partial
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.hashes import file_hash
@@ -48,7 +49,7 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
             path,
             target,
             model,
-            lambda image, depth_m, near_m, far_m: painted(image, depth_m, near_m, far_m, style, model.kind),
+            partial(painted, style=style, kind=model.kind),
             style.near_m,
             style.far_m,
             progress,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -40,7 +41,7 @@ def run_video(
                 source,
                 target,
                 opened,
-                lambda image, depth_m, near_m, far_m: painted(image, depth_m, near_m, far_m, style, opened.kind),
+                partial(painted, style=style, kind=opened.kind),
                 style.near_m,
                 style.far_m,
                 progress,
