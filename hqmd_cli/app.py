@@ -11,6 +11,7 @@ import typer
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, complain
+from hqmd_cli.installed import explain_missing
 from hqmd_cli.terminal.standard_streams import open_closed_streams
 from hqmd_cli.terminal.streams import say_in_one_line, use_printable_streams
 
@@ -79,6 +80,12 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # a path that the system refuses before hqmd opens it, such as one that is too long
         complain(HqmdError(f"{error.filename or ''}: {error.strerror or error}"))
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        explained = explain_missing(error)
+        if explained is None:
+            raise
+        complain(explained)
         sys.exit(1)
     except RuntimeError as error:
         if not str(error).startswith(SYMLINK_LOOP):

@@ -21,7 +21,6 @@ class Output:
     note: str  # what its numbers mean; {unit} stands for the unit of the map
     needs_camera: bool = False  # True if its numbers depend on the focal length
     needs_metres: bool = False  # True if it claims metres
-    needs_trimesh: bool = False  # True if trimesh writes it, which is an extra
 
     @cached_property
     def write(self) -> Callable[..., str]:
@@ -56,7 +55,6 @@ OUTPUTS = {
         "points in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
-        needs_trimesh=True,
     ),
     "glb": Output(
         ".glb",
@@ -64,7 +62,6 @@ OUTPUTS = {
         "mesh in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
-        needs_trimesh=True,
     ),
     "normals": Output(
         ".normals.png",
@@ -80,7 +77,6 @@ BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
     suffix: replace(OUTPUTS[name], suffix=suffix) for suffix, name in OTHER_SUFFIXES.items()
 }
 LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
-NO_TRIMESH = "points and meshes are written with trimesh, which cannot be imported; pip install 'hqmd[3d]'"
 
 
 def output_for(path: Path) -> Output | None:

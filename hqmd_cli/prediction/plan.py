@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from unicodedata import normalize
 
@@ -12,7 +11,6 @@ from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.prediction.formats import (
     BY_SUFFIX,
     DEFAULT_FORMAT,
-    NO_TRIMESH,
     OUTPUTS,
     VIDEO_OUTPUT,
     Output,
@@ -49,9 +47,6 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
         raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} already says what the file holds")
     names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
     outputs = [pick(OUTPUTS, name, "output format") for name in names]
-    used = [*(output for _, output in files), *(outputs if folders else ())]
-    if any(output.needs_trimesh for output in used) and find_spec("trimesh") is None:
-        raise HqmdError(NO_TRIMESH)
     jobs = []
     for source in sources:
         wanted, place = outputs, source.place

@@ -1,7 +1,6 @@
 """Where results go, and what their files hold."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,26 +214,6 @@ def test_many_photos_do_not_mean_many_questions(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(planning.os.path, "realpath", lambda path: asked.append(path) or realpath(path))
     jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(10_000))), [Path("out")], "color,npy,mm")
     assert len(jobs) == 10_000 and len(asked) == 2 * 3
-
-
-@pytest.mark.parametrize("kind", ["ply", "glb"])
-def test_without_trimesh_nothing_is_begun(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said before the first photo is read, and by the writer to those who do not plan."""
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    monkeypatch.setattr("hqmd_cli.prediction.plan.find_spec", lambda name: None)
-    remedy = r"pip install 'hqmd\[3d\]'"
-    for destination, formats in ((Path(f"x{OUTPUTS[kind].suffix}"), None), (Path("out"), f"color,{kind}")):
-        with pytest.raises(HqmdError, match=remedy):
-            plan(here("a.jpg"), [destination], formats)
-    assert plan(here("a.jpg"), [Path("x.png")], None)
-
-
-@pytest.mark.parametrize("kind", ["ply", "glb"])
-def test_writers_without_trimesh(kind: str, result: DepthResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    with pytest.raises(HqmdError, match=r"pip install 'hqmd\[3d\]'"):
-        OUTPUTS[kind].write(Path("x"), result, Style())
-    assert not Path("x").exists()
 
 
 # --- how it looks
