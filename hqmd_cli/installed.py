@@ -1,13 +1,12 @@
 """How hqmd was installed, and the one command that installs what is missing.
 
 hqmd comes as two distributions of one package: `hqmd`, and `hqmd-light` without torch (packaging/light). Every cold
-start imports this module, so importlib.metadata and urllib are imported by what needs them.
+start imports this module, so importlib.metadata, shlex and urllib are imported by what needs them.
 """
 
 import json
 import os
 import re
-import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +58,8 @@ def how_to_install(package: str) -> str:
 
 def pip_install(*words: str) -> str:
     """Return `pip install` with these words, quoted for this system's shell."""
+    import shlex
+
     return " ".join(["pip install", *(f'"{word}"' if os.name == "nt" else shlex.quote(word) for word in words)])
 
 

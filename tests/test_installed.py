@@ -89,10 +89,10 @@ def test_light_names_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
     """Whatever imports it: here, a command that needs torch in an environment without it."""
-    code = (
-        "import sys; sys.modules['torch'] = None; sys.argv = ['hqmd', 'train']; from hqmd_cli.app import main; main()"
+    code = "import sys; sys.modules['torch'] = None; from hqmd_cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == f"hqmd: hqmd train needs torch; {how_to_install('torch')}\n"
 
