@@ -83,6 +83,7 @@ def compare(
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
     from hqmd_cli.inference.open import OpenOptions
+    from hqmd_cli.installed import require
     from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid, possible_files
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, print_table, start_session
@@ -97,6 +98,7 @@ def compare(
         require_suffix(output, FORMATS)
     if picture:
         require_suffix(picture, FIGURE_SUFFIXES)
+        require("matplotlib", "--picture")
     own = (picture, *possible_files(output))
     extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, own)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
