@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hqmd_cli.visualization.colormap import RGB
 
 ENDS_OF_RANGE = (1, 99)  # percentiles of depth; a few stray pixels would stretch the full range
-# ColorBrewer's RdBu, whose 256 colours are Matplotlib's RdBu_r: blue too near, white correct, red too far.
+# ColorBrewer's RdBu, as Matplotlib's RdBu_r: blue too near, white correct, red too far.
 NEAR_TO_FAR = (
     (5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240), (247, 247, 247),
     (253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43), (103, 0, 31),
