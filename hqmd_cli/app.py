@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, complain
-from hqmd_cli.installed import explain_missing
+from hqmd_cli.installed import explain_missing, in_words
 from hqmd_cli.terminal.standard_streams import open_closed_streams
 from hqmd_cli.terminal.streams import say_in_one_line, use_printable_streams
 
@@ -52,15 +51,18 @@ def build_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
 
 
 def say_version(wanted: bool) -> None:
-    """Print the version and end, if it is wanted."""
+    """Print the versions and end, if it is wanted."""
     if wanted:
-        print(f"hqmd {__version__}")
+        print(*in_words(), sep="\n")
         raise typer.Exit
 
 
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=say_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print hqmd's version, torch's and ONNX Runtime's.", callback=say_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Take the options of hqmd itself."""

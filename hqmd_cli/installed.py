@@ -12,9 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from importlib.metadata import Distribution
 
 FULL, LIGHT = "hqmd", "hqmd-light"
@@ -36,6 +38,20 @@ EXTRAS = {
     "tensorboard": "tensorboard",
     "wandb": "wandb",
 }
+# Distributions that put the same files in place: where one of them is removed or installed last, the others break.
+ONNX_RUNTIMES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-migraphx",
+    "onnxruntime-qnn",
+)
+RIVALS = (
+    (LIGHT, FULL),  # the last one that is found is kept
+    ("opencv-python-headless", "opencv-contrib-python-headless", "opencv-python", "opencv-contrib-python"),
+    ONNX_RUNTIMES,
+)
 
 
 def require(package: str, purpose: str) -> None:
@@ -92,8 +108,8 @@ def source_of(found: "Distribution | None", extra: str = "") -> list[str]:
     if not address.startswith("file:"):
         return [f"{name} @ {address}" if address else name]
     place = Path(url2pathname(urlsplit(address).path))
-    if not place.exists() and extra:
-        return packages_of(found, extra)
+    if not place.exists():
+        return packages_of(found, extra) if extra else [found.name]
     editable = ["-e"] if origin.get("dir_info", {}).get("editable") else []
     return [*editable, f"{place}{brackets}"]
 
@@ -108,3 +124,49 @@ def explain_missing(error: ModuleNotFoundError) -> HqmdError | None:
     """Turn the failed import of a package that hqmd may have into an error with a remedy; None for any other."""
     package = (error.name or "").partition(".")[0]
     return missing(package, " ".join(["hqmd", *sys.argv[1:2]])) if package in EXTRAS else None
+
+
+def rivals(names: "Sequence[str]") -> str:
+    """Say which of these distributions are there together, and the command that leaves one; empty if none clash."""
+    there = [name for name in names if distribution(name)]
+    if len(there) < 2:
+        return ""
+    return f"{' and '.join(there)} overwrite each other's files; to keep {there[-1]}: {to_keep(there[-1], there)}"
+
+
+def to_keep(name: str, there: "Sequence[str]") -> str:
+    """Return the command that installs one distribution in place of all those that are there."""
+    source = source_of(distribution(name)) if name in (FULL, LIGHT) else [name]
+    return f"pip uninstall -y {' '.join(there)} && {pip_install('--no-deps', *source)}"
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of hqmd, torch and ONNX Runtime, by distribution, from their metadata; None if not there."""
+    runtimes = [name for name in ONNX_RUNTIMES if distribution(name)] or ["onnxruntime"]
+    own = LIGHT if distribution(LIGHT) and not distribution(FULL) else FULL
+    others = {name: found.version if (found := distribution(name)) else None for name in ("torch", *runtimes)}
+    return {own: __version__} | others
+
+
+def commit() -> str | None:
+    """Return the commit that hqmd is from: of its clone, or of the repository pip took it from; None if unknown."""
+    import subprocess
+
+    clone = Path(__file__).parents[1]
+    if (clone / ".git").exists():
+        try:
+            command = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--exclude", "*"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):  # no git, or a folder that it does not trust
+            return None
+    found = distribution(FULL) or distribution(LIGHT)
+    origin = json.loads(found.read_text("direct_url.json") or "{}") if found else {}
+    return origin.get("vcs_info", {}).get("commit_id")
+
+
+def in_words() -> list[str]:
+    """Say what is installed: versions, and a line for each clash with the command that mends it."""
+    from_commit = f" (commit {known})" if (known := commit()) else ""
+    (own, version), *others = versions().items()
+    lines = [f"{own} {version}{from_commit}", *(f"{name} {at or 'is not installed'}" for name, at in others)]
+    return lines + [clash for names in RIVALS if (clash := rivals(names))]

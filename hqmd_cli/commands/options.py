@@ -7,6 +7,7 @@ import typer
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.base import LARGEST_SIDE, SMALLEST_SIDE
 from hqmd_cli.files.limits import require_sides
+from hqmd_cli.inference.engines.providers import PROVIDERS
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
 
@@ -23,7 +24,10 @@ ModelKindOption = Annotated[
     str | None,
     typer.Option(help=f"What an hf: or py: model returns, if it does not say: {KINDS_HELP}"),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+ACCELERATORS = ", ".join(PROVIDERS)
+DeviceOption = Annotated[
+    str, typer.Option(help=f"auto, cpu, cuda, cuda:N, mps; {ACCELERATORS} with an ONNX Runtime for it.")
+]
 BackendOption = Annotated[
     str,
     typer.Option(help="; ".join(f"{name}: {backend.about}" for name, backend in BACKENDS.items()) + "."),

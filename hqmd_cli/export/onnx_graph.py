@@ -21,8 +21,9 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.quantize import in_int8, in_int8_when_opened, replace_all
 from hqmd_cli.export.standalone import Standalone, set_size, shown_size, standalone_graph
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, traceable
-from hqmd_cli.export.verify import CHECKED_SIZES, LIMITS, Difference, Limits, verify
+from hqmd_cli.export.verify import LIMITS, Difference, Limits, verify
 from hqmd_cli.files.atomic import write_aside
+from hqmd_cli.inference.engines.check_pictures import CHECKED_SIZES
 from hqmd_cli.inference.engines.pytorch import PhotoToDepth, TorchEngine
 from hqmd_cli.installed import require
 from hqmd_cli.models.base import DepthModel

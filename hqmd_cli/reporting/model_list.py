@@ -92,7 +92,7 @@ def seconds_of(config: ModelConfig) -> float:
     """Measure the median seconds of one picture of config.size in torch on this CPU, from bytes to metres."""
     import torch
 
-    from hqmd_cli.export.verify import check_pictures
+    from hqmd_cli.inference.engines.check_pictures import check_pictures
     from hqmd_cli.inference.engines.pytorch import TorchEngine
 
     engine = TorchEngine(build_system(config, "none"), torch.device("cpu"))

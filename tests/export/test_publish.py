@@ -166,7 +166,7 @@ def test_without_the_extra_it_is_said(checkpoint: Path, tmp_path: Path, monkeypa
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("onnxscript") is None, reason="the extra export is not installed")
 def test_a_graph_is_made_where_there_is_none(trained_run: Path, tmp_path: Path) -> None:
-    from hqmd_cli.export.verify import check_pictures
+    from hqmd_cli.inference.engines.check_pictures import check_pictures
     from hqmd_cli.inference.engines.onnx import OnnxEngine
 
     before = sorted(path.name for path in (trained_run / "best").iterdir())

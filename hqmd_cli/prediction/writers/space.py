@@ -92,7 +92,7 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
         for described in tree["materials"]:
             described.setdefault("extensions", {})["KHR_materials_unlit"] = {}
 
-    glb = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
+    glb: Any = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
     write_bytes(path, glb)
     dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps"
     return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
