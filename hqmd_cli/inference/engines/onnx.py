@@ -47,6 +47,7 @@ class OnnxEngine:
         self, path: Path, threads: int = 0, precision: str = "fp32", accelerator: Accelerator | None = None
     ) -> None:
         self.path, self.precision = path, precision
+        self.fallback = ""
         self.nodes, self.said = 0, ""  # what ONNX Runtime printed when it opened the accelerator
         self.computing = Lock() if accelerator else None  # not every provider takes two photos at once
         options = onnxruntime.SessionOptions()
@@ -124,7 +125,7 @@ def nodes_on(provider: str, session: onnxruntime.InferenceSession) -> tuple[int,
 def reason_of(error: Exception) -> str:
     """Return the line of an error of ONNX Runtime that says what is wrong: a provider's reason is the last one."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return SOURCE_PLACE.sub("", printable(lines[-1]) if len(lines) > 1 else first_line(error))
+    return SOURCE_PLACE.sub("", printable(lines[-1]) if len(lines) > 1 else first_line(error)).rstrip(".")
 
 
 def require_values(path: Path, what: str, values: Sequence[Any], name: str, kind: str, shape: tuple[Any, ...]) -> None:

@@ -83,6 +83,7 @@ def open_in_onnx(checkpoint: Path, precision: str, backend: str, device: str, th
         if device != "auto":
             raise HqmdError(f"{why}; use --device cpu")
     engine = OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision)
+    engine.fallback = why
     engine.name += f" ({why})" if why else ""
     return engine
 
