@@ -11,6 +11,7 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from hqmd_cli.checkpoints.card import WEIGHTS_LICENCE
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import HUB_FILES, bundled_models
 from hqmd_cli.config.network import ModelConfig
@@ -152,7 +153,8 @@ def bundled_table(rows: list[BundledRow]) -> Table:
         about = [str(row.figures.get(key, "-")) for key in ("protocol", "data", "n")]
         lines.append([row.name, row.system, *about[:2], f"{row.bytes / 1e6:.1f}", *figures, about[2]])
     recipes = {str(row.figures["protocol"]): str(row.figures["recipe"]) for row in rows if row.figures}
-    caption = "\n".join(f"protocol {name}: {recipe}" for name, recipe in recipes.items())
+    notes = [f"protocol {name}: {recipe}" for name, recipe in recipes.items()]
+    caption = "\n".join([*notes, f"licence: {WEIGHTS_LICENCE}"])
     return Table(
         ["bundled model", "system", "protocol", "measured on", "on disk [MB]", *SHOWN_METRICS, "n"],
         lines,
