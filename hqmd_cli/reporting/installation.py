@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from hqmd_cli.checkpoints.hub import bundled_models
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.inference.engines.providers import PROVIDERS
 from hqmd_cli.inference.engines.select import may_have_gpu
@@ -25,8 +26,16 @@ def describe_installation() -> dict[str, Any]:
         "torch_devices": torch_devices(),
         "onnxruntime_devices": [device for device, provider in PROVIDERS.items() if provider.name in names] + ["cpu"],
         "models": list(bundled_models()),
-        "cache": str(hqmd_home()),
+        "cache": cache(),
     }
+
+
+def cache() -> str | None:
+    """Return the folder in which hqmd keeps what it downloads; None for a user without a home."""
+    try:
+        return str(hqmd_home())
+    except HqmdError:
+        return None
 
 
 def torch_devices() -> list[str]:
@@ -51,6 +60,6 @@ def installation_text(about: dict[str, Any]) -> str:
         f"  ONNX Runtime  {', '.join(about['onnxruntime_devices'])}"
         + (f" (nobody has tried {', '.join(untried)} with hqmd)" if untried else ""),
         f"  models        {', '.join(about['models'])}",
-        f"  cache         {about['cache']}",
+        f"  cache         {about['cache'] or 'none, for want of a home folder; set HQMD_HOME'}",
     ]
     return "\n".join(lines) + "\n"

@@ -21,6 +21,7 @@ from hqmd_cli.inference.engines import accelerators, providers, select
 from hqmd_cli.inference.engines.check_pictures import check_pictures
 from hqmd_cli.inference.engines.onnx import OnnxEngine
 from hqmd_cli.inference.engines.providers import CPU, PROVIDERS, candidates, clash, options_of
+from hqmd_cli.registry import pick
 
 REAL = onnxruntime.InferenceSession
 OPENVINO, CUDA = PROVIDERS["openvino"].name, PROVIDERS["cuda"].name
@@ -178,7 +179,9 @@ def test_where_nothing_can_be_remembered_it_is_tried_again(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("HQMD_HOME", str(tmp_path / "file"))
-    for _ in range(2):
+    for number in range(3):
+        if number == 2:  # nor has this user a home
+            monkeypatch.setattr(accelerators, "hqmd_home", lambda: pick({}, "home", "folder"))
         stub.opened.clear()
         assert name_of(model) == "ONNX Runtime on OpenVINO, fp32"
         assert [on for on, *_ in stub.opened] == [OPENVINO, CPU]

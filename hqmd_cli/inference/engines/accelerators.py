@@ -78,28 +78,36 @@ def largest_difference(one: Engine, other: Engine) -> float:
     return float(max(medians))
 
 
-def verdict_file(checkpoint: Path, graph: Path, accelerator: Accelerator) -> Path:
-    """Return the file of a verdict, which holds for one model, accelerator, ONNX Runtime, system and driver."""
+def verdict_file(checkpoint: Path, graph: Path, accelerator: Accelerator) -> Path | None:
+    """Return the file of a verdict, which holds for one model, accelerator, ONNX Runtime, system and driver.
+
+    None for a user without a home folder.
+    """
     driver = NVIDIA_DRIVER.read_text("utf-8", "replace") if NVIDIA_DRIVER.is_file() else ""
     about = [
         model_hash(checkpoint), graph.name, accelerator.provider.name, sorted(accelerator.options.items()),
         onnxruntime.__version__, platform.platform(), driver,
     ]  # fmt: skip
-    return hqmd_home() / "providers" / f"{sha256(json.dumps(about).encode()).hexdigest()[:32]}.json"
+    try:
+        return hqmd_home() / "providers" / f"{sha256(json.dumps(about).encode()).hexdigest()[:32]}.json"
+    except HqmdError:
+        return None
 
 
-def remembered(place: Path) -> str | None:
+def remembered(place: Path | None) -> str | None:
     """Return why an accelerator is not used: an empty string if it is, None if it was not tried."""
     try:
-        verdict: dict[str, Any] = read_json(place, dict)
+        verdict: dict[str, Any] = read_json(place, dict) if place else {}
     except (OSError, ValueError):
         return None
     reason = verdict.get("refused")
     return reason if isinstance(reason, str) else None
 
 
-def remember(place: Path, reason: str) -> None:
+def remember(place: Path | None, reason: str) -> None:
     """Write a verdict. Where nothing can be written, the next run tries again."""
+    if place is None:
+        return
     with suppress(HqmdError, OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_text(place, json.dumps({"refused": reason}))
