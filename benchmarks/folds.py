@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
         lay_out(args.data, rows, fold, data)
         train = ["train", "--recipe", args.recipe, "--data", data, "-o", folder / "run", "--resume", *scale]
         subprocess.run([*hqmd, *train, *shlex.split(args.train)], check=True)
-        score = ["evaluate", "-m", folder / "run" / "best", "--data", data, "--split", "val", "--protocol", args.protocol]
-        subprocess.run([*hqmd, *score, *scale, "--per-picture", scores], check=True)
+        score = ["evaluate", "-m", folder / "run" / "best", "--data", data, "--split", "val", "--per-picture", scores]
+        subprocess.run([*hqmd, *score, "--protocol", args.protocol, *scale], check=True)
 
 
 def read_scores(folder: Path) -> dict[str, list[float]]:
@@ -83,7 +83,8 @@ def compare(args: argparse.Namespace) -> None:
     names = sorted(set.intersection(*map(set, scores.values())) & run_of.keys())
     if not names:
         sys.exit("no picture was scored in all folders; `run` scores them")
-    print(f"{len(names)} pictures of {len({run_of[name] for name in names})} runs; 95 % intervals: bootstrap over runs\n")
+    runs = {run_of[name] for name in names}
+    print(f"{len(names)} pictures of {len(runs)} runs; 95 % intervals: bootstrap over runs\n")
     print(f"| recipe | {' | '.join(METRICS)} |\n| --- |{' --- |' * len(METRICS)}")
     first = None
     for folder, figures in scores.items():
@@ -100,7 +101,8 @@ def row(name: str, sums: np.ndarray) -> str:
     means = sums.sum(axis=0)
     drawn = resampled_sums(sums)
     ends = [percentile_interval(drawn[:, column] / drawn[:, -1]) for column in range(len(METRICS))]
-    cells = [f"{mean / means[-1]:.3f} ({low:.3f} to {high:.3f})" for mean, (low, high) in zip(means, ends, strict=False)]
+    of_pictures = zip(means / means[-1], ends, strict=False)
+    cells = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, (low, high) in of_pictures]
     return f"| {name} | {' | '.join(cells)} |"
 
 
