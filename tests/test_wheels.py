@@ -161,6 +161,24 @@ def test_what_light_imports_for_a_predict(place: Place) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.skipif(os.name == "nt", reason="the remedy is for Unix shells")
+@pytest.mark.parametrize("place", ["hqmd-light"], indirect=True)
+def test_the_remedy_for_two_opencvs_leaves_one_that_works(place: Place) -> None:
+    """Removing one of the two takes the files of the other along; the printed command does not."""
+    assert place.run(place.python, "-m", "pip", "install", "-q", "--no-deps", "opencv-python").returncode == 0
+    *_, clash = place.hqmd("--version").stdout.splitlines()
+    said, _, remedy = clash.partition("; to keep opencv-python: ")
+    assert said == "opencv-python-headless and opencv-python overwrite each other's files"
+    path = f"{place.python.parent}{os.pathsep}{os.environ['PATH']}"
+    done = place.run("sh", "-c", remedy, env={"PATH": path, "HOME": str(place.desk)})
+    assert done.returncode == 0, done.stderr
+    assert place.run(place.python, "-c", "import cv2; print(cv2.__version__)").returncode == 0
+    assert "overwrite" not in place.hqmd("--version").stdout
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs to become another user")
 @pytest.mark.parametrize("place", ["hqmd-light"], indirect=True)
 def test_as_in_the_image_a_user_without_name_and_home(place: Place) -> None:
