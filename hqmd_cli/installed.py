@@ -131,7 +131,9 @@ def rivals(names: "Sequence[str]") -> str:
     there = [name for name in names if distribution(name)]
     if len(there) < 2:
         return ""
-    return f"{' and '.join(there)} overwrite each other's files; to keep {there[-1]}: {to_keep(there[-1], there)}"
+    headless = [name for name in there if name.endswith("-headless")]  # what hqmd-light requires
+    kept = headless[-1] if headless and not distribution(FULL) else there[-1]
+    return f"{' and '.join(there)} overwrite each other's files; to keep {kept}: {to_keep(kept, there)}"
 
 
 def to_keep(name: str, there: "Sequence[str]") -> str:

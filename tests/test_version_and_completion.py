@@ -68,6 +68,11 @@ def test_both_distributions_are_named_with_what_mends_it(there: Callable) -> Non
     ]
 
 
+def test_light_keeps_the_opencv_that_it_requires(there: Callable) -> None:
+    there(hqmd_light="0.1.0", opencv_python="5.0", opencv_python_headless="5.0")
+    assert installed.in_words()[-1].endswith("&& pip install --no-deps opencv-python-headless")
+
+
 def test_one_of_each_clashes_with_nothing(there: Callable) -> None:
     there(hqmd="0.1.0", opencv_python="5.0", onnxruntime_gpu="1.27", torch="2.9")
     assert [rivals(group) for group in RIVALS] == [""] * 3

@@ -168,7 +168,7 @@ def test_the_remedy_for_two_opencvs_leaves_one_that_works(place: Place) -> None:
     """Removing one of the two takes the files of the other along; the printed command does not."""
     assert place.run(place.python, "-m", "pip", "install", "-q", "--no-deps", "opencv-python").returncode == 0
     *_, clash = place.hqmd("--version").stdout.splitlines()
-    said, _, remedy = clash.partition("; to keep opencv-python: ")
+    said, _, remedy = clash.partition("; to keep opencv-python-headless: ")
     assert said == "opencv-python-headless and opencv-python overwrite each other's files"
     path = f"{place.python.parent}{os.pathsep}{os.environ['PATH']}"
     done = place.run("sh", "-c", remedy, env={"PATH": path, "HOME": str(place.desk)})
