@@ -3,8 +3,8 @@
     python benchmarks/uncertainty.py MODEL --data PAIRS [--split val] [--depth-scale N] [--protocol hqmd]
                                      [--size default] [--fit]
 
-MODEL's own coefficients are judged, which `hqmd calibrate` fitted to other pictures: give none of those. With --fit they
-are fitted here, to four fifths of PAIRS at a time, and judged on the fifth; the model is not changed.
+MODEL's own coefficients are judged, which `hqmd calibrate` fitted to other pictures: give none of those. With --fit
+others are fitted here, to four fifths of PAIRS at a time, and judged on the fifth; the model is not changed.
 """
 
 import argparse
@@ -39,9 +39,7 @@ def main() -> None:
     pictures: list[Picture] = []
     source = watched(DepthPredictor(open_engine(folder, "auto", "auto"), model), session.protocol, pictures)
     replace(session, sources={args.model: source}).score()
-    verdict = (
-        cross_fitted(model.view, [pictures])[0] if args.fit else judge(pictures, [model.view] * len(pictures))
-    )
+    verdict = cross_fitted(model.view, [pictures])[0] if args.fit else judge(pictures, [model.view] * len(pictures))
     print(*verdict.lines, sep="\n")
 
 

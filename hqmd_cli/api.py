@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,19 @@ from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import Photo, photo_of, read_photo
-from hqmd_cli.geometry.camera import find_intrinsics
+from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_model
 from hqmd_cli.units import Kind
 
 PhotoLike = str | Path | NDArray[np.uint8] | Image.Image
+
+
+class SurePrediction(NamedTuple):
+    """Depth and how sure it is; errors are relative standard deviations, so 0.1 is 10 %."""
+
+    depth_m: NDArray[np.float32]  # (H, W) metres
+    scale_error: float  # of all metres together
+    shape_error: NDArray[np.float32]  # (H, W) of each pixel, if the scale were right
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,29 @@ class LoadedModel:
 
     def __call__(self, photo: PhotoLike, *, fx: float | None = None) -> NDArray[np.float32]:
         """Return the depth of a photo, (H, W) float32; `fx` is its focal length in pixels, if you know it."""
-        known = as_photo(photo)
-        height, width = known.rgb.shape[:2]
-        camera = find_intrinsics(height, width, fx=fx, focal_35mm=known.focal_35mm)
-        depth_m = self.model(known.rgb)
-        factor = camera.metres_factor(height, width) if self.model.follows_camera else 1.0
+        known, camera = seen_by(photo, fx)
+        return self.for_camera(self.model(known.rgb), camera)
+
+    def with_uncertainty(self, photo: PhotoLike, *, fx: float | None = None) -> SurePrediction:
+        """Return the depth of a photo, and how sure it is. Raises HqmdError if the model does not know that."""
+        self.model.require_uncertainty("with_uncertainty")
+        known, camera = seen_by(photo, fx)
+        depth_m, sure = self.model.with_uncertainty(known.rgb)
+        assert sure
+        sure = sure.with_camera(camera)
+        return SurePrediction(self.for_camera(depth_m, camera), sure.scale, sure.at(depth_m.shape))
+
+    def for_camera(self, depth_m: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.float32]:
+        """Scale depth (H, W) as the camera asks, if the model follows it."""
+        factor = camera.metres_factor(*depth_m.shape) if self.model.follows_camera else 1.0
         return depth_m if factor == 1 else depth_m * np.float32(factor)
+
+
+def seen_by(photo: PhotoLike, fx: float | None) -> tuple[Photo, Intrinsics]:
+    """Read a photo, and find its camera."""
+    known = as_photo(photo)
+    height, width = known.rgb.shape[:2]
+    return known, find_intrinsics(height, width, fx=fx, focal_35mm=known.focal_35mm)
 
 
 def as_photo(photo: PhotoLike) -> Photo:

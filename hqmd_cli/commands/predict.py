@@ -70,6 +70,10 @@ def predict(
     edge_rtol: Annotated[
         float | None, typer.Option(help="Drop points and faces at relative depth jumps larger than this.")
     ] = None,
+    max_uncertainty: Annotated[
+        float | None,
+        typer.Option(help="Drop points and faces whose relative error of the shape is larger, such as 0.2."),
+    ] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view, in degrees.")] = None,
     fx: Annotated[
         float | None,
@@ -118,13 +122,15 @@ def predict(
     from hqmd_cli.prediction.result import Style
     from hqmd_cli.prediction.sources import goes_alone, refuse_for_video
 
-    style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
+    rtol = DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol
+    style = Style(colormap, vmin, vmax, legend, side_by_side, rtol, max_uncertainty)
     if goes_alone(sources, output):
         from hqmd_cli.terminal.predict_video import run_video
 
         for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera}
         for_photos |= {
             "--edge-rtol": edge_rtol,
+            "--max-uncertainty": max_uncertainty,
             "--format": formats,
             "--json": as_json or None,
             "--skip-existing": skip_existing or None,

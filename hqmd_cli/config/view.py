@@ -77,10 +77,8 @@ DEFAULT_VIEW = View()
 
 
 def errors_in(title: str, values: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-    """Return the coefficients of ERROR_TERMS in a section of a file. Raises HqmdError for what is no list of numbers."""
-    return {
-        name: checked(title, {name: values[name]}, {name: (0.0,)})[name] for name in ERROR_TERMS if name in values
-    }
+    """Return the coefficients of ERROR_TERMS in a section of a file. Raises HqmdError for other values."""
+    return {name: checked(title, {name: values[name]}, {name: (0.0,)})[name] for name in ERROR_TERMS if name in values}
 
 
 class SideView(NamedTuple):

@@ -1,8 +1,8 @@
 """Measure on held-out pictures how wrong depth is: the coefficients of inference/uncertainty.py, and how good they are.
 
-Of each picture, the error of the scale is the median over its pixels of log(prediction / truth); the errors of the shape
-are what is left once that is subtracted. Both are fitted, in absolute values, by non-negative sums of terms, and then
-enlarged or reduced so that the 90 % intervals hold 90 % of the pictures and of the pixels.
+Of each picture, the error of the scale is the median over its pixels of log(prediction / truth); the errors of the
+shape are what is left once that is subtracted. Both are fitted, in absolute values, by non-negative sums of terms, and
+then scaled so that the 90 % intervals hold 90 % of the pictures and of the pixels.
 """
 
 from collections.abc import Sequence
@@ -178,9 +178,9 @@ def sparsified(picture: Picture, shape: Floats) -> tuple[tuple[float, ...], tupl
     """Compute AUSE of the shape, for relative errors and for metres: by its own, constant and proportional errors.
 
     Absolute errors are averaged over the pixels that remain as the least sure ones are left out, 5 % at a time. From
-    this curve the one of the best order is subtracted; the mean of the difference is divided by the error of all pixels.
-    0 is the best order (Ilg et al., https://arxiv.org/abs/1802.07095, section 4). A constant relative error is one in
-    metres that is proportional to depth.
+    this curve the one of the best order is subtracted; the mean of the difference is divided by the error of all
+    pixels, so 0 is the best order (Ilg et al., https://arxiv.org/abs/1802.07095, section 4). An error in metres that
+    is proportional to depth is a constant relative one.
     """
     relative = np.abs(picture.shape_off)
     right_m = picture.pred_m / np.exp(np.float32(picture.scale_off))  # with the true scale

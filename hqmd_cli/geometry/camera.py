@@ -10,7 +10,7 @@ from hqmd_cli.errors import HqmdError
 DIAGONAL_35MM = math.hypot(36, 24)
 # NYU Depth V2's colour camera, a Kinect (fx_rgb in camera_params.m of the dataset's toolbox), for 640 x 480.
 NYU_FX, NYU_LONGER_SIDE, NYU_SHORTER_SIDE = 518.86, 640, 480
-# Relative error, as a standard deviation, of metres where NYU's focal length (28 mm as 35 mm equivalent) is assumed. The
+# Relative error, as a standard deviation, of metres where NYU's focal length is assumed, 28 mm as 35 mm equivalent. The
 # main cameras of phones have 23 mm (Galaxy S22) to 35 mm (iPhone 4S): log(35 / 23) / sqrt(12), if evenly spread.
 ASSUMED_FOCAL_ERROR = 0.12
 

@@ -1,19 +1,21 @@
 """How sure a prediction is: one relative error for the scale of a photo, and one per pixel for its shape. No torch.
 
-The two fail apart: a room may have the right shape and be a fifth too large. Both errors are sums of simple terms of the
-network's maps (config/view.py, ERROR_TERMS), which cost no further pass. Their coefficients are measured on held-out
-photos (evaluation/how_sure.py), so that the logarithm of the true depth lies within 1.645 of these errors for 90 % of the
-photos, or pixels: they are standard deviations, as far as errors are normal.
+The two fail apart: a room may have the right shape and be a fifth too large. Both errors are sums of simple terms of
+the network's maps (config/view.py, ERROR_TERMS), which cost no further pass. Their coefficients are measured on
+held-out photos (evaluation/how_sure.py), so that log depth is right within 1.645 times the error for 90 % of photos,
+or pixels, as it would be with normal errors of this standard deviation.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.resize import shrink
 
 Floats = NDArray[np.float32]
@@ -38,6 +40,14 @@ class Uncertainty:
     def at(self, size: tuple[int, ...]) -> Floats:
         """Return the error of the shape at the size (H, W) of a photo."""
         return shrink(self.shape, (size[0], size[1]))
+
+    def with_camera(self, camera: Intrinsics) -> "Uncertainty":
+        """Add the error that comes from a focal length that is assumed."""
+        return replace(self, scale=math.hypot(self.scale, camera.metres_error))
+
+    def measured_at(self, x: int, y: int, size: tuple[int, ...]) -> "Uncertainty":
+        """Return the errors once depth (H, W) is right at pixel (x, y): the others' scale is as wrong as its shape."""
+        return replace(self, scale=float(self.at(size)[y, x]))
 
 
 def uncertainty(logs: Floats, scale_error: Sequence[float], shape_error: Sequence[float]) -> Uncertainty:

@@ -76,6 +76,7 @@ def record_of(
         far_key: result.far,
         "scale_factor": result.scale_factor,
         "camera_factor": result.camera_factor,
+        "scale_uncertainty": result.uncertainty.scale if result.uncertainty else None,
         "intrinsics": asdict(result.intrinsics),
         "outputs": dict(notes),
         "outputs_sha256": dict(outputs_sha256),
@@ -219,7 +220,9 @@ def is_up_to_date(
         "photo_sha256": photo_sha256,
     }
     # Records of commit 6e49211 lack these.
-    then = {**record, "settings": {"detail_sides": [], "camera": None, **record.get("settings", {})}}
+    settings_then = {"detail_sides": [], "camera": None, **record.get("settings", {})}
+    settings_then["look"] = {"max_uncertainty": None, **settings_then.get("look", {})}
+    then = {**record, "settings": settings_then}
     same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 

@@ -184,7 +184,7 @@ class PhotoWork:
             exif_fault=photo.focal_fault,
         )
         with explain_model_errors(name):
-            depth_m = self.model.predict(photo.rgb)
+            depth_m, sure = self.model.with_uncertainty(photo.rgb)
         require_depth(depth_m, name, self.model.kind)
         if not is_frame and is_flat(depth_m) and has_content(photo.rgb):
             raise HqmdError(
@@ -196,6 +196,12 @@ class PhotoWork:
             depth_m = depth_m * np.float32(camera_factor)
             factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
             depth_m = depth_m * np.float32(factor)
+        if is_frame:  # of a video, for which the errors of photos were not measured
+            sure = None
+        elif sure and self.reading:
+            sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)
+        elif sure:
+            sure = sure.with_camera(intrinsics)
         scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
         require_depth(depth_m, name + scaled, self.model.kind)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
@@ -210,6 +216,7 @@ class PhotoWork:
             camera_factor,
             photo.remarks,
             photo.projection,
+            sure,
         )
 
     def camera_for(self, height: int, width: int, name: str) -> Intrinsics | None:

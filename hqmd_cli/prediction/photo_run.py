@@ -14,7 +14,7 @@ from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
-from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres
+from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
 
@@ -99,6 +99,7 @@ def prepare(
     workers = max(1, min(len(photos), usable_cores()))
     opened = open_with(1 if workers > 1 else 0)
     refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from)
+    refuse_unsure(opened, all_jobs, style)
     sidecars = as_json or (skip_existing and manifest is None)
     recorded = sidecars or manifest is not None
     settings = settings_of(opened, recorded, style, (fov, fx, scale_from), lens)

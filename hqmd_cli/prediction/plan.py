@@ -9,6 +9,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.formats import (
     BY_SUFFIX,
     DEFAULT_FORMAT,
@@ -156,6 +157,21 @@ def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], style: Style, sca
             f"{asked[0]}: needs metres, but {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax and "
             "--scale-from, or use a model that gives metres"
         )
+
+
+def refuse_unsure(model: OpenModel, jobs: Sequence[Job], style: Style) -> None:
+    """Raise HqmdError naming what the model cannot give, since it does not know how sure it is.
+
+    Also if --max-uncertainty is given, and no file heeds it.
+    """
+    outputs = [target for job in jobs for target in job.targets]
+    asked = [printable(str(path)) for path, output in outputs if output.needs_uncertainty]
+    if style.max_uncertainty is not None:
+        asked.append("--max-uncertainty")
+        if outputs and not any(output.needs_trimesh for _, output in outputs):
+            raise HqmdError("--max-uncertainty: leaves out points of .ply and .glb, and none is asked for")
+    if asked:
+        model.require_uncertainty(asked[0])
 
 
 def refuse_existing(jobs: Sequence[Job], sidecars: bool) -> None:
