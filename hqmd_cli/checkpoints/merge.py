@@ -37,7 +37,7 @@ def merge_checkpoints(
         members = [
             replace(
                 member,
-                view=replace(member.view, calibration=1.0, power=1.0),
+                view=replace(member.view, calibration=1.0, power=1.0, scale_error=(), shape_error=()),
                 presets={},
                 view_percent=percent * member.view_percent // 100,
                 weight=weight * member.weight,
