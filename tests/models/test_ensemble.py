@@ -63,13 +63,16 @@ def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tm
     """The geometric mean of what each is multiplied by; and nobody's note on licences is lost."""
     for name, source, calibration in (("one", trained_run / "best", 0.9), ("two", other, 1.1)):
         network, info = load_checkpoint(source, CPU)
-        model = info.model.with_settings(calibration=calibration, calibration_power=calibration + 0.1)
+        model = info.model.with_settings(
+            calibration=calibration, calibration_power=calibration + 0.1, scale_error=(0.1,) * 4, shape_error=(0.1,) * 7
+        )
         save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model, note=f"licence of {name}"))
     merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     merged = read_info(tmp_path / "both")
     assert merged.model.view.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
     assert merged.model.view.power == pytest.approx(1.1)
     assert [(member.view.calibration, member.view.power) for member in merged.model.others] == [(1.0, 1.0)]
+    assert not any(member.view.errors for member in merged.model.members)  # measured of each alone
     assert "licence of one" in merged.note and "licence of two" in merged.note
 
 

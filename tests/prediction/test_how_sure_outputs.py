@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,6 +113,38 @@ def test_a_limit_that_nothing_heeds_is_refused(hqmd, sure_model, photo, tmp_path
     assert done.returncode == 1 and "points of .ply and .glb" in done.stderr
     with pytest.raises(HqmdError, match="must be positive"):
         Style(max_uncertainty=0)
+
+
+def test_a_result_of_an_hqmd_without_the_limit_is_kept(hqmd, trained_run, photo, tmp_path) -> None:
+    given = ("predict", photo, "-o", tmp_path / "d.npy", "--json", "--model", trained_run / "best", "--skip-existing")
+    hqmd(*given)
+    record = tmp_path / "d.json"
+    values = json.loads(record.read_text())
+    assert values["settings"]["look"].pop("max_uncertainty") is None and values.pop("scale_uncertainty") is None
+    record.write_text(json.dumps(values))
+    before = (tmp_path / "d.npy").stat().st_mtime_ns
+    assert hqmd(*given).returncode == 0 and (tmp_path / "d.npy").stat().st_mtime_ns == before
+
+
+def test_nobody_knows_of_a_video(hqmd, sure_model, photo, tmp_path) -> None:
+    """Its photos are done, and it is refused; a frame of another kind claims nothing."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(photo, folder / "a.png")
+    clip = cv2.VideoWriter(str(folder / "b.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 5, (96, 80))
+    clip.write(cv2.imread(str(photo)))
+    clip.release()
+    asked = ("predict", folder, "--model", sure_model, "-o", tmp_path / "out", "--format")
+    done = hqmd(*asked, "uncertainty")
+    assert done.returncode == 1 and "b.mp4: hqmd knows how sure it is of photos only" in done.stderr
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["a.uncertainty.png"]
+    frames = hqmd(*asked, "npy")
+    assert frames.returncode == 0 and frames.stderr.splitlines()[-1].startswith("depth in metres, ")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert {row["place"]: row["scale_uncertainty"] is None for row in rows if "scale_uncertainty" in row} == {
+        "a.png": False,
+        "b/000001.mp4": True,
+    }
 
 
 def test_python_gets_both_errors(sure_model, photo) -> None:
