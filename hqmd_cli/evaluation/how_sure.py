@@ -41,7 +41,7 @@ class Picture:
 
     def errors(self, view: View) -> "tuple[float, Floats]":
         """Return the errors that a view's coefficients expect: of the scale, and (P,) of the shape."""
-        shape = np.tensordot(np.float32(view.shape_error), self.shape_terms, axes=1)
+        shape = np.tensordot(np.array(view.shape_error, np.float32), self.shape_terms, axes=1)
         return float(np.dot(view.scale_error, self.scale_terms)), shape.astype(np.float32)
 
 

@@ -53,7 +53,7 @@ class Uncertainty:
 def uncertainty(logs: Floats, scale_error: Sequence[float], shape_error: Sequence[float]) -> Uncertainty:
     """Compute both errors from the log depth of each view, (views, h, w), and the coefficients of a view."""
     terms = terms_of(logs)
-    shape = np.tensordot(np.float32(shape_error), terms.shape, axes=1)
+    shape = np.tensordot(np.array(shape_error, np.float32), terms.shape, axes=1)
     return Uncertainty(float(np.dot(scale_error, terms.scale)), shape.astype(np.float32, copy=False))
 
 
@@ -79,7 +79,7 @@ def terms_of(logs: Floats) -> Terms:
         np.maximum(side, down) ** 4,
     ]
     scale = [1, middles.std(), max(0, np.log(NEAR_M) - middle), max(0, FLAT_STD - mean.std())]
-    return Terms(np.float32(scale), np.stack(shape))
+    return Terms(np.array(scale, np.float32), np.stack(shape))
 
 
 def places(length: int) -> Floats:
@@ -93,4 +93,4 @@ def box_mean(values: Floats, window: int) -> Floats:
         cv2.boxFilter(each, -1, (window, window), normalize=False, borderType=cv2.BORDER_CONSTANT)
         for each in (values, np.ones_like(values))
     )
-    return sums / counts  # type: ignore[no-any-return]
+    return (sums / counts).astype(np.float32, copy=False)
