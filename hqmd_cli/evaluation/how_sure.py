@@ -101,8 +101,8 @@ def fit(terms: Values, off: Values, weights: Values) -> tuple[float, ...]:
     ratios = size / np.maximum(found @ terms, 1e-9)
     order = np.argsort(ratios)
     held = np.cumsum(weights[order]) / weights.sum()
-    largest = ratios[order][min(np.searchsorted(held, INTERVAL), len(order) - 1)]
-    return tuple((found * largest / DEVIATIONS).round(4).tolist())
+    last = min(int(np.searchsorted(held, INTERVAL)), len(order) - 1)
+    return tuple((found * ratios[order[last]] / DEVIATIONS).round(4).tolist())
 
 
 def non_negative(squares: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
