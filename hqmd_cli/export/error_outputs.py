@@ -81,18 +81,22 @@ POOL = """
     rows_{into} = AveragePool <kernel_shape = [{window}, 1], pads = [{half}, 0, {half}, 0]> ({what})
     {into} = AveragePool <kernel_shape = [1, {window}], pads = [0, {half}, 0, {half}]> (rows_{into})
 """
-# Where the pixels of an axis lie, from -1 to 1; in float32.
+# Where the pixels of an axis lie, from -1 to 1. In float64: ONNX Runtime takes a constant float length for an integer.
 PLACES = """
     axis_{n} = Constant <value_int = {axis}> ()
-    unit_{n} = Constant <value_float = 1.0> ()
-    none_{n} = Constant <value_float = 0.0> ()
+    unit_as_float_{n} = Constant <value_float = 1.0> ()
+    none_as_float_{n} = Constant <value_float = 0.0> ()
+    unit_{n} = Cast <to = 11> (unit_as_float_{n})
+    none_{n} = Cast <to = 11> (none_as_float_{n})
     map_sides_{n} = Cast <to = 1> (map_size)
-    length_{n} = Gather (map_sides_{n}, axis_{n})
+    length_as_float_{n} = Gather (map_sides_{n}, axis_{n})
+    length_{n} = Cast <to = 11> (length_as_float_{n})
     index_{n} = Range (none_{n}, length_{n}, unit_{n})
     twice_{n} = Add (index_{n}, index_{n})
     centre_{n} = Add (twice_{n}, unit_{n})
     share_{n} = Div (centre_{n}, length_{n})
-    {n} = Sub (share_{n}, unit_{n})
+    exact_{n} = Sub (share_{n}, unit_{n})
+    {n} = Cast <to = 1> (exact_{n})
 """
 TERMS = """
     plane = Constant <value_ints = [2, 3]> ()

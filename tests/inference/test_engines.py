@@ -389,11 +389,10 @@ def test_a_file_of_its_own_says_how_sure_it_is(size, tmp_path):
     depth_m, scale, shape = session.run(None, {"rgb": picture[None]})
     assert [output.name for output in session.get_outputs()] == ["depth_m", "scale_error", "shape_error"]
     sure = DepthPredictor(TorchEngine(network, CPU), config).with_uncertainty(picture)[1]
-    assert scale.shape == (1,) and scale[0] == pytest.approx(
-        sure.scale, abs=0.01
-    )  # whose pictures are rounded to bytes
+    assert scale.shape == (1,)
+    assert scale[0] == pytest.approx(sure.scale, abs=0.01)  # whose pictures are rounded to bytes
     assert shape.shape == depth_m.shape and np.ptp(shape) > 0.1
-    np.testing.assert_allclose(shape[0], sure.at((96, 128)), atol=0.05)
+    assert np.abs(shape[0] - sure.at((96, 128))).mean() < 0.03
 
 
 @pytest.mark.slow
