@@ -231,7 +231,7 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
             batches(
                 open_training_data(pairs)[0],
                 None,
-                MODEL.network.size,
+                [MODEL.network.size],
                 TRAIN.batching,
                 epoch=0,
                 done=0,
@@ -263,7 +263,7 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
             batches(
                 open_training_data(pairs)[0],
                 None,
-                MODEL.network.size,
+                [MODEL.network.size],
                 TRAIN.batching,
                 epoch=0,
                 done=0,
@@ -350,7 +350,9 @@ def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
     extra = Flat([2.0] * 6)
     drawn = []
     for epoch in range(3):
-        examples = TrainSet(data, extra, lambda sample, rng: {"name": sample.name}, seed=0, epoch=epoch)
+        examples = TrainSet(
+            data, extra, lambda position: lambda sample, rng: {"name": sample.name}, seed=0, epoch=epoch
+        )
         names = [examples[i]["name"] for i in range(len(examples))]
         assert len(names) == 8 and {"a1", "a2", "a3", "a4"} <= set(names)
         drawn.append(frozenset(names) - {"a1", "a2", "a3", "a4"})
