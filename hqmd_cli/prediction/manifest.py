@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
+from hqmd_cli.files.checked_json import LENIENT, parse_json
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
@@ -54,6 +55,7 @@ class Settings:
     kind: Kind = "depth"  # what the model gives
     detail_sides: tuple[int, ...] = ()  # pixels; the shorter sides of larger pictures, which add detail
     camera: Mapping[str, Any] | None = None  # as the user gave it in a file
+    picture: int | None = None  # number, from 1 on, of several in a file; None: the file's own choice
     hqmd_version: str = __version__
 
 
@@ -165,10 +167,10 @@ class Manifest:
 def row_of(line: str) -> Row | None:
     """Parse a line of a manifest; None if it is not a row."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = parse_json(line, dict, LENIENT)
+    except ValueError:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("place"), str) else None
+    return row if isinstance(row.get("place"), str) else None
 
 
 def is_part(path: Path) -> bool:
