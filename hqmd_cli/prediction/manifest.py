@@ -203,10 +203,10 @@ def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, d
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record beside a result. Raises HqmdError if the file is not a record."""
     try:
-        record = json.loads(read_regular(path))
-    except (OSError, ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict) or "outputs" not in record:
+        record = parse_json(read_regular(path), dict, LENIENT)
+    except (OSError, ValueError):
+        record = {}
+    if "outputs" not in record:
         raise HqmdError(f"{path}: is not a record of a result; move it away, or use --overwrite")
     return record
 
@@ -220,8 +220,8 @@ def is_up_to_date(
         "outputs": notes,
         "photo_sha256": photo_sha256,
     }
-    # Records of commit 6e49211 lack these.
-    then = {**record, "settings": {"detail_sides": [], "camera": None, **record.get("settings", {})}}
+    # Records of commits up to 370d56c lack some of these.
+    then = {**record, "settings": {"detail_sides": [], "camera": None, "picture": None, **record.get("settings", {})}}
     same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 
