@@ -39,8 +39,8 @@ def choose(picture: Image.Image, file: Path | BytesIO, number: int | None = None
 def said_of_default(picture: Image.Image, file: Path | BytesIO) -> str:
     """Say which picture of several is used without a number; empty if there is one."""
     if picture.format == "CUR":
-        count = int.from_bytes(first_bytes(file)[CURSOR_COUNT], "little")
-        return f"{count} pictures in the file; the largest is used, as no other can be read" if count > 1 else ""
+        cursors = int.from_bytes(first_bytes(file)[CURSOR_COUNT], "little")
+        return f"{cursors} pictures in the file; the largest is used, as no other can be read" if cursors > 1 else ""
     if sizes := icon_sizes(picture):
         return f"{len(sizes)} pictures in the file; the largest {USED}" if len(sizes) > 1 else ""
     count = count_pictures(picture, file)
