@@ -132,6 +132,13 @@ class Video:
             return None
         return f"cut off or damaged: {self._read} of {self.frames} frames could be read"
 
+    def skip(self, frames: int) -> None:
+        """Go past so many frames, without their time stamps."""
+        if frames and self._first is not None:
+            self._first, frames = None, frames - 1
+        while frames and self._capture.grab():
+            frames -= 1
+
     def at(self, place: int) -> RGB | None:
         """Read the frame at or near a place (0: the first); None if jumping fails. Do not mix with `read`."""
         self._capture.set(cv2.CAP_PROP_POS_FRAMES, place)
