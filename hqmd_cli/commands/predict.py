@@ -92,6 +92,9 @@ def predict(
             metavar="N", min=1, help="Which of several pictures in a file.  [default: the first; an icon's largest]"
         ),
     ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Steady the depth of a video over time; says the flicker before and after.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
     skip_existing: Annotated[
         bool,
@@ -137,7 +140,7 @@ def predict(
             "--skip-existing": skip_existing or None,
         }
         refuse_for_video(for_photos)
-        return run_video(sources, output, open_with, style, overwrite)
+        return run_video(sources, output, open_with, style, overwrite, smooth)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
@@ -145,7 +148,7 @@ def predict(
         return prepare(
             sources, destinations, outputs, open_with, style, fov=fov, fx=fx, camera=camera, scale_from=scale_from,
             as_json=as_json, skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
-            picture=picture,
+            picture=picture, smooth=smooth,
         )  # fmt: skip
 
     if Path("-") in output:

@@ -56,6 +56,7 @@ class Settings:
     detail_sides: tuple[int, ...] = ()  # pixels; the shorter sides of larger pictures, which add detail
     camera: Mapping[str, Any] | None = None  # as the user gave it in a file
     picture: int | None = None  # number, from 1 on, of several in a file; None: the file's own choice
+    smooth: bool = False  # True: the depth of a video is blended over time
     hqmd_version: str = __version__
 
 
@@ -221,7 +222,8 @@ def is_up_to_date(
         "photo_sha256": photo_sha256,
     }
     # Records of commits up to 370d56c lack some of these.
-    then = {**record, "settings": {"detail_sides": [], "camera": None, "picture": None, **record.get("settings", {})}}
+    before = {"detail_sides": [], "camera": None, "picture": None, "smooth": False}
+    then = {**record, "settings": before | record.get("settings", {})}
     same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 

@@ -28,6 +28,7 @@ from hqmd_cli.prediction.colour_range import (
     find_range,
     require_range,
 )
+from hqmd_cli.prediction.smoothing import Smoothed
 from hqmd_cli.units import Kind
 
 AHEAD = 2  # frames that wait for the network, and as many that wait to be written; bounds the memory
@@ -73,6 +74,7 @@ def predict_video(
     progress: Callable[[int, int | None], None] = lambda done, total: None,
     max_frames: int | None = None,
     kind: Kind = "depth",
+    smooth: bool = False,
 ) -> VideoReport:
     """Write the depth of a video file or a camera to an .mp4, in one colour range from the first frame to the last.
 
@@ -83,6 +85,7 @@ def predict_video(
     depth the range is in their own numbers. A camera's frame is repeated until the next one is ready, so that the file
     plays in real time, however slow the network is.
 
+    With `smooth`, depth is blended over time along the optical flow (smoothing.py), and a note states the flicker.
     `progress` gets the number of frames done and, if known, of all frames. The memory does not grow with the length.
     Ctrl-C keeps the frames done so far as a playable file, and raises VideoInterrupted with the report, or plain
     KeyboardInterrupt before the first frame. Raises HqmdError naming the file if the source or target cannot be read or
@@ -94,7 +97,10 @@ def predict_video(
             refuse_over_input([target], [source])
         rhythm = video.rhythm()
         once = PredictedOnce(predict, spool)
-        run = _Run(video, once, paint, progress, near_m, far_m, max_frames, kind, rhythm.varies)
+        steady = Smoothed(once) if smooth else None
+        run = _Run(
+            video, steady or once, paint, progress, near_m, far_m, max_frames, kind, spool, steady, rhythm.varies
+        )
         fps = rhythm.fps if rhythm.varies else math.nan if video.fps is None else video.fps
         # Open the target before the first pass, so that an unwritable one fails at once.
         with _interrupted_with(run), write_video(target, fps) as run.file:
@@ -128,6 +134,8 @@ class _Run:
     far_m: float | None
     max_frames: int | None
     kind: Kind
+    spool: Spool
+    steady: Smoothed | None
     varies: bool = False  # True: frames of the file are repeated until the time of the next
     file: VideoFile | None = None
     colours: ColourRange | None = None
@@ -189,8 +197,12 @@ class _Run:
             notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
         elif abs(self.file.fps - self.video.fps) > 0.001:  # smaller differences are not worth a note
             notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
-        if isinstance(self.predict, PredictedOnce) and (twice := self.predict.spool.refused):
-            notes.append(f"{twice} frames were predicted twice, as there was no room for their depth on the disk")
+        if self.steady:
+            notes.append(self.steady.in_words)
+        if self.spool.refused:
+            notes.append(
+                f"{self.spool.refused} frames were predicted twice, as there was no room for their depth on the disk"
+            )
         if self.flat:
             notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
