@@ -61,7 +61,7 @@ class PredictedOnce:
 
 def content_of(rgb: RGB) -> bytes:
     """Return a hash of a frame's pixels."""
-    return blake2b(np.ascontiguousarray(rgb), digest_size=16).digest()
+    return blake2b(np.ascontiguousarray(rgb).data, digest_size=16).digest()
 
 
 def clip_range(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 MANIFEST_FILE = "manifest.jsonl"
 # What processes of torchrun wrote up to commit 6e49211, and a run of it that was killed has left.
 PART_BEFORE = re.compile(r"manifest\.(0|[1-9]\d{0,2})\.jsonl")
+# Settings that records of commits up to 370d56c lack, some or all.
+LATER_SETTINGS: dict[str, Any] = {"detail_sides": [], "camera": None, "picture": None, "smooth": False}
 PART_KEYS = {"place", "outputs", "settings", "photo_sha256"}
 
 Row = dict[str, Any]
@@ -221,9 +223,7 @@ def is_up_to_date(
         "outputs": notes,
         "photo_sha256": photo_sha256,
     }
-    # Records of commits up to 370d56c lack some of these.
-    before = {"detail_sides": [], "camera": None, "picture": None, "smooth": False}
-    then = {**record, "settings": before | record.get("settings", {})}
+    then = {**record, "settings": {**LATER_SETTINGS, **record.get("settings", {})}}
     same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 

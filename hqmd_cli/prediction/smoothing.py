@@ -57,8 +57,8 @@ class Smoothed:
             flow, holds = flow_back(before.grey, grey)
             if holds.mean() >= LEAST_SHARE:
                 blended = blend(log, before.smooth, flow, holds)
-                pairs = ((before.raw, raw), (shrunk(before.smooth), shrunk(blended)))
-                self.flicker.append(tuple(flicker_of(*pair, flow, holds) for pair in pairs))  # type: ignore[arg-type]
+                after = flicker_of(shrunk(before.smooth), shrunk(blended), flow, holds)
+                self.flicker.append((flicker_of(before.raw, raw, flow, holds), after))
                 log, depth_m = blended, np.exp(blended)
         self._before = Seen(grey, raw, log)
         return depth_m
@@ -97,9 +97,8 @@ def flow_back(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> tuple[Floats
 def places(flow: Floats) -> tuple[Floats, Floats]:
     """Return the columns and rows (h, w) to which a flow (h, w, 2) leads."""
     height, width = flow.shape[:2]
-    return flow[..., 0] + np.arange(width, dtype=np.float32), flow[..., 1] + np.arange(height, dtype=np.float32)[
-        :, None
-    ]
+    across = np.add(flow[..., 0], np.arange(width), dtype=np.float32)
+    return across, np.add(flow[..., 1], np.arange(height)[:, None], dtype=np.float32)
 
 
 def warped(image: NDArray, flow: Floats) -> NDArray:
