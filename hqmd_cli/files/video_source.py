@@ -179,12 +179,7 @@ def _opened(source: Path | int) -> Video:
     video = None
     try:
         if not capture.isOpened():
-            problem = (
-                "cannot be opened; is it plugged in, and not in use elsewhere?"
-                if isinstance(source, int)
-                else "not a video that can be read, or a recording that was never finished"
-            )
-            raise HqmdError(f"{name_of(source)}: {problem}")
+            raise HqmdError(f"{name_of(source)}: {why_unopened(source)}")
         if isinstance(source, Path):
             capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
             size = (capture.get(key) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
@@ -197,6 +192,15 @@ def _opened(source: Path | int) -> Video:
     finally:
         if video is None:
             capture.release()
+
+
+def why_unopened(source: Path | int) -> str:
+    """Say why OpenCV cannot open a source, as far as that can be told."""
+    if isinstance(source, int):
+        return "cannot be opened; is it plugged in, and not in use elsewhere?"
+    if movie_facts(source).sound_alone:
+        return "holds sound and no pictures, so there is no depth to predict"
+    return "not a video that can be read, or a recording that was never finished"
 
 
 def name_of(source: Path | int) -> str:
