@@ -90,6 +90,15 @@ def predict(
             help="Correct the scale by the distance that you measured from the camera to pixel (X, Y).",
         ),
     ] = None,
+    picture: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Which of several pictures in a file.  [default: the first; an icon's largest]"
+        ),
+    ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Steady the depth of a video over time; says the flicker before and after.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
     skip_existing: Annotated[
         bool,
@@ -117,7 +126,7 @@ def predict(
     from hqmd_cli.inference.open import OpenOptions, opener
 
     options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
-    open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]))
+    open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style
     from hqmd_cli.prediction.sources import goes_alone, refuse_for_video
@@ -131,12 +140,13 @@ def predict(
         for_photos |= {
             "--edge-rtol": edge_rtol,
             "--max-uncertainty": max_uncertainty,
+            "--picture": picture,
             "--format": formats,
             "--json": as_json or None,
             "--skip-existing": skip_existing or None,
         }
         refuse_for_video(for_photos)
-        return run_video(sources, output, open_with, style, overwrite)
+        return run_video(sources, output, open_with, style, overwrite, smooth)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
@@ -144,6 +154,7 @@ def predict(
         return prepare(
             sources, destinations, outputs, open_with, style, fov=fov, fx=fx, camera=camera, scale_from=scale_from,
             as_json=as_json, skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
+            picture=picture, smooth=smooth,
         )  # fmt: skip
 
     if Path("-") in output:

@@ -56,6 +56,7 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
             style.far_m,
             progress,
             kind=model.kind,
+            smooth=work.settings.smooth,
         )
     hashes = {target.name: file_hash(target) for target in targets} if work.intentions else {}
     record = record_of_clip(work, model, job, report, notes, digest, hashes)

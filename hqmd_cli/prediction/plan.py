@@ -143,19 +143,21 @@ def one_form(path: str) -> str:
     return normalize("NFC", normalize("NFC", path).casefold())
 
 
-def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], style: Style, scale_from: str | None) -> None:
+def refuse_metres(
+    kind: Kind, model: str, jobs: Sequence[Job], style: Style, scale_from: str | None, smooth: bool = False
+) -> None:
     """Raise HqmdError naming the first file or option that needs metres, if the model does not give metres."""
     if kind == "depth":
         return
     targets = (target for job in jobs for target in job.targets)
     asked = [f"{printable(str(path))} ({output.note})" for path, output in targets if output.needs_metres]
-    given = {"--vmin": style.near_m, "--vmax": style.far_m, "--scale-from": scale_from}
+    given = {"--vmin": style.near_m, "--vmax": style.far_m, "--scale-from": scale_from, "--smooth": smooth or None}
     asked += [flag for flag, value in given.items() if value is not None]
     if asked:
         free = ", ".join(name for name, output in OUTPUTS.items() if not output.needs_metres)
         raise HqmdError(
-            f"{asked[0]}: needs metres, but {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax and "
-            "--scale-from, or use a model that gives metres"
+            f"{asked[0]}: needs metres, but {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax, "
+            "--scale-from and --smooth, or use a model that gives metres"
         )
 
 
