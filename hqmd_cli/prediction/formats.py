@@ -21,6 +21,8 @@ class Output:
     note: str  # what its numbers mean; {unit} stands for the unit of the map
     needs_camera: bool = False  # True if its numbers depend on the focal length
     needs_metres: bool = False  # True if it claims metres
+    has_points: bool = False  # True for points and meshes, from which --max-uncertainty leaves some out
+    needs_uncertainty: bool = False  # True if it is for models that know how sure they are
 
     @cached_property
     def write(self) -> Callable[..., str]:
@@ -55,6 +57,7 @@ OUTPUTS = {
         "points in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
+        has_points=True,
     ),
     "glb": Output(
         ".glb",
@@ -62,6 +65,7 @@ OUTPUTS = {
         "mesh in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
+        has_points=True,
     ),
     "normals": Output(
         ".normals.png",
@@ -69,6 +73,18 @@ OUTPUTS = {
         "normals: red right, green up, blue to the camera",
         needs_camera=True,
         needs_metres=True,  # up to a factor, but without a shift
+    ),
+    "uncertainty": Output(
+        ".uncertainty.png",
+        "hqmd_cli.prediction.writers.numbers:write_uncertainty_png",
+        "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
+        needs_uncertainty=True,
+    ),
+    "uncertainty-npy": Output(
+        ".uncertainty.npy",
+        "hqmd_cli.prediction.writers.numbers:write_uncertainty_npy",
+        "relative error of the shape, float32, 1 = 100 %",
+        needs_uncertainty=True,
     ),
 }
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py
