@@ -18,6 +18,7 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.locks import is_claimed
+from hqmd_cli.installed import require
 from hqmd_cli.models.pretrained import refuse_out_of_reach
 from hqmd_cli.models.recipes import override, read_recipe
 from hqmd_cli.parallel.processes import Ranks
@@ -88,6 +89,7 @@ def plan_run(asked: Asked, say: Say) -> Plan:
 
     Raises HqmdError if a new run would overwrite one, or a run would continue with other settings.
     """
+    require("torch", "hqmd train")
     run_dir = asked.output
     if run_dir is None and asked.resume:
         run_dir = newest_unfinished(asked, say)
