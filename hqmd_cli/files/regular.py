@@ -3,6 +3,7 @@
 A photo alone may come from a pipe, which is read up to a size and for a time.
 """
 
+import hashlib
 import os
 import select
 import stat
@@ -37,6 +38,19 @@ def read_regular(path: Path) -> bytes:
             most = LARGEST_TEXT_BYTES // 10**6
             raise HqmdError(f"{printable(str(path))}: {size / 1e6:,.0f} MB, more than the {most:,} that are read")
         return file.read()
+
+
+def file_hash(*paths: Path) -> str:
+    """Return the SHA-256 of the concatenated content of files, in hexadecimal.
+
+    Size and time do not identify a file: two BMPs out of one archive share both. Raises as open_regular.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with open_regular(path) as file:
+            while chunk := file.read(PIECE_BYTES):  # weights may be gigabytes
+                digest.update(chunk)
+    return digest.hexdigest()
 
 
 def require_regular(path: Path) -> None:

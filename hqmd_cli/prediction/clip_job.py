@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import partial
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.formats import VIDEO_OUTPUT
 from hqmd_cli.prediction.frames_job import predict_frames

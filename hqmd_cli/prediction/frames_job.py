@@ -6,8 +6,8 @@ from typing import Any
 
 from hqmd_cli.depth import near_and_far
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.photos import Photo
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.files.video_source import RGB, Video, open_video
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.manifest import is_up_to_date, refuse_foreign

@@ -17,9 +17,8 @@ from typing import Any
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import RUN, remove_unfinished, sync, write_text
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.locks import claim, is_claimed
-from hqmd_cli.files.regular import read_regular
+from hqmd_cli.files.regular import file_hash, read_regular
 from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
-from hqmd_cli.files.regular import read_regular, require_regular
+from hqmd_cli.files.regular import file_hash, read_regular, require_regular
 from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.limits import LARGEST_PIXELS
 from hqmd_cli.files.photos import Photo, count_pixels, read_photo
-from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
+from hqmd_cli.files.regular import file_hash, is_pipe, read_pipe, read_stream
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
