@@ -6,15 +6,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image
 
-from hqmd_cli.files.kinds import DEVELOP
 from hqmd_cli.files.open_picture import open_picture
 
-DNG_VERSION, SUB_IFDS, NEW_SUBFILE_TYPE, MAX_SAMPLE, MAKE = 50706, 330, 254, 281, 271  # TIFF tags
-REDUCED = 1  # bit of NEW_SUBFILE_TYPE: a smaller version of another picture in the file
 # Patterns are compiled where they are used, which few photos need.
-MAKER_RAW = "nikon|sony|pentax|leaf|phase one|hasselblad|epson|kodak|samsung"
 GONE_THROUGH = frozenset({"GIF", "TIFF"})  # formats that do not say how many pictures follow
 ONE_PICTURE = frozenset({"JPEG", "BMP", "PSD"})  # a Photoshop file's frames are layers, and it is opened as all of them
 PROJECTION = rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})"
@@ -135,41 +131,6 @@ def focal_35mm_of(exif: Image.Exif, size: tuple[int, int]) -> tuple[float | None
     return focal, ""
 
 
-def refuse_thumbnail(picture: Image.Image) -> None:
-    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return
-    tags = picture.tag_v2
-    made_by = re.search(MAKER_RAW, f"{tags.get(TiffImagePlugin.SOFTWARE)} {tags.get(MAKE)}", re.IGNORECASE)
-    reduced = int(tags.get(NEW_SUBFILE_TYPE, 0) or 0) & REDUCED
-    if DNG_VERSION in tags or (SUB_IFDS in tags and (reduced or made_by)):
-        raise ValueError(
-            f"a camera's raw photo, of which only a preview of {picture.width} x {picture.height} pixels can be read; "
-            f"{DEVELOP}"
-        )
-    if reduced and getattr(tags, "next", 0):
-        raise ValueError(
-            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; save "
-            "that one alone"
-        )
-
-
 def has_16_bit_colours(picture: Image.Image) -> bool:
     """True if an opened picture has 16 bits for each colour, of which Pillow keeps 8; before it is decoded."""
     return picture.mode in ("RGB", "RGBA", "RGBX") and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
-
-
-def whitest_of(picture: Image.Image) -> int | None:
-    """Return the value of white in 16-bit grey, where the file says that fewer bits are used; else None."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return None
-    tags = picture.tag_v2
-    try:
-        bits = int(max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
-        said = tags.get(MAX_SAMPLE)
-        most = int(max(said) if isinstance(said, tuple) else said or 0)
-    except (TypeError, ValueError):
-        return None
-    if 8 < bits < 16:
-        return 2**bits - 1
-    return most if bits == 16 and 255 < most < 65535 else None
