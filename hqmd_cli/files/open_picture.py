@@ -86,11 +86,12 @@ def open_picture(file: Path | BytesIO, name: str = "") -> Image.Image:
         raise UnidentifiedImageError(form.name)
     if form is BY_NAME["HEIC"]:
         import_module("pillow_heif").register_heif_opener()  # only now, because the import takes time
-    picture = None
+    picture: Image.Image | None = None
     if form is not None and form.pillow:
         with suppress(UnidentifiedImageError):  # another format with the same signature
             picture = Image.open(file, formats=[form.pillow])
-    picture = picture or open_in_any_format(file)
+    if picture is None:
+        picture = open_in_any_format(file)
     if not 0 < picture.height * picture.width <= LARGEST_PIXELS:
         require_pixels(picture.height, picture.width)
     return picture

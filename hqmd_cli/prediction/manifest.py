@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hqmd_cli.prediction.intention import Intentions
 
 MANIFEST_FILE = "manifest.jsonl"
+OF_A_ROW = ("place", "failed")  # keys that a record beside a result does not have
 # What processes of torchrun wrote up to commit 6e49211, and a run of it that was killed has left.
 PART_BEFORE = re.compile(r"manifest\.(0|[1-9]\d{0,2})\.jsonl")
 PART_KEYS = {"place", "outputs", "settings", "photo_sha256"}
@@ -106,7 +107,10 @@ class Manifest:
 
     def append(self, row: Row) -> None:
         """Append a row, from any thread. Raises HqmdError if it cannot be written."""
-        line = finite_json(row, self.path)
+        self.append_json(finite_json(row, self.path))
+
+    def append_json(self, line: str) -> None:
+        """Append a row that is JSON already; see append."""
         with self.one_at_a_time, short_lock(self.path):
             append_line(self.path, line)
 
@@ -182,6 +186,20 @@ def finite_json(record: Mapping[str, Any], path: Path, indent: int | None = None
         return json.dumps(record, allow_nan=False, indent=indent)
     except ValueError as error:
         raise HqmdError(f"{path}: a number of this result is infinite or NaN, so it is not recorded") from error
+
+
+def write_record(job: Job, record: Row, manifest: Manifest | None, beside: bool) -> None:
+    """Write the record of a job's results: into the manifest, if there is one, and `beside` the first of them.
+
+    Raises HqmdError if it cannot be written, or has a number that JSON does not have; then neither is touched.
+    """
+    own = {key: value for key, value in record.items() if key not in OF_A_ROW}
+    row = finite_json({"place": str(job.source.place), **own}, manifest.path) if manifest else ""
+    text = finite_json(own, job.sidecar, indent=2) + "\n" if beside else ""
+    if manifest:
+        manifest.append_json(row)
+    if beside:
+        write_text(job.sidecar, text)
 
 
 def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path]) -> Manifest | None:

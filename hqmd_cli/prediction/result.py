@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,7 @@ from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 PANORAMA_NOTE = "a panorama ({projection}), whose depth is as if a straight lens had seen it"
 
 
-@dataclass(frozen=True)
-class DepthResult:
+class DepthResult(NamedTuple):  # as files/kinds.py
     """The depth of one photo, at the photo's own size."""
 
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
@@ -29,15 +29,8 @@ class DepthResult:
     scale_factor: float = 1.0  # that the network's depth was multiplied by, to match the user's measured distance
     kind: Kind = "depth"
     camera_factor: float = 1.0  # that the network's depth was multiplied by, for this camera
-    photo_remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read
-    projection: str = ""  # of a panorama; empty for a photo of a straight lens
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader of any file of this photo must know."""
-        if not self.projection:
-            return self.photo_remarks
-        return (*self.photo_remarks, PANORAMA_NOTE.format(projection=self.projection))
+    remarks: tuple[str, ...] = ()  # what a reader of any file of this photo must know
+    is_flat: bool = False  # True if one value stands everywhere
 
 
 @dataclass(frozen=True)

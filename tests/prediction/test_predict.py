@@ -213,13 +213,13 @@ def test_a_photo_that_is_gone_does_not_end_the_run(hqmd, checkpoint, folder, tmp
 
 
 def test_no_memory_for_one_photo_does_not_end_the_run(hqmd, checkpoint, folder, tmp_path, monkeypatch):
-    def exhausted(self, source):
-        if source.name.endswith("b.png"):
+    def exhausted(self, photo, name):
+        if name.endswith("b.png"):
             raise MemoryError("Unable to allocate")
-        return answer(self, source)
+        return answer(self, photo, name)
 
-    answer = PhotoWork.predict
-    monkeypatch.setattr(PhotoWork, "predict", exhausted)
+    answer = PhotoWork.result_of
+    monkeypatch.setattr(PhotoWork, "result_of", exhausted)
     result = hqmd("predict", folder, "-o", tmp_path / "out", "--format", "npy", "--model", checkpoint)
     assert result.returncode == 1 and "2 written, 1 failed" in result.stderr
     assert "b.png" in result.stderr and "memory" in result.stderr and "Traceback" not in result.stderr
