@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
@@ -20,6 +20,20 @@ PANORAMA_OF = rb"FullPanoWidthPixels|UsePanoramaViewer"
 NOTED_ASPECT = 0.02  # relative difference of a pixel's sides that is worth a word
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 MOST_XMP = 2**20  # bytes
+
+
+class Facts(NamedTuple):
+    """What a decoded picture says about itself."""
+
+    projection: str = ""  # of a panorama, see projection_of
+    unequal_pixels: str = ""  # that they are not square, in words
+    focal_35mm: float | None = None  # see focal_35mm_of
+    focal_fault: str = ""
+
+
+def facts_of(picture: Image.Image, exif: Image.Exif) -> Facts:
+    """Gather the facts of a picture that has been decoded."""
+    return Facts(projection_of(picture), of_unequal_pixels(picture), *focal_35mm_of(exif, picture.size))
 
 
 def of_several(picture: Image.Image, file: Path | BytesIO) -> str:
@@ -129,8 +143,3 @@ def focal_35mm_of(exif: Image.Exif, size: tuple[int, int]) -> tuple[float | None
     if not (zoom == 0 or abs(zoom - 1) < 0.005):
         return None, f"the EXIF states a digital zoom of {zoom:g}"
     return focal, ""
-
-
-def has_16_bit_colours(picture: Image.Image) -> bool:
-    """True if an opened picture has 16 bits for each colour, of which Pillow keeps 8; before it is decoded."""
-    return picture.mode in ("RGB", "RGBA", "RGBX") and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))

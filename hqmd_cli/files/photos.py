@@ -14,7 +14,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.kinds import BY_SUFFIX, PHOTO, SHARED_SUFFIXES
 from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.open_picture import explained, open_picture
-from hqmd_cli.files.photo_facts import focal_35mm_of, has_16_bit_colours, of_several, of_unequal_pixels, projection_of
+from hqmd_cli.files.photo_facts import Facts, facts_of, focal_35mm_of, of_several
 
 # Of photos that Pillow reads without any other library.
 PHOTO_SUFFIXES = frozenset(
@@ -24,6 +24,7 @@ PHOTO_SUFFIXES = frozenset(
 )
 
 LARGEST_16_BIT = 65535
+RGB_MODES = ("RGB", "RGBA", "RGBX")
 FEWER_BITS = (8, 10, 12)  # that cameras keep in 16
 DARK = 2 ** (12 - 8)  # the high byte of 12 bits
 # EXIF orientation -> how to turn the stored picture upright. Not ImageOps.exif_transpose, which rewrites the other
@@ -55,15 +56,16 @@ class Photo:
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a photo as upright (H, W, 3) uint8 RGB; see read_photo."""
-    return read_photo(path).rgb
+    return read_photo(path, only_pixels=True).rgb
 
 
-def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
+def read_photo(file: Path | BytesIO, name: str | None = None, only_pixels: bool = False) -> Photo:
     """Read a photo from a file or its bytes, and turn it upright by its EXIF orientation; errors call it `name`.
 
     Grey, palette and CMYK pictures become RGB. Transparent pixels are laid on white. Of several pictures in a file the
     first is read, or an icon's largest, and a remark says so. 16 bits become 8: grey values are rounded, and Pillow
-    keeps the high byte of colours. Takes about 10 bytes a pixel while reading, and 3 for the result.
+    keeps the high byte of colours. Takes about 10 bytes a pixel while reading, and 3 for the result. `only_pixels`:
+    skip what else the file says, as for photos of a dataset.
 
     Raises HqmdError naming the file if it cannot be read, is a format that would run other programs, or is larger than
     files/limits.py allows, which the header tells.
@@ -71,12 +73,13 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
     name = name or (str(file) if isinstance(file, Path) else "photo")
     try:
         with open_picture(file, name) as picture:
-            several, deep = of_several(picture, file), has_16_bit_colours(picture)
+            several = "" if only_pixels else of_several(picture, file)
+            # 16 bits for each colour, of which Pillow keeps 8. The header says so until the picture is decoded.
+            deep = picture.mode in RGB_MODES and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
             said = decoded_tiff(picture) if picture.format == "TIFF" else []
             picture.load()
             exif = picture.getexif()  # after decoding: Pillow turns a TIFF upright then, and removes the tag
-        projection, unequal = projection_of(picture), of_unequal_pixels(picture)
-        focal_35mm, focal_fault = focal_35mm_of(exif, picture.size)
+        facts = Facts() if only_pixels else facts_of(picture, exif)
         white, guess = white_of(picture)
         picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
         rgb = to_rgb(picture, white)
@@ -86,8 +89,8 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
         raise
     except Exception as error:  # damaged files make Pillow raise all sorts
         raise explained(error, file, name) from error
-    remarks = (several, unequal, guess, f"libtiff says: {said[0]}" if said else "")
-    return Photo(rgb, focal_35mm, tuple(filter(None, remarks)), focal_fault, projection)
+    remarks = (several, facts.unequal_pixels, guess, f"libtiff says: {said[0]}" if said else "")
+    return Photo(rgb, facts.focal_35mm, tuple(filter(None, remarks)), facts.focal_fault, facts.projection)
 
 
 def count_pixels(file: Path | BytesIO) -> int:

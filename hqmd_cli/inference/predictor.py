@@ -53,7 +53,7 @@ class DepthPredictor:
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the depth of one photo at the photo's own size, enlarged along its edges or bilinearly."""
         logs = self.log_depths(image, self.passes)
-        details = self.log_depths(image, self.detail_passes) or logs[-1:]
+        details = self.log_depths(image, self.detail_passes) if self.detail_passes else logs[-1:]
         is_one = len(logs) == 1 and not self.detail_passes
         depth_m = np.exp(logs[0] if is_one else with_detail(log_mean(logs), log_mean(details)))
         if self.edge_share:
