@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.limits import LARGEST_PHOTO_BYTES, LARGEST_TEXT_BYTES
-from hqmd_cli.files.waiting import word_after
 
 AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe waits for its writer otherwise
 LONGEST_SILENCE_S = 30.0  # of a pipe or stdin that a photo comes from
@@ -86,6 +85,8 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
         descriptor = file.fileno()
     except OSError:  # bytes in memory
         return file.read()
+    from hqmd_cli.files.waiting import word_after  # here, because few photos come from a pipe
+
     with word_after(f"{name}: still waiting for it; after {LONGEST_SILENCE_S:.0f} s of silence hqmd gives up"):
         return read_descriptor(descriptor, name)
 

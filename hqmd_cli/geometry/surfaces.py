@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.depth import valid_depth
+from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
 from hqmd_cli.geometry.camera import Intrinsics
 
-# Chosen by eye on point clouds of NYU photos seen from above. Networks blur the borders of objects over several pixels
-# of 1.5 to 4 % each; slanted floors and walls change by less than 1.2 % per pixel. Sharp jumps are far larger.
-DEFAULT_EDGE_RTOL = 0.015
 REFERENCE_SIDE = 640  # pixels; the longer side that edge_rtol is meant for
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from hqmd_cli.depth import LARGEST_DEPTH_M
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
 from hqmd_cli.geometry.camera import Intrinsics
-from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
 from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
