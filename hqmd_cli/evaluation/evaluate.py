@@ -51,14 +51,14 @@ def score_each(
     for index in range(len(dataset)):
         try:
             sample = dataset[index]
+            if omissions and sample.masked:
+                omissions.masked[index] = sample.masked
             truth = compared_truth(sample, protocol)  # before the time that a prediction takes
         except HqmdError as reason:
             if omissions is None or (isinstance(reason, DoesNotFit) and not isinstance(reason, NoTruth)):
                 raise
             omissions.add(index, reason)
             continue
-        if omissions and sample.masked:
-            omissions.masked[index] = sample.masked
         scored = log.known(sample) if log else None
         if scored is None:
             pred = source.map_of(sample)
