@@ -107,10 +107,7 @@ class Manifest:
 
     def append(self, row: Row) -> None:
         """Append a row, from any thread. Raises HqmdError if it cannot be written."""
-        self.append_json(finite_json(row, self.path))
-
-    def append_json(self, line: str) -> None:
-        """Append a row that is JSON already; see append."""
+        line = finite_json(row, self.path)
         with self.one_at_a_time, short_lock(self.path):
             append_line(self.path, line)
 
@@ -194,10 +191,9 @@ def write_record(job: Job, record: Row, manifest: Manifest | None, beside: bool)
     Raises HqmdError if it cannot be written, or has a number that JSON does not have; then neither is touched.
     """
     own = {key: value for key, value in record.items() if key not in OF_A_ROW}
-    row = finite_json({"place": str(job.source.place), **own}, manifest.path) if manifest else ""
     text = finite_json(own, job.sidecar, indent=2) + "\n" if beside else ""
     if manifest:
-        manifest.append_json(row)
+        manifest.append({"place": str(job.source.place), **own})
     if beside:
         write_text(job.sidecar, text)
 

@@ -208,12 +208,12 @@ def test_a_name_that_ends_like_another_kind() -> None:
 
 
 def test_many_photos_do_not_mean_many_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is asked about folders, not about each file: 10,000 photos are planned in a moment."""
+    """The disk is asked about folders, not about each file: 1000 photos are planned in a moment."""
     asked = []
     realpath = planning.os.path.realpath
     monkeypatch.setattr(planning.os.path, "realpath", lambda path: asked.append(path) or realpath(path))
-    jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(10_000))), [Path("out")], "color,npy,mm")
-    assert len(jobs) == 10_000 and len(asked) == 2 * 3
+    jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(1000))), [Path("out")], "color,npy,mm")
+    assert len(jobs) == 1000 and len(asked) == 2 * 3
 
 
 @pytest.mark.parametrize("kind", ["ply", "glb"])
