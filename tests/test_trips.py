@@ -12,8 +12,9 @@ MOST = {"photo": 30, "picture": 35, "validation": 130}  # switches between files
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_jobs_switch_seldom_between_files() -> None:
-    run = subprocess.run([sys.executable, SCRIPT, *MOST], capture_output=True, text=True, timeout=280, check=True)
+    run = subprocess.run([sys.executable, SCRIPT, *MOST], capture_output=True, text=True, timeout=900, check=True)
     found = {job: int(switches) for job, switches in re.findall(r"^(\w+) .* (\d+) switches", run.stdout, re.MULTILINE)}
     assert found.keys() == MOST.keys()
     assert not {job: switches for job, switches in found.items() if switches > MOST[job]}, run.stdout
