@@ -20,7 +20,7 @@ from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, read_depth_values
 from hqmd_cli.files.kinds import photo_suffixes
-from hqmd_cli.files.photos import SIDEWAYS, read_image
+from hqmd_cli.files.photos import SIDEWAYS, read_photo
 from hqmd_cli.files.text import read_lines
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
@@ -68,7 +68,8 @@ class FilePairs(FileDataset):
         name, photo, depth = self.pairs[index]
         focal_px, depth_m = self.focal_px(index), self.read_depth_m(depth)
         try:
-            return sample_from(name, read_image(photo), depth_m, focal_px)
+            read = read_photo(photo)
+            return sample_from(name, read.rgb, depth_m, focal_px, read.remarks)
         except ValueError as error:
             raise HqmdError(f"{photo} and {depth}: {error}{turned_remedy(photo)}") from error
 

@@ -1,6 +1,7 @@
 """Samples, and the contract of every dataset."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -26,6 +27,7 @@ class Sample:
     edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by people; None if nobody drew any
     focal_px: float | None = None  # of the photo's camera, at this size; None: NYU's camera is assumed
     masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
+    remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read; not in the cache
 
     @property
     def camera_factor(self) -> float:
@@ -98,7 +100,11 @@ class FileDataset(Dataset):
 
 
 def sample_from(
-    name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32], focal_px: float | None = None
+    name: str,
+    image: NDArray[np.uint8],
+    depth_m: NDArray[np.float32],
+    focal_px: float | None = None,
+    remarks: tuple[str, ...] = (),
 ) -> Sample:
     """Pair a photo (H, W, 3) with its depth (H, W). Depth is valid where it is finite and positive, and 0 elsewhere.
 
@@ -108,7 +114,7 @@ def sample_from(
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
     known_m = np.where((depth_m > 0) & (depth_m < np.inf), depth_m, np.float32(0))
-    return Sample(name, image, known_m, known_m > 0, None, focal_px, masked=int(np.isposinf(depth_m).sum()))
+    return Sample(name, image, known_m, known_m > 0, None, focal_px, int(np.isposinf(depth_m).sum()), remarks)
 
 
 class Part:
@@ -133,6 +139,17 @@ class Part:
 
     def __getitem__(self, index: int) -> Sample:
         return self.dataset[self.indices[index]]
+
+
+def remarks_in_words(remarks: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Sum up the remarks on photos, given as (name, remarks): one line for all that differ only in numbers."""
+    photos: dict[str, list[tuple[str, str]]] = {}
+    for name, each in remarks:
+        for remark in each:
+            photos.setdefault(re.sub(r"\d+", "", remark), []).append((name, remark))
+    for alike in photos.values():
+        name, remark = alike[0]
+        yield f"{len(alike)} photos, such as {name}: {remark}"
 
 
 def too_many(faults: int, total: int) -> bool:

@@ -51,8 +51,8 @@ def score_each(
     for index in range(len(dataset)):
         try:
             sample = dataset[index]
-            if omissions and sample.masked:
-                omissions.masked[index] = sample.masked
+            if omissions and (sample.masked or sample.remarks):
+                omissions.note(index, sample)
             truth = compared_truth(sample, protocol)  # before the time that a prediction takes
         except HqmdError as reason:
             if omissions is None or (isinstance(reason, DoesNotFit) and not isinstance(reason, NoTruth)):

@@ -1,18 +1,12 @@
-"""What the metadata of a picture says about its pixels: which of several pictures it is, its projection, its bits."""
+"""What the metadata of a picture says about its pixels: whether they are a thumbnail's, its projection, its bits."""
 
 import re
 from collections.abc import Mapping
-from io import BytesIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
-from hqmd_cli.files.open_picture import open_picture
-
 # Patterns are compiled where they are used, which few photos need.
-GONE_THROUGH = frozenset({"GIF", "TIFF"})  # formats that do not say how many pictures follow
-ONE_PICTURE = frozenset({"JPEG", "BMP", "PSD"})  # a Photoshop file's frames are layers, and it is opened as all of them
 PROJECTION = rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})"
 PANORAMA_NAMES = b"ns.google.com/photos/1.0/panorama"
 STRAIGHT = frozenset({b"rectilinear", b"perspective", b"planar", b"flat"})
@@ -34,42 +28,6 @@ class Facts(NamedTuple):
 def facts_of(picture: Image.Image, exif: Image.Exif) -> Facts:
     """Gather the facts of a picture that has been decoded."""
     return Facts(projection_of(picture), of_unequal_pixels(picture), *focal_35mm_of(exif, picture.size))
-
-
-def of_several(picture: Image.Image, file: Path | BytesIO) -> str:
-    """Say which picture of several in a file is used; empty if there is one. `picture` is opened, not decoded."""
-    if sizes := other_sizes(picture):
-        return f"{sizes} pictures in the file; the largest is used"
-    if picture.format in ONE_PICTURE:
-        return ""
-    try:
-        frames = count_frames(file) if picture.format in GONE_THROUGH else int(getattr(picture, "n_frames", 1))
-        frames -= large_thumbnails(picture)
-    except Exception:  # Pillow raises all sorts
-        return "more pictures follow in the file, which cannot be read; the first is used"
-    return f"{frames} pictures in the file; the first is used" if frames > 1 else ""
-
-
-def count_frames(file: Path | BytesIO) -> int:
-    """Count the pictures of a file by going through them.
-
-    Opens the file once more: damage behind the first picture is no reason to lose that one.
-    """
-    with open_picture(file if isinstance(file, Path) else BytesIO(file.getvalue())) as another:
-        return int(getattr(another, "n_frames", 1))
-
-
-def other_sizes(picture: Image.Image) -> int:
-    """Return how many pictures an icon holds; 0 for an icon with one, and for other files."""
-    sizes = picture.info.get("sizes") if picture.format in ("ICO", "CUR", "ICNS") else None
-    return len(sizes) if sizes and len(sizes) > 1 else 0
-
-
-def large_thumbnails(picture: Image.Image) -> int:
-    """Count the previews of the photo itself among the pictures of an MPO, as cameras append them."""
-    entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
-    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries]
-    return sum("Large Thumbnail" in kind for kind in kinds)
 
 
 def of_unequal_pixels(picture: Image.Image) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.kinds import BY_SUFFIX, PHOTO, SHARED_SUFFIXES
 from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.open_picture import explained, open_picture
-from hqmd_cli.files.photo_facts import Facts, facts_of, focal_35mm_of, of_several
+from hqmd_cli.files.photo_facts import facts_of, focal_35mm_of
+from hqmd_cli.files.several_pictures import choose
 
 # Of photos that Pillow reads without any other library.
 PHOTO_SUFFIXES = frozenset(
@@ -56,16 +57,15 @@ class Photo:
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a photo as upright (H, W, 3) uint8 RGB; see read_photo."""
-    return read_photo(path, only_pixels=True).rgb
+    return read_photo(path).rgb
 
 
-def read_photo(file: Path | BytesIO, name: str | None = None, only_pixels: bool = False) -> Photo:
+def read_photo(file: Path | BytesIO, name: str | None = None, number: int | None = None) -> Photo:
     """Read a photo from a file or its bytes, and turn it upright by its EXIF orientation; errors call it `name`.
 
-    Grey, palette and CMYK pictures become RGB. Transparent pixels are laid on white. Of several pictures in a file the
-    first is read, or an icon's largest, and a remark says so. 16 bits become 8: grey values are rounded, and Pillow
-    keeps the high byte of colours. Takes about 10 bytes a pixel while reading, and 3 for the result. `only_pixels`:
-    skip what else the file says, as for photos of a dataset.
+    `number` chooses one of several pictures in the file (several_pictures.py); a remark says which one was read. Grey,
+    palette and CMYK pictures become RGB. Transparent pixels are laid on white. 16 bits become 8: grey values are
+    rounded, and Pillow keeps the high byte of colours. Takes about 10 bytes a pixel while reading, 3 for the result.
 
     Raises HqmdError naming the file if it cannot be read, is a format that would run other programs, or is larger than
     files/limits.py allows, which the header tells.
@@ -73,13 +73,18 @@ def read_photo(file: Path | BytesIO, name: str | None = None, only_pixels: bool 
     name = name or (str(file) if isinstance(file, Path) else "photo")
     try:
         with open_picture(file, name) as picture:
-            several = "" if only_pixels else of_several(picture, file)
+            is_tiff = picture.format == "TIFF"
+            if is_tiff:
+                from hqmd_cli.files.tiff import refuse_thumbnail  # here, because few photos are TIFFs
+
+                refuse_thumbnail(picture, chosen=number is not None)
+            several = choose(picture, file, number)
             # 16 bits for each colour, of which Pillow keeps 8. The header says so until the picture is decoded.
             deep = picture.mode in RGB_MODES and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
-            said = decoded_tiff(picture) if picture.format == "TIFF" else []
+            said = decoded_tiff(picture) if is_tiff else []
             picture.load()
             exif = picture.getexif()  # after decoding: Pillow turns a TIFF upright then, and removes the tag
-        facts = Facts() if only_pixels else facts_of(picture, exif)
+        facts = facts_of(picture, exif)
         white, guess = white_of(picture)
         picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
         rgb = to_rgb(picture, white)
@@ -93,10 +98,23 @@ def read_photo(file: Path | BytesIO, name: str | None = None, only_pixels: bool 
     return Photo(rgb, facts.focal_35mm, tuple(filter(None, remarks)), facts.focal_fault, facts.projection)
 
 
-def count_pixels(file: Path | BytesIO) -> int:
+def require_picture(path: Path, number: int) -> None:
+    """Raise HqmdError naming the file if it has no picture of this number. Other faults are left to read_photo."""
+    try:
+        with open_picture(path) as picture:
+            choose(picture, path, number)
+    except (HqmdError, OSError):
+        return
+    except Exception as error:  # as read_photo
+        raise explained(error, path, printable(str(path))) from error
+
+
+def count_pixels(file: Path | BytesIO, number: int | None = None) -> int:
     """Count the pixels of a photo by its header; 0 if it cannot be read, which read_photo explains."""
     try:
         with open_picture(file) as picture:
+            if number is not None:
+                choose(picture, file, number)
             return picture.width * picture.height
     except Exception:  # damaged files make Pillow raise all sorts
         return 0
@@ -147,9 +165,8 @@ def upright(picture: Image.Image, exif: Image.Exif) -> Image.Image:
 
 def decoded_tiff(picture: Image.Image) -> list[str]:
     """Decode a TIFF in place, unless it is one that Pillow misreads; return what libtiff said. Raises as tiff.py."""
-    from hqmd_cli.files.tiff import decode, refuse_misread, refuse_thumbnail  # here, because few photos are TIFFs
+    from hqmd_cli.files.tiff import decode, refuse_misread  # as above
 
-    refuse_thumbnail(picture)
     refuse_misread(picture)
     return decode(picture)
 

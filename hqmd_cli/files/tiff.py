@@ -27,8 +27,11 @@ def decode(picture: Image.Image) -> list[str]:
     return said
 
 
-def refuse_thumbnail(picture: Image.Image) -> None:
-    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview."""
+def refuse_thumbnail(picture: Image.Image, chosen: bool = False) -> None:
+    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview.
+
+    Also for a thumbnail of another picture in the file, unless the user has chosen it. `picture` stands at the first.
+    """
     assert isinstance(picture, TiffImagePlugin.TiffImageFile)
     tags = picture.tag_v2
     made_by = re.search(MAKER_RAW, f"{tags.get(TiffImagePlugin.SOFTWARE)} {tags.get(MAKE)}", re.IGNORECASE)
@@ -38,10 +41,10 @@ def refuse_thumbnail(picture: Image.Image) -> None:
             f"a camera's raw photo, of which only a preview of {picture.width} x {picture.height} pixels can be read; "
             f"{DEVELOP}"
         )
-    if reduced and getattr(tags, "next", 0):
+    if reduced and getattr(tags, "next", 0) and not chosen:
         raise ValueError(
-            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; save "
-            "that one alone"
+            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; choose "
+            "that one by --picture N"
         )
 
 

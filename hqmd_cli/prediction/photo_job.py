@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from hqmd_cli.files.atomic import explain_read_errors
 from hqmd_cli.files.limits import LARGEST_PIXELS
 from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import file_hash, read_pipe, read_stream
+from hqmd_cli.files.several_pictures import with_remedy
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
@@ -99,7 +101,7 @@ class PhotoWork:
     def __call__(self, job: Job) -> Done:
         name, path = job.source.name, job.source.path
         try:
-            with explain_read_errors(name), self.budget.taken(count_pixels(path) if path else 0):
+            with explain_read_errors(name), self.budget.taken(self.pixels_of(path)):
                 return self.do(job)
         except HqmdError as error:
             self.record_failure(job, error)
@@ -123,7 +125,7 @@ class PhotoWork:
                     raise
                 return self.keep(job, before)
         content = path if path and not source.is_pipe else content_of(source, self.allow_private)
-        photo = read_photo(content, source.name)
+        photo = read_photo(content, source.name, self.settings.picture)
         refuse_panorama(job, photo)
         return self.finish(job, self.result_of(photo, source.name), notes, digest)
 
@@ -156,6 +158,10 @@ class PhotoWork:
             with suppress(HqmdError):
                 self.manifest.append({"place": str(job.source.place), "photo": job.source.name, "failed": str(error)})
 
+    def pixels_of(self, path: Path | None) -> int:
+        """Count the pixels of a photo that is a file, by its header."""
+        return count_pixels(path, self.settings.picture) if path else 0
+
     def result_of(self, photo: Photo, name: str, is_frame: bool = False) -> DepthResult:
         """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance.
 
@@ -173,10 +179,13 @@ class PhotoWork:
             exif_fault=photo.focal_fault,
         )
         camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
+        surely = None if is_frame else self.model.surely  # the errors of photos are not those of a video's frames
         try:
-            depth_m = self.model.predict(photo.rgb)
+            depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
         except HqmdError as error:
             raise HqmdError(f"{name}: {error}") from error
+        if sure and not self.reading:
+            sure = sure.with_camera(intrinsics)
         require_depth(depth_m, name, self.model.kind)
         flat = is_flat(depth_m)
         if flat and not is_frame and has_content(photo.rgb):
@@ -188,13 +197,15 @@ class PhotoWork:
             depth_m = depth_m * np.float32(camera_factor)
             factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
             depth_m = depth_m * np.float32(factor)
+        if sure and self.reading:
+            sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)
         scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
         require_depth(depth_m, name + scaled, self.model.kind)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         panorama = [PANORAMA_NOTE.format(projection=photo.projection)] if photo.projection else []
-        remarks = (*photo.remarks, *panorama)
+        remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama)
         return DepthResult(
-            photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, camera_factor, remarks, flat
+            photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, camera_factor, remarks, flat, sure
         )
 
     def camera_for(self, height: int, width: int, name: str) -> Intrinsics | None:

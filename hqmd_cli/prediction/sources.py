@@ -23,6 +23,7 @@ class Source:
 
     path: Path | None  # None: stdin, or a photo on the web
     place: Path  # of its results below an output folder, with the photo's suffix
+    is_named: bool = field(default=False, compare=False)  # by the user
     is_pipe: bool = field(default=False, compare=False)  # that the user named; one in a folder is refused
     is_video: bool = field(default=False, compare=False)
     url: str = ""  # of a photo on the web
@@ -158,14 +159,14 @@ def sources_of(argument: str | Path, search: Search) -> Iterator[Source]:
     """Find the photos that one argument names."""
     text = os.fspath(argument)
     if text == STDIN:
-        yield Source(None, Path("stdin"))
+        yield Source(None, Path("stdin"), is_named=True)
     elif is_web_address(text):
-        yield Source(None, Path(name_of(text)), url=text)
+        yield Source(None, Path(name_of(text)), is_named=True, url=text)
     elif os.path.isdir(text):
         yield from sources_below(Path(text), search)
     elif os.path.lexists(text):
         path = Path(text)
-        yield Source(path, Path(path.name), is_pipe(path), kinds.is_video(path))
+        yield Source(path, Path(path.name), True, is_pipe(path), kinds.is_video(path))
     elif PATTERN_CHARACTERS & set(text):
         yield from sources_like(text, search)
     else:
