@@ -11,7 +11,7 @@ from hqmd_cli.config.base import UnknownSetting
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.checked_json import read_json
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 
 Part = TypeVar("Part")
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from hqmd_cli.config.base import brief, require
+from hqmd_cli.config.base import brief
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
@@ -32,11 +32,12 @@ class CheckpointInfo:
 
     def __post_init__(self) -> None:
         for name in TEXTS:
-            require(isinstance(getattr(self, name), str), f"{name} must be text, not {brief(getattr(self, name))}")
-        require(
-            type(self.step) is int and self.step >= 0, f"step must be a whole number from 0 up, not {brief(self.step)}"
-        )
-        require(isinstance(self.figures, dict), f"figures must hold figures by name, not {brief(self.figures)}")
+            if not isinstance(value := getattr(self, name), str):
+                raise HqmdError(f"{name} must be text, not {brief(value)}")
+        if type(self.step) is not int or self.step < 0:
+            raise HqmdError(f"step must be a whole number from 0 up, not {brief(self.step)}")
+        if not isinstance(self.figures, dict):
+            raise HqmdError(f"figures must hold figures by name, not {brief(self.figures)}")
 
 
 def require_figures(figures: dict[str, Any]) -> None:
@@ -49,9 +50,11 @@ def require_figures(figures: dict[str, Any]) -> None:
     for name, value in metrics.items():
         ends = intervals.get(name)
         is_interval = ends is None or (isinstance(ends, list) and len(ends) == 2 and all(map(is_figure, ends)))
-        require(is_figure(value) and is_interval, f"its figure {brief(name)} is no number with an interval")
+        if not (is_figure(value) and is_interval):
+            raise HqmdError(f"its figure {brief(name)} is no number with an interval")
     for name in ("remark", "intervals_by"):
-        require(isinstance(figures.get(name, ""), str), f"its figures' {name} must be text")
+        if not isinstance(figures.get(name, ""), str):
+            raise HqmdError(f"its figures' {name} must be text")
 
 
 def is_figure(value: Any) -> bool:

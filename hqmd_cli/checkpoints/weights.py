@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hqmd_cli.checkpoints.hub import CONFIG_FILE, WEIGHTS_FILE
 from hqmd_cli.checkpoints.safetensors_file import REMEDY, is_kernel, read_header, require_whole
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 
 if TYPE_CHECKING:
     from torch import Tensor

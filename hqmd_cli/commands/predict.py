@@ -127,7 +127,7 @@ def predict(
 
     options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
     open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
-    from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
+    from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style
     from hqmd_cli.prediction.sources import goes_alone, refuse_for_video
 

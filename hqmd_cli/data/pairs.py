@@ -5,7 +5,6 @@ frames.csv with the columns name and fx, the focal length in pixels.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -67,13 +66,12 @@ class FilePairs(FileDataset):
 
     def __getitem__(self, index: int) -> Sample:
         name, photo, depth = self.pairs[index]
-        depth_m = self.read_depth_m(depth)
+        focal_px, depth_m = self.focal_px(index), self.read_depth_m(depth)
         try:
             read = read_photo(photo)
-            sample = sample_from(name, read.rgb, depth_m)
+            return sample_from(name, read.rgb, depth_m, focal_px, read.remarks)
         except ValueError as error:
             raise HqmdError(f"{photo} and {depth}: {error}{turned_remedy(photo)}") from error
-        return replace(sample, focal_px=self.focal_px(index), remarks=read.remarks)
 
 
 class OwnPairs(FilePairs):

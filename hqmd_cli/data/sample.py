@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import valid_depth
 from hqmd_cli.geometry.camera import find_intrinsics
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
@@ -100,7 +99,13 @@ class FileDataset(Dataset):
         return []
 
 
-def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> Sample:
+def sample_from(
+    name: str,
+    image: NDArray[np.uint8],
+    depth_m: NDArray[np.float32],
+    focal_px: float | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Sample:
     """Pair a photo (H, W, 3) with its depth (H, W). Depth is valid where it is finite and positive, and 0 elsewhere.
 
     Infinite depth counts as masked: the readers put it where a file has a number that stands for "no depth". Raises
@@ -108,8 +113,8 @@ def sample_from(name: str, image: NDArray[np.uint8], depth_m: NDArray[np.float32
     """
     if image.shape[:2] != depth_m.shape:
         raise ValueError(f"photo is {image.shape[1]} x {image.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}")
-    valid = valid_depth(depth_m)
-    return Sample(name, image, np.where(valid, depth_m, np.float32(0)), valid, masked=int(np.isposinf(depth_m).sum()))
+    known_m = np.where((depth_m > 0) & (depth_m < np.inf), depth_m, np.float32(0))
+    return Sample(name, image, known_m, known_m > 0, None, focal_px, int(np.isposinf(depth_m).sum()), remarks)
 
 
 class Part:

@@ -1,6 +1,6 @@
 """Turn the values of single pictures into one figure: their mean, or the value of all pixels together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,13 @@ def average(metric: str, values: Values, pixels: NDArray[np.int64], aggregation:
     if aggregation == "pooled" and is_pooled(metric):
         return Average(values, pixels.astype(np.float64), POWER[METRICS[metric].pool])
     return Average(values, np.ones(len(values)))
+
+
+def aggregated(
+    per_picture: Mapping[str, Values], pixels: NDArray[np.int64], aggregation: Aggregation
+) -> dict[str, float]:
+    """Aggregate the (n,) values of every metric; NaN if a metric is known for no picture."""
+    return {name: average(name, values, pixels, aggregation).figure for name, values in per_picture.items()}
 
 
 def is_pooled(metric: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.omissions import Omissions
 from hqmd_cli.evaluation.prediction_source import Map, Predict, PredictionSource, model_source, scaled
 from hqmd_cli.evaluation.protocol import Protocol
@@ -48,22 +49,22 @@ def score_each(
     require_ground_truth(dataset, protocol)
     require_compatible(source, protocol)
     for index in range(len(dataset)):
-        sample = omissions.read(dataset, index) if omissions else dataset[index]
-        if sample is None:
+        try:
+            sample = dataset[index]
+            if omissions and (sample.masked or sample.remarks):
+                omissions.note(index, sample)
+            truth = compared_truth(sample, protocol)  # before the time that a prediction takes
+        except HqmdError as reason:
+            if omissions is None or (isinstance(reason, DoesNotFit) and not isinstance(reason, NoTruth)):
+                raise
+            omissions.add(index, reason)
             continue
         scored = log.known(sample) if log else None
         if scored is None:
-            try:
-                compared_truth(sample, protocol)  # before the time that a prediction takes
-            except NoTruth as reason:
-                if omissions is None:
-                    raise
-                omissions.add(index, reason)
-                continue
             pred = source.map_of(sample)
             if protocol.flip:
                 pred = average_with_mirrored(source, sample, pred)
-            scored = score(pred, sample, protocol, source.kind, detail, by_depth, accept_flat)
+            scored = score(pred, sample, protocol, source.kind, detail, by_depth, accept_flat, truth)
             if log:
                 log.add(sample, scored)
         yield scored
@@ -111,7 +112,9 @@ def predict_sample(source: PredictionSource, sample: Sample, protocol: Protocol)
 def average_with_mirrored(source: PredictionSource, sample: Sample, pred: Map) -> Map:
     """Average a photo's map with the map of its mirror image. The source must have a `predict`."""
     assert source.predict
-    other = scaled(mirrored(source.predict, sample.image), source.factor(sample))
+    other: Map = mirrored(source.predict, sample.image)
+    if source.follows_camera and sample.focal_px:
+        other = scaled(other, sample)
     for each in (pred, other):
         require_prediction(each, sample, source.kind)
     return (pred + other) / 2

@@ -31,11 +31,15 @@ class Omissions:
         except HqmdError as error:
             self.add(index, error)
             return None
+        self.note(index, sample)
+        return sample
+
+    def note(self, index: int, sample: Sample) -> None:
+        """Take note of what readers must know of a picture that was read."""
         if sample.masked:
             self.masked[index] = sample.masked
         if sample.remarks:
             self.remarks[sample.name] = sample.remarks
-        return sample
 
     def add(self, index: int, reason: HqmdError) -> None:
         """Leave a picture out. Raises HqmdError if that is one too many."""

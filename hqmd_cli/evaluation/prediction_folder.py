@@ -23,8 +23,8 @@ from hqmd_cli.evaluation.omissions import Omissions
 from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.sanity.checks import Examination
 from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_values, read_picture
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.open_picture import open_picture
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.units import KINDS, NEEDED_FIT, Kind
 
 Resize = Literal["bilinear"]

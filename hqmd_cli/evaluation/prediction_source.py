@@ -14,25 +14,20 @@ Map = NDArray[np.floating]
 Predict = Callable[[NDArray[np.uint8]], Map]  # (H, W, 3) RGB -> (H, W): metres, or what its kind says
 
 
-def one(sample: Sample) -> float:
-    """Return 1: metres that no camera changes."""
-    return 1.0
-
-
 @dataclass(frozen=True)
 class PredictionSource:
     """Maps for samples: `source(sample)` is (H, W) of the truth's size, metres or what `kind` says (units.py).
 
-    `predict` is the model, which can be shown the mirrored photo as well; None for files. Its metres are multiplied by
-    `factor` of the sample, for the sample's camera. `remark()` is a note for readers of the figures, asked for when all
-    maps have been read; it raises HqmdError if they must not be scored. `identity()` names and hashes everything that
-    decides the maps; empty if unknown.
+    `predict` is the model, which can be shown the mirrored photo as well; None for files. If it `follows_camera`, its
+    metres are those of NYU's camera, and `map_of` scales them to the sample's. `remark()` is a note for readers of the
+    figures, asked for when all maps have been read; it raises HqmdError if they must not be scored. `identity()` names
+    and hashes everything that decides the maps; empty if unknown.
     """
 
     map_of: Callable[[Sample], Map]
     kind: Kind = "depth"
     predict: Predict | None = None
-    factor: Callable[[Sample], float] = one
+    follows_camera: bool = False
     remark: Callable[[], str] = str
     identity: Callable[[], str] = str
 
@@ -51,22 +46,17 @@ def model_source(
 
     `follows_camera`: its metres are those of NYU's camera, and are scaled where the data knows another focal length.
     """
-    factor = factor_of if follows_camera else one
 
     def map_of(sample: Sample) -> Map:
         try:
-            return scaled(predict(sample.image), factor(sample))
+            pred = predict(sample.image)
+            return scaled(pred, sample) if follows_camera and sample.focal_px else pred
         except HqmdError as error:
             raise HqmdError(f"{sample.name}: {error}") from error
 
-    return PredictionSource(map_of, kind, predict, factor, lambda: remark, identity)
+    return PredictionSource(map_of, kind, predict, follows_camera, lambda: remark, identity)
 
 
-def factor_of(sample: Sample) -> float:
-    """Return the factor of a sample's camera."""
-    return sample.camera_factor
-
-
-def scaled(pred: Map, factor: float) -> Map:
-    """Multiply a map, if there is anything to multiply it by."""
-    return pred if factor == 1 else pred * np.float32(factor)
+def scaled(pred: Map, sample: Sample) -> Map:
+    """Scale metres as NYU's camera would see them to those of a sample's camera."""
+    return pred * np.float32(sample.camera_factor)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Dataset, GroundTruth
-from hqmd_cli.evaluation.aggregation import average, resampled_figures
+from hqmd_cli.evaluation.aggregation import aggregated, average, resampled_figures
 from hqmd_cli.evaluation.bootstrap import METHOD, percentile_interval
 from hqmd_cli.evaluation.protocol import Aggregation, Protocol
 
@@ -45,7 +45,7 @@ class Result:
 
     def aggregated(self, how: Aggregation) -> dict[str, float]:
         """Aggregate every metric over all pictures; metrics that cannot be pooled are always means over pictures."""
-        return {name: average(name, values, self.pixels, how).figure for name, values in self.per_picture.items()}
+        return aggregated(self.per_picture, self.pixels, how)
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -61,6 +61,9 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with None in place of NaN."""
+        figures = (self.metrics, *(aggregated(self.per_picture, self.pixels, how) for how in ("mean", "pooled")))
+        metrics, mean, pooled = map(without_nan, figures)
+        ends = {name: None if math.isnan(low) else [low, high] for name, (low, high) in self.intervals.items()}
         return {
             "protocol": self.protocol.name,
             "protocol_hash": self.protocol.digest,
@@ -69,13 +72,11 @@ class Result:
             "remark": self.remark,
             "n": len(self.names),
             "aggregation": self.protocol.aggregation,
-            "metrics": without_nan(self.metrics),
-            "intervals": {
-                name: None if math.isnan(low) else [low, high] for name, (low, high) in self.intervals.items()
-            },
+            "metrics": metrics,
+            "intervals": ends,
             "intervals_by": METHOD,
-            "mean_over_pictures": without_nan(self.aggregated("mean")),
-            "pooled_over_pixels": without_nan(self.aggregated("pooled")),
+            "mean_over_pictures": mean,
+            "pooled_over_pixels": pooled,
         }
 
 

@@ -21,6 +21,7 @@ from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.units import NEEDED_FIT, Kind
 
 Mask = NDArray[np.bool_]
+Truth = tuple[NDArray[np.float32], Mask]  # as compared_truth
 
 nyu_camera = cache(find_intrinsics)
 
@@ -91,7 +92,7 @@ def require_compatible(source: PredictionSource, protocol: Protocol) -> None:
 # ---- which pixels are compared, and at which size
 
 
-def compared_truth(sample: Sample, protocol: Protocol) -> tuple[NDArray[np.float32], Mask]:
+def compared_truth(sample: Sample, protocol: Protocol) -> Truth:
     """Get the truth in metres at the size of the comparison, (H, W), and the mask of the pixels that count.
 
     Raises DoesNotFit for a picture of another size than the protocol's, or smaller, and NoTruth when no pixel counts.
@@ -136,7 +137,7 @@ def nearest_pixels(length: int, new_length: int) -> NDArray[np.int64]:
 
 
 def compared_prediction(pred_m: Map, protocol: Protocol) -> Map:
-    """Reduce a prediction to the size of the comparison by averaging over areas."""
+    """Reduce a prediction to the size of the comparison, if the protocol has one, by averaging over areas."""
     if not protocol.compared_at:
         return pred_m
     height, width = protocol.compared_at
@@ -201,16 +202,22 @@ def align(pred: Map, depth_m: Map, scored: Mask, alignment: Alignment, is_dispar
 
 
 def apply_protocol(
-    pred: Map, sample: Sample, protocol: Protocol, kind: Kind = "depth", accept_flat: bool = False
+    pred: Map,
+    sample: Sample,
+    protocol: Protocol,
+    kind: Kind = "depth",
+    accept_flat: bool = False,
+    truth: Truth | None = None,
 ) -> MapPair:
-    """Bring a prediction and its truth into the form in which they are scored. Raises HqmdError as `score` does."""
+    """Bring a prediction and its truth into the form in which they are scored. Arguments and errors as `score`."""
     require_prediction(pred, sample, kind, accept_flat)
-    depth_m, scored = compared_truth(sample, protocol)
-    pred = compared_prediction(pred, protocol)
-    try:
-        pred_m = align(pred, depth_m, scored, protocol.alignment, kind == "disparity")
-    except HqmdError as error:
-        raise HqmdError(f"{sample.name}: {error}") from error
+    depth_m, scored = truth or compared_truth(sample, protocol)
+    pred_m = compared_prediction(pred, protocol) if protocol.compared_at else pred
+    if protocol.alignment != "none":
+        try:
+            pred_m = align(pred_m, depth_m, scored, protocol.alignment, kind == "disparity")
+        except HqmdError as error:
+            raise HqmdError(f"{sample.name}: {error}") from error
     if protocol.clip_m:
         pred_m = pred_m.clip(*protocol.clip_m)
     camera = nyu_camera(*depth_m.shape) if NYU_FRAME in protocol.frames else None
@@ -226,17 +233,19 @@ def score(
     detail: bool = False,
     by_depth: bool = False,
     accept_flat: bool = False,
+    truth: Truth | None = None,
 ) -> ScoredPicture:
     """Measure one prediction, (H, W) metres like the truth, or what `kind` says.
 
     detail: measure the metrics of the detail table, too, some 30 ms. Normals need a camera; only NYU's frames have one.
     by_depth: add the sums of error_by_depth.py.
     accept_flat: accept the same depth everywhere, as a network of intervals predicts early in its training.
+    truth: that of compared_truth, if it is known already.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    maps = apply_protocol(pred, sample, protocol, kind, accept_flat)
+    maps = apply_protocol(pred, sample, protocol, kind, accept_flat, truth)
     pred_m, depth_m = maps.pixels
     if not (np.isfinite(pred_m).all() and pred_m.min() > 0):
         raise HqmdError(
@@ -251,7 +260,7 @@ def require_prediction(pred: Map, sample: Sample, kind: Kind = "depth", accept_f
     """Check that a map has the size of the sample's truth and values that its kind allows. Raises HqmdError."""
     if pred.shape != sample.depth_m.shape:
         raise HqmdError(f"{sample.name}: prediction is {pred.shape}, ground truth {sample.depth_m.shape}")
-    if kind == "depth":
-        require_depth(pred, sample.name)
     if complaint := explain_invalid(pred, kind, accept_flat):
+        if kind == "depth":
+            require_depth(pred, sample.name)  # says it for a model
         raise HqmdError(f"{sample.name}: {complaint}")

@@ -73,7 +73,8 @@ class Session:
     def add_models(self, names: Sequence[str], options: OpenOptions) -> None:
         """Open models and add them by their names, with a note on foreign ones and those that fell back to the CPU."""
         for name, model in open_models(names, options).items():
-            source = model_source(model, model.kind, model.remark, partial(identity_of, model), model.follows_camera)
+            identity = partial(identity_of, model)
+            source = model_source(model.predict, model.kind, model.remark, identity, model.follows_camera)
             if model.remark or model.fallback:
                 self.note(f"model: {model.in_words}")
             if model.remark and (finding := check_first_maps(source, self.dataset)):

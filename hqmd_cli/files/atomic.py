@@ -188,5 +188,10 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = WRITE_REMEDIES.get(error.errno or 0, "")
-        raise HqmdError(f"{path}: cannot be written: {error.strerror or error}{remedy}") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> HqmdError:
+    """Say why `path` cannot be written, with the remedy."""
+    remedy = WRITE_REMEDIES.get(error.errno or 0, "")
+    return HqmdError(f"{path}: cannot be written: {error.strerror or error}{remedy}")

@@ -19,7 +19,7 @@ from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.files.atomic import write_aside, write_bytes
 from hqmd_cli.files.exr import read_exr
 from hqmd_cli.files.limits import require_array, require_pixels
-from hqmd_cli.files.open_picture import decoded, open_picture, require_file
+from hqmd_cli.files.open_picture import no_file, open_picture
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 
@@ -40,7 +40,8 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
     cannot be read, or is not one map of real numbers.
     """
     try:
-        require_file(path, str(path))
+        if not path.is_file():  # opening a named pipe would wait for ever
+            raise no_file(path, str(path))
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
         reader = DEPTH_READERS.get(path.suffix.lower())
@@ -68,9 +69,12 @@ def read_picture(path: Path) -> NDArray[np.number]:
     with open_picture(path) as picture:
         if getattr(picture, "n_frames", 1) > 1:
             raise HqmdError(f"{path}: {picture.n_frames} pictures in one file; write one a file")  # type: ignore[attr-defined]
-        decoded(picture)
+        if picture.format == "TIFF":
+            from hqmd_cli.files.tiff import decode  # which few depth maps need
+
+            decode(picture)
         values = np.asarray(picture)
-        if is_colour(picture):
+        if values.ndim != 2 or picture.mode == "P":  # as is_colour
             raise HqmdError(
                 f"{path}: a colour picture ({picture.mode}), from which no depth can be read back: a depth map has "
                 f"one number a pixel, this is {values.shape}; {WRITE_NUMBERS}"
@@ -179,8 +183,9 @@ def depth_size(path: Path) -> tuple[int, int]:
     if path.suffix.lower() in (".npz", ".pfm", ".exr"):  # whose headers only their readers know
         return read_depth_values(path).shape[:2]
     try:
-        require_file(path, str(path))
         if path.suffix.lower() == ".npy":
+            if not path.is_file():
+                raise no_file(path, str(path))
             return np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
         with open_picture(path) as picture:
             return picture.size[::-1]
@@ -193,7 +198,6 @@ def depth_bits(path: Path) -> int | None:
     if path.suffix.lower() == ".npy":
         return None
     try:
-        require_file(path, str(path))
         with open_picture(path) as picture:
             mode = picture.mode
     except Exception:  # read_depth_values says what is wrong
@@ -206,7 +210,6 @@ def depth_unit_tag(path: Path) -> float | None:
     if path.suffix.lower() != ".png":
         return None
     try:
-        require_file(path, str(path))
         with open_picture(path) as picture:
             tag = picture.info.get(UNIT_TAG)
     except Exception as error:  # damaged files make Pillow raise all sorts

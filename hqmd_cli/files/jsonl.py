@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from hqmd_cli.files.atomic import explain_write_errors
+from hqmd_cli.files.atomic import unwritable
 from hqmd_cli.files.regular import read_regular, require_regular
 
 ONE_AT_A_TIME = Lock()  # rows come from several threads
@@ -20,16 +20,19 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Append a row that is JSON already; see append_row."""
-    require_regular(path)
-    with ONE_AT_A_TIME, explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
+    try:
+        if not path.is_file():  # there is none yet, or something else
+            require_regular(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with ONE_AT_A_TIME, path.open("ab+") as file:
             if end := file.seek(0, os.SEEK_END):
                 file.seek(end - 1)
                 if file.read(1) != b"\n":
                     file.seek(0)
                     file.truncate(file.read().rfind(b"\n") + 1)
             file.write((line + "\n").encode())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def complete_lines(path: Path) -> list[str]:

@@ -8,13 +8,13 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
 from hqmd_cli.errors import HqmdError, complain, printable
-from hqmd_cli.files.atomic import explain_write_errors
+from hqmd_cli.files.atomic import explain_write_errors, unwritable
 
 try:
     import fcntl
@@ -28,28 +28,21 @@ LONGEST_HOLDER = 1000  # bytes that are read of who holds a lock
 without_locks: set[Path] = set()  # folders on disks without locks, which was said
 
 
-@contextmanager
-def short_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file while reading and writing it; wait for other processes and threads that hold it.
+def short_lock(path: Path) -> ExitStack:
+    """Take the lock of a file, for a `with` that reads and writes it; wait for processes and threads that hold it.
 
     Creates the folders. Raises HqmdError after WAIT_S. On a disk without locks, says so once and goes on without.
     """
-    lock_file = lock_of(path)
-    with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            release = acquire(lock_file)
-        except NotImplementedError:
-            say_without(path)
-            release = None
-    if release is None:
-        yield
-        return
+    lock_file, held = lock_of(path), ExitStack()
     try:
-        yield
-    finally:
-        lock_file.unlink(missing_ok=True)  # while it is held: whoever waits for it notices, and makes a new one
-        release()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held.callback(acquire(lock_file))
+        held.callback(lock_file.unlink, missing_ok=True)  # before it is released: whoever waits makes a new one
+    except NotImplementedError:
+        say_without(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return held
 
 
 def acquire(lock_file: Path) -> Callable[[], object]:

@@ -7,18 +7,16 @@ files hold a picture of any format, PostScript too. So the formats that may be o
 import logging
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.kinds import BY_NAME, SNIFFED, VIDEO, Format, by_start, why_unreadable
 from hqmd_cli.files.limits import LARGEST_PHOTO_BYTES, LARGEST_PIXELS, require_bytes, require_pixels
-from hqmd_cli.files.native_lines import native_lines
 
 # Every raster format that Pillow decodes by itself, by its name for it.
 ALLOWED = frozenset(
@@ -72,24 +70,31 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs ends in an error, which ours names with the file
 
 
-def open_picture(file: Path | BytesIO) -> Image.Image:
-    """Open a picture without decoding it.
+def open_picture(file: Path | BytesIO, name: str = "") -> Image.Image:
+    """Open a picture without decoding it; errors about the file call it `name`.
 
-    Raises PIL.UnidentifiedImageError for a format that is not in ALLOWED, and ValueError beyond the limits.
+    Raises HqmdError for what is no file, ValueError beyond the limits, and PIL.UnidentifiedImageError for a format that
+    is not in ALLOWED.
     """
     if isinstance(file, Path):
-        require_bytes(file.stat().st_size, LARGEST_PHOTO_BYTES)
+        if not file.is_file():  # opening a named pipe would wait for ever
+            raise no_file(file, name or str(file))
+        if (size := file.stat().st_size) > LARGEST_PHOTO_BYTES:
+            require_bytes(size, LARGEST_PHOTO_BYTES)
     form = format_of(file)
     if form is not None and not form.readable:
         raise UnidentifiedImageError(form.name)
     if form is BY_NAME["HEIC"]:
         import_module("pillow_heif").register_heif_opener()  # only now, because the import takes time
+    picture: Image.Image | None = None
     if form is not None and form.pillow:
-        try:
-            return checked(Image.open(file, formats=[form.pillow]))
-        except UnidentifiedImageError:  # another format with the same signature
-            pass
-    return checked(open_in_any_format(file))
+        with suppress(UnidentifiedImageError):  # another format with the same signature
+            picture = Image.open(file, formats=[form.pillow])
+    if picture is None:
+        picture = open_in_any_format(file)
+    if not 0 < picture.height * picture.width <= LARGEST_PIXELS:
+        require_pixels(picture.height, picture.width)
+    return picture
 
 
 def open_in_any_format(file: Path | BytesIO) -> Image.Image:
@@ -102,26 +107,6 @@ def open_in_any_format(file: Path | BytesIO) -> Image.Image:
             if load is Image.init:
                 raise
     raise AssertionError("unreachable")
-
-
-def checked(picture: Image.Image) -> Image.Image:
-    """Return a picture that may be decoded. Raises ValueError for too many pixels."""
-    require_pixels(picture.height, picture.width)
-    return picture
-
-
-def decoded(picture: Image.Image) -> list[str]:
-    """Decode a picture in place, and return what the library below Pillow said. If it fails, that is the reason."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        picture.load()
-        return []
-    said: list[str] = []
-    try:
-        with native_lines(said):
-            picture.load()
-    except Exception as error:
-        raise OSError(f"{first_line(error)}{f' ({said[-1]})' if said else ''}") from error
-    return said
 
 
 def first_bytes(file: Path | BytesIO) -> bytes:
@@ -151,31 +136,25 @@ def explain_unidentified(file: Path | BytesIO) -> str:
     return "not a picture that can be read; leave it out, or save it as JPEG or PNG"
 
 
-@contextmanager
-def explain_picture_errors(name: str) -> Iterator[None]:
-    """Turn any exception while a picture is read into an HqmdError that names it and the remedy."""
-    try:
-        yield
-    except HqmdError:
-        raise
-    except Image.DecompressionBombError as error:
-        limit = LARGEST_PIXELS // 10**6
-        raise HqmdError(f"{name}: too many pixels; scale it to {limit} megapixels") from error
-    except PermissionError as error:
-        raise HqmdError(f"{name}: cannot be read: {error.strerror}; make it readable, or leave it out") from error
-    except Exception as error:  # damaged files make Pillow raise all sorts
-        why = (isinstance(error, OSError) and error.strerror) or first_line(error)
-        raise HqmdError(f"{name}: cannot be read: {why}{'' if isinstance(error, ValueError) else REPAIR}") from error
+def explained(error: Exception, file: Path | BytesIO, name: str) -> HqmdError:
+    """Turn what was raised while a picture was read into an HqmdError that names it and the remedy."""
+    if isinstance(error, UnidentifiedImageError):
+        return HqmdError(f"{name}: {explain_unidentified(file)}")
+    if isinstance(error, Image.DecompressionBombError):
+        return HqmdError(f"{name}: too many pixels; scale it to {LARGEST_PIXELS // 10**6} megapixels")
+    if isinstance(error, PermissionError):
+        return HqmdError(f"{name}: cannot be read: {error.strerror}; make it readable, or leave it out")
+    why = (isinstance(error, OSError) and error.strerror) or first_line(error)
+    return HqmdError(f"{name}: cannot be read: {why}{'' if isinstance(error, ValueError) else REPAIR}")
 
 
-def require_file(path: Path, name: str) -> None:
-    """Raise HqmdError unless `path` is a regular file; opening a named pipe would wait for ever."""
+def no_file(path: Path, name: str) -> HqmdError:
+    """Say what lies at a path that is no regular file. Raises OSError if the system does not tell."""
     try:
-        kind = path.stat().st_mode
-    except FileNotFoundError as error:
-        what = "a link to a file that is gone; remove the link" if path.is_symlink() else "no such file"
-        raise HqmdError(f"{name}: {what}") from error
-    if stat.S_ISDIR(kind):
-        raise HqmdError(f"{name}: a folder, not a photo")
-    if not stat.S_ISREG(kind):
-        raise HqmdError(f"{name}: a pipe or device, not a file; send it to stdin, and give - as the source")
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        gone = path.is_symlink()
+        return HqmdError(f"{name}: {'a link to a file that is gone; remove the link' if gone else 'no such file'}")
+    if is_folder:
+        return HqmdError(f"{name}: a folder, not a photo")
+    return HqmdError(f"{name}: a pipe or device, not a file; send it to stdin, and give - as the source")

@@ -2,16 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image
 
-from hqmd_cli.files.kinds import DEVELOP
-
-DNG_VERSION, SUB_IFDS, NEW_SUBFILE_TYPE, MAX_SAMPLE, MAKE = 50706, 330, 254, 281, 271  # TIFF tags
-REDUCED = 1  # bit of NEW_SUBFILE_TYPE: a smaller version of another picture in the file
 # Patterns are compiled where they are used, which few photos need.
-MAKER_RAW = "nikon|sony|pentax|leaf|phase one|hasselblad|epson|kodak|samsung"
 PROJECTION = rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})"
 PANORAMA_NAMES = b"ns.google.com/photos/1.0/panorama"
 STRAIGHT = frozenset({b"rectilinear", b"perspective", b"planar", b"flat"})
@@ -19,6 +14,20 @@ PANORAMA_OF = rb"FullPanoWidthPixels|UsePanoramaViewer"
 NOTED_ASPECT = 0.02  # relative difference of a pixel's sides that is worth a word
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 MOST_XMP = 2**20  # bytes
+
+
+class Facts(NamedTuple):
+    """What a decoded picture says about itself."""
+
+    projection: str = ""  # of a panorama, see projection_of
+    unequal_pixels: str = ""  # that they are not square, in words
+    focal_35mm: float | None = None  # see focal_35mm_of
+    focal_fault: str = ""
+
+
+def facts_of(picture: Image.Image, exif: Image.Exif) -> Facts:
+    """Gather the facts of a picture that has been decoded."""
+    return Facts(projection_of(picture), of_unequal_pixels(picture), *focal_35mm_of(exif, picture.size))
 
 
 def of_unequal_pixels(picture: Image.Image) -> str:
@@ -92,46 +101,3 @@ def focal_35mm_of(exif: Image.Exif, size: tuple[int, int]) -> tuple[float | None
     if not (zoom == 0 or abs(zoom - 1) < 0.005):
         return None, f"the EXIF states a digital zoom of {zoom:g}"
     return focal, ""
-
-
-def refuse_thumbnail(picture: Image.Image, chosen: bool = False) -> None:
-    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview.
-
-    Also for a thumbnail of another picture in the file, unless the user has chosen it. `picture` stands at the first.
-    """
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return
-    tags = picture.tag_v2
-    made_by = re.search(MAKER_RAW, f"{tags.get(TiffImagePlugin.SOFTWARE)} {tags.get(MAKE)}", re.IGNORECASE)
-    reduced = int(tags.get(NEW_SUBFILE_TYPE, 0) or 0) & REDUCED
-    if DNG_VERSION in tags or (SUB_IFDS in tags and (reduced or made_by)):
-        raise ValueError(
-            f"a camera's raw photo, of which only a preview of {picture.width} x {picture.height} pixels can be read; "
-            f"{DEVELOP}"
-        )
-    if reduced and getattr(tags, "next", 0) and not chosen:
-        raise ValueError(
-            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; choose "
-            "that one by --picture N"
-        )
-
-
-def has_16_bit_colours(picture: Image.Image) -> bool:
-    """True if an opened picture has 16 bits for each colour, of which Pillow keeps 8; before it is decoded."""
-    return picture.mode in ("RGB", "RGBA", "RGBX") and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
-
-
-def whitest_of(picture: Image.Image) -> int | None:
-    """Return the value of white in 16-bit grey, where the file says that fewer bits are used; else None."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return None
-    tags = picture.tag_v2
-    try:
-        bits = int(max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
-        said = tags.get(MAX_SAMPLE)
-        most = int(max(said) if isinstance(said, tuple) else said or 0)
-    except (TypeError, ValueError):
-        return None
-    if 8 < bits < 16:
-        return 2**bits - 1
-    return most if bits == 16 and 255 < most < 65535 else None

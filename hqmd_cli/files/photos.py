@@ -2,33 +2,19 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.kinds import BY_SUFFIX, PHOTO, SHARED_SUFFIXES
 from hqmd_cli.files.limits import require_pixels
-from hqmd_cli.files.open_picture import (
-    decoded,
-    explain_picture_errors,
-    explain_unidentified,
-    open_picture,
-    require_file,
-)
-from hqmd_cli.files.photo_facts import (
-    focal_35mm_of,
-    has_16_bit_colours,
-    of_unequal_pixels,
-    projection_of,
-    refuse_thumbnail,
-    whitest_of,
-)
+from hqmd_cli.files.open_picture import explained, open_picture
+from hqmd_cli.files.photo_facts import facts_of, focal_35mm_of
 from hqmd_cli.files.several_pictures import choose
 
 # Of photos that Pillow reads without any other library.
@@ -39,6 +25,7 @@ PHOTO_SUFFIXES = frozenset(
 )
 
 LARGEST_16_BIT = 65535
+RGB_MODES = ("RGB", "RGBA", "RGBX")
 FEWER_BITS = (8, 10, 12)  # that cameras keep in 16
 DARK = 2 ** (12 - 8)  # the high byte of 12 bits
 # EXIF orientation -> how to turn the stored picture upright. Not ImageOps.exif_transpose, which rewrites the other
@@ -84,41 +71,47 @@ def read_photo(file: Path | BytesIO, name: str | None = None, number: int | None
     files/limits.py allows, which the header tells.
     """
     name = name or (str(file) if isinstance(file, Path) else "photo")
-    with explain_picture_errors(name):
-        if isinstance(file, Path):
-            require_file(file, name)
-        try:
-            with open_picture(file) as picture:
+    try:
+        with open_picture(file, name) as picture:
+            is_tiff = picture.format == "TIFF"
+            if is_tiff:
+                from hqmd_cli.files.tiff import refuse_thumbnail  # here, because few photos are TIFFs
+
                 refuse_thumbnail(picture, chosen=number is not None)
-                several = choose(picture, file, number)
-                refuse_misread_tiff(picture)
-                deep = has_16_bit_colours(picture)
-                said = decoded(picture)
-                exif = picture.getexif()  # after decoding: Pillow turns a TIFF upright then, and removes the tag
-        except UnidentifiedImageError as error:
-            raise HqmdError(f"{name}: {explain_unidentified(file)}") from error
-        projection, unequal = projection_of(picture), of_unequal_pixels(picture)
+            several = choose(picture, file, number)
+            # 16 bits for each colour, of which Pillow keeps 8. The header says so until the picture is decoded.
+            deep = picture.mode in RGB_MODES and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
+            said = decoded_tiff(picture) if is_tiff else []
+            picture.load()
+            exif = picture.getexif()  # after decoding: Pillow turns a TIFF upright then, and removes the tag
+        facts = facts_of(picture, exif)
         white, guess = white_of(picture)
-        focal_35mm, focal_fault = focal_35mm_of(exif, picture.size)
         picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
         rgb = to_rgb(picture, white)
         if deep:
             refuse_dark_colours(rgb)
-        remarks = (several, unequal, guess, f"libtiff says: {said[0]}" if said else "")
-        return Photo(rgb, focal_35mm, tuple(filter(None, remarks)), focal_fault, projection)
+    except HqmdError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise all sorts
+        raise explained(error, file, name) from error
+    remarks = (several, facts.unequal_pixels, guess, f"libtiff says: {said[0]}" if said else "")
+    return Photo(rgb, facts.focal_35mm, tuple(filter(None, remarks)), facts.focal_fault, facts.projection)
 
 
 def require_picture(path: Path, number: int) -> None:
     """Raise HqmdError naming the file if it has no picture of this number. Other faults are left to read_photo."""
-    with explain_picture_errors(printable(str(path))), suppress(OSError), open_picture(path) as picture:
-        choose(picture, path, number)
+    try:
+        with open_picture(path) as picture:
+            choose(picture, path, number)
+    except (HqmdError, OSError):
+        return
+    except Exception as error:  # as read_photo
+        raise explained(error, path, printable(str(path))) from error
 
 
 def count_pixels(file: Path | BytesIO, number: int | None = None) -> int:
     """Count the pixels of a photo by its header; 0 if it cannot be read, which read_photo explains."""
     try:
-        if isinstance(file, Path) and not file.is_file():  # opening a pipe would wait for ever
-            return 0
         with open_picture(file) as picture:
             if number is not None:
                 choose(picture, file, number)
@@ -129,14 +122,14 @@ def count_pixels(file: Path | BytesIO, number: int | None = None) -> int:
 
 def photo_size(path: Path) -> tuple[int, int]:
     """Read (H, W) of the upright photo from its header. Raises HqmdError naming the file if it cannot be read."""
-    with explain_picture_errors(str(path)):
-        require_file(path, str(path))
-        try:
-            with open_picture(path) as picture:
-                sideways = picture.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-                return picture.size if sideways else picture.size[::-1]
-        except UnidentifiedImageError as error:
-            raise HqmdError(f"{path}: {explain_unidentified(path)}") from error
+    try:
+        with open_picture(path) as picture:
+            sideways = picture.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+            return picture.size if sideways else picture.size[::-1]
+    except HqmdError:
+        raise
+    except Exception as error:  # as read_photo
+        raise explained(error, path, str(path)) from error
 
 
 def ends_well(path: Path) -> bool:
@@ -152,13 +145,16 @@ def ends_well(path: Path) -> bool:
 
 def photo_of(picture: Image.Image) -> Photo:
     """Convert a picture that Pillow has opened. Raises HqmdError if it cannot be decoded or is too large."""
-    with explain_picture_errors(getattr(picture, "filename", "") or "photo"):
+    try:
         require_pixels(picture.height, picture.width)
         picture.load()
         exif = picture.getexif()
         white, guess = white_of(picture)
         focal_35mm, focal_fault = focal_35mm_of(exif, picture.size)
         return Photo(to_rgb(upright(picture, exif), white), focal_35mm, (guess,) if guess else (), focal_fault)
+    except Exception as error:  # as read_photo
+        name = getattr(picture, "filename", "") or "photo"
+        raise explained(error, Path(name), str(name)) from error
 
 
 def upright(picture: Image.Image, exif: Image.Exif) -> Image.Image:
@@ -167,17 +163,12 @@ def upright(picture: Image.Image, exif: Image.Exif) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def refuse_misread_tiff(picture: Image.Image) -> None:
-    """Raise ValueError for 16-bit TIFFs that Pillow (13.0, for one) silently misreads."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return
-    tags = picture.tag_v2
-    if max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) <= 8:
-        return
-    if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and picture.info.get("compression") == "raw":
-        raise ValueError("16-bit colours in separate planes; save it with its planes interleaved")
-    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:
-        raise ValueError("16-bit grey that counts from white; save it counting from black")
+def decoded_tiff(picture: Image.Image) -> list[str]:
+    """Decode a TIFF in place, unless it is one that Pillow misreads; return what libtiff said. Raises as tiff.py."""
+    from hqmd_cli.files.tiff import decode, refuse_misread  # as above
+
+    refuse_misread(picture)
+    return decode(picture)
 
 
 def white_of(picture: Image.Image) -> tuple[int, str]:
@@ -187,8 +178,11 @@ def white_of(picture: Image.Image) -> tuple[int, str]:
     """
     if not picture.mode.startswith("I"):
         return LARGEST_16_BIT, ""
-    if said := whitest_of(picture):
-        return said, ""
+    if picture.format == "TIFF":
+        from hqmd_cli.files.tiff import whitest_of  # as in decoded_tiff
+
+        if said := whitest_of(picture):
+            return said, ""
     greatest = max((int(np.asarray(strip).max()) for strip in strips_of(picture)), default=0)
     bits = next((bits for bits in FEWER_BITS if 0 < greatest < 2**bits), 16)
     if bits == 16:

@@ -3,6 +3,7 @@
 A photo alone may come from a pipe, which is read up to a size and for a time.
 """
 
+import hashlib
 import os
 import select
 import stat
@@ -13,7 +14,6 @@ from typing import BinaryIO
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.limits import LARGEST_PHOTO_BYTES, LARGEST_TEXT_BYTES
-from hqmd_cli.files.waiting import word_after
 
 AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe waits for its writer otherwise
 LONGEST_SILENCE_S = 30.0  # of a pipe or stdin that a photo comes from
@@ -37,6 +37,19 @@ def read_regular(path: Path) -> bytes:
             most = LARGEST_TEXT_BYTES // 10**6
             raise HqmdError(f"{printable(str(path))}: {size / 1e6:,.0f} MB, more than the {most:,} that are read")
         return file.read()
+
+
+def file_hash(*paths: Path) -> str:
+    """Return the SHA-256 of the concatenated content of files, in hexadecimal.
+
+    Size and time do not identify a file: two BMPs out of one archive share both. Raises as open_regular.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with open_regular(path) as file:
+            while chunk := file.read(PIECE_BYTES):  # weights may be gigabytes
+                digest.update(chunk)
+    return digest.hexdigest()
 
 
 def require_regular(path: Path) -> None:
@@ -72,6 +85,8 @@ def read_stream(file: BinaryIO, name: str) -> bytes:
         descriptor = file.fileno()
     except OSError:  # bytes in memory
         return file.read()
+    from hqmd_cli.files.waiting import word_after  # here, because few photos come from a pipe
+
     with word_after(f"{name}: still waiting for it; after {LONGEST_SILENCE_S:.0f} s of silence hqmd gives up"):
         return read_descriptor(descriptor, name)
 

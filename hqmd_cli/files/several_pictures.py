@@ -6,7 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from hqmd_cli.files.open_picture import checked, first_bytes, open_picture
+from hqmd_cli.files.limits import require_pixels
+from hqmd_cli.files.open_picture import first_bytes, open_picture
 
 GONE_THROUGH = frozenset({"GIF", "TIFF"})  # formats that do not say how many pictures follow
 ONE_PICTURE = frozenset({"JPEG", "BMP", "PSD"})  # a Photoshop file's frames are layers, and it is opened as all of them
@@ -32,7 +33,7 @@ def choose(picture: Image.Image, file: Path | BytesIO, number: int | None = None
         turn_icon(picture, sizes[number - 1])
     elif number - 1 != picture.tell():
         picture.seek(number - 1)
-    checked(picture)
+    require_pixels(picture.height, picture.width)
     return f"picture {number} of {count or 'several'} in the file" if count != 1 else ""
 
 

@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.depth import valid_depth
+from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
 from hqmd_cli.geometry.camera import Intrinsics
 
-# Chosen by eye on point clouds of NYU photos seen from above. Networks blur the borders of objects over several pixels
-# of 1.5 to 4 % each; slanted floors and walls change by less than 1.2 % per pixel. Sharp jumps are far larger.
-DEFAULT_EDGE_RTOL = 0.015
 REFERENCE_SIDE = 640  # pixels; the longer side that edge_rtol is meant for
 
 
@@ -39,11 +37,16 @@ def jump_limit(shape: tuple[int, ...], edge_rtol: float) -> float:
     return edge_rtol * min(1.0, REFERENCE_SIDE / max(shape))
 
 
-def on_jumps(depth_m: NDArray[np.floating], edge_rtol: float = DEFAULT_EDGE_RTOL) -> NDArray[np.bool_]:
-    """Mark both sides of jumps to one of the 8 neighbours, and pixels without valid depth. (H, W) -> (H, W)."""
-    known_m = np.where(valid_depth(depth_m), depth_m, 0).astype(np.float32)
-    block = np.ones((3, 3), np.uint8)
+def on_jumps(
+    depth_m: NDArray[np.floating], edge_rtol: float = DEFAULT_EDGE_RTOL, valid: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Mark both sides of jumps to one of the 8 neighbours, and pixels without valid depth. (H, W) -> (H, W).
+
+    `valid`: the pixels with valid depth that count; None: all of them.
+    """
     factor = np.float32(1 + jump_limit(depth_m.shape, edge_rtol))
+    known_m = np.where(valid_depth(depth_m) if valid is None else valid, depth_m, 0).astype(np.float32)
+    block = np.ones((3, 3), np.uint8)
     return (
         (cv2.dilate(known_m, block) > known_m * factor)
         | (known_m > cv2.erode(known_m, block) * factor)

@@ -38,10 +38,8 @@ class DepthPredictor:
         self.sides, self.detail_sides = model.shown_sides, detail_sides or model.view.detail_sides
         self.flip = flip or model.view.flip
         # Ready-made here, because they are the same for every photo.
-        self.passes, self.detail_passes = (
-            [(Preprocess((view.side, view.side), model.compute.size_multiple), view.mirrored) for view in views]
-            for views in (side_views(self.sides, self.flip), side_views(self.detail_sides, self.flip))
-        )
+        self.passes = passes_of(model, self.sides, self.flip)
+        self.detail_passes = passes_of(model, self.detail_sides, self.flip)
         self.trained_side = min(model.network.size)
         self.log_calibration = np.float32(np.log(model.view.calibration))
         self.power, self.edge_share = model.view.power, model.view.edge_share
@@ -63,7 +61,7 @@ class DepthPredictor:
     def with_logs(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the depth of one photo (H, W), and the log depth of each view that its metres come from (n, h, w)."""
         logs = same_size(self.log_depths(image, self.passes))
-        details = self.log_depths(image, self.detail_passes) or [logs[-1]]
+        details = self.log_depths(image, self.detail_passes) if self.detail_passes else [logs[-1]]
         is_one = len(logs) == 1 and not self.detail_passes
         log_m = logs.mean(axis=0)
         depth_m = np.exp(log_m if is_one else with_detail(log_m, same_size(details).mean(axis=0)))
@@ -85,6 +83,12 @@ class DepthPredictor:
             larger = min(picture.shape[:2]) / self.trained_side
             logs.append(np.float32(self.power) * np.log(depth_m * np.float32(larger)) + self.log_calibration)
         return logs
+
+
+def passes_of(model: ModelConfig, sides: tuple[int, ...], flip: bool) -> list[Pass]:
+    """Return what a photo goes through on its way into the network, for each of its sides."""
+    multiple = model.compute.size_multiple
+    return [(Preprocess((side, side), multiple), mirrored) for side, mirrored in side_views(sides, flip)]
 
 
 def same_size(logs: list[NDArray[np.float32]]) -> NDArray[np.float32]:

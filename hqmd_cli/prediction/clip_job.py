@@ -5,12 +5,12 @@ from dataclasses import asdict
 from functools import partial
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.formats import VIDEO_OUTPUT
 from hqmd_cli.prediction.frames_job import predict_frames
-from hqmd_cli.prediction.manifest import Row, is_up_to_date, refuse_foreign
-from hqmd_cli.prediction.photo_job import Done, PhotoWork, write_record
+from hqmd_cli.prediction.manifest import Row, is_up_to_date, refuse_foreign, write_record
+from hqmd_cli.prediction.photo_job import Done, PhotoWork
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_video
 from hqmd_cli.prediction.writers.color import painted
@@ -35,16 +35,16 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
     """Write the video of each target, unless it is up to date, and record it. Raises HqmdError naming the video."""
     path = job.source.path
     assert path is not None
-    place, targets = str(job.source.place), [target for target, _ in job.targets]
+    targets = [target for target, _ in job.targets]
     notes = {target.name: output.note_of(model.kind) for target, output in job.targets}
     digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
-    before = work.known.get(place, {})
+    before = work.known.get(str(job.source.place), {})
     if digest and before and is_up_to_date(job, before, notes, work.settings, digest):
         return work.keep(job, before)
     if not work.overwrite:
         refuse_foreign(job, before, work.sidecars, work.intentions)
     if work.intentions:
-        work.intentions.started(targets)
+        work.intentions.begun.update(targets)
     style = work.style
     for target in targets:
         report = predict_video(
@@ -60,12 +60,9 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
         )
     hashes = {target.name: file_hash(target) for target in targets} if work.intentions else {}
     record = record_of_clip(work, model, job, report, notes, digest, hashes)
-    if work.manifest:
-        work.manifest.append({"place": place, **record})
-    if work.sidecars:
-        write_record(job.sidecar, record)
+    write_record(job, record, work.manifest, work.sidecars)
     if work.intentions:
-        work.intentions.done(targets)
+        work.intentions.recorded.update(targets)
     if report.damaged:
         raise HqmdError(f"{job.source.name}: {report.damaged}; its depth is written as far as that")
     return Done(job, record)

@@ -6,12 +6,12 @@ from typing import Any
 
 from hqmd_cli.depth import near_and_far
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.photos import Photo
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.files.video_source import RGB, Video, open_video
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.manifest import is_up_to_date, refuse_foreign
-from hqmd_cli.prediction.photo_job import Done, PhotoWork
+from hqmd_cli.prediction.photo_job import Done, PhotoWork, refuse_panorama
 from hqmd_cli.prediction.plan import Job, frame_place, record_beside
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.prediction.smoothing import Smoothed
@@ -99,6 +99,7 @@ class FramesRun:
             refuse_foreign(frame.job, before, self.work.sidecars, self.work.intentions)
         name = f"{self.job.source.name}, frame {frame.job.source.place.stem.lstrip('0')}"
         photo = Photo(frame.rgb, None, projection=SPHERICAL if self.video.facts.spherical else "")
+        refuse_panorama(frame.job, photo)
         return replace(frame, result=self.work.result_of(photo, name, is_frame=True))
 
     def intend(self, number: int) -> None:

@@ -8,7 +8,7 @@ The next run makes anew what such a file names and no record describes, and neve
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,8 @@ from typing import Any
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import RUN, remove_unfinished, sync, write_text
 from hqmd_cli.files.checked_json import LENIENT, parse_json
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.locks import claim, is_claimed
-from hqmd_cli.files.regular import read_regular
+from hqmd_cli.files.regular import file_hash, read_regular
 from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
@@ -55,8 +54,8 @@ class Intentions:
         self.settings: Mapping[str, Any] = {}
         self.outputs: dict[str, Before] = {}  # relative to the folder
         self.claimed = ExitStack()
-        self.unrecorded: set[Path] = set()  # what this run began to write and has not recorded
-        self.recorded: set[Path] = set()
+        self.begun: set[Path] = set()  # files that the jobs of this run begin to write; they add theirs
+        self.recorded: set[Path] = set()  # files that a record describes; the jobs add theirs
 
     def begin(self, targets: Iterable[Path], settings: Mapping[str, Any]) -> None:
         """Write and sync this run's intention, and remove what dead runs left unfinished."""
@@ -109,15 +108,6 @@ class Intentions:
             if not other.alive or other.settings == self.settings
         )
 
-    def started(self, targets: Iterable[Path]) -> None:
-        """Note that these files are being written."""
-        self.unrecorded.update(targets)
-
-    def done(self, targets: Collection[Path]) -> None:
-        """Note that a record describes these files."""
-        self.unrecorded.difference_update(targets)
-        self.recorded.update(Path(os.path.abspath(target)) for target in targets)
-
     def close(self, hashes: Mapping[Path, str]) -> None:
         """Remove the intentions that are fulfilled. `hashes` gives the recorded hash of each absolute path."""
         self.fulfil(hashes)
@@ -125,20 +115,22 @@ class Intentions:
 
     def fulfil(self, hashes: Mapping[Path, str]) -> None:
         """Remove the intentions that name no file without a record; those of other runs only if the run is dead."""
-        if any(target.exists() for target in self.unrecorded):
-            self.write_left()
+        unrecorded = self.begun - self.recorded
+        if any(target.exists() for target in unrecorded):
+            self.write_left(unrecorded)
         else:
             self.path.unlink(missing_ok=True)
+        recorded = {Path(os.path.abspath(target)) for target in self.recorded}
         for dead in self.dead:
-            left = (place for place in dead.outputs if place not in self.recorded and dead.may_have_written(place))
+            left = (place for place in dead.outputs if place not in recorded and dead.may_have_written(place))
             if all(is_file_of_hash(place, hashes.get(place)) for place in left):
                 with suppress(OSError):  # another user's
                     dead.path.unlink()
 
-    def write_left(self) -> None:
+    def write_left(self, unrecorded: Iterable[Path]) -> None:
         """Reduce this run's intention to what it could not record; on a full disk the whole one stays."""
         top = os.path.abspath(self.folder)
-        outputs = {os.path.relpath(os.path.abspath(target), top): None for target in sorted(self.unrecorded)}
+        outputs = {os.path.relpath(os.path.abspath(target), top): None for target in sorted(unrecorded)}
         try:
             write_text(self.path, json.dumps({"settings": self.settings, "outputs": outputs}) + "\n")
         except HqmdError:

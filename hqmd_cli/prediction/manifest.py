@@ -19,10 +19,9 @@ from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.checked_json import LENIENT, parse_json
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
-from hqmd_cli.files.regular import read_regular, require_regular
+from hqmd_cli.files.regular import file_hash, read_regular, require_regular
 from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from hqmd_cli.prediction.intention import Intentions
 
 MANIFEST_FILE = "manifest.jsonl"
+OF_A_ROW = ("place", "failed")  # keys that a record beside a result does not have
 # What processes of torchrun wrote up to commit 6e49211, and a run of it that was killed has left.
 PART_BEFORE = re.compile(r"manifest\.(0|[1-9]\d{0,2})\.jsonl")
 # Settings that records of commits up to 370d56c lack, some or all.
@@ -189,6 +189,19 @@ def finite_json(record: Mapping[str, Any], path: Path, indent: int | None = None
         return json.dumps(record, allow_nan=False, indent=indent)
     except ValueError as error:
         raise HqmdError(f"{path}: a number of this result is infinite or NaN, so it is not recorded") from error
+
+
+def write_record(job: Job, record: Row, manifest: Manifest | None, beside: bool) -> None:
+    """Write the record of a job's results: into the manifest, if there is one, and `beside` the first of them.
+
+    Raises HqmdError if it cannot be written, or has a number that JSON does not have; then neither is touched.
+    """
+    own = {key: value for key, value in record.items() if key not in OF_A_ROW}
+    text = finite_json(own, job.sidecar, indent=2) + "\n" if beside else ""
+    if manifest:
+        manifest.append({"place": str(job.source.place), **own})
+    if beside:
+        write_text(job.sidecar, text)
 
 
 def open_manifest(jobs: Sequence[Job], destinations: Sequence[Path]) -> Manifest | None:

@@ -4,21 +4,20 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
-from hqmd_cli.errors import HqmdError, explain_model_errors, printable
-from hqmd_cli.files.atomic import explain_read_errors, write_text
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.files.atomic import explain_read_errors
 from hqmd_cli.files.limits import LARGEST_PIXELS
 from hqmd_cli.files.photos import Photo, count_pixels, read_photo
-from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
+from hqmd_cli.files.regular import file_hash, read_pipe, read_stream
 from hqmd_cli.files.several_pictures import with_remedy
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
@@ -27,13 +26,13 @@ from hqmd_cli.prediction.manifest import (
     Manifest,
     Row,
     Settings,
-    finite_json,
     is_up_to_date,
     record_of,
     refuse_foreign,
+    write_record,
 )
 from hqmd_cli.prediction.plan import Job
-from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.prediction.result import PANORAMA_NOTE, DepthResult, Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 CONTENT = 16  # levels of 255 that a photo with something to see spans, beyond noise and JPEG
 FLAT_NOTE = "one value everywhere, as the photo shows nothing"
-KEPT_FOR_THE_MANIFEST = ("place", "failed")  # keys of a row that a record beside a result does not have
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,7 @@ class Reading:
         return self.metres / (float(depth_m[self.y, self.x]) * math.hypot(1, *aside))
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A finished job."""
 
     job: Job
@@ -112,7 +109,7 @@ class PhotoWork:
 
     def do(self, job: Job) -> Done:
         """Do a job; let errors of the system through."""
-        path, place = job.source.path, str(job.source.place)
+        source, path, place = job.source, job.source.path, str(job.source.place)
         notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
         # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
         digest = file_hash(path) if self.intentions and path and path.is_file() else None
@@ -127,35 +124,32 @@ class PhotoWork:
                 if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
                     raise
                 return self.keep(job, before)
-        return self.finish(job, self.predict(job.source), notes, digest)
+        content = path if path and not source.is_pipe else content_of(source, self.allow_private)
+        photo = read_photo(content, source.name, self.settings.picture)
+        refuse_panorama(job, photo)
+        return self.finish(job, self.result_of(photo, source.name), notes, digest)
 
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
         """Write the files of a job and record them; `more` goes into the record, too."""
         targets = [target for target, _ in job.targets]
-        refuse_panorama(job, result)
         if self.intentions:
-            self.intentions.started(targets)
+            self.intentions.begun.update(targets)
         remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
-        if is_flat(result.depth_m):
+        if result.is_flat:
             remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
         hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
         record = {**record_of(job, result, notes, remarks, self.settings, digest, hashes), **more}
-        if self.manifest:
-            self.manifest.append({"place": str(job.source.place), **record})
-        if self.sidecars:
-            write_record(job.sidecar, record)
+        write_record(job, record, self.manifest, self.sidecars)
         if self.intentions:
-            self.intentions.done(targets)
+            self.intentions.recorded.update(targets)
         return Done(job, record)
 
     def keep(self, job: Job, before: Row) -> Done:
         """Leave results that are up to date as they are; add what is missing beside them."""
-        if self.sidecars and not job.sidecar.exists():
-            write_record(job.sidecar, before)
-        if self.manifest and "failed" in before:
-            self.manifest.append({key: value for key, value in before.items() if key != "failed"})
+        manifest = self.manifest if "failed" in before else None
+        write_record(job, before, manifest, beside=self.sidecars and not job.sidecar.exists())
         if self.intentions:
-            self.intentions.done([target for target, _ in job.targets])
+            self.intentions.recorded.update(target for target, _ in job.targets)
         return Done(job, before, skipped=True)
 
     def record_failure(self, job: Job, error: HqmdError) -> None:
@@ -167,12 +161,6 @@ class PhotoWork:
     def pixels_of(self, path: Path | None) -> int:
         """Count the pixels of a photo that is a file, by its header."""
         return count_pixels(path, self.settings.picture) if path else 0
-
-    def predict(self, source: Source) -> DepthResult:
-        """Read a photo, and predict its depth."""
-        photo = read_photo(content_of(source, self.allow_private), source.name, self.settings.picture)
-        remarks = tuple(with_remedy(remark, "--picture N") for remark in photo.remarks)
-        return self.result_of(replace(photo, remarks=remarks), source.name)
 
     def result_of(self, photo: Photo, name: str, is_frame: bool = False) -> DepthResult:
         """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance.
@@ -190,40 +178,34 @@ class PhotoWork:
             focal_35mm=photo.focal_35mm,
             exif_fault=photo.focal_fault,
         )
-        with explain_model_errors(name):
-            depth_m, sure = self.model.with_uncertainty(photo.rgb)
+        camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
+        surely = None if is_frame else self.model.surely  # the errors of photos are not those of a video's frames
+        try:
+            depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
+        except HqmdError as error:
+            raise HqmdError(f"{name}: {error}") from error
+        if sure and not self.reading:
+            sure = sure.with_camera(intrinsics)
         require_depth(depth_m, name, self.model.kind)
-        if not is_frame and is_flat(depth_m) and has_content(photo.rgb):
+        flat = is_flat(depth_m)
+        if flat and not is_frame and has_content(photo.rgb):
             raise HqmdError(
                 f"{name}: the model gives {depth_m.flat[0]:.6g} at every pixel of a photo that shows something; "
                 "its weights may be damaged: download or export it again"
             )
-        camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
         with np.errstate(over="ignore", under="ignore"):  # refused below
             depth_m = depth_m * np.float32(camera_factor)
             factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
             depth_m = depth_m * np.float32(factor)
-        if is_frame:  # of a video, for which the errors of photos were not measured
-            sure = None
-        elif sure and self.reading:
+        if sure and self.reading:
             sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)
-        elif sure:
-            sure = sure.with_camera(intrinsics)
         scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
         require_depth(depth_m, name + scaled, self.model.kind)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
+        panorama = [PANORAMA_NOTE.format(projection=photo.projection)] if photo.projection else []
+        remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama)
         return DepthResult(
-            photo.rgb,
-            depth_m,
-            intrinsics,
-            near,
-            far,
-            factor,
-            self.model.kind,
-            camera_factor,
-            photo.remarks,
-            photo.projection,
-            sure,
+            photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, camera_factor, remarks, flat, sure
         )
 
     def camera_for(self, height: int, width: int, name: str) -> Intrinsics | None:
@@ -237,17 +219,17 @@ class PhotoWork:
         return Intrinsics(**values)
 
 
-def refuse_panorama(job: Job, result: DepthResult) -> None:
+def refuse_panorama(job: Job, photo: Photo) -> None:
     """Raise HqmdError if a file needs a straight lens, and the photo says that it is a panorama."""
-    if result.projection and (needing := [target for target, output in job.targets if output.needs_camera]):
+    if photo.projection and (needing := [target for target, output in job.targets if output.needs_camera]):
         raise HqmdError(
-            f"{job.source.name}: a panorama ({result.projection}, by its metadata), in which no straight lens tells "
+            f"{job.source.name}: a panorama ({photo.projection}, by its metadata), in which no straight lens tells "
             f"where points lie; so there is no {printable(needing[0].name)}: cut a view out of it, or write depth alone"
         )
 
 
-def content_of(source: Source, allow_private: bool) -> Path | BytesIO:
-    """Return the file of a photo, or the bytes of one from the web, stdin, or a pipe that the user named."""
+def content_of(source: Source, allow_private: bool) -> BytesIO:
+    """Return the bytes of a photo from the web, stdin, or a pipe that the user named."""
     if source.url:
         from hqmd_cli.files.web_photos import fetch_photo  # takes a tenth of a second to import
 
@@ -256,18 +238,10 @@ def content_of(source: Source, allow_private: bool) -> Path | BytesIO:
         if sys.stdin is None or sys.stdin.closed:
             raise HqmdError("stdin: is closed; send the photo to it, or name a file")
         return BytesIO(read_stream(sys.stdin.buffer, source.name))
-    if source.is_named and is_pipe(source.path):
-        return BytesIO(read_pipe(source.path, source.name))
-    return source.path
+    return BytesIO(read_pipe(source.path, source.name))
 
 
 def has_content(rgb: NDArray[np.uint8]) -> bool:
     """True if a photo (H, W, 3) shows more than one plain colour."""
     pixels = rgb.reshape(-1, 3)
     return int((pixels.max(axis=0) - pixels.min(axis=0)).max()) > CONTENT
-
-
-def write_record(path: Path, record: Row) -> None:
-    """Write the record beside a result."""
-    own = {key: value for key, value in record.items() if key not in KEPT_FOR_THE_MANIFEST}
-    write_text(path, finite_json(own, path, indent=2) + "\n")

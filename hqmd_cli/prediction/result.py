@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.depth import LARGEST_DEPTH_M
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
 from hqmd_cli.geometry.camera import Intrinsics
-from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
 from hqmd_cli.inference.uncertainty import Uncertainty
 from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
@@ -18,8 +19,7 @@ from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 PANORAMA_NOTE = "a panorama ({projection}), whose depth is as if a straight lens had seen it"
 
 
-@dataclass(frozen=True)
-class DepthResult:
+class DepthResult(NamedTuple):  # as files/kinds.py
     """The depth of one photo, at the photo's own size."""
 
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
@@ -30,8 +30,8 @@ class DepthResult:
     scale_factor: float = 1.0  # that the network's depth was multiplied by, to match the user's measured distance
     kind: Kind = "depth"
     camera_factor: float = 1.0  # that the network's depth was multiplied by, for this camera
-    photo_remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read
-    projection: str = ""  # of a panorama; empty for a photo of a straight lens
+    remarks: tuple[str, ...] = ()  # what a reader of any file of this photo must know
+    is_flat: bool = False  # True if one value stands everywhere
     uncertainty: Uncertainty | None = None  # None: unknown
 
     @property
@@ -39,13 +39,6 @@ class DepthResult:
         """The relative error of each pixel within the photo (H, W), of a model that knows it."""
         assert self.uncertainty
         return self.uncertainty.at(self.depth_m.shape)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader of any file of this photo must know."""
-        if not self.projection:
-            return self.photo_remarks
-        return (*self.photo_remarks, PANORAMA_NOTE.format(projection=self.projection))
 
 
 @dataclass(frozen=True)

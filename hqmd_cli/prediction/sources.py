@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
+from hqmd_cli.files.regular import is_pipe
 from hqmd_cli.files.web_address import is_web_address, name_of
 
 STDIN = "-"
@@ -22,7 +23,8 @@ class Source:
 
     path: Path | None  # None: stdin, or a photo on the web
     place: Path  # of its results below an output folder, with the photo's suffix
-    is_named: bool = field(default=False, compare=False)  # by the user; then it may be a pipe
+    is_named: bool = field(default=False, compare=False)  # by the user
+    is_pipe: bool = field(default=False, compare=False)  # that the user named; one in a folder is refused
     is_video: bool = field(default=False, compare=False)
     url: str = ""  # of a photo on the web
 
@@ -164,7 +166,7 @@ def sources_of(argument: str | Path, search: Search) -> Iterator[Source]:
         yield from sources_below(Path(text), search)
     elif os.path.lexists(text):
         path = Path(text)
-        yield Source(path, Path(path.name), is_named=True, is_video=kinds.is_video(path))
+        yield Source(path, Path(path.name), True, is_pipe(path), kinds.is_video(path))
     elif PATTERN_CHARACTERS & set(text):
         yield from sources_like(text, search)
     else:

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
 from hqmd_cli.config.network import ModelConfig
-from hqmd_cli.config.view import side_views
-from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.inference.engines.pytorch import use_bfloat16_backbones
+from hqmd_cli.inference.predictor import passes_of
 from hqmd_cli.models.layers import geometric_mean, resize
 
 if TYPE_CHECKING:
@@ -30,10 +29,7 @@ class Teacher:
 
     def __init__(self, network: "Network", model: ModelConfig) -> None:
         self.network, self.model = network.eval().requires_grad_(False), model
-        self.passes = [
-            (Preprocess((side, side), model.compute.size_multiple), mirrored)
-            for side, mirrored in side_views(model.shown_sides, model.view.flip)
-        ]
+        self.passes = passes_of(model, model.shown_sides, model.view.flip)
 
     @classmethod
     def load(cls, checkpoint: Path, device: torch.device, bfloat16: bool = False) -> "Teacher":

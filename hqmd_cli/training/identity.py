@@ -15,8 +15,8 @@ from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.checked_json import read_json
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.limits import LARGEST_TEXT_BYTES
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.parallel.thread_pool import run_jobs
 
 DATA_FILE = "data.json"

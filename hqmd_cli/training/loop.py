@@ -349,11 +349,11 @@ def evaluate_and_sample(
     predictor: DepthPredictor, val_data: Dataset, protocol: Protocol
 ) -> tuple[Result, list[SampleRow]]:
     """Predict each val picture once: score it, and keep a few for the epoch's samples."""
-    source = model_source(predictor, follows_camera=True)
     places, samples, predicted = sample_places(len(val_data)), [], count()
+    source = model_source(predictor, follows_camera=True)
 
     def predict(sample: Sample) -> Map:
-        pred_m = source(sample)
+        pred_m = source.map_of(sample)
         if next(predicted) in places:
             samples.append(sample_row(sample, pred_m))
         return pred_m

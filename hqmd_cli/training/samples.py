@@ -5,8 +5,8 @@ what the network learned. Each picture is reduced as soon as it is predicted, to
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,8 +26,7 @@ ERROR_SHARE = 0.1  # of the farthest truth, rounded up: the largest error that t
 MOST_WIDTH = 4 * PANEL_HEIGHT  # pixels; a panorama is cut off there
 
 
-@dataclass(frozen=True)
-class SampleRow:
+class SampleRow(NamedTuple):
     """One val picture and its predicted depth, at the size of the panels (h, w)."""
 
     name: str
@@ -54,9 +53,9 @@ def sample_row(sample: Sample, pred_m: NDArray[np.float32]) -> SampleRow:
     errors_m = (pred_m - sample.depth_m)[sample.valid].astype(np.float64)
     rmse_m = float(np.sqrt(np.mean(errors_m**2))) if errors_m.size else float("nan")
     height, width = sample.image.shape[:2]
+    truth_m, pred_m = panel_map(np.where(sample.valid, sample.depth_m, np.float32(0))), panel_map(pred_m)
     image = shrink(sample.image, (PANEL_HEIGHT, max(1, round(width * PANEL_HEIGHT / height))))[:, :MOST_WIDTH]
-    truth_m = np.where(sample.valid, sample.depth_m, np.float32(0))
-    return SampleRow(sample.name, image, panel_map(truth_m), panel_map(pred_m), rmse_m)
+    return SampleRow(sample.name, image, truth_m, pred_m, rmse_m)
 
 
 def panel_map(depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,9 +72,9 @@ def sheet(rows: Sequence[SampleRow]) -> RGB:
     """
     truths_m = np.concatenate([row.truth_m[row.truth_m > 0] for row in rows])
     near_m, far_m = map(float, np.percentile(truths_m, ENDS_OF_RANGE)) if truths_m.size else (0.0, 10.0)
+    lines = [f"{printable(row.name)}: RMSE {row.rmse_m:.3f} m" for row in rows]
     limit_m = round_limit_m(ERROR_SHARE * far_m)
     head = f"photo, truth, prediction; error: blue is {limit_m:g} m too near or more, red {limit_m:g} m too far or more"
-    lines = [f"{printable(row.name)}: RMSE {row.rmse_m:.3f} m" for row in rows]
     errors = [colorize_error(row.pred_m - row.truth_m, limit_m) for row in rows]
     for row, error in zip(rows, errors, strict=True):
         error[row.truth_m == 0] = NO_DEPTH_GREY

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.limits import require_drawn
+from hqmd_cli.files.limits import LARGEST_DRAWN_PIXELS, require_drawn
 from hqmd_cli.registry import pick, resolve
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
@@ -97,7 +97,8 @@ def with_legend(
     lines = 3 if kind == "depth" else 4
     text_left, full_height = bar.stop + size // 3, max(height, lines * size)
     legend_width = text_left + 5 * size
-    require_drawn(full_height, width + legend_width, "with a legend", "--legend")
+    if full_height * (width + legend_width) > LARGEST_DRAWN_PIXELS:
+        require_drawn(full_height, width + legend_width, "with a legend", "--legend")
     canvas = np.full((full_height, legend_width, 3), 255, np.uint8)
     shades = np.linspace(255, 0, full_height).round().astype(np.uint8)
     canvas[:, bar] = colours_of(colormap)[shades][:, None]

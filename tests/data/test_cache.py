@@ -312,6 +312,7 @@ def test_batches_are_the_same(pairs: Path, said: list[str], workers: int) -> Non
         assert a["name"] == b["name"] and all(torch.equal(a[key], b[key]) for key in ("rgb", "depth_m", "valid"))
 
 
+@pytest.mark.slow
 def test_training_comes_to_the_same_weights(pairs: Path, tmp_path: Path, said: list[str]) -> None:
     data, train = (
         train_split(pairs),
@@ -325,6 +326,7 @@ def test_training_comes_to_the_same_weights(pairs: Path, tmp_path: Path, said: l
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_the_command(hqmd, pairs: Path, tmp_path: Path, folder: Path) -> None:
     command = ("train", "--data", pairs, "--backbone", "test_efficientnet", "--backbone-weights", "none")
     command += ("--size", "32x48", "--batch-size", 2, "--max-steps", 1, "--workers", 0)

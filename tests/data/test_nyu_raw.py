@@ -80,6 +80,7 @@ def labels(tmp_path: Path) -> Path:
 # ---- frames ----
 
 
+@pytest.mark.slow
 def test_scenes_are_found_at_any_depth(raw: Path) -> None:
     assert list(find_scenes(raw)) == ["bedroom_0020", "kitchen_0004", "kitchen_0005"]
     assert list(find_scenes(raw / "bedroom_0020")) == ["bedroom_0020"]
@@ -153,6 +154,7 @@ def test_broken_depth(tmp_path: Path, content: bytes, complaint: str) -> None:
 # ---- which scenes ----
 
 
+@pytest.mark.slow
 def test_scenes_of_the_labelled_file(tmp_path: Path) -> None:
     path = write_labels(tmp_path / "labels.mat", {1: "kitchen_0004", 1449: "bedroom_0020b"})
     assert scenes_of(path)[0] == "kitchen_0004" and scenes_of(path)[1448] == "bedroom_0020b"
@@ -297,6 +299,7 @@ def test_without_the_labelled_file_nothing_is_taken(hqmd, raw: Path, tmp_path: P
     assert not (tmp_path / "pairs").exists()
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same(hqmd, raw: Path, tmp_path: Path) -> None:
     bedroom = raw / "bedroom_0020"
     for workers in (1, 2):

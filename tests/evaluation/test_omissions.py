@@ -70,6 +70,7 @@ def spoil(data: Path, name: str, fault: str) -> None:
         depth.write_bytes(depth.read_bytes()[:-60])
 
 
+@pytest.mark.slow
 def test_a_report_shows_the_right_pictures_without_the_one_left_out(hqmd, trained_run, many: Path, tmp_path) -> None:
     spoil(many, "000", "cut off")
     told = evaluated(

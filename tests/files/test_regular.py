@@ -8,9 +8,8 @@ import pytest
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files import regular
-from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_row, complete_lines
-from hqmd_cli.files.regular import open_regular, read_pipe, read_regular
+from hqmd_cli.files.regular import file_hash, open_regular, read_pipe, read_regular
 
 
 @pytest.fixture

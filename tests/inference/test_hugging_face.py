@@ -21,7 +21,7 @@ import hqmd_cli
 from hqmd_cli.api import load
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign import hugging_face
 from hqmd_cli.inference.foreign.output_kinds import meaning_of
 from hqmd_cli.installed import how_to_install

@@ -208,12 +208,12 @@ def test_a_name_that_ends_like_another_kind() -> None:
 
 
 def test_many_photos_do_not_mean_many_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is asked about folders, not about each file: 10,000 photos are planned in a moment."""
+    """The disk is asked about folders, not about each file: 1000 photos are planned in a moment."""
     asked = []
     realpath = planning.os.path.realpath
     monkeypatch.setattr(planning.os.path, "realpath", lambda path: asked.append(path) or realpath(path))
-    jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(10_000))), [Path("out")], "color,npy,mm")
-    assert len(jobs) == 10_000 and len(asked) == 2 * 3
+    jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(1000))), [Path("out")], "color,npy,mm")
+    assert len(jobs) == 1000 and len(asked) == 2 * 3
 
 
 # --- how it looks
@@ -378,7 +378,7 @@ def test_the_user_s_edge_rtol(tmp_path: Path, result: DepthResult) -> None:
 
 @pytest.mark.parametrize("kind", ["ply", "glb"])
 def test_nothing_left_is_an_error(tmp_path: Path, result: DepthResult, kind: str) -> None:
-    steep = replace(result, depth_m=np.geomspace(1, 2**39, SHAPE[1], dtype=np.float32)[None].repeat(SHAPE[0], axis=0))
+    steep = result._replace(depth_m=np.geomspace(1, 2**39, SHAPE[1], dtype=np.float32)[None].repeat(SHAPE[0], axis=0))
     with pytest.raises(HqmdError, match=r"x: depth jumps everywhere .* give a greater --edge-rtol"):
         OUTPUTS[kind].write(tmp_path / "x", steep, Style(edge_rtol=0.9))
     assert not (tmp_path / "x").exists()
@@ -420,7 +420,7 @@ def test_exr_reads_as_it_was_written(tmp_path: Path, height: int) -> None:
 
 
 def test_millimetres_that_round_to_none_are_said(tmp_path: Path, result: DepthResult) -> None:
-    near = replace(result, depth_m=np.where(np.indices(result.depth_m.shape)[0] < 1, np.float32(1e-4), result.depth_m))
+    near = result._replace(depth_m=np.where(np.indices(result.depth_m.shape)[0] < 1, np.float32(1e-4), result.depth_m))
     assert "nearer than half a millimetre" in OUTPUTS["mm"].write(tmp_path / "d.mm.png", near, Style())
     assert OUTPUTS["mm"].write(tmp_path / "e.mm.png", result, Style()) == ""
 

@@ -213,13 +213,13 @@ def test_a_photo_that_is_gone_does_not_end_the_run(hqmd, checkpoint, folder, tmp
 
 
 def test_no_memory_for_one_photo_does_not_end_the_run(hqmd, checkpoint, folder, tmp_path, monkeypatch):
-    def exhausted(self, source):
-        if source.name.endswith("b.png"):
+    def exhausted(self, photo, name):
+        if name.endswith("b.png"):
             raise MemoryError("Unable to allocate")
-        return answer(self, source)
+        return answer(self, photo, name)
 
-    answer = PhotoWork.predict
-    monkeypatch.setattr(PhotoWork, "predict", exhausted)
+    answer = PhotoWork.result_of
+    monkeypatch.setattr(PhotoWork, "result_of", exhausted)
     result = hqmd("predict", folder, "-o", tmp_path / "out", "--format", "npy", "--model", checkpoint)
     assert result.returncode == 1 and "2 written, 1 failed" in result.stderr
     assert "b.png" in result.stderr and "memory" in result.stderr and "Traceback" not in result.stderr
@@ -451,7 +451,7 @@ def test_without_a_home(run_hqmd, photo, tmp_path):
 
 
 def test_load_takes_pil_and_numpy(photo):
-    depth_of = load("hqmd-indoor-small")
+    depth_of = load("hqmd-indoor-small", size="fast")
     with Image.open(photo) as picture:
         from_pil, from_numpy = depth_of(picture), depth_of(np.asarray(picture.convert("RGB")))
         assert from_pil.shape == picture.size[::-1] and from_pil.dtype == np.float32 and from_pil.min() > 0
@@ -486,9 +486,13 @@ def test_load_turns_a_photo_upright_as_predict_does(hqmd, photo, tmp_path):
         exif[0x0112] = 6
         picture.convert("RGB").save(tmp_path / "turned.png", exif=exif)
         size = picture.size
-    assert hqmd("predict", tmp_path / "turned.png", "-o", tmp_path / "d.npy").returncode == 0
+    model = "hqmd-indoor-small"
+    assert (
+        hqmd("predict", tmp_path / "turned.png", "-o", tmp_path / "d.npy", "-m", model, "--size", "fast").returncode
+        == 0
+    )
     with Image.open(tmp_path / "turned.png") as picture:
-        depth_m = load()(picture)
+        depth_m = load(model, size="fast")(picture)
     assert depth_m.shape == size
     np.testing.assert_array_equal(depth_m, np.load(tmp_path / "d.npy"))
 

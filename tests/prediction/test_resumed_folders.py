@@ -21,6 +21,7 @@ from hqmd_cli.files.locks import claim
 from hqmd_cli.prediction import intention
 from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import Manifest, read_record
+from hqmd_cli.prediction.photo_job import PhotoWork
 
 MODEL = """import numpy as np
 def predict(rgb):
@@ -170,14 +171,14 @@ def test_results_beside_their_photos_are_no_photos(here, hqmd):
 
 
 def test_an_intention_is_on_the_disk_before_the_first_result(here, predict, monkeypatch):
-    synced, writers = [], Intentions.started
+    synced, finish = [], PhotoWork.finish
     monkeypatch.setattr(intention, "sync", lambda path: synced.append(path.name))
 
-    def started(self, targets):
+    def checked(*job):
         assert synced[:2] == [f".hqmd-run-{RUN}.json", "out"] and names()[0].startswith(".")
-        writers(self, targets)
+        return finish(*job)
 
-    monkeypatch.setattr(Intentions, "started", started)
+    monkeypatch.setattr(PhotoWork, "finish", checked)
     assert predict().returncode == 0 and len(synced) == 2
 
 

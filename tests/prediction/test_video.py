@@ -731,16 +731,14 @@ def test_no_torch() -> None:
 # Frames in files
 
 
-def frames_of(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "hqmd_cli", "predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out")]
-    call += ["--format", "mm,npy", "-m", "hqmd-indoor-small", "--size", "fast", *more]
-    return subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+FAST = ("--format", "mm,npy", "-m", "hqmd-indoor-small", "--size", "fast")
 
 
-def test_frames_in_metres_with_their_time(tmp_path: Path) -> None:
+def test_frames_in_metres_with_their_time(hqmd: Callable[..., Any], tmp_path: Path) -> None:
     """A file of each format for every frame, a row of the manifest each; what is missing is made by the next run."""
     write_clip(tmp_path / "a.mp4", 4)
-    run = frames_of(tmp_path)
+    call = ("predict", tmp_path / "a.mp4", "-o", tmp_path / "out", *FAST)
+    run = hqmd(*call)
     assert run.returncode == 0, run.stderr
     names = [f"{number:06}.{suffix}" for number in range(1, 5) for suffix in ("mm.png", "npy")]
     assert sorted(path.name for path in (tmp_path / "out" / "a").iterdir()) == names
@@ -751,9 +749,9 @@ def test_frames_in_metres_with_their_time(tmp_path: Path) -> None:
     depth_m = np.load(tmp_path / "out" / "a" / "000002.npy", allow_pickle=False)
     millimetres = cv2.imread(str(tmp_path / "out" / "a" / "000002.mm.png"), cv2.IMREAD_UNCHANGED)
     assert depth_m.shape == (48, 128) and np.abs(millimetres - 1000 * depth_m).max() < 0.51
-    assert frames_of(tmp_path).returncode == 1  # nothing is overwritten unasked
+    assert hqmd(*call).returncode == 1  # nothing is overwritten unasked
     (tmp_path / "out" / "a" / "000003.npy").unlink()
-    again = frames_of(tmp_path, "--skip-existing")
+    again = hqmd(*call, "--skip-existing")
     assert again.returncode == 0 and "1 frames, 3 left as they are" in again.stderr
     assert np.load(tmp_path / "out" / "a" / "000003.npy", allow_pickle=False).shape == (48, 128)
 
@@ -769,14 +767,13 @@ app.run()
 
 
 @pytest.mark.slow
-def test_frames_of_a_run_that_was_killed(tmp_path: Path) -> None:
+def test_frames_of_a_run_that_was_killed(hqmd: Callable[..., Any], tmp_path: Path) -> None:
     """Between a frame's files and their record: the next run knows whose they are, and makes them anew."""
     write_clip(tmp_path / "a.mp4", 4)
-    more = ["predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out"), "--format", "mm,npy", "--size", "fast"]
-    more += ["-m", "hqmd-indoor-small"]
-    assert subprocess.run([sys.executable, "-c", KILLED, *more], timeout=120, check=False).returncode == 9
+    call = ["predict", str(tmp_path / "a.mp4"), "-o", str(tmp_path / "out"), *FAST]
+    assert subprocess.run([sys.executable, "-c", KILLED, *call], timeout=120, check=False).returncode == 9
     assert (tmp_path / "out" / "a" / "000003.npy").is_file()
-    again = frames_of(tmp_path, "--skip-existing")
+    again = hqmd(*call, "--skip-existing")
     assert again.returncode == 0 and "2 frames, 2 left as they are" in again.stderr, again.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "manifest.jsonl"]
 

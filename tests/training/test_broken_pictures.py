@@ -70,6 +70,7 @@ def test_a_run_of_broken_ones_ends_soon(tmp_path) -> None:
         run(tmp_path, broken=tuple(range(PICTURES)))
 
 
+@pytest.mark.slow
 def test_extra_data_counts(tmp_path) -> None:
     """All of it, though an epoch draws only as much as there is of the data."""
     once = TRAIN.with_settings(epochs=1)

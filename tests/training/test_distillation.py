@@ -101,6 +101,7 @@ def test_the_share_decides_whom_the_pupil_follows():
     assert reached[0.05] < 2 < 3 < reached[1.0]
 
 
+@pytest.mark.slow
 def test_train_with_a_teacher_and_its_name_is_kept(hqmd, pairs, trained_run, tmp_path):
     result = hqmd(
         "train", "--data", pairs, "-o", tmp_path / "pupil", "--teacher", trained_run / "best", "--workers", "0",

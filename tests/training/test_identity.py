@@ -48,6 +48,7 @@ def exchange(pairs: Path) -> None:
 # ---- the data
 
 
+@pytest.mark.slow
 def test_other_content_under_the_same_names_is_refused(pairs: Path, tmp_path: Path) -> None:
     run = stopped(pairs, tmp_path / "run")
     exchange(pairs)
@@ -156,6 +157,7 @@ def test_a_refused_run_leaves_no_folder(pairs: Path, tmp_path: Path) -> None:
 # ---- the command
 
 
+@pytest.mark.slow
 def test_resume_alone_takes_everything_from_the_newest_unfinished_run(hqmd, pairs: Path, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HQMD_HOME", str(tmp_path / "home"))
@@ -189,6 +191,7 @@ def test_resume_on_a_folder_without_a_run_starts_one_and_says_so(hqmd, pairs: Pa
     assert told.returncode == 0 and "there is no run to resume, so one is started" in told.stderr
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_hqmd_resumes_without_flags_but_data(hqmd, pairs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert hqmd("train", "--data", pairs, *FLAGS, "-o", run, "--epochs", 1, "--time-limit", "0s").returncode == 0

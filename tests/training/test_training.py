@@ -115,6 +115,7 @@ def test_a_stopped_and_resumed_run_equals_the_unbroken_one(pairs, tmp_path):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_resuming_within_an_epoch_sees_the_rest_of_it(pairs, tmp_path, monkeypatch):
     unbroken = [r.loss for r in run(pairs, tmp_path / "unbroken") if isinstance(r, StepReport)]
     monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
@@ -177,6 +178,7 @@ def test_history_has_a_row_an_epoch_with_the_metrics(pairs, tmp_path):
     assert all(np.isfinite(row["RMSE"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_best_is_the_epoch_with_the_lowest_rmse(pairs, tmp_path):
     reports = epochs_of(run(pairs, tmp_path, train=TRAIN.with_settings(epochs=5)))
     best = min(reports, key=lambda report: report.val.metrics["RMSE"])
@@ -208,6 +210,7 @@ def test_the_backbones_first_layers_learn_least():
     assert {group["lr"] for group in even.param_groups} == {1.0, 0.5}
 
 
+@pytest.mark.slow
 def test_drop_path_draws_the_same_in_a_resumed_run(pairs, tmp_path):
     model = MODEL.with_settings(drop_path=0.4)
     whole = [r.loss for r in run(pairs, tmp_path / "a", model) if isinstance(r, StepReport)]

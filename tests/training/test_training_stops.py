@@ -198,6 +198,7 @@ def test_a_loss_that_is_no_number_names_step_pictures_and_the_last_good_state(tm
     assert (str(good[0]) in text) if good else ("no state has been saved yet" in text)
 
 
+@pytest.mark.slow
 def test_tolerated_bad_batches_are_counted_and_leave_no_trace(tmp_path):
     """Two epochs meet the picture twice: one too many for 1. The statistics of batch norm stay finite."""
     reports = list(run(tmp_path / "two", SHORT.with_settings(skip_bad_batches=2), Poisoned(10, 3)))

@@ -30,8 +30,7 @@ def normal_angles(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrins
     Fouhey et al. 2013, Data-Driven 3D Primitives for Single Image Understanding.
     """
     reach = round(PLANE_REACH_PX * max(1.0, max(depth_m.shape) / REFERENCE_SIDE))
-    # on_jumps takes 0 for a hole and the pixels beside it for jumps.
-    smooth = ~on_jumps(np.where(scored, depth_m, 0))
+    smooth = ~on_jumps(depth_m, valid=scored)  # which takes the pixels beside those that do not count for jumps
     chosen = whole_windows(smooth, 2 * reach + 1)
     if not chosen.any():
         return np.empty(0, np.float32)

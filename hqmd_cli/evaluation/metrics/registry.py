@@ -114,11 +114,16 @@ def edge_metric(table: Table, threshold_m: float, part: Literal["precision", "re
 
 def normal_metric(arrow: Arrow, unit: Unit, formula: str, summary: Callable[[NDArray[np.float32]], Any]) -> Metric:
     """A summary of the angles between normals in degrees, (K,); NaN where none is known."""
-
-    def compute(maps: MapPair) -> float:
-        return float(summary(maps.angles_deg)) if maps.angles_deg.size else math.nan
-
-    return Metric(compute, "maps", "detail", "per picture", arrow, unit, formula, FOUHEY)
+    return Metric(
+        lambda maps: float(summary(maps.angles_deg)) if maps.angles_deg.size else math.nan,
+        "maps",
+        "detail",
+        "per picture",
+        arrow,
+        unit,
+        formula,
+        FOUHEY,
+    )
 
 
 def normal_share(limit_deg: float) -> Metric:

@@ -22,7 +22,7 @@ from hqmd_cli.checkpoints.hub import CONFIG_FILE, HUB_NAME
 from hqmd_cli.checkpoints.hub_download import snapshot
 from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, with_mirror
 from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
 from hqmd_cli.inference.foreign.trusted_config import fix_attention, require_trusted

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.hashes import file_hash
+from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, with_mirror
 from hqmd_cli.inference.open import OpenModel, OpenOptions
 from hqmd_cli.units import Kind, kind_named

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.models.base import Paper
 from hqmd_cli.models.table1.encoder_decoder import EncoderDecoder
-from hqmd_cli.models.table1.up_projection import UnpooledProjection
+from hqmd_cli.models.table1.up_projection import UnpooledProjection, halved
 
 UP_PROJECTIONS = 4  # figure 1
 DROPOUT = 0.5
@@ -56,7 +56,7 @@ class FCRN(EncoderDecoder):
     def __init__(self, config: NetworkConfig, backbone_weights: str | None = "none") -> None:
         super().__init__(config, backbone_weights)
         deepest = self.backbone.high_channels
-        widths = [max(deepest >> (1 + i), 1) for i in range(1 + UP_PROJECTIONS)]
+        widths = halved(deepest, UP_PROJECTIONS)
         self.narrow = nn.Sequential(nn.Conv2d(deepest, widths[0], 1, bias=False), nn.BatchNorm2d(widths[0]))
         self.up = nn.Sequential(*(UnpooledProjection(*pair) for pair in pairwise(widths)))
         self.dropout = nn.Dropout(DROPOUT)

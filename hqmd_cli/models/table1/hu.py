@@ -31,7 +31,7 @@ from hqmd_cli.models.backbone import LOW_STRIDE
 from hqmd_cli.models.base import Paper
 from hqmd_cli.models.layers import ConvBNReLU
 from hqmd_cli.models.table1.encoder_decoder import EncoderDecoder
-from hqmd_cli.models.table1.up_projection import BilinearProjection
+from hqmd_cli.models.table1.up_projection import BilinearProjection, halved
 
 FUSED_CHANNELS = 16  # of each scale in MFF
 BATCH_SIZE = 8
@@ -43,7 +43,7 @@ class Decoder(nn.Module):
 
     def __init__(self, deepest: int, count: int) -> None:
         super().__init__()
-        widths = [max(deepest >> (1 + i), 1) for i in range(count + 1)]
+        widths = halved(deepest, count)
         self.narrow = ConvBNReLU(deepest, widths[0])
         self.ups = nn.ModuleList(BilinearProjection(*pair) for pair in pairwise(widths))
         self.channels = widths[-1]

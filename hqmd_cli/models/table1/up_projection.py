@@ -13,6 +13,11 @@ from torch.nn import functional as F
 from hqmd_cli.models.layers import resize
 
 
+def halved(channels: int, steps: int) -> list[int]:
+    """Return the channels after the first halving, which a convolution makes, and after each of `steps` more."""
+    return [max(channels >> (1 + i), 1) for i in range(1 + steps)]
+
+
 class UpProjection(nn.Module):
     """Base of both kinds; `long` and `short` are their two 5 x 5 convolutions."""
 

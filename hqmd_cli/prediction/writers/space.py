@@ -5,7 +5,6 @@ shows them as the photo does, and the points and the mesh of one photo coincide.
 """
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +130,7 @@ def thin(result: DepthResult) -> tuple[DepthResult, str]:
     if step == 1:
         return result, ""
     camera = result.intrinsics
-    fewer = replace(
-        result,
+    fewer = result._replace(
         image=np.ascontiguousarray(result.image[::step, ::step]),
         depth_m=np.ascontiguousarray(result.depth_m[::step, ::step]),
         intrinsics=Intrinsics(camera.fx / step, camera.fy / step, camera.cx / step, camera.cy / step, camera.origin),
