@@ -37,6 +37,7 @@ def short_lock(path: Path) -> Iterator[None]:
     lock_file = lock_of(path)
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with explain_write_errors(lock_file):
         try:
             release = acquire(lock_file)
         except NotImplementedError:

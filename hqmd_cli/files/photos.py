@@ -38,6 +38,7 @@ PHOTO_SUFFIXES = frozenset(
 )
 
 LARGEST_16_BIT = 65535
+OPAQUE = 255
 FEWER_BITS = (8, 10, 12)  # that cameras keep in 16
 DARK = 2 ** (12 - 8)  # the high byte of 12 bits
 # EXIF orientation -> how to turn the stored picture upright. Not ImageOps.exif_transpose, which rewrites the other
@@ -98,12 +99,13 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
             raise HqmdError(f"{name}: {explain_unidentified(file)}") from error
         projection, unequal = projection_of(picture), of_unequal_pixels(picture)
         white, guess = white_of(picture)
+        clear = of_transparency(picture)
         focal_35mm, focal_fault = focal_35mm_of(exif, picture.size)
         picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
         rgb = to_rgb(picture, white)
         if deep:
             refuse_dark_colours(rgb)
-        remarks = (several, unequal, guess, f"libtiff says: {said[0]}" if said else "")
+        remarks = (several, unequal, guess, clear, f"libtiff says: {said[0]}" if said else "")
         return Photo(rgb, focal_35mm, tuple(filter(None, remarks)), focal_fault, projection)
 
 
@@ -194,6 +196,17 @@ def refuse_dark_colours(rgb: NDArray[np.uint8]) -> None:
             f"16-bit colours of which none is above {256 * greatest + 255}, as 12 bits kept in 16 have them; "
             "stretch them to the whole range"
         )
+
+
+def of_transparency(picture: Image.Image) -> str:
+    """Say that a picture is transparent, or parts of it; empty if none is."""
+    if not picture.has_transparency_data:
+        return ""
+    ends = [strip.convert("RGBA").getchannel("A").getextrema() for strip in strips_of(picture)]
+    if min(least for least, _ in ends) == OPAQUE:
+        return ""
+    visible = max(most for _, most in ends) > 0
+    return f"{'parts of it are' if visible else 'it is'} transparent, and taken for white"
 
 
 def strips_of(picture: Image.Image) -> Iterator[Image.Image]:

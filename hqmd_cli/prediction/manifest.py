@@ -218,8 +218,10 @@ def is_up_to_date(
         "outputs": notes,
         "photo_sha256": photo_sha256,
     }
+    settings_then = record.get("settings")
     # Records of commit 6e49211 lack these.
-    then = {**record, "settings": {"detail_sides": [], "camera": None, **record.get("settings", {})}}
+    lacking = {"detail_sides": [], "camera": None}
+    then = {**record, "settings": {**lacking, **settings_then} if isinstance(settings_then, dict) else None}
     same = all(then.get(key) == value for key, value in now.items())
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
 

@@ -78,13 +78,13 @@ def prepare(
     """
     faults: list[HqmdError] = []
     left_out = LeftOut()
-    reading = Reading.parse(scale_from) if scale_from else None
+    reading = None if scale_from is None else Reading.parse(scale_from)
     require_camera(fov, fx, camera)
     lens = camera_in(camera) if camera else None
     results = results_among(sources, destinations)
     found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
     all_jobs = plan(found, destinations, formats)
-    if scale_from and len(all_jobs) > 1:
+    if reading and len(all_jobs) > 1:
         raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
     if not (skip_existing or overwrite):
         refuse_existing(all_jobs, as_json)

@@ -45,9 +45,9 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     files, folders = sort_destinations(destinations, len(sources))
     if files and sources and sources[0].is_video:
         raise HqmdError(f"{files[0][0]}: the depth of a video goes to one .mp4; give -o NAME.mp4, or a folder")
-    if formats and not folders:
+    if formats is not None and not folders:
         raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} already says what the file holds")
-    names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
+    names = dict.fromkeys(name.strip() for name in (DEFAULT_FORMAT if formats is None else formats).split(","))
     outputs = [pick(OUTPUTS, name, "output format") for name in names]
     used = [*(output for _, output in files), *(outputs if folders else ())]
     if any(output.needs_trimesh for output in used) and find_spec("trimesh") is None:
@@ -83,6 +83,8 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
     files, folders = [], []
     for destination in destinations:
         output = None if destination.is_dir() else output_for(destination)
+        if output and destination.name.lower() == output.suffix:
+            raise HqmdError(f"{destination}: a suffix alone; give the file a name, such as depth{destination.name}")
         if output and sources > 1:
             raise HqmdError(f"{destination}: one file cannot hold {sources} depth maps; give -o a folder")
         if output:

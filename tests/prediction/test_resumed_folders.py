@@ -134,6 +134,16 @@ def test_the_record_beside_a_single_result_is_completed(here, hqmd):
     assert Path("d.json").is_file() and not list(here.glob(".*"))
 
 
+@pytest.mark.parametrize("wrong", [None, [1], "x"])
+def test_records_with_settings_of_another_kind_describe_nothing(here, predict, wrong):
+    assert predict().returncode == 0
+    changed = [json.dumps({**row, "settings": wrong}) for row in rows().values()]
+    Path("out/manifest.jsonl").write_text("\n".join(changed) + "\n")
+    again = predict("--skip-existing")
+    assert again.returncode == 0 and "4 written, 0 failed" in again.stderr
+    assert all(isinstance(row["settings"], dict) for row in rows().values())
+
+
 def test_a_living_run_is_left_alone(here, predict):
     Path("out").mkdir()
     leave_intention("0badf00d", ["p0.npy"], {"model": "another"})
@@ -179,6 +189,12 @@ def test_an_intention_is_on_the_disk_before_the_first_result(here, predict, monk
 
     monkeypatch.setattr(Intentions, "started", started)
     assert predict().returncode == 0 and len(synced) == 2
+
+
+def test_a_folder_in_place_of_a_lock_is_named(here, predict):
+    Path("out/.manifest.jsonl.lock").mkdir(parents=True)
+    result = predict()
+    assert result.returncode == 1 and "hqmd: out/.manifest.jsonl.lock: cannot be written: Is a dir" in result.stderr
 
 
 def test_a_manifest_holds_no_number_that_json_lacks(tmp_path):

@@ -32,6 +32,7 @@ def test_errors_and_tables_escape_codes(capsys: pytest.CaptureFixture[str]) -> N
     assert "\x1b" not in said and "\x9b" not in said and said.count("\n") == 2
     assert said.endswith("hqmd: lib: first x\\x1b\n")
     assert first_line(ValueError(f"{CODES}\nb")).isprintable()
+    assert first_line(ValueError("a\u202egpj.b\u2066")) == "a\\u202egpj.b\\u2066"  # would be shown from right to left
     table = for_screen(Table([f"h{CODES}"], [[f"c{CODES}"]], f"one{CODES}\ntwo"))
     assert "\x1b" not in str(table.caption) + str(table.columns[0].header) + "".join(map(str, table.columns[0].cells))
     assert str(table.caption).count("\n") == 1
