@@ -16,7 +16,8 @@ FOCAL_COLUMNS = ("focal", "focal_px", "focal_length", "fx")  # names in the head
 def read_frames(folder: Path) -> dict[str, float]:
     """Read the focal length of each name in frames.csv; empty if there is no such file, or it has no column `fx`.
 
-    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is none that a camera may have, or a name has two.
+    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is none that
+    a camera may have, or a name has two.
     """
     path = folder / FRAMES_FILE
     if not path.is_file():

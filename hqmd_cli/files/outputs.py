@@ -26,7 +26,10 @@ def refuse_over_input(outputs: Iterable[Path | None], inputs: Iterable[Path | No
 
 
 def refuse_existing_outputs(outputs: Iterable[Path | None], overwrite: bool, remedy: str = "pass --overwrite") -> None:
-    """Raise HqmdError if an output exists, be it as a link that leads nowhere, unless `overwrite`; or is named twice."""
+    """Raise HqmdError if an output exists, be it as a link that leads nowhere, unless `overwrite`.
+
+    Also raises it for two outputs in one file.
+    """
     given = [output for output in outputs if output is not None]
     for output in given:
         if os.path.lexists(output) and not overwrite:

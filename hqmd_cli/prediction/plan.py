@@ -93,6 +93,8 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
             if destination.suffix.lower() == VIDEO_OUTPUT.suffix:
                 raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
+        elif destination.exists() and not destination.is_dir():
+            raise HqmdError(f"{printable(str(destination))}: exists, and is no folder; give -o a folder, or a new name")
         else:
             folders.append(destination)
     return files, folders

@@ -326,3 +326,6 @@ def test_one_result_goes_to_stdout(here):
     for more in (["--json"], ["-o", "d.npy"], ["--format", "npy,mm"]):
         refused = subprocess.run([*whole, *more], input=photo, env=environment(), capture_output=True)
         assert refused.returncode == 1 and refused.stdout == b"" and refused.stderr.startswith(b"hqmd: ")
+    whole[4:5] = ["in"]
+    refused = subprocess.run(whole, env=environment(), capture_output=True)
+    assert refused.stderr.startswith(b"hqmd: stdout: one file cannot hold")
