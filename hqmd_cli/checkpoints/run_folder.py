@@ -43,7 +43,11 @@ def can_resume(folder: Path) -> bool:
 
 
 def refuse_run(folder: Path) -> None:
-    """Raise HqmdError if a new run in this folder would overwrite one."""
+    """Raise HqmdError if a new run in this folder would overwrite one, or lie among the files of a model."""
+    if folder.exists() and not folder.is_dir():
+        raise HqmdError(f"{folder}: exists, and is no folder; choose another -o")
+    if (folder / CONFIG_FILE).exists():
+        raise HqmdError(f"{folder}: holds a model; choose another -o")
     if can_resume(folder):
         raise HqmdError(f"{folder}: holds a run already; pass --resume to continue it, or choose another -o")
     if holds_run(folder):

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 
 import numpy as np
@@ -22,6 +23,7 @@ from hqmd_cli.files.limits import require_array, require_pixels
 from hqmd_cli.files.open_picture import decoded, open_picture, require_file
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
+from hqmd_cli.files.regular import require_regular
 
 NPZ_NAMES = ("depth", "pred")  # arrays to read from an .npz that holds several
 NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
@@ -40,6 +42,7 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
     cannot be read, or is not one map of real numbers.
     """
     try:
+        require_regular(path)
         require_file(path, str(path))
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
@@ -245,6 +248,7 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
 
     def save(aside: Path) -> None:
         with aside.open("wb") as file:  # np.save on a path would add a suffix of its own
-            np.save(file, depth_m.astype(np.float32))
+            # Not into the file itself, on which numpy hides that the disk is full.
+            np.save(SimpleNamespace(write=file.write), depth_m.astype(np.float32))  # type: ignore[arg-type]
 
     write_aside(path, save)

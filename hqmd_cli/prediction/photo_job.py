@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from hqmd_cli.prediction.manifest import (
     Manifest,
     Row,
     Settings,
+    changed_since,
     finite_json,
     is_up_to_date,
     record_of,
@@ -82,6 +83,7 @@ class Done:
     job: Job
     record: dict[str, Any]
     skipped: bool = False  # True if its results were up to date
+    changed: str = ""  # what made results of an earlier run outdated; empty if there were none
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ class PhotoWork:
                 if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
                     raise
                 return self.keep(job, before)
-        return self.finish(job, self.predict(job.source), notes, digest)
+        done = self.finish(job, self.predict(job.source), notes, digest)
+        if digest and before.get("outputs") == notes:
+            return replace(done, changed=changed_since(before, self.settings, digest))
+        return done
 
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
         """Write the files of a job and record them; `more` goes into the record, too."""

@@ -89,9 +89,9 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
             raise HqmdError(f"{destination}: one file cannot hold {sources} depth maps; give -o a folder")
         if output:
             files.append((destination, output))
+        elif destination.suffix.lower() == VIDEO_OUTPUT.suffix and not destination.is_dir():
+            raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
         elif destination.suffix and not destination.is_dir() and sources == 1:
-            if destination.suffix.lower() == VIDEO_OUTPUT.suffix:
-                raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
         elif destination.exists() and not destination.is_dir():
             raise HqmdError(f"{printable(str(destination))}: exists, and is no folder; give -o a folder, or a new name")

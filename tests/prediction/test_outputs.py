@@ -137,6 +137,21 @@ def test_many_photos_to_one_file() -> None:
         plan(here("a.jpg", "b.jpg"), [Path("x.png")], None)
 
 
+def test_what_is_neither_a_file_nor_a_folder() -> None:
+    Path("notes").write_text("mine")
+    for output, said in (
+        (".npy", r"\.npy: a suffix alone; give the file a name, such as depth\.npy"),
+        ("notes", "notes: exists, and is no folder"),
+        ("d.mp4", r"d\.mp4: is for one video alone"),
+    ):
+        with pytest.raises(HqmdError, match=said):
+            plan(here("a.jpg"), [Path(output)], None)
+    with pytest.raises(HqmdError, match="is for one video alone"):  # not a folder of this name
+        plan(here("a.jpg", "b.jpg"), [Path("d.mp4")], None)
+    with pytest.raises(HqmdError, match="no output format named ''"):  # an empty variable of a shell
+        plan(here("a.jpg"), [Path("out")], "")
+
+
 def test_formats_are_for_folders() -> None:
     with pytest.raises(HqmdError, match="--format is for folders"):
         plan(here("a.jpg"), [Path("x.png")], "npy")

@@ -141,6 +141,7 @@ def test_records_with_settings_of_another_kind_describe_nothing(here, predict, w
     Path("out/manifest.jsonl").write_text("\n".join(changed) + "\n")
     again = predict("--skip-existing")
     assert again.returncode == 0 and "4 written, 0 failed" in again.stderr
+    assert "made anew, since not as recorded (model, the model's files," in again.stderr
     assert all(isinstance(row["settings"], dict) for row in rows().values())
 
 
@@ -189,6 +190,15 @@ def test_an_intention_is_on_the_disk_before_the_first_result(here, predict, monk
 
     monkeypatch.setattr(Intentions, "started", started)
     assert predict().returncode == 0 and len(synced) == 2
+
+
+def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
+    assert "made anew" not in predict().stderr
+    shutil.copy("in/p1.png", "in/p2.png")
+    assert "made anew, since not as recorded (photo): 1" in predict("--skip-existing").stderr
+    assert "made anew, since not as recorded (fx): 4" in predict("--skip-existing", "--fx", "90").stderr
+    Path("quick.py").write_text(MODEL + "\n")
+    assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
 
 
 def test_a_folder_in_place_of_a_lock_is_named(here, predict):

@@ -53,7 +53,7 @@ def open_engine(
         raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
     if compiled:
         raise HqmdError("--compile is for torch: add --backend torch")
-    if (checkpoint / WEIGHTS_FILE).is_file():  # a graph may have its own weights
+    if os.path.lexists(checkpoint / WEIGHTS_FILE):  # a graph may have its own weights
         require_whole(checkpoint / WEIGHTS_FILE)
     from hqmd_cli.inference.engines.onnx import OnnxEngine
 
