@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
+from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth, require_plausible
 from hqmd_cli.errors import HqmdError, explain_model_errors, printable
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.hashes import file_hash
@@ -203,6 +203,8 @@ class PhotoWork:
             depth_m = depth_m * np.float32(factor)
         scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
         require_depth(depth_m, name + scaled, self.model.kind)
+        if self.model.kind == "depth":
+            require_plausible(depth_m, name + scaled)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         return DepthResult(
             photo.rgb,

@@ -93,7 +93,7 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
             raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
         elif destination.suffix and not destination.is_dir() and sources == 1:
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
-        elif destination.exists() and not destination.is_dir():
+        elif os.path.lexists(destination) and not destination.is_dir():
             raise HqmdError(f"{printable(str(destination))}: exists, and is no folder; give -o a folder, or a new name")
         else:
             folders.append(destination)

@@ -139,9 +139,11 @@ def test_many_photos_to_one_file() -> None:
 
 def test_what_is_neither_a_file_nor_a_folder() -> None:
     Path("notes").write_text("mine")
+    Path("gone").symlink_to("nowhere")
     for output, said in (
         (".npy", r"\.npy: a suffix alone; give the file a name, such as depth\.npy"),
         ("notes", "notes: exists, and is no folder"),
+        ("gone", "gone: exists, and is no folder"),
         ("d.mp4", r"d\.mp4: is for one video alone"),
     ):
         with pytest.raises(HqmdError, match=said):

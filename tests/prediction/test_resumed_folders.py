@@ -252,6 +252,14 @@ def environment():
     return os.environ | {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.parametrize("factor", ["1e-10", "1e36", "1e5"])
+def test_metres_that_no_photo_has_are_not_written(here, predict, factor):
+    Path("quick.py").write_text(MODEL.replace("return ", f"return np.float32({factor}) * (").rstrip() + ")\n")
+    result = predict()
+    assert result.returncode == 1 and "metres are written from 1e-06 to 100000" in result.stderr
+    assert not [name for name in names() if name.endswith(".npy")]
+
+
 def test_a_record_that_another_run_adds_meanwhile_counts(here, predict, monkeypatch):
     assert predict().returncode == 0
     lines = Path("out/manifest.jsonl").read_text()
