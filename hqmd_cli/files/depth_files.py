@@ -249,6 +249,6 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
     def save(aside: Path) -> None:
         with aside.open("wb") as file:  # np.save on a path would add a suffix of its own
             # Not into the file itself, on which numpy hides that the disk is full.
-            np.save(SimpleNamespace(write=file.write), depth_m.astype(np.float32))  # type: ignore[arg-type]
+            np.save(SimpleNamespace(write=file.write), depth_m.astype(np.float32))
 
     write_aside(path, save)

@@ -202,10 +202,10 @@ def of_transparency(picture: Image.Image) -> str:
     """Say that a picture is transparent, or parts of it; empty if none is."""
     if not picture.has_transparency_data:
         return ""
-    ends = [strip.convert("RGBA").getchannel("A").getextrema() for strip in strips_of(picture)]
-    if min(least for least, _ in ends) == OPAQUE:
+    alphas = [np.asarray(strip.convert("RGBA").getchannel("A")) for strip in strips_of(picture)]
+    if min(int(alpha.min()) for alpha in alphas) == OPAQUE:
         return ""
-    visible = max(most for _, most in ends) > 0
+    visible = any(alpha.any() for alpha in alphas)
     return f"{'parts of it are' if visible else 'it is'} transparent, and taken for white"
 
 
