@@ -43,7 +43,7 @@ def loaders(data: Path, model: ModelConfig, train: TrainConfig, number: int) -> 
     plain = PlainPairs(data, model.network.size)
 
     def ours(dataset, workers: int) -> Iterable:
-        return batches(dataset, None, model.network.size, train.batching, 0, 0, number, workers)
+        return batches(dataset, None, [model.network.size], train.batching, 0, 0, number, workers)
 
     def copied(workers: int) -> Iterable:
         return itertools.islice(DataLoader(plain, train.batching.batch_size, shuffle=True, num_workers=workers), number)
@@ -61,7 +61,7 @@ def time_loader(feed: Iterable, batch_size: int) -> tuple[float, float]:
 def stepper(data: Path, model: ModelConfig, train: TrainConfig) -> Callable[[int], float]:
     """Return a function from a number of steps, on the same batch, to pictures a second."""
     seen, _ = open_training_data(data)
-    batch = next(iter(batches(seen, None, model.network.size, train.batching, 0, 0, 1, 0)))
+    batch = next(iter(batches(seen, None, [model.network.size], train.batching, 0, 0, 1, 0)))
     run = Run(model, train, "none", None, open_accelerator(train, CPU), 10_000, {})
     loss_of = build_loss(train.objective.loss)
 

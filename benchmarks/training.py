@@ -125,7 +125,7 @@ def profile(model: ModelConfig, train: TrainConfig, data: Path, steps: int) -> d
     run.optimizer.step = timed("optimiser", run.optimizer.step)
     if run.ema:
         run.ema.update_parameters = timed("moving average", run.ema.update_parameters)  # type: ignore[method-assign]
-    feed = iter(batches(pairs, None, model.network.size, train.batching, 0, 0, steps, 1))
+    feed = iter(batches(pairs, None, [model.network.size], train.batching, 0, 0, steps, 1))
     take = timed("waiting for pictures", lambda: next(feed))
     step = timed("step", lambda batch: train_step(run, batch, loss_of))
     for index in range(steps):

@@ -11,8 +11,12 @@ import typer
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, complain
-from hqmd_cli.terminal.standard_streams import open_closed_streams
-from hqmd_cli.terminal.streams import say_in_one_line, use_printable_streams, write_out_stdout
+from hqmd_cli.terminal.streams import (
+    open_closed_streams,
+    say_in_one_line,
+    use_printable_streams,
+    write_out_stdout,
+)
 
 COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has the name of its file
     "predict",

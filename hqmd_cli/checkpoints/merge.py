@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_existing_outputs
 
@@ -37,7 +39,7 @@ def merge_checkpoints(
         members = [
             replace(
                 member,
-                view=replace(member.view, calibration=1.0, power=1.0),
+                view=replace(member.view, calibration=1.0, power=1.0, scale_error=(), shape_error=()),
                 presets={},
                 view_percent=percent * member.view_percent // 100,
                 weight=weight * member.weight,
@@ -57,10 +59,13 @@ def merge_checkpoints(
     parts = [part for network in networks for part in getattr(network, "members", [network])]
     for place, part in zip(ensemble.members, parts, strict=True):  # type: ignore[arg-type]
         place.load_state_dict(part.state_dict())
+    save_checkpoint(folder, ensemble, replace(infos[0], model=model, figures={}, **joined_history(infos)))
+
+
+def joined_history(infos: Sequence[CheckpointInfo]) -> dict[str, Any]:
+    """Join what several checkpoints say about where they come from, each thing once."""
     together = {name: " + ".join(dict.fromkeys(filter(None, (getattr(i, name) for i in infos)))) for name in HISTORY}
     note = "\n\n".join(dict.fromkeys(filter(None, (info.note for info in infos))))
     commands = [info.command for info in infos]
     command = " && ".join(dict.fromkeys(commands)) if all(commands) else ""  # some of them alone would mislead
-    save_checkpoint(
-        folder, ensemble, replace(infos[0], model=model, figures={}, note=note, command=command, **together)
-    )
+    return {**together, "note": note, "command": command}

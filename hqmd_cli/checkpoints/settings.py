@@ -38,7 +38,7 @@ def paper_of(system: str) -> tuple[ModelConfig, TrainConfig]:
 def compared(config: Settings, paper: Settings) -> list[Setting]:
     """Pair each setting with the paper's. `also` is left out: it holds further networks."""
     own, theirs = config.to_flat(), paper.to_flat()
-    return [Setting(name, value, theirs[name]) for name, value in own.items() if name != "also"]
+    return [Setting(name, value, theirs.get(name, ())) for name, value in own.items() if name != "also"]
 
 
 def shown(value: Any) -> str:

@@ -1,6 +1,7 @@
 """`hqmd calibrate`: set how a model sees photos, and correct its depth by held-out photos."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,10 @@ def calibrate(
     split: Annotated[
         str, typer.Option(help="Photos that were held out from training and that you will not report figures on.")
     ] = "val",
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATA", help="Further held-out photos, for the errors alone. May repeat."),
+    ] = None,
     protocol: ProtocolOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
     device: DeviceOption = "auto",
@@ -56,6 +61,9 @@ def calibrate(
     in the model, with the figures measured with them. With --size NAME, both, --side, --detail-side and --flip become a
     preset of that name instead, and no figures are stored.
 
+    From 20 photos on, it also measures how wrong depth still is: the scale of a photo, and the shape of each pixel
+    (docs/evaluate.md). --also adds photos of other rooms and cameras to that.
+
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224 --size fast
@@ -65,15 +73,19 @@ def calibrate(
     from hqmd_cli.evaluation.calibration import CalibrationOptions
     from hqmd_cli.evaluation.calibration import calibrate as calibrate_folder
     from hqmd_cli.reporting.tables import figures_table
-    from hqmd_cli.terminal.evaluation_output import print_table, start_session
+    from hqmd_cli.terminal.evaluation_output import print_table, start_further, start_session
 
     folder = find_own(model)
     session = start_session(data, split, protocol, depth_scale)
+    further = [start_further(path, split, depth_scale) for path in also or ()]
     options = CalibrationOptions(size, side or (), detail_side or (), flip, edges, multiple, power)
-    settings, result = calibrate_folder(folder, session, options, device)
+    settings, result, verdicts = calibrate_folder(folder, session, options, device, further)
     if size == DEFAULT_SIZE:
         record_figures(folder, result.to_dict(), settings)
     else:
         record_model(folder, settings)
     print_table(figures_table({model: result}))
     print(f"{folder}: depth {settings.at_size(size).view.calibration_in_words} at size {size}", file=sys.stderr)
+    for each, verdict in zip((session, *further), verdicts, strict=False):
+        print(f"how sure, on {each.dataset.description}, each fifth by the other four:", file=sys.stderr)
+        print(*verdict.lines, sep="\n", file=sys.stderr)

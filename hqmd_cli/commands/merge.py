@@ -46,6 +46,14 @@ def merge(
             parser=parse_numbers, metavar="N,N", help="Weight of each model in the average.  [default: equal]"
         ),
     ] = None,
+    average_weights: Annotated[
+        bool,
+        typer.Option(
+            "--average-weights",
+            help="Average the networks' weights instead of their depth: they must be copies of one network, such as "
+            "before and after fine-tuning. Takes the time of one.",
+        ),
+    ] = False,
 ) -> None:
     """Join several models into one that averages their depth.
 
@@ -55,11 +63,20 @@ def merge(
     \b
     hqmd merge runs/lite2/best runs/lite0/best -o runs/both
     hqmd merge runs/vit/best runs/lite2/best -o runs/both --views 100,86 --weights 2,1
+    hqmd merge hqmd-indoor-small runs/near/last -o runs/half --average-weights
     """
+    from hqmd_cli.checkpoints.average_weights import average_checkpoints
     from hqmd_cli.checkpoints.hub import find_checkpoint
     from hqmd_cli.checkpoints.merge import merge_checkpoints
 
     if len(models) < 2:
         raise HqmdError("merge needs two models or more")
-    merge_checkpoints([find_checkpoint(model) for model in models], output, views or (), weights or ())
-    print(f"{output}: {len(models)} models in one", file=sys.stderr)
+    if average_weights and views:
+        raise HqmdError("--views does not go with --average-weights, which leaves one network")
+    folders = [find_checkpoint(model) for model in models]
+    if average_weights:
+        average_checkpoints(folders, output, weights or ())
+        print(f"{output}: the mean of {len(models)} networks' weights; `hqmd calibrate` comes next", file=sys.stderr)
+    else:
+        merge_checkpoints(folders, output, views or (), weights or ())
+        print(f"{output}: {len(models)} models in one", file=sys.stderr)

@@ -70,6 +70,10 @@ def predict(
     edge_rtol: Annotated[
         float | None, typer.Option(help="Drop points and faces at relative depth jumps larger than this.")
     ] = None,
+    max_uncertainty: Annotated[
+        float | None,
+        typer.Option(help="Drop points and faces whose relative error of the shape is larger, such as 0.2."),
+    ] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view, in degrees.")] = None,
     fx: Annotated[
         float | None,
@@ -86,6 +90,15 @@ def predict(
             help="Correct the scale by the distance that you measured from the camera to pixel (X, Y).",
         ),
     ] = None,
+    picture: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Which of several pictures in a file.  [default: the first; an icon's largest]"
+        ),
+    ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Steady the depth of a video over time; says the flicker before and after.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
     skip_existing: Annotated[
         bool,
@@ -113,24 +126,27 @@ def predict(
     from hqmd_cli.inference.open import OpenOptions, opener
 
     options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
-    open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]))
+    open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
     from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style
     from hqmd_cli.prediction.sources import goes_alone, refuse_for_video
 
-    style = Style(colormap, vmin, vmax, legend, side_by_side, DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol)
+    rtol = DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol
+    style = Style(colormap, vmin, vmax, legend, side_by_side, rtol, max_uncertainty)
     if goes_alone(sources, output):
         from hqmd_cli.terminal.predict_video import run_video
 
         for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera}
         for_photos |= {
             "--edge-rtol": edge_rtol,
+            "--max-uncertainty": max_uncertainty,
+            "--picture": picture,
             "--format": formats,
             "--json": as_json or None,
             "--skip-existing": skip_existing or None,
         }
         refuse_for_video(for_photos)
-        return run_video(sources, output, open_with, style, overwrite)
+        return run_video(sources, output, open_with, style, overwrite, smooth)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
@@ -138,6 +154,7 @@ def predict(
         return prepare(
             sources, destinations, outputs, open_with, style, fov=fov, fx=fx, camera=camera, scale_from=scale_from,
             as_json=as_json, skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
+            picture=picture, smooth=smooth,
         )  # fmt: skip
 
     if Path("-") in output:

@@ -157,16 +157,13 @@ def train(
     """
     from hqmd_cli.checkpoints.hub import BEST
     from hqmd_cli.export.publish import push_checkpoint, require_pushable
-    from hqmd_cli.inference.device import pick_device
     from hqmd_cli.terminal.command_line import command_line
     from hqmd_cli.terminal.train_progress import is_first, say, show
     from hqmd_cli.training.interruption import parse_duration
-    from hqmd_cli.training.loop import fit
     from hqmd_cli.training.resume import Asked, plan_run
-    from hqmd_cli.training.run_data import open_run_data
     from hqmd_cli.training.tracking import parse_trackers
 
-    # Refuse wrong options before the data is read, which may take minutes.
+    # Refuse wrong options before torch is imported and the data is read, which may take minutes.
     trackers = () if track is None else parse_trackers(track)
     seconds = math.inf if time_limit is None else parse_duration(time_limit)
     if push_to_hub:
@@ -183,8 +180,11 @@ def train(
     }  # fmt: skip
     plan = plan_run(Asked(output, resume, recipe, model, options, sources), say)
     plan.require_weights()
-    chosen = pick_device(device)
-    pictures = open_run_data(plan.train, plan.sources, cache, chosen, say)
+    from hqmd_cli.inference.device import pick_device
+    from hqmd_cli.training.loop import fit
+    from hqmd_cli.training.run_data import open_run_data
+
+    pictures = open_run_data(plan.train, plan.sources, cache, chosen := pick_device(device), say)
     reports = fit(
         plan.model, plan.train, pictures.train, pictures.val, plan.run_dir, extra_data=pictures.extra,
         backbone_weights=plan.backbone_weights, start=plan.checkpoint("start"), teacher=plan.checkpoint("teacher"),

@@ -21,7 +21,7 @@ from hqmd_cli.config.base import (
     require,
     require_within,
 )
-from hqmd_cli.config.view import DEFAULT_SIZE, DEFAULT_VIEW, View
+from hqmd_cli.config.view import DEFAULT_SIZE, DEFAULT_VIEW, ERROR_TERMS, View, errors_in
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick
 
@@ -126,6 +126,13 @@ class Compute(Settings):
 PRESET = {"name": "", "sides": (), "detail_sides": (), "flip": False, "calibration": 1.0, "calibration_power": 1.0}
 
 
+def preset_view(preset: Mapping[str, Any]) -> View:
+    """Build the view of a preset from its checked values in a file."""
+    law = preset["calibration"], preset["calibration_power"]
+    errors = (preset.get(name, ()) for name in ERROR_TERMS)
+    return View(preset["sides"], preset["detail_sides"], preset["flip"], *law, 0.0, *errors)
+
+
 @dataclass(frozen=True)
 class ModelConfig(Settings):
     """A whole model: one network, or an ensemble of `members` whose depth is averaged (models/ensemble.py)."""
@@ -150,21 +157,22 @@ class ModelConfig(Settings):
                 isinstance(many, (list, tuple)) and len(many) <= most and all(isinstance(m, Mapping) for m in many),
                 f"{name} must be a list of at most {most} sections, not {brief(many)}",
             )
-        plain = {name: value for name, value in without_deleted(values).items() if name not in nested}
+        plain = {name: value for name, value in without_deleted(values).items() if name not in (*nested, *ERROR_TERMS)}
         flat = checked(cls.__name__, plain, cls().to_flat())
-        view = View.picked(flat)
+        view = View.picked(flat | dict.fromkeys(ERROR_TERMS, ()) | errors_in(cls.__name__, values))
         require(not view.detail_sides, "detail_sides belong into a preset: the default view has none")
-        presets = [checked("preset", preset, PRESET) for preset in nested["presets"]]
+        presets = [
+            checked("preset", {name: value for name, value in preset.items() if name not in ERROR_TERMS}, PRESET)
+            | errors_in("preset", preset)
+            for preset in nested["presets"]
+        ]
         names = [preset["name"] for preset in presets]
         require(len(set(names)) == len(names), f"two presets of one name: {names}")
         return cls(
             NetworkConfig.picked(flat),
             Compute.picked(flat),
             view,
-            {
-                p["name"]: View(p["sides"], p["detail_sides"], p["flip"], p["calibration"], p["calibration_power"])
-                for p in presets
-            },
+            {preset["name"]: preset_view(preset) for preset in presets},
             tuple(cls.from_flat(other) for other in nested["also"]),
             flat["weight"],
             flat["view_percent"],
@@ -180,6 +188,7 @@ class ModelConfig(Settings):
                 "flip": view.flip,
                 "calibration": view.calibration,
                 "calibration_power": view.power,
+                **view.errors,
             }
             for name, view in self.presets.items()
         )

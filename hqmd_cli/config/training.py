@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass
 
-from hqmd_cli.config.base import Bounds, Settings, require, require_within
+from hqmd_cli.config.base import (
+    LARGEST_SIDE,
+    MOST_SIDES,
+    SMALLEST_SIDE,
+    Bounds,
+    Settings,
+    brief,
+    require,
+    require_within,
+)
 
 # Beyond what any run needs; a file with larger numbers is damaged.
 BOUNDS: Bounds = {
     "batch_size": (1, 2**16),
+    "batch_sides": (1, LARGEST_SIDE),
     "epochs": (1, 10**6),
     "max_steps": (1, 10**12),
     "lr": (0, 1000),
@@ -39,9 +49,16 @@ class Batching(Settings):
     epochs: int = 20  # 4.1
     max_steps: int | None = None  # stop earlier; None: after the epochs
     augmentation: str = "eigen"  # a key of training.augmentation.AUGMENTATIONS; Eigen's is the paper's
+    # Shorter sides of the pictures, one drawn for each batch; none: the network's size alone
+    batch_sides: tuple[int, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require(
+            len(self.batch_sides) <= MOST_SIDES and min(self.batch_sides, default=SMALLEST_SIDE) >= SMALLEST_SIDE,
+            f"batch_sides must be at most {MOST_SIDES} sides of at least {SMALLEST_SIDE} pixels, not "
+            f"{brief(self.batch_sides)}",
+        )
         require(min(self.batch_size, self.epochs) >= 1, "batch_size and epochs must be at least 1")
         require(self.max_steps is None or self.max_steps >= 1, f"max_steps must be at least 1, not {self.max_steps}")
         require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")

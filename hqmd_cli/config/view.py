@@ -1,13 +1,19 @@
 """Views: at which sizes a network sees a photo, and what follows for depth. No torch, no NumPy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from hqmd_cli.config.base import SMALLEST_SIDE, Settings, require
+from hqmd_cli.config.base import SMALLEST_SIDE, Settings, checked, require
 
 DEFAULT_SIZE = "default"  # the value of --size that names no preset
 PLAIN, MIRRORED = False, True
+# What a relative error is a sum of, each term with a coefficient (inference/uncertainty.py); names of settings in files
+ERROR_TERMS = {
+    "scale_error": ("constant", "views", "near", "flat"),
+    "shape_error": ("constant", "views", "relief", "far", "top", "side", "rim"),
+}
+LARGEST_COEFFICIENT = 100
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,9 @@ class View(Settings):
     power: float = field(default=1.0, metadata={"flat": "calibration_power"})
     # Depth follows the photo's edges within this share of the shorter side; 0: it is enlarged bilinearly
     edge_share: float = 0.0
+    # Coefficients of ERROR_TERMS: how wrong depth is, of a whole photo and within it; empty: nobody has measured it
+    scale_error: tuple[float, ...] = ()
+    shape_error: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for sides in (self.sides, self.detail_sides):
@@ -35,6 +44,21 @@ class View(Settings):
         for name, value in (("calibration", self.calibration), ("calibration_power", self.power)):
             require(0.5 <= value <= 2, f"{name} must be near 1, not {value}")
         require(0 <= self.edge_share <= 0.2, f"edge_share must be in 0..0.2, not {self.edge_share}")
+        for name, values in self.errors.items():
+            require(
+                len(values) == len(ERROR_TERMS[name]) and all(0 <= value <= LARGEST_COEFFICIENT for value in values),
+                f"{name} must be {len(ERROR_TERMS[name])} numbers in 0..{LARGEST_COEFFICIENT}, not {values}",
+            )
+        require(len(self.errors) in (0, len(ERROR_TERMS)), f"{' and '.join(ERROR_TERMS)} go together: give both")
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return plain values by their names in files, which lack the errors where nobody has measured them."""
+        return {name: value for name, value in super().to_flat().items() if name not in ERROR_TERMS} | self.errors
+
+    @property
+    def errors(self) -> dict[str, tuple[float, ...]]:
+        """The coefficients of ERROR_TERMS, by their names in files; empty if nobody has measured them."""
+        return {name: values for name in ERROR_TERMS if (values := getattr(self, name))}
 
     @property
     def is_calibrated(self) -> bool:
@@ -50,6 +74,11 @@ class View(Settings):
 
 
 DEFAULT_VIEW = View()
+
+
+def errors_in(title: str, values: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """Return the coefficients of ERROR_TERMS in a section of a file. Raises HqmdError for other values."""
+    return {name: checked(title, {name: values[name]}, {name: (0.0,)})[name] for name in ERROR_TERMS if name in values}
 
 
 class SideView(NamedTuple):

@@ -21,7 +21,7 @@ from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, read_depth_values
 from hqmd_cli.files.kinds import photo_suffixes
-from hqmd_cli.files.photos import SIDEWAYS, read_image
+from hqmd_cli.files.photos import SIDEWAYS, read_photo
 from hqmd_cli.files.text import read_lines
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
@@ -69,10 +69,11 @@ class FilePairs(FileDataset):
         name, photo, depth = self.pairs[index]
         depth_m = self.read_depth_m(depth)
         try:
-            sample = sample_from(name, read_image(photo), depth_m)
+            read = read_photo(photo)
+            sample = sample_from(name, read.rgb, depth_m)
         except ValueError as error:
             raise HqmdError(f"{photo} and {depth}: {error}{turned_remedy(photo)}") from error
-        return replace(sample, focal_px=self.focal_px(index))
+        return replace(sample, focal_px=self.focal_px(index), remarks=read.remarks)
 
 
 class OwnPairs(FilePairs):

@@ -1,6 +1,7 @@
 """Samples, and the contract of every dataset."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -27,6 +28,7 @@ class Sample:
     edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by people; None if nobody drew any
     focal_px: float | None = None  # of the photo's camera, at this size; None: NYU's camera is assumed
     masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
+    remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read; not in the cache
 
     @property
     def camera_factor(self) -> float:
@@ -132,6 +134,17 @@ class Part:
 
     def __getitem__(self, index: int) -> Sample:
         return self.dataset[self.indices[index]]
+
+
+def remarks_in_words(remarks: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Sum up the remarks on photos, given as (name, remarks): one line for all that differ only in numbers."""
+    photos: dict[str, list[tuple[str, str]]] = {}
+    for name, each in remarks:
+        for remark in each:
+            photos.setdefault(re.sub(r"\d+", "", remark), []).append((name, remark))
+    for alike in photos.values():
+        name, remark = alike[0]
+        yield f"{len(alike)} photos, such as {name}: {remark}"
 
 
 def too_many(faults: int, total: int) -> bool:

@@ -19,6 +19,7 @@ from hqmd_cli.config.view import DEFAULT_SIZE, View
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import predict_sample
+from hqmd_cli.evaluation.how_sure import Picture, Verdict, cross_fitted, fitted, watched
 from hqmd_cli.evaluation.metrics.pixels import Depths, abs_rel, bias, rmse
 from hqmd_cli.evaluation.prediction_source import PredictionSource, model_source
 from hqmd_cli.evaluation.protocol import Protocol
@@ -28,7 +29,7 @@ from hqmd_cli.evaluation.session import Session
 from hqmd_cli.inference.engines.select import open_engine
 from hqmd_cli.inference.predictor import DepthPredictor
 
-FEWEST_PHOTOS = 20  # from which a power can be fitted
+FEWEST_PHOTOS = 20  # from which a power, or errors, can be fitted
 POWERS = np.arange(0.7, 1.501, 0.01).round(2)
 PIXELS = 5000  # of a picture
 
@@ -47,9 +48,12 @@ class CalibrationOptions:
 
 
 def calibrate(
-    folder: Path, session: Session, options: CalibrationOptions, device: str = "auto"
-) -> tuple[ModelConfig, Result]:
-    """Find c and p for a checkpoint folder: return its new settings and the figures with them. Writes nothing.
+    folder: Path, session: Session, options: CalibrationOptions, device: str = "auto", also: Sequence[Session] = ()
+) -> tuple[ModelConfig, Result, list[Verdict]]:
+    """Find c and p for a checkpoint folder, and how wrong depth still is: return its new settings, and the figures.
+
+    `also` are sets of other photos for the errors alone. Of each set, that of `session` first, there is a verdict on
+    the errors; there are none if its photos are too few. Writes nothing.
 
     Raises HqmdError for options that contradict each other or the model, and under a protocol that aligns depth.
     """
@@ -62,8 +66,11 @@ def calibrate(
     def source(settings: ModelConfig) -> PredictionSource:
         return model_source(DepthPredictor(engine, settings.at_size(size)), follows_camera=True)
 
-    def measured(settings: ModelConfig) -> Result:
-        return replace(session, sources={folder.name: source(settings)}).score()[folder.name]
+    def measured(settings: ModelConfig, session: Session = session, pictures: list[Picture] | None = None) -> Result:
+        shown = source(settings)
+        if pictures is not None:
+            shown = watched(DepthPredictor(engine, settings.at_size(size)), session.protocol, pictures)
+        return replace(session, sources={folder.name: shown}).score()[folder.name]
 
     power = options.power
     if power is None and len(dataset) < FEWEST_PHOTOS:
@@ -76,7 +83,13 @@ def calibrate(
             session.note(f"power: {power:g} is the last that is tried; check the model before you keep it")
     factor = 1 / measured(with_law(settings, options, 1, power)).metrics["bias"]
     settings = with_law(settings, options, round(factor, 4), power)
-    return settings, measured(settings)
+    sets: list[list[Picture]] = [[] for _ in (session, *also)]
+    result, *_ = [measured(settings, *each) for each in zip((session, *also), sets, strict=True)]
+    if min(map(len, sets)) < FEWEST_PHOTOS:
+        session.note(f"how sure: measured on {FEWEST_PHOTOS} photos or more; this model does not know it")
+        return settings, result, []
+    view = settings.at_size(size).view
+    return settings.with_view(size, fitted(view, sets)), result, cross_fitted(view, sets)
 
 
 def with_options(settings: ModelConfig, options: CalibrationOptions) -> ModelConfig:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hqmd_cli.data.no_depth import IN_WORDS
-from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Part, Sample, too_many
+from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Part, Sample, remarks_in_words, too_many
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.scoring import DoesNotFit, NoTruth, compared_truth
@@ -22,6 +22,7 @@ class Omissions:
     total: int
     reasons: dict[int, HqmdError] = field(default_factory=dict)  # why a picture has no score, by its index
     masked: dict[int, int] = field(default_factory=dict)  # pixels whose number stands for no depth, by index
+    remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # on how a photo was read, by name
 
     def read(self, dataset: Dataset, index: int) -> Sample | None:
         """Read a picture; None if it cannot be read. Raises HqmdError as `add`."""
@@ -32,6 +33,8 @@ class Omissions:
             return None
         if sample.masked:
             self.masked[index] = sample.masked
+        if sample.remarks:
+            self.remarks[sample.name] = sample.remarks
         return sample
 
     def add(self, index: int, reason: HqmdError) -> None:
@@ -64,6 +67,7 @@ class Omissions:
                 f"{sum(self.masked.values())} pixels of {len(self.masked)} pictures hold a number that stands for no "
                 f"depth ({IN_WORDS}) and count as unknown"
             )
+        yield from remarks_in_words(self.remarks.items())
 
 
 def find_omissions(dataset: Dataset, protocol: Protocol, workers: int) -> Omissions:

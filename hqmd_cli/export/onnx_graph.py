@@ -18,6 +18,7 @@ from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.export.error_outputs import verify_errors
 from hqmd_cli.export.quantize import in_int8, in_int8_when_opened, replace_all
 from hqmd_cli.export.standalone import Standalone, set_size, shown_size, standalone_graph
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, traceable
@@ -156,8 +157,10 @@ def write_verified(
 
     def save(aside: Path) -> None:
         aside.write_bytes(content)
-        reference = TorchEngine(network, torch.device("cpu"))
-        measured.append(verify(aside, reference, limits, [size] if size else CHECKED_SIZES, intervals))
+        reference, sizes = TorchEngine(network, torch.device("cpu")), [size] if size else CHECKED_SIZES
+        measured.append(verify(aside, reference, limits, sizes, intervals))
+        if isinstance(network, Standalone) and network.model.view.errors:
+            verify_errors(aside, network, sizes, limits.error)
 
     write_aside(path, save)
     return measured[0]

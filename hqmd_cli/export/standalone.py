@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
+from hqmd_cli.export.error_outputs import declare, error_lines, errors_of
 from hqmd_cli.geometry.resize import LONGEST_ASPECT, Preprocess
 from hqmd_cli.models.layers import geometric_mean, resize
 
@@ -32,6 +33,14 @@ class Standalone(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Return metres at every pixel."""
+        return resize(geometric_mean(self.depths(rgb)), rgb.shape[-2:])
+
+    def errors(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how sure it is, of the scale (B,) and of each pixel's shape (B, H, W)."""
+        return errors_of(self.depths(rgb), self.model, rgb.shape[-2:])
+
+    def depths(self, rgb: Tensor) -> list[Tensor]:
+        """Return the metres that each view sees, at the size of the largest one: (B, 1, h, w)."""
         depths = []
         for view in self.views:
             shown = shown_size(self.model, view.side, *rgb.shape[-2:])
@@ -39,8 +48,7 @@ class Standalone(nn.Module):
             maps = [self.network(picture.flip(-1)).flip(-1) if m else self.network(picture) for m in view.mirrored]
             factor, power = self.model.depth_law(min(shown))
             depths.append(factor * torch.stack(maps).mean(dim=0) ** power)
-        mean = geometric_mean([resize(depth, depths[-1].shape[-2:]) for depth in depths])
-        return resize(mean, rgb.shape[-2:])
+        return [resize(depth, depths[-1].shape[-2:]) for depth in depths]
 
 
 def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
@@ -203,13 +211,16 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
     every = [f"log_{n}" for n in range(len(views))]
     logarithms = "".join(LOGARITHM.format(n=n) for n in range(len(views)))
     graph.node.extend(parsed(AVERAGE, last=last, logarithms=logarithms, all=", ".join(every)))
+    if model.view.errors:
+        graph.node.extend(parsed(error_lines(model, len(views))))
+        declare(graph)
     return whole
 
 
 def set_size(model: Any, size: tuple[int, int]) -> None:
     """Declare that the graph takes and gives pictures of this (H, W) only."""
-    for value in (model.graph.input[0], model.graph.output[0]):
-        for dimension, side in zip(value.type.tensor_type.shape.dim[1:3], size, strict=True):
+    for value in (*model.graph.input, *model.graph.output):
+        for dimension, side in zip(value.type.tensor_type.shape.dim[1:3], size, strict=False):  # one number has none
             dimension.dim_value = side
 
 

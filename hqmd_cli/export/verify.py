@@ -17,6 +17,7 @@ class Limits(NamedTuple):
 
     mean_mm: float
     largest_mm: float
+    error: float = 0.005  # of relative errors, which are a single file's further outputs
 
 
 # A network of intervals (models/ordinal.py) answers with the middle of one. Where it holds two for equally likely,
@@ -40,7 +41,7 @@ class Difference(NamedTuple):
         return f"{self.mean_mm:.4f} mm on average, {self.largest_mm:.4f} mm at most{besides if self.at_borders else ''}"
 
 
-LIMITS = {"fp32": Limits(1, 10), "int8": Limits(50, 500)}  # by precision; int8 of hqmd-indoor: 25 and 244
+LIMITS = {"fp32": Limits(1, 10), "int8": Limits(50, 500, 0.1)}  # by precision; int8 of hqmd-indoor: 25 and 244
 CHECKED_SIZES = ((224, 298), (288, 384), (225, 301))  # even, larger and odd: padding differs
 
 

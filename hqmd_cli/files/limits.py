@@ -12,6 +12,7 @@ from hqmd_cli.errors import HqmdError
 
 LARGEST_PIXELS = 100_000_000  # of a photo, and of a depth map
 LARGEST_FRAME_PIXELS = 36_000_000  # of a frame of a video: 8K has 33 million; several frames are in work at a time
+LARGEST_SPOOL_BYTES = 16 * 4 * LARGEST_FRAME_PIXELS  # of depth that waits on the disk: float32 of 16 frames of a video
 LARGEST_DRAWN_PIXELS = 2 * LARGEST_PIXELS  # of a picture that is written: a photo beside its colours has twice as many
 LARGEST_PHOTO_BYTES = 1_000_000_000  # 100 megapixels with four values of 16 bits have 800 million
 LARGEST_DEPTH_BYTES = 8 * LARGEST_PIXELS  # unpacked: one number of 64 bits a pixel

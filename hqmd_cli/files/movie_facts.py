@@ -28,6 +28,7 @@ class MovieFacts:
     end_s: float = 0.0  # when the last shown frame ends
     hidden: int = 0  # frames that an edit list leaves out
     spherical: bool = False  # True if a frame is a panorama of 360 degrees
+    sound_alone: bool = False  # True if there are tracks of sound and none of video
 
 
 def movie_facts(path: Path) -> MovieFacts:
@@ -72,16 +73,18 @@ def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def facts_of(movie: bytes) -> MovieFacts:
     """Return the facts about the first video track of a moov."""
-    timescale = 0
+    timescale, sound = 0, False
     for kind, content in boxes(movie):
         if kind == b"mvhd":
             (timescale,) = struct.unpack_from(">I", content, 20 if content[0] else 12)
         if kind == b"trak":
             track: dict[bytes, bytes] = {}
             flatten(content, track)
-            if track.get(b"hdlr", b"")[8:12] == b"vide":
+            handler = track.get(b"hdlr", b"")[8:12]
+            if handler == b"vide":
                 return facts_of_track(track, timescale)
-    return MovieFacts()
+            sound |= handler == b"soun"
+    return MovieFacts(sound_alone=sound)
 
 
 def flatten(content: bytes, track: dict[bytes, bytes]) -> None:

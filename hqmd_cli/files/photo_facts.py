@@ -1,22 +1,17 @@
-"""What the metadata of a picture says about its pixels: which of several pictures it is, its projection, its bits."""
+"""What the metadata of a picture says about its pixels: whether they are a thumbnail's, its projection, its bits."""
 
 import re
 from collections.abc import Mapping
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from hqmd_cli.files.kinds import DEVELOP
-from hqmd_cli.files.open_picture import open_picture
 
 DNG_VERSION, SUB_IFDS, NEW_SUBFILE_TYPE, MAX_SAMPLE, MAKE = 50706, 330, 254, 281, 271  # TIFF tags
 REDUCED = 1  # bit of NEW_SUBFILE_TYPE: a smaller version of another picture in the file
 # Patterns are compiled where they are used, which few photos need.
 MAKER_RAW = "nikon|sony|pentax|leaf|phase one|hasselblad|epson|kodak|samsung"
-GONE_THROUGH = frozenset({"GIF", "TIFF"})  # formats that do not say how many pictures follow
-ONE_PICTURE = frozenset({"JPEG", "BMP", "PSD"})  # a Photoshop file's frames are layers, and it is opened as all of them
 PROJECTION = rb"ProjectionType[^>]{0,40}?[>\"'=\s]+([A-Za-z_-]{3,40})"
 PANORAMA_NAMES = b"ns.google.com/photos/1.0/panorama"
 STRAIGHT = frozenset({b"rectilinear", b"perspective", b"planar", b"flat"})
@@ -24,42 +19,6 @@ PANORAMA_OF = rb"FullPanoWidthPixels|UsePanoramaViewer"
 NOTED_ASPECT = 0.02  # relative difference of a pixel's sides that is worth a word
 PLAUSIBLE_FOCAL_35MM = (4, 12_000)  # millimetres; from the widest straight lenses to the longest with digital zoom
 MOST_XMP = 2**20  # bytes
-
-
-def of_several(picture: Image.Image, file: Path | BytesIO) -> str:
-    """Say which picture of several in a file is used; empty if there is one. `picture` is opened, not decoded."""
-    if sizes := other_sizes(picture):
-        return f"{sizes} pictures in the file; the largest is used"
-    if picture.format in ONE_PICTURE:
-        return ""
-    try:
-        frames = count_frames(file) if picture.format in GONE_THROUGH else int(getattr(picture, "n_frames", 1))
-        frames -= large_thumbnails(picture)
-    except Exception:  # Pillow raises all sorts
-        return "more pictures follow in the file, which cannot be read; the first is used"
-    return f"{frames} pictures in the file; the first is used" if frames > 1 else ""
-
-
-def count_frames(file: Path | BytesIO) -> int:
-    """Count the pictures of a file by going through them.
-
-    Opens the file once more: damage behind the first picture is no reason to lose that one.
-    """
-    with open_picture(file if isinstance(file, Path) else BytesIO(file.getvalue())) as another:
-        return int(getattr(another, "n_frames", 1))
-
-
-def other_sizes(picture: Image.Image) -> int:
-    """Return how many pictures an icon holds; 0 for an icon with one, and for other files."""
-    sizes = picture.info.get("sizes") if picture.format in ("ICO", "CUR", "ICNS") else None
-    return len(sizes) if sizes and len(sizes) > 1 else 0
-
-
-def large_thumbnails(picture: Image.Image) -> int:
-    """Count the previews of the photo itself among the pictures of an MPO, as cameras append them."""
-    entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
-    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries]
-    return sum("Large Thumbnail" in kind for kind in kinds)
 
 
 def of_unequal_pixels(picture: Image.Image) -> str:
@@ -135,8 +94,11 @@ def focal_35mm_of(exif: Image.Exif, size: tuple[int, int]) -> tuple[float | None
     return focal, ""
 
 
-def refuse_thumbnail(picture: Image.Image) -> None:
-    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview."""
+def refuse_thumbnail(picture: Image.Image, chosen: bool = False) -> None:
+    """Raise ValueError for a camera's raw photo in TIFF, of which Pillow opens the preview.
+
+    Also for a thumbnail of another picture in the file, unless the user has chosen it. `picture` stands at the first.
+    """
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
         return
     tags = picture.tag_v2
@@ -147,10 +109,10 @@ def refuse_thumbnail(picture: Image.Image) -> None:
             f"a camera's raw photo, of which only a preview of {picture.width} x {picture.height} pixels can be read; "
             f"{DEVELOP}"
         )
-    if reduced and getattr(tags, "next", 0):
+    if reduced and getattr(tags, "next", 0) and not chosen:
         raise ValueError(
-            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; save "
-            "that one alone"
+            f"its first picture, {picture.width} x {picture.height}, is a thumbnail of another one in the file; choose "
+            "that one by --picture N"
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.kinds import BY_SUFFIX, PHOTO, SHARED_SUFFIXES
 from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.open_picture import (
@@ -23,12 +24,12 @@ from hqmd_cli.files.open_picture import (
 from hqmd_cli.files.photo_facts import (
     focal_35mm_of,
     has_16_bit_colours,
-    of_several,
     of_unequal_pixels,
     projection_of,
     refuse_thumbnail,
     whitest_of,
 )
+from hqmd_cli.files.several_pictures import choose
 
 # Of photos that Pillow reads without any other library.
 PHOTO_SUFFIXES = frozenset(
@@ -73,12 +74,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return read_photo(path).rgb
 
 
-def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
+def read_photo(file: Path | BytesIO, name: str | None = None, number: int | None = None) -> Photo:
     """Read a photo from a file or its bytes, and turn it upright by its EXIF orientation; errors call it `name`.
 
-    Grey, palette and CMYK pictures become RGB. Transparent pixels are laid on white. Of several pictures in a file the
-    first is read, or an icon's largest, and a remark says so. 16 bits become 8: grey values are rounded, and Pillow
-    keeps the high byte of colours. Takes about 10 bytes a pixel while reading, and 3 for the result.
+    `number` chooses one of several pictures in the file (several_pictures.py); a remark says which one was read. Grey,
+    palette and CMYK pictures become RGB. Transparent pixels are laid on white. 16 bits become 8: grey values are
+    rounded, and Pillow keeps the high byte of colours. Takes about 10 bytes a pixel while reading, 3 for the result.
 
     Raises HqmdError naming the file if it cannot be read, is a format that would run other programs, or is larger than
     files/limits.py allows, which the header tells.
@@ -89,8 +90,8 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
             require_file(file, name)
         try:
             with open_picture(file) as picture:
-                several = of_several(picture, file)
-                refuse_thumbnail(picture)
+                refuse_thumbnail(picture, chosen=number is not None)
+                several = choose(picture, file, number)
                 refuse_misread_tiff(picture)
                 deep = has_16_bit_colours(picture)
                 said = decoded(picture)
@@ -109,12 +110,20 @@ def read_photo(file: Path | BytesIO, name: str | None = None) -> Photo:
         return Photo(rgb, focal_35mm, tuple(filter(None, remarks)), focal_fault, projection)
 
 
-def count_pixels(file: Path | BytesIO) -> int:
+def require_picture(path: Path, number: int) -> None:
+    """Raise HqmdError naming the file if it has no picture of this number. Other faults are left to read_photo."""
+    with explain_picture_errors(printable(str(path))), suppress(OSError), open_picture(path) as picture:
+        choose(picture, path, number)
+
+
+def count_pixels(file: Path | BytesIO, number: int | None = None) -> int:
     """Count the pixels of a photo by its header; 0 if it cannot be read, which read_photo explains."""
     try:
         if isinstance(file, Path) and not file.is_file():  # opening a pipe would wait for ever
             return 0
         with open_picture(file) as picture:
+            if number is not None:
+                choose(picture, file, number)
             return picture.width * picture.height
     except Exception:  # damaged files make Pillow raise all sorts
         return 0

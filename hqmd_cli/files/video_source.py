@@ -132,6 +132,13 @@ class Video:
             return None
         return f"cut off or damaged: {self._read} of {self.frames} frames could be read"
 
+    def skip(self, frames: int) -> None:
+        """Go past so many frames, without their time stamps."""
+        if frames and self._first is not None:
+            self._first, frames = None, frames - 1
+        while frames and self._capture.grab():
+            frames -= 1
+
     def at(self, place: int) -> RGB | None:
         """Read the frame at or near a place (0: the first); None if jumping fails. Do not mix with `read`."""
         self._capture.set(cv2.CAP_PROP_POS_FRAMES, place)
@@ -172,12 +179,7 @@ def _opened(source: Path | int) -> Video:
     video = None
     try:
         if not capture.isOpened():
-            problem = (
-                "cannot be opened; is it plugged in, and not in use elsewhere?"
-                if isinstance(source, int)
-                else "not a video that can be read, or a recording that was never finished"
-            )
-            raise HqmdError(f"{name_of(source)}: {problem}")
+            raise HqmdError(f"{name_of(source)}: {why_unopened(source)}")
         if isinstance(source, Path):
             capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
             size = (capture.get(key) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
@@ -190,6 +192,15 @@ def _opened(source: Path | int) -> Video:
     finally:
         if video is None:
             capture.release()
+
+
+def why_unopened(source: Path | int) -> str:
+    """Say why OpenCV cannot open a source, as far as that can be told."""
+    if isinstance(source, int):
+        return "cannot be opened; is it plugged in, and not in use elsewhere?"
+    if movie_facts(source).sound_alone:
+        return "holds sound and no pictures, so there is no depth to predict"
+    return "not a video that can be read, or a recording that was never finished"
 
 
 def name_of(source: Path | int) -> str:

@@ -10,7 +10,9 @@ from hqmd_cli.errors import HqmdError
 DIAGONAL_35MM = math.hypot(36, 24)
 # NYU Depth V2's colour camera, a Kinect (fx_rgb in camera_params.m of the dataset's toolbox), for 640 x 480.
 NYU_FX, NYU_LONGER_SIDE, NYU_SHORTER_SIDE = 518.86, 640, 480
-
+# Relative error, as a standard deviation, of metres where NYU's focal length is assumed, 28 mm as 35 mm equivalent. The
+# main cameras of phones have 23 mm (Galaxy S22) to 35 mm (iPhone 4S): log(35 / 23) / sqrt(12), if evenly spread.
+ASSUMED_FOCAL_ERROR = 0.12
 
 FX_RANGE = (0.01, 1e7)  # pixels; beyond, points in space would have coordinates that no program takes
 FOV_RANGE = (0.01, 179.9)  # degrees
@@ -26,6 +28,11 @@ class Intrinsics:
     cy: float
     origin: str  # source of the focal length, in words
     is_known: bool = True  # False: nobody says, and NYU's camera is assumed
+
+    @property
+    def metres_error(self) -> float:
+        """The relative error of metres that comes from the focal length, as a standard deviation; 0 if it is known."""
+        return 0.0 if self.is_known else ASSUMED_FOCAL_ERROR
 
     def metres_factor(self, height: int, width: int) -> float:
         """Return what the depth of a network is multiplied by for this camera and a photo of height x width pixels.

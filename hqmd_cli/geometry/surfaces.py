@@ -117,10 +117,20 @@ class Mesh:
     share: float  # share of the triangles that a surface without jumps would have, 0..1
 
 
-def mesh_of(depth_m: NDArray[np.floating], camera: Intrinsics, edge_rtol: float = DEFAULT_EDGE_RTOL) -> Mesh:
-    """Make two triangles of every four pixels of depth (H, W), in metres, without those that touch a jump."""
+def mesh_of(
+    depth_m: NDArray[np.floating],
+    camera: Intrinsics,
+    edge_rtol: float = DEFAULT_EDGE_RTOL,
+    left_out: NDArray[np.bool_] | None = None,
+) -> Mesh:
+    """Make two triangles of every four pixels of depth (H, W), in metres, without those that touch a jump.
+
+    Triangles that touch a pixel of `left_out` (H, W) are left out, too.
+    """
     height, width = depth_m.shape
     solid = ~on_jumps(depth_m, edge_rtol)
+    if left_out is not None:
+        solid &= ~left_out
     index = np.arange(height * width, dtype=np.int32).reshape(height, width)
     above, above_right, below, below_right = np.s_[:-1, :-1], np.s_[:-1, 1:], np.s_[1:, :-1], np.s_[1:, 1:]
     kept = []

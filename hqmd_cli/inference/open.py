@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hqmd_cli.inference.uncertainty import Uncertainty
+
 Predict: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"  # (H, W, 3) RGB -> (H, W)
 
 
@@ -62,9 +64,20 @@ class OpenModel:
     follows_camera: bool = False  # True: its metres are those of NYU's camera (Intrinsics.metres_factor)
     kind: Kind = "depth"
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
+    surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
+
+    def with_uncertainty(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Uncertainty | None]:
+        """Return the map, and how sure it is; None if the model does not know."""
+        return self.surely(image) if self.surely else (self.predict(image), None)
+
+    def require_uncertainty(self, what: str) -> None:
+        """Raise HqmdError, which begins with what is asked for, if the model does not know how sure it is."""
+        if self.surely is None:
+            remedy = "use one of hqmd's own" if self.origin else "`hqmd calibrate` measures that on held-out photos"
+            raise HqmdError(f"{what}: {self.name} does not know how sure it is; {remedy}")
 
     @property
     def why(self) -> str:
@@ -147,6 +160,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         predictor.detail_sides,
         predictor.flip,
         follows_camera=True,
+        surely=predictor.with_uncertainty if predictor.model.view.errors else None,
     )
 
 

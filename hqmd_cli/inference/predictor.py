@@ -11,6 +11,7 @@ from hqmd_cli.config.view import side_views, sides_in_words
 from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.guided_filter import follow_edges
+from hqmd_cli.inference.uncertainty import Uncertainty, uncertainty
 
 Pass: TypeAlias = tuple[Preprocess, tuple[bool, ...]]  # at one side, plain or mirrored or both
 DETAIL_SHARE = 0.05  # of the shorter side: sigma of the Gaussian below which a view's differences count as detail
@@ -52,13 +53,23 @@ class DepthPredictor:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the depth of one photo at the photo's own size, enlarged along its edges or bilinearly."""
-        logs = self.log_depths(image, self.passes)
-        details = self.log_depths(image, self.detail_passes) or logs[-1:]
+        return self.with_logs(image)[0]
+
+    def with_uncertainty(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Uncertainty]:
+        """Return the depth of one photo, and how sure it is. Only for a view whose errors were measured."""
+        depth_m, logs = self.with_logs(image)
+        return depth_m, uncertainty(logs, self.model.view.scale_error, self.model.view.shape_error)
+
+    def with_logs(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the depth of one photo (H, W), and the log depth of each view that its metres come from (n, h, w)."""
+        logs = same_size(self.log_depths(image, self.passes))
+        details = self.log_depths(image, self.detail_passes) or [logs[-1]]
         is_one = len(logs) == 1 and not self.detail_passes
-        depth_m = np.exp(logs[0] if is_one else with_detail(log_mean(logs), log_mean(details)))
+        log_m = logs.mean(axis=0)
+        depth_m = np.exp(log_m if is_one else with_detail(log_m, same_size(details).mean(axis=0)))
         if self.edge_share:
-            return follow_edges(depth_m, image, self.edge_share)
-        return resize(depth_m, image.shape[:2])
+            return follow_edges(depth_m, image, self.edge_share), logs
+        return resize(depth_m, image.shape[:2]), logs
 
     def log_depths(self, image: NDArray[np.uint8], passes: list[Pass]) -> list[NDArray[np.float32]]:
         """Return the logarithm of calibrated metres for each pass, at the size of the network's output."""
@@ -76,10 +87,9 @@ class DepthPredictor:
         return logs
 
 
-def log_mean(logs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Average maps (h, w) at the size of the last one, which is the largest."""
-    size = logs[-1].shape
-    return np.mean([resize(log_m, size) for log_m in logs], axis=0, dtype=np.float32)
+def same_size(logs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Bring maps (h, w) to the size of the last one, which is the largest: (maps, h, w)."""
+    return np.stack([resize(log_m, logs[-1].shape) for log_m in logs])
 
 
 def with_detail(log_m: NDArray[np.float32], log_detail: NDArray[np.float32]) -> NDArray[np.float32]:

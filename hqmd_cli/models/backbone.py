@@ -27,6 +27,7 @@ from hqmd_cli.config.network import NetworkConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.hub_client import hub_is_silent, patient_hub
 from hqmd_cli.models.layers import ConvBNReLU, resize
+from hqmd_cli.models.pretrained import without_weights
 
 PRETRAINED = ("model.safetensors", "pytorch_model.bin")  # files in which timm publishes weights
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
@@ -236,14 +237,6 @@ def require_known(name: str) -> None:
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name}*")[:5])
         raise HqmdError(f"timm has no backbone {name!r}" + (f"; near it: {close}" if close else ""))
-
-
-def without_weights(name: str, why: str) -> HqmdError:
-    """Return the error for pretrained weights that cannot be had."""
-    return HqmdError(
-        f"{name}: pretrained weights cannot be had: {why}; pass --backbone-weights FILE, or none to "
-        "start from random weights"
-    )
 
 
 def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float) -> Any:

@@ -59,12 +59,11 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
 
 def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:
     """Return a system's settings by its authors, with `values` over them. Raises HqmdError for wrong values."""
-    paper = resolve(SYSTEMS, system, "model").paper
     model, training = (mapping(section, values.get(section, {})) for section in ("model", "training"))
-    return (
-        ModelConfig.from_flat({**paper.model, **model, "system": system}),
-        TrainConfig.from_flat({**paper.training, **training}),
-    )
+    if system != OURS:  # whose settings are the defaults: torch is not imported to learn that
+        paper = resolve(SYSTEMS, system, "model").paper
+        model, training = {**paper.model, **model}, {**paper.training, **training}
+    return ModelConfig.from_flat({**model, "system": system}), TrainConfig.from_flat(training)
 
 
 C = TypeVar("C", ModelConfig, TrainConfig)

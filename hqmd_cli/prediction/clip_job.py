@@ -22,6 +22,8 @@ def do_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> 
     try:
         if work.reading:
             raise HqmdError(f"{job.source.name}: --scale-from is for one photo; a distance is not true of every frame")
+        if work.style.max_uncertainty is not None or any(output.needs_uncertainty for _, output in job.targets):
+            raise HqmdError(f"{job.source.name}: hqmd knows how sure it is of photos only; leave that out for videos")
         do = predict_clip if job.targets[0][1] is VIDEO_OUTPUT else predict_frames
         return do(work, model, job, progress)
     except HqmdError as error:
@@ -54,6 +56,7 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
             style.far_m,
             progress,
             kind=model.kind,
+            smooth=work.settings.smooth,
         )
     hashes = {target.name: file_hash(target) for target in targets} if work.intentions else {}
     record = record_of_clip(work, model, job, report, notes, digest, hashes)

@@ -22,6 +22,7 @@ class Output:
     needs_camera: bool = False  # True if its numbers depend on the focal length
     needs_metres: bool = False  # True if it claims metres
     needs_trimesh: bool = False  # True if trimesh writes it, which is an extra
+    needs_uncertainty: bool = False  # True if it is for models that know how sure they are
 
     @cached_property
     def write(self) -> Callable[..., str]:
@@ -72,6 +73,18 @@ OUTPUTS = {
         "normals: red right, green up, blue to the camera",
         needs_camera=True,
         needs_metres=True,  # up to a factor, but without a shift
+    ),
+    "uncertainty": Output(
+        ".uncertainty.png",
+        "hqmd_cli.prediction.writers.numbers:write_uncertainty_png",
+        "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
+        needs_uncertainty=True,
+    ),
+    "uncertainty-npy": Output(
+        ".uncertainty.npy",
+        "hqmd_cli.prediction.writers.numbers:write_uncertainty_npy",
+        "relative error of the shape, float32, 1 = 100 %",
+        needs_uncertainty=True,
     ),
 }
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py

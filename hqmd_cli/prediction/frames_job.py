@@ -14,6 +14,7 @@ from hqmd_cli.prediction.manifest import is_up_to_date, refuse_foreign
 from hqmd_cli.prediction.photo_job import Done, PhotoWork
 from hqmd_cli.prediction.plan import Job, frame_place, record_beside
 from hqmd_cli.prediction.result import DepthResult
+from hqmd_cli.prediction.smoothing import Smoothed
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.prediction.video_job import Progress, overlap
 from hqmd_cli.units import RANGE_KEYS
@@ -38,8 +39,11 @@ def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progre
     path = job.source.path
     assert path is not None
     digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
+    steady = Smoothed(model.predict) if work.settings.smooth else None
     with open_video(path) as video:
-        run = FramesRun(replace(work, model=model), job, video, progress, digest)
+        run = FramesRun(
+            replace(work, model=replace(model, predict=steady or model.predict)), job, video, progress, digest
+        )
         overlap(run.read, run.predict, run.write)
     folder = job.targets[0][0].parent
     if video.damaged:
@@ -48,7 +52,8 @@ def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progre
         return Done(job, {}, skipped=True)
     names = ", ".join(output.suffix for _, output in job.targets)
     kept = f", {run.kept} left as they are" if run.kept else ""
-    remark = "; ".join([f"{run.written} frames{kept}", *video.remarks])
+    smoothed = [steady.in_words] if steady else []
+    remark = "; ".join([f"{run.written} frames{kept}", *video.remarks, *smoothed])
     ends = dict(zip(RANGE_KEYS[model.kind], run.ends, strict=True))
     record: dict[str, Any] = {**ends, "outputs": {folder.name: names}, "remarks": {folder.name: remark}}
     if run.origin:
@@ -86,6 +91,8 @@ class FramesRun:
         before = self.work.known.get(str(frame.job.source.place), {})
         notes = notes_of(frame.job, self.work.model)
         if self.digest and before and is_up_to_date(frame.job, before, notes, self.work.settings, self.digest):
+            if self.work.settings.smooth:  # the frames after it need its depth
+                self.work.model(frame.rgb)
             return frame
         self.intend(int(frame.job.source.place.stem))
         if not self.work.overwrite:

@@ -17,6 +17,7 @@ from typing import Any
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import RUN, remove_unfinished, sync, write_text
+from hqmd_cli.files.checked_json import LENIENT, parse_json
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.locks import claim, is_claimed
 from hqmd_cli.files.regular import read_regular
@@ -154,10 +155,10 @@ def read_intentions(folder: Path) -> list[Intention]:
         path = folder / entry.name
         alive = is_claimed(path)  # before it is read: a run that ends now removes it
         try:
-            content = json.loads(read_regular(path))
+            content = parse_json(read_regular(path), dict, LENIENT)
             outputs = {Path(os.path.abspath(folder / place)): before for place, before in content["outputs"].items()}
             found.append(Intention(path, name["run"], dict(content["settings"]), outputs, alive))
-        except (OSError, HqmdError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, HqmdError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return found
 

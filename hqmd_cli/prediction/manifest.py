@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
+from hqmd_cli.files.checked_json import LENIENT, parse_json
 from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.jsonl import append_line, complete_lines
 from hqmd_cli.files.locks import short_lock
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 MANIFEST_FILE = "manifest.jsonl"
 # What processes of torchrun wrote up to commit 6e49211, and a run of it that was killed has left.
 PART_BEFORE = re.compile(r"manifest\.(0|[1-9]\d{0,2})\.jsonl")
+# Settings that records of commits up to 370d56c lack, some or all.
+LATER_SETTINGS: dict[str, Any] = {"detail_sides": [], "camera": None, "picture": None, "smooth": False}
 PART_KEYS = {"place", "outputs", "settings", "photo_sha256"}
 
 Row = dict[str, Any]
@@ -54,6 +57,8 @@ class Settings:
     kind: Kind = "depth"  # what the model gives
     detail_sides: tuple[int, ...] = ()  # pixels; the shorter sides of larger pictures, which add detail
     camera: Mapping[str, Any] | None = None  # as the user gave it in a file
+    picture: int | None = None  # number, from 1 on, of several in a file; None: the file's own choice
+    smooth: bool = False  # True: the depth of a video is blended over time
     hqmd_version: str = __version__
 
 
@@ -76,6 +81,7 @@ def record_of(
         far_key: result.far,
         "scale_factor": result.scale_factor,
         "camera_factor": result.camera_factor,
+        "scale_uncertainty": result.uncertainty.scale if result.uncertainty else None,
         "intrinsics": asdict(result.intrinsics),
         "outputs": dict(notes),
         "outputs_sha256": dict(outputs_sha256),
@@ -165,10 +171,10 @@ class Manifest:
 def row_of(line: str) -> Row | None:
     """Parse a line of a manifest; None if it is not a row."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = parse_json(line, dict, LENIENT)
+    except ValueError:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("place"), str) else None
+    return row if isinstance(row.get("place"), str) else None
 
 
 def is_part(path: Path) -> bool:
@@ -201,10 +207,10 @@ def known_results(jobs: Sequence[Job], manifest: Manifest | None) -> dict[str, d
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record beside a result. Raises HqmdError if the file is not a record."""
     try:
-        record = json.loads(read_regular(path))
-    except (OSError, ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict) or "outputs" not in record:
+        record = parse_json(read_regular(path), dict, LENIENT)
+    except (OSError, ValueError):
+        record = {}
+    if "outputs" not in record:
         raise HqmdError(f"{path}: is not a record of a result; move it away, or use --overwrite")
     return record
 
@@ -220,8 +226,9 @@ def is_up_to_date(
 def changed_since(record: Mapping[str, Any], settings: Settings, photo_sha256: str) -> str:
     """Name what differs from when a result was recorded: the photo, the model or settings; empty if nothing does."""
     then, now = record.get("settings"), json.loads(json.dumps(asdict(settings)))
-    # Records of commit 6e49211 lack these.
-    then = {"detail_sides": [], "camera": None, **(then if isinstance(then, dict) else {})}
+    then = {**LATER_SETTINGS, **(then if isinstance(then, dict) else {})}
+    look = then.get("look")
+    then["look"] = {"max_uncertainty": None, **(look if isinstance(look, dict) else {})}
     changed = ["photo"] if record.get("photo_sha256") != photo_sha256 else []
     changed += [name for name, value in now.items() if name not in then or then[name] != value]
     return ", ".join(changed).replace("model_sha256", "the model's files")

@@ -19,6 +19,7 @@ from hqmd_cli.files.hashes import file_hash
 from hqmd_cli.files.limits import LARGEST_PIXELS
 from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import is_pipe, read_pipe, read_stream
+from hqmd_cli.files.several_pictures import with_remedy
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
@@ -105,7 +106,7 @@ class PhotoWork:
     def __call__(self, job: Job) -> Done:
         name, path = job.source.name, job.source.path
         try:
-            with explain_read_errors(name), self.budget.taken(count_pixels(path) if path else 0):
+            with explain_read_errors(name), self.budget.taken(self.pixels_of(path)):
                 return self.do(job)
         except HqmdError as error:
             self.record_failure(job, error)
@@ -168,9 +169,15 @@ class PhotoWork:
             with suppress(HqmdError):
                 self.manifest.append({"place": str(job.source.place), "photo": job.source.name, "failed": str(error)})
 
+    def pixels_of(self, path: Path | None) -> int:
+        """Count the pixels of a photo that is a file, by its header."""
+        return count_pixels(path, self.settings.picture) if path else 0
+
     def predict(self, source: Source) -> DepthResult:
         """Read a photo, and predict its depth."""
-        return self.result_of(read_photo(content_of(source, self.allow_private), source.name), source.name)
+        photo = read_photo(content_of(source, self.allow_private), source.name, self.settings.picture)
+        remarks = tuple(with_remedy(remark, "--picture N") for remark in photo.remarks)
+        return self.result_of(replace(photo, remarks=remarks), source.name)
 
     def result_of(self, photo: Photo, name: str, is_frame: bool = False) -> DepthResult:
         """Predict the depth of a photo and find its camera; scale the depth if the user measured a distance.
@@ -189,7 +196,7 @@ class PhotoWork:
             exif_fault=photo.focal_fault,
         )
         with explain_model_errors(name):
-            depth_m = self.model.predict(photo.rgb)
+            depth_m, sure = self.model.with_uncertainty(photo.rgb)
         require_depth(depth_m, name, self.model.kind)
         if not is_frame and is_flat(depth_m) and has_content(photo.rgb):
             raise HqmdError(
@@ -201,6 +208,12 @@ class PhotoWork:
             depth_m = depth_m * np.float32(camera_factor)
             factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
             depth_m = depth_m * np.float32(factor)
+        if is_frame:  # of a video, for which the errors of photos were not measured
+            sure = None
+        elif sure and self.reading:
+            sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)
+        elif sure:
+            sure = sure.with_camera(intrinsics)
         scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
         require_depth(depth_m, name + scaled, self.model.kind)
         if self.model.kind == "depth":
@@ -217,6 +230,7 @@ class PhotoWork:
             camera_factor,
             photo.remarks,
             photo.projection,
+            sure,
         )
 
     def camera_for(self, height: int, width: int, name: str) -> Intrinsics | None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_over_input
+from hqmd_cli.files.photos import require_picture
 from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
-from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres
+from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
 
@@ -71,6 +72,8 @@ def prepare(
     skip_existing: bool,
     overwrite: bool,
     allow_private: bool = False,
+    picture: int | None = None,
+    smooth: bool = False,
 ) -> PhotoRun:
     """Do everything that comes before the first photo. `open_with` opens the model with so many threads per photo.
 
@@ -84,8 +87,7 @@ def prepare(
     results = results_among(sources, destinations)
     found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
     all_jobs = plan(found, destinations, formats)
-    if reading and len(all_jobs) > 1:
-        raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
+    refuse_unfit(all_jobs, scale_from, picture, smooth)
     if not (skip_existing or overwrite):
         refuse_existing(all_jobs, as_json)
     refuse_over_input([job.sidecar for job in all_jobs], [camera, *named_like_records(all_jobs)])
@@ -98,16 +100,30 @@ def prepare(
     photos, clips = [job for job in jobs if not job.source.is_video], [job for job in jobs if job.source.is_video]
     workers = max(1, min(len(photos), usable_cores()))
     opened = open_with(1 if workers > 1 else 0)
-    refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from)
+    refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from, smooth)
+    refuse_unsure(opened, all_jobs, style)
     sidecars = as_json or (skip_existing and manifest is None)
     recorded = sidecars or manifest is not None
-    settings = settings_of(opened, recorded, style, (fov, fx, scale_from), lens)
+    settings = settings_of(opened, recorded, style, (fov, fx, scale_from), lens, picture, smooth)
     intentions = begin(jobs, manifest, settings) if recorded and jobs else None
     known = known_results(jobs, manifest) if skip_existing else {}
     work = PhotoWork(opened, settings, style, reading, sidecars, manifest, intentions, known, overwrite, allow_private)
     for_clips = opened if workers == 1 else None
     mine = faults if ranks.is_first else []
     return PhotoRun(work, photos, clips, lambda: for_clips or open_with(0), workers, ranks, mine, left_out)
+
+
+def refuse_unfit(jobs: Sequence[Job], scale_from: str | None, picture: int | None, smooth: bool) -> None:
+    """Raise HqmdError for an option that is not true of all sources, and a picture that a named file does not hold."""
+    if smooth and (photo := next((job.source for job in jobs if not job.source.is_video), None)):
+        raise HqmdError(f"--smooth: for videos only, and {photo.name} is a photo; run it separately")
+    if scale_from and len(jobs) > 1:
+        raise HqmdError("--scale-from: one distance cannot be true of several photos; give one photo")
+    for source in (job.source for job in jobs if picture is not None):
+        if source.is_video:
+            raise HqmdError(f"--picture: for photos only, and {source.name} is a video; run it separately")
+        if source.is_named and source.path and source.path.is_file():
+            require_picture(source.path, picture or 1)
 
 
 def named_like_records(jobs: Sequence[Job]) -> list[Path]:
@@ -122,6 +138,8 @@ def settings_of(
     style: Style,
     given: tuple[float | None, float | None, str | None],
     lens: Mapping[str, Any] | None,
+    picture: int | None,
+    smooth: bool,
 ) -> Settings:
     """Gather everything besides the photo that decides what a result holds; `given` are fov, fx and scale_from."""
     return Settings(
@@ -135,6 +153,8 @@ def settings_of(
         opened.kind,
         opened.detail_sides,
         lens,
+        picture,
+        smooth,
     )
 
 

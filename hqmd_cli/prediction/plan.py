@@ -9,6 +9,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.formats import (
     BY_SUFFIX,
     DEFAULT_FORMAT,
@@ -146,20 +147,37 @@ def one_form(path: str) -> str:
     return normalize("NFC", normalize("NFC", path).casefold())
 
 
-def refuse_metres(kind: Kind, model: str, jobs: Sequence[Job], style: Style, scale_from: str | None) -> None:
+def refuse_metres(
+    kind: Kind, model: str, jobs: Sequence[Job], style: Style, scale_from: str | None, smooth: bool = False
+) -> None:
     """Raise HqmdError naming the first file or option that needs metres, if the model does not give metres."""
     if kind == "depth":
         return
     targets = (target for job in jobs for target in job.targets)
     asked = [f"{printable(str(path))} ({output.note})" for path, output in targets if output.needs_metres]
-    given = {"--vmin": style.near_m, "--vmax": style.far_m, "--scale-from": scale_from}
+    given = {"--vmin": style.near_m, "--vmax": style.far_m, "--scale-from": scale_from, "--smooth": smooth or None}
     asked += [flag for flag, value in given.items() if value is not None]
     if asked:
         free = ", ".join(name for name, output in OUTPUTS.items() if not output.needs_metres)
         raise HqmdError(
-            f"{asked[0]}: needs metres, but {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax and "
-            "--scale-from, or use a model that gives metres"
+            f"{asked[0]}: needs metres, but {model} gives {IN_WORDS[kind]}; write {free} without --vmin, --vmax, "
+            "--scale-from and --smooth, or use a model that gives metres"
         )
+
+
+def refuse_unsure(model: OpenModel, jobs: Sequence[Job], style: Style) -> None:
+    """Raise HqmdError naming what the model cannot give, since it does not know how sure it is.
+
+    Also if --max-uncertainty is given, and no file heeds it.
+    """
+    outputs = [target for job in jobs for target in job.targets]
+    asked = [printable(str(path)) for path, output in outputs if output.needs_uncertainty]
+    if style.max_uncertainty is not None:
+        asked.append("--max-uncertainty")
+        if outputs and not any(output.needs_trimesh for _, output in outputs):
+            raise HqmdError("--max-uncertainty: leaves out points of .ply and .glb, and none is asked for")
+    if asked:
+        model.require_uncertainty(asked[0])
 
 
 def refuse_existing(jobs: Sequence[Job], sidecars: bool) -> None:

@@ -10,6 +10,7 @@ from hqmd_cli.depth import LARGEST_DEPTH_M
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.surfaces import DEFAULT_EDGE_RTOL
+from hqmd_cli.inference.uncertainty import Uncertainty
 from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
@@ -31,6 +32,13 @@ class DepthResult:
     camera_factor: float = 1.0  # that the network's depth was multiplied by, for this camera
     photo_remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read
     projection: str = ""  # of a panorama; empty for a photo of a straight lens
+    uncertainty: Uncertainty | None = None  # None: unknown
+
+    @property
+    def shape_error(self) -> NDArray[np.float32]:
+        """The relative error of each pixel within the photo (H, W), of a model that knows it."""
+        assert self.uncertainty
+        return self.uncertainty.at(self.depth_m.shape)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -50,6 +58,7 @@ class Style:
     legend: bool = False
     side_by_side: bool = False
     edge_rtol: float = DEFAULT_EDGE_RTOL  # see geometry/surfaces.py
+    max_uncertainty: float | None = None  # of points and meshes: the largest relative error of the shape
 
     def __post_init__(self) -> None:
         pick(COLORMAPS, self.colormap, "colormap")
@@ -60,3 +69,5 @@ class Style:
             raise HqmdError(f"--vmin {self.near_m:g} must be less than --vmax {self.far_m:g}")
         if not 0 < self.edge_rtol < math.inf:
             raise HqmdError(f"--edge-rtol {self.edge_rtol:g}: must be positive; the default is {DEFAULT_EDGE_RTOL}")
+        if self.max_uncertainty is not None and not 0 < self.max_uncertainty < math.inf:
+            raise HqmdError(f"--max-uncertainty {self.max_uncertainty:g}: must be positive, such as 0.2 for 20 %")

@@ -2,31 +2,37 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hqmd_cli.depth import is_flat, near_and_far, require_depth
+from hqmd_cli.depth import is_flat, require_depth
 from hqmd_cli.errors import HqmdError, explain_model_errors
 from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.files.rhythm import LONGEST_GAP_S
+from hqmd_cli.files.spool import Spool
 from hqmd_cli.files.video import VideoFile, own_thread, write_video
 from hqmd_cli.files.video_source import RGB, Video, open_video
+from hqmd_cli.prediction.colour_range import (
+    ColourRange,
+    DepthMap,
+    Predict,
+    PredictedOnce,
+    clip_range,
+    find_range,
+    require_range,
+)
+from hqmd_cli.prediction.smoothing import Smoothed
 from hqmd_cli.units import Kind
 
-RANGE_FRAMES = 16  # of a clip, evenly spaced, that decide on its colour range
-RANGE_PERCENTILES = (1, 99)
 AHEAD = 2  # frames that wait for the network, and as many that wait to be written; bounds the memory
 
-DepthMap = NDArray[np.float32]  # (H, W) metres
 Frame = TypeVar("Frame")
 Done = TypeVar("Done")
 
@@ -54,17 +60,7 @@ class VideoInterrupted(KeyboardInterrupt):
         self.report = report
 
 
-@dataclass(frozen=True)
-class ColourRange:
-    """The depth at both ends of the colours."""
-
-    near_m: float
-    far_m: float
-    origin: str
-
-
 Progress = Callable[[int, int | None], None]  # gets the number of frames done and, if known, of all
-Predict = Callable[[RGB], DepthMap]
 Paint = Callable[[RGB, DepthMap, float, float], RGB]  # photo, depth, near and far in metres -> a picture of any size
 
 
@@ -78,31 +74,38 @@ def predict_video(
     progress: Callable[[int, int | None], None] = lambda done, total: None,
     max_frames: int | None = None,
     kind: Kind = "depth",
+    smooth: bool = False,
 ) -> VideoReport:
     """Write the depth of a video file or a camera to an .mp4, in one colour range from the first frame to the last.
 
     If near_m or far_m is None, it is found: for a file, from RANGE_FRAMES evenly spaced frames before the first one is
     written; for a camera, from its first frame. Near is the least 1st percentile of these frames, far their greatest
-    99th, so a few wild pixels don't decide, but an object in a single frame counts. For other kinds than metric depth
-    the range is in their own numbers. A camera's frame is repeated until the next one is ready, so that the file plays
-    in real time, however slow the network is.
+    99th, so a few wild pixels don't decide, but an object in a single frame counts. Their depth waits in a temporary
+    file (files/spool.py) until it is their turn, so that each frame is predicted once. For other kinds than metric
+    depth the range is in their own numbers. A camera's frame is repeated until the next one is ready, so that the file
+    plays in real time, however slow the network is.
 
+    With `smooth`, depth is blended over time along the optical flow (smoothing.py), and a note states the flicker.
     `progress` gets the number of frames done and, if known, of all frames. The memory does not grow with the length.
     Ctrl-C keeps the frames done so far as a playable file, and raises VideoInterrupted with the report, or plain
     KeyboardInterrupt before the first frame. Raises HqmdError naming the file if the source or target cannot be read or
     written, for an impossible range, and for a prediction that is not depth.
     """
-    _require_range(near_m, far_m)
-    with open_video(source) as video:
+    require_range(near_m, far_m)
+    with open_video(source) as video, Spool() as spool:
         if isinstance(source, Path):
             refuse_over_input([target], [source])
         rhythm = video.rhythm()
-        run = _Run(video, predict, paint, progress, near_m, far_m, max_frames, kind, rhythm.varies)
+        once = PredictedOnce(predict, spool)
+        steady = Smoothed(once) if smooth else None
+        run = _Run(
+            video, steady or once, paint, progress, near_m, far_m, max_frames, kind, spool, steady, rhythm.varies
+        )
         fps = rhythm.fps if rhythm.varies else math.nan if video.fps is None else video.fps
         # Open the target before the first pass, so that an unwritable one fails at once.
         with _interrupted_with(run), write_video(target, fps) as run.file:
             if isinstance(source, Path):
-                run.colours = _clip_range(source, predict, near_m, far_m, max_frames, kind)
+                run.colours = clip_range(source, once, near_m, far_m, max_frames, kind)
             overlap(run.read, run.work, run.write)
             if video.facts.starts_s is not None and rhythm.varies and max_frames is None:
                 last_s = video.facts.end_s - video.facts.starts_s[-1]  # for which the last frame is shown
@@ -131,6 +134,8 @@ class _Run:
     far_m: float | None
     max_frames: int | None
     kind: Kind
+    spool: Spool
+    steady: Smoothed | None
     varies: bool = False  # True: frames of the file are repeated until the time of the next
     file: VideoFile | None = None
     colours: ColourRange | None = None
@@ -192,6 +197,12 @@ class _Run:
             notes.append(f"{self.video.name} does not say its frame rate: {self.file.fps:g} frames a second assumed")
         elif abs(self.file.fps - self.video.fps) > 0.001:  # smaller differences are not worth a note
             notes.append(f"{self.file.fps:g} frames a second for {self.video.fps:g}: MPEG-4 holds no finer rate")
+        if self.steady:
+            notes.append(self.steady.in_words)
+        if self.spool.refused:
+            notes.append(
+                f"{self.spool.refused} frames were predicted twice, as there was no room for their depth on the disk"
+            )
         if self.flat:
             notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
@@ -239,78 +250,3 @@ def overlap(read: Callable[[], Frame | None], work: Callable[[Frame], Done], wri
                 leaving.popleft().result()
         while leaving:
             leaving.popleft().result()
-
-
-def _require_range(near_m: float | None, far_m: float | None) -> None:
-    for given_m in (near_m, far_m):
-        if given_m is not None and not 0 <= given_m < math.inf:
-            raise HqmdError(f"--vmin and --vmax are metres, 0 or more; {given_m:g} is not")
-    if near_m is not None and far_m is not None and near_m >= far_m:
-        raise HqmdError(f"--vmin {near_m:g} must be below --vmax {far_m:g}")
-
-
-def _clip_range(
-    source: Path, predict: Predict, near_m: float | None, far_m: float | None, max_frames: int | None, kind: Kind
-) -> ColourRange:
-    if near_m is not None and far_m is not None:
-        return ColourRange(near_m, far_m, "given")
-
-    def depths_m() -> Iterator[DepthMap]:
-        for rgb in spread_frames(source, max_frames):
-            with explain_model_errors(str(source)):
-                depth_m = predict(rgb)
-            require_depth(depth_m, str(source), kind)
-            yield depth_m
-
-    return find_range(depths_m(), near_m, far_m, str(source), "of {frames} spread over the clip", kind)
-
-
-def find_range(
-    depths_m: Iterable[DepthMap],
-    near_m: float | None,
-    far_m: float | None,
-    name: str,
-    of_which: str,
-    kind: Kind = "depth",
-) -> ColourRange:
-    """Find near_m or far_m where it is None: the least 1st and the greatest 99th percentile of at least one map.
-
-    Raises HqmdError if the end that is found does not fit the end that is given.
-    """
-    if near_m is not None and far_m is not None:
-        return ColourRange(near_m, far_m, "given")
-    ends_m = np.array([np.percentile(depth_m, RANGE_PERCENTILES) for depth_m in depths_m])  # (frames, 2)
-    found = of_which.format(frames="1 frame" if len(ends_m) == 1 else f"{len(ends_m)} frames")
-    least_m, greatest_m = float(ends_m[:, 0].min()), float(ends_m[:, 1].max())
-    if near_m is not None:
-        colours = ColourRange(near_m, greatest_m, f"near given, far the 99th percentile {found}")
-    elif far_m is not None:
-        colours = ColourRange(least_m, far_m, f"near the 1st percentile {found}, far given")
-    else:
-        return ColourRange(*near_and_far(least_m, greatest_m, kind), f"1st and 99th percentile {found}")
-    if colours.near_m >= colours.far_m:
-        raise HqmdError(
-            f"{name}: nothing between {colours.near_m:.2f} m and {colours.far_m:.2f} m ({colours.origin}); "
-            "give both --vmin and --vmax"
-        )
-    return colours
-
-
-def spread_frames(source: Path, max_frames: int | None = None) -> Iterator[RGB]:
-    """Yield RANGE_FRAMES evenly spaced frames of a file (of its first max_frames), or all frames of a shorter one.
-
-    Jumps to them if the file announces its frames and the farthest jump works. Otherwise (truncated, no index) reads
-    through the file, and once more before that to count the frames if needed. A truncated file gives fewer.
-    """
-    with open_video(source) as video:
-        announced = video.frames
-        total = sum(1 for _ in video) if announced is None else announced
-    if max_frames is not None:
-        total = min(total, max_frames)
-    wanted = sorted({place * total // RANGE_FRAMES for place in range(RANGE_FRAMES)})
-    with open_video(source) as video:
-        if announced is not None and video.at(wanted[-1]) is not None:
-            yield from (rgb for place in wanted if (rgb := video.at(place)) is not None)
-            return
-    with open_video(source) as video:
-        yield from (rgb for place, rgb in enumerate(islice(video, wanted[-1] + 1)) if place in wanted)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hqmd_cli.data.sample import Dataset
+from hqmd_cli.data import find_reader
+from hqmd_cli.data.sample import WHOLE, Dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.prediction_folder import FolderOptions
 from hqmd_cli.evaluation.protocols import ALL
@@ -40,6 +41,7 @@ from hqmd_cli.terminal.progress import with_progress
 from hqmd_cli.terminal.streams import for_drawing
 
 REPORT = "report.html"
+ANY_SIZE = "hqmd"  # the protocol for pictures of any size
 TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
@@ -65,6 +67,12 @@ def start_session(
     if any(outputs):
         refuse_over_input(outputs, getattr(session.dataset, "files", []))
     return session
+
+
+def start_further(data: Path, split: str, depth_scale: float | None) -> Session:
+    """Open more data, of pictures of any size: the split of this name, or all of data that has no splits."""
+    has_splits = find_reader(data).splits(data) != [WHOLE]
+    return start_session(data, split if has_splits else None, ANY_SIZE, depth_scale)
 
 
 def add_sources(

@@ -89,6 +89,7 @@ class Tally:
     failed: int = 0
     least: float = math.inf  # of all maps
     greatest: float = -math.inf
+    errors: list[float] = field(default_factory=list)  # of the scale of each photo, if the model knows them
     remarks: dict[str, list[str]] = field(default_factory=dict)  # about photos -> the photos
     cameras: Counter[str] = field(default_factory=Counter)  # origin of the focal length -> results that depend on it
 
@@ -108,6 +109,8 @@ class Tally:
         record = outcome.record
         ends = [record[key] for key in RANGE_KEYS[self.kind]]
         self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)
+        if record.get("scale_uncertainty") is not None:
+            self.errors.append(record["scale_uncertainty"])
         for target, _ in outcome.job.targets if self.names else []:
             print(printable(str(target)))
         for remark in record.get("photo_remarks", ()):
@@ -121,8 +124,16 @@ class Tally:
         """The range of all maps, in words, and the camera if it is one."""
         if self.kind == "depth":
             camera = f"; camera: {next(iter(self.cameras))}" if len(self.cameras) == 1 else ""
-            return f"depth in metres, {self.least:.2f}..{self.greatest:.2f}{camera}"
+            return f"depth in metres{self.sure}, {self.least:.2f}..{self.greatest:.2f}{camera}"
         return f"{IN_WORDS[self.kind]}: {self.least:.6g}..{self.greatest:.6g}"
+
+    @property
+    def sure(self) -> str:
+        """How sure the metres are: one relative standard deviation, or the least and the largest of several photos."""
+        if len(self.errors) < self.written:  # of videos, and of some models, nobody knows
+            return ""
+        ends = dict.fromkeys(f"{100 * error:.0f}" for error in (min(self.errors), max(self.errors)))
+        return f" +-{' to '.join(ends)} %"
 
     def describe(self) -> None:
         """Print the sums on stderr."""

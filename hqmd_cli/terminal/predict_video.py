@@ -26,12 +26,13 @@ def run_video(
     open_with: Callable[[int], OpenModel],
     style: Style,
     overwrite: bool,
+    smooth: bool = False,
 ) -> None:
     """Predict a video, and say what the file holds. Exit code 1 if the source was damaged, 130 after Ctrl-C."""
     source = find_video(sources)
     target = require_video_target(destinations, overwrite)
     opened = open_with(0)
-    refuse_metres(opened.kind, opened.name, [], style, None)
+    refuse_metres(opened.kind, opened.name, [], style, None, smooth)
     print(opened.in_words, file=sys.stderr)
     stopped = False
     stop = Stop()
@@ -46,6 +47,7 @@ def run_video(
                 style.far_m,
                 progress,
                 kind=opened.kind,
+                smooth=smooth,
             )
     except VideoInterrupted as interrupt:
         report, stopped = interrupt.report, True

@@ -1,4 +1,4 @@
-"""stdout and stderr of the command line: what others wrote reaches the terminal as escapes.
+"""stdin, stdout and stderr of the command line: what others wrote reaches the terminal as escapes.
 
 Names of files, texts of configs and messages of libraries may hold codes that move the cursor, rename the window or
 clear the screen. `errors.printable` escapes them where a message is made; these streams escape what was forgotten.
@@ -44,6 +44,22 @@ class Messages(PrintableStream):
     def flush(self) -> None:
         with suppress(OSError):
             super().flush()
+
+
+def open_closed_streams() -> None:
+    """Let closed standard streams lead nowhere. Otherwise a result gets their number, and what is printed, into it.
+
+    A closed stdin stays None in `sys`, so that a photo is not looked for there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            if name != "stdin":
+                stream = os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+                setattr(sys, name, stream)
+                setattr(sys, f"__{name}__", stream)  # PrintableStream goes over it, and must not end this one
 
 
 def use_printable_streams() -> None:

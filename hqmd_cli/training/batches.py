@@ -5,16 +5,18 @@ the same whichever process reads them, and wherever a run was resumed.
 """
 
 import traceback
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import Batching
 from hqmd_cli.data.sample import TOLERATED_FAULTS, Dataset, Sample, too_many
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.geometry.resize import Preprocess
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.registry import pick
 from hqmd_cli.training.augmentation import AUGMENTATIONS, TrainTransform
@@ -22,12 +24,21 @@ from hqmd_cli.training.interruption import ignore_stop_signals, stop_signals_blo
 
 
 class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
-    """One epoch's examples: all samples of `data` and as many of `extra`, drawn anew each epoch, shuffled."""
+    """One epoch's examples: all samples of `data` and as many of `extra`, drawn anew each epoch, shuffled.
+
+    `transform_of` returns what turns the sample at a position of the epoch into an example.
+    """
 
     def __init__(
-        self, data: Dataset, extra: Dataset | None, transform: TrainTransform, seed: int, epoch: int, skip: int = 0
+        self,
+        data: Dataset,
+        extra: Dataset | None,
+        transform_of: Callable[[int], TrainTransform],
+        seed: int,
+        epoch: int,
+        skip: int = 0,
     ) -> None:
-        self.data, self.extra, self.transform, self.seed, self.epoch = data, extra, transform, seed, epoch
+        self.data, self.extra, self.transform_of, self.seed, self.epoch = data, extra, transform_of, seed, epoch
         rng = np.random.default_rng((seed, epoch))
         self.order = rng.permutation(examples_per_epoch(data, extra))
         self.drawn = rng.permutation(len(extra) if extra else 0)
@@ -39,11 +50,12 @@ class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Return an example. If its picture cannot be read, take the next one in the order, and say why in `faults`."""
         faults: list[str] = []
+        transform = self.transform_of(self.skip + position)
         while True:
             index = int(self.order[(self.skip + position + len(faults)) % len(self.order)])
             try:
                 sample = self.sample(index)
-                example = self.transform(sample, np.random.default_rng((self.seed, self.epoch, index)))
+                example = transform(sample, np.random.default_rng((self.seed, self.epoch, index)))
                 # Text, since a DataLoader collates text into a list.
                 return {**example, "name": sample.name, "faults": "\n".join(faults)}
             except HqmdError as error:
@@ -91,19 +103,34 @@ def plain_errors(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         raise HqmdError(str(error).rpartition("errors.HqmdError: ")[2]) from error
 
 
+def training_sizes(model: ModelConfig, sides: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the sizes (H, W) at which a network learns: its own, or its own brought to each of the shorter `sides`."""
+    size, multiple = model.network.size, model.compute.size_multiple
+    return [Preprocess((side, side), multiple).working_size(*size) for side in sides] or [size]
+
+
 def batches(
     data: Dataset,
     extra: Dataset | None,
-    size: tuple[int, int],
+    sizes: Sequence[tuple[int, int]],
     train: Batching,
     epoch: int,
     done: int,
     left: int,
     workers: int,
 ) -> DataLoader[dict[str, Any]]:
-    """Load this process's part of each of the `left` batches that follow the first `done` of an epoch."""
-    transform = TrainTransform(size, pick(AUGMENTATIONS, train.augmentation, "augmentation"))
-    examples = TrainSet(data, extra, transform, train.seed, epoch, skip=done * train.batch_size)
+    """Load this process's part of each of the `left` batches that follow the first `done` of an epoch.
+
+    The pictures of a batch have one of the `sizes` (H, W), drawn by (seed, epoch, batch).
+    """
+    augmentation = pick(AUGMENTATIONS, train.augmentation, "augmentation")
+    transforms = [TrainTransform(size, augmentation) for size in sizes]
+
+    def transform_of(position: int) -> TrainTransform:
+        drawn = np.random.default_rng((train.seed, epoch, position // train.batch_size, len(sizes)))
+        return transforms[drawn.integers(len(transforms))]
+
+    examples = TrainSet(data, extra, transform_of, train.seed, epoch, skip=done * train.batch_size)
     ranks = Ranks.from_environment()
     share = train.batch_size // ranks.world
     starts = (batch * train.batch_size + ranks.rank * share for batch in range(left))

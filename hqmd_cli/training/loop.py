@@ -42,7 +42,7 @@ from hqmd_cli.models.ordinal import DISCRETISATIONS
 from hqmd_cli.parallel.batch_sums import GlobalBatchNorm
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.training.accelerator import open_accelerator
-from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, plain_errors, require_few
+from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, plain_errors, require_few, training_sizes
 from hqmd_cli.training.curves import write_curves
 from hqmd_cli.training.distillation import Teacher
 from hqmd_cli.training.identity import content_of
@@ -167,8 +167,8 @@ def fit(
                 epoch, done = run.epochs_done, run.step - run.epochs_done * steps_per_epoch
                 left = min(steps_per_epoch - done, run.total_steps - run.step)  # 0: only the validation is left
                 ended = time.perf_counter()
-                size, batching = model.network.size, train.batching
-                for batch in plain_errors(batches(train_data, extra_data, size, batching, epoch, done, left, workers)):
+                sizes, batching = training_sizes(model, train.batching.batch_sides), train.batching
+                for batch in plain_errors(batches(train_data, extra_data, sizes, batching, epoch, done, left, workers)):
                     for fault in new_faults(batch, faults):
                         yield BrokenPicture(fault)
                     require_few(faults, train_data, extra_data)

@@ -19,6 +19,7 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.locks import is_claimed
+from hqmd_cli.models.pretrained import refuse_out_of_reach
 from hqmd_cli.models.recipes import override, read_recipe
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.training.record import RunRecord, changes, is_unfinished, read_record, refuse_changes
@@ -77,7 +78,8 @@ class Plan:
         if self.backbone_weights not in ("default", "none") and not Path(self.backbone_weights).is_file():
             raise HqmdError(f"{self.backbone_weights}: no such backbone weights; pass a file, default or none")
         if self.model.network.system == OURS and self.backbone_weights == "default":
-            from hqmd_cli.models.backbone import require_pretrained
+            refuse_out_of_reach(self.model.network.backbone)
+            from hqmd_cli.models.backbone import require_pretrained  # imports torch
 
             require_pretrained(self.model.network.backbone)
 

@@ -11,6 +11,7 @@ import pytest
 from hqmd_cli.config.base import Settings
 from hqmd_cli.config.network import DELETED, MOST_MEMBERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
+from hqmd_cli.config.view import ERROR_TERMS, View
 from hqmd_cli.errors import HqmdError
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -91,6 +92,33 @@ def test_with_settings_changes_only_what_it_names() -> None:
 def test_what_is_refused_is_named_as_in_the_file(config: Any, values: dict[str, Any], named: str) -> None:
     with pytest.raises(HqmdError, match=named):
         config.from_flat(values)
+
+
+def test_errors_are_in_a_file_once_they_are_measured() -> None:
+    """Files of models for which nobody has are as they were."""
+    errors = {name: tuple(0.5 + place for place in range(len(terms))) for name, terms in ERROR_TERMS.items()}
+    plain = ModelConfig.from_flat({"presets": [{"name": "fast", "sides": [224]}]})
+    assert not (plain.to_flat().keys() | plain.to_flat()["presets"][0].keys()) & errors.keys()
+    sure = plain.with_view("default", View((224,), **errors)).with_view("fast", View((256,), **errors))
+    flat = as_json(sure.to_flat())
+    assert all(flat[name] == flat["presets"][0][name] == list(values) for name, values in errors.items())
+    assert ModelConfig.from_flat(flat) == sure and sure.at_size("fast").view.errors == errors
+    assert ModelConfig.from_flat(flat).with_edge_share(0.1).view.errors == errors
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"scale_error": [0.1]}, "scale_error must be 4 numbers in 0..100"),
+        ({"scale_error": [0.1, 0, 0, -1]}, "scale_error must be 4 numbers in 0..100"),
+        ({"scale_error": [0.1, 0, 0, 0]}, "scale_error and shape_error go together"),
+        ({"shape_error": "much"}, "shape_error cannot be 'much'"),
+        ({"presets": [{"name": "fast", "sides": [224], "shape_error": 0.2}]}, "shape_error cannot be 0.2"),
+    ],
+)
+def test_errors_that_are_none(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(HqmdError, match=named):
+        ModelConfig.from_flat(values)
 
 
 def test_all_presets_fit_depth_to_edges_as_the_default_does() -> None:

@@ -307,7 +307,7 @@ MODEL = ModelConfig().with_settings(
 def test_batches_are_the_same(pairs: Path, said: list[str], workers: int) -> None:
     data = train_split(pairs)
     transform = TrainTransform((32, 48), AUGMENTATIONS["turned"])
-    plain, ours = (TrainSet(d, None, transform, seed=1, epoch=2) for d in (data, built(data, said)))
+    plain, ours = (TrainSet(d, None, lambda position: transform, seed=1, epoch=2) for d in (data, built(data, said)))
     for a, b in zip(DataLoader(plain, 2), DataLoader(ours, 2, num_workers=workers), strict=True):
         assert a["name"] == b["name"] and all(torch.equal(a[key], b[key]) for key in ("rgb", "depth_m", "valid"))
 

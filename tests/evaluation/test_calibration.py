@@ -55,6 +55,7 @@ def test_calibrate_finds_a_power_and_keeps_it(hqmd, trained_run, pairs, tmp_path
     judged = ("--data", pairs, "--split", "val")
     few = hqmd("calibrate", folder, *judged)
     assert "too few" in few.stderr and read_info(folder).model.view.power == 1
+    assert "this model does not know it" in few.stderr and not read_info(folder).model.view.errors
     plain = read_info(folder).figures["metrics"]
     monkeypatch.setattr(calibration, "FEWEST_PHOTOS", 1)
     result = hqmd("calibrate", folder, *judged)
@@ -66,6 +67,11 @@ def test_calibrate_finds_a_power_and_keeps_it(hqmd, trained_run, pairs, tmp_path
     assert metrics["RMSE"] * metrics["AbsRel"] < plain["RMSE"] * plain["AbsRel"]
     again = json.loads(hqmd("evaluate", "--model", folder, *judged, "--json").stdout)["metrics"]
     assert again["RMSE"] == pytest.approx(metrics["RMSE"])
+    errors = info.model.view.errors
+    assert min(map(max, errors.values())) > 0 and "how sure, on " in result.stderr and "AUSE" in result.stderr
+    further = hqmd("calibrate", folder, *judged, "--also", pairs)
+    assert further.stderr.count("how sure, on ") == 2 and "hqmd" in further.stdout
+    assert read_info(folder).model.view.shape_error == pytest.approx(errors["shape_error"], abs=1e-3)  # the same again
 
 
 def test_the_power_can_be_said_and_belongs_to_the_size(hqmd, trained_run, pairs, tmp_path) -> None:

@@ -87,6 +87,20 @@ def test_masked_pixels_are_said(hqmd, trained_run, tmp_path) -> None:
     assert told.returncode == 0 and "7 pixels of 1 pictures hold a number that stands for no depth" in told.stderr
 
 
+def test_photos_of_several_pictures_are_said(hqmd, trained_run, tmp_path) -> None:
+    data = write_many(tmp_path / "few", 3)
+    photos = sorted((data / "rgb").glob("*.png"))
+    for photo, more in zip(photos, (2, 1, 0), strict=True):
+        with Image.open(photo) as picture:
+            first = picture.convert("RGB")
+        others = [Image.new("RGB", first.size, colour) for colour in ("red", "blue")[:more]]
+        first.save(photo, save_all=True, append_images=others)
+    said = f"2 photos, such as {photos[0].stem}: 3 pictures in the file; the first is used"
+    assert said in evaluated(hqmd, trained_run, data).stderr
+    checked = hqmd("check", data)
+    assert said in checked.stdout + checked.stderr
+
+
 def test_a_score_log_in_use_is_refused(hqmd, trained_run, tmp_path) -> None:
     data, log = write_many(tmp_path / "few", 2), tmp_path / "log.jsonl"
     with claim(log):

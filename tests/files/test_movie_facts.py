@@ -64,6 +64,15 @@ def test_frames_that_are_shown_in_another_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.starts_s, [0.1, 0.2, 0.3])
 
 
+def test_sound_alone(tmp_path: Path) -> None:
+    """A voice memo, say. With a video track, sound is left out."""
+    memo = movie([(3, 100)]).replace(b"vide", b"soun")
+    assert facts(tmp_path, memo).sound_alone and not facts(tmp_path, movie([(3, 100)])).sound_alone
+    (tmp_path / "memo.mp4").write_bytes(memo)
+    with pytest.raises(HqmdError, match=r"memo\.mp4: holds sound and no pictures"):
+        open_video(tmp_path / "memo.mp4")
+
+
 def test_panoramas(tmp_path: Path) -> None:
     assert facts(tmp_path, movie([(3, 100)], extra=box(b"sv3d", b""))).spherical
     assert not facts(tmp_path, movie([(3, 100)])).spherical

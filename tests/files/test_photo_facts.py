@@ -1,4 +1,4 @@
-"""Which of several pictures is read, and what metadata says about pixels: heeded, or said."""
+"""What metadata says about pixels: heeded, or said."""
 
 import io
 import struct
@@ -21,38 +21,6 @@ AS_ATTRIBUTE = XMP.format(attribute='GPano:ProjectionType="equirectangular"', el
 AS_ELEMENT = XMP.format(attribute="", element="<GPano:ProjectionType>cylindrical</GPano:ProjectionType>")
 STRAIGHT = XMP.format(attribute='GPano:ProjectionType="rectilinear"', element="")
 WITHOUT = XMP.format(attribute='GPano:FullPanoWidthPixels="80"', element="")
-FIRST = "the first is used"
-
-
-def several(path: Path, count: int = 3) -> None:
-    """A file of so many pictures, of which the first is red."""
-    pictures = [Image.new("RGB", (40, 24), colour) for colour in ("red", "blue", "green")[:count]]
-    how = {"format": "MPO"} if path.suffix == ".jpg" else {}
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], **how)
-
-
-@pytest.mark.parametrize("name", ["x.tif", "x.gif", "x.webp", "x.png", "x.jpg"])
-def test_of_several_pictures_the_first_is_read_and_said(tmp_path: Path, name: str) -> None:
-    several(tmp_path / name)
-    photo = read_photo(tmp_path / name)
-    assert photo.remarks == (f"3 pictures in the file; {FIRST}",)
-    assert abs(photo.rgb[5, 5].astype(int) - (255, 0, 0)).max() < 5
-    in_memory = read_photo(io.BytesIO((tmp_path / name).read_bytes()), "stdin")
-    assert in_memory.remarks == photo.remarks and (in_memory.rgb == photo.rgb).all()
-    several(tmp_path / name, 1)
-    assert read_photo(tmp_path / name).remarks == ()
-
-
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damage_behind_the_first_picture(tmp_path: Path) -> None:
-    several(tmp_path / "x.tif")
-    content = bytearray((tmp_path / "x.tif").read_bytes())
-    with Image.open(tmp_path / "x.tif") as picture:
-        second = picture.tag_v2.next
-    content[second : second + 2] = b"\xff\xff"
-    (tmp_path / "x.tif").write_bytes(content)
-    photo = read_photo(tmp_path / "x.tif")
-    assert photo.rgb.shape == (24, 40, 3) and FIRST in photo.remarks[0]
 
 
 def tiff_with(path: Path, tags: dict[int, int | bytes | tuple[int, ...] | str]) -> None:

@@ -377,6 +377,25 @@ def test_a_network_without_matrices_has_no_int8(trained_run, hqmd, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [None, (96, 128)])
+def test_a_file_of_its_own_says_how_sure_it_is(size, tmp_path):
+    """As its twin in torch does, which verify compares, and as predict does but for the finer maps."""
+    errors = {"scale_error": (0.05, 1, 0.1, 0.2), "shape_error": (0.05, 1, 0.5, 0.1, 0.2, 0.1, 0.1)}
+    config = PLAIN.with_settings(predict_sides=(64, 96), **errors)
+    network, path = lively(config), tmp_path / "model.onnx"
+    export_file(network, config, path, size=size)
+    (picture,) = check_pictures([(96, 128)])
+    session = OnnxEngine(path).session
+    depth_m, scale, shape = session.run(None, {"rgb": picture[None]})
+    assert [output.name for output in session.get_outputs()] == ["depth_m", "scale_error", "shape_error"]
+    sure = DepthPredictor(TorchEngine(network, CPU), config).with_uncertainty(picture)[1]
+    assert scale.shape == (1,)
+    assert scale[0] == pytest.approx(sure.scale, abs=0.01)  # whose pictures are rounded to bytes
+    assert shape.shape == depth_m.shape and np.ptp(shape) > 0.1
+    assert np.abs(shape[0] - sure.at((96, 128))).mean() < 0.03
+
+
+@pytest.mark.slow
 def test_a_graph_of_one_size_takes_no_other(published, hqmd, tmp_path):
     result = hqmd("export", published, "-o", tmp_path / "a.onnx", "--size", "96x128")
     assert result.returncode == 0, result.stderr

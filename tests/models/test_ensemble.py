@@ -63,13 +63,16 @@ def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tm
     """The geometric mean of what each is multiplied by; and nobody's note on licences is lost."""
     for name, source, calibration in (("one", trained_run / "best", 0.9), ("two", other, 1.1)):
         network, info = load_checkpoint(source, CPU)
-        model = info.model.with_settings(calibration=calibration, calibration_power=calibration + 0.1)
+        model = info.model.with_settings(
+            calibration=calibration, calibration_power=calibration + 0.1, scale_error=(0.1,) * 4, shape_error=(0.1,) * 7
+        )
         save_checkpoint(tmp_path / name, network, dataclasses.replace(info, model=model, note=f"licence of {name}"))
     merge_checkpoints([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     merged = read_info(tmp_path / "both")
     assert merged.model.view.calibration == pytest.approx((0.9 * 1.1) ** 0.5, abs=1e-4)
     assert merged.model.view.power == pytest.approx(1.1)
     assert [(member.view.calibration, member.view.power) for member in merged.model.others] == [(1.0, 1.0)]
+    assert not any(member.view.errors for member in merged.model.members)  # measured of each alone
     assert "licence of one" in merged.note and "licence of two" in merged.note
 
 
@@ -130,6 +133,34 @@ def test_members_count_by_their_weights(hqmd, trained_run, other, tmp_path):
     torch.testing.assert_close(both, (first * first * second) ** (1 / 3))
     refused = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "x", "--weights", "2")
     assert refused.returncode == 1 and "one for each model" in refused.stderr
+
+
+def test_the_mean_of_two_networks_weights_is_one_network(hqmd, trained_run, tmp_path):
+    first, second = trained_run / "best", tmp_path / "second"
+    network, info = load_checkpoint(first, CPU)
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            tensor.add_(1)
+    save_checkpoint(second, network, dataclasses.replace(info, data="near pairs"))
+    result = hqmd("merge", first, second, "-o", tmp_path / "mean", "--average-weights", "--weights", "3,1")
+    assert result.returncode == 0, result.stderr
+    mean, of_mean = load_checkpoint(tmp_path / "mean", CPU)
+    before = load_checkpoint(first, CPU)[0].state_dict()
+    for name, tensor in mean.state_dict().items():
+        moved = 0.25 if tensor.is_floating_point() else 0  # counters are the first network's
+        torch.testing.assert_close(tensor, before[name] + moved, rtol=1e-5, atol=1e-5)
+    assert "near pairs" in of_mean.data and not of_mean.figures and not of_mean.model.view.is_calibrated
+    assert of_mean.model.network == info.model.network
+
+
+def test_weights_of_two_kinds_of_network_have_no_mean(hqmd, trained_run, other, tmp_path):
+    for flags, reason in (
+        ((), "other layers"),
+        (("--views", "100,86"), "--views"),
+        (("--weights", "1"), "one above 0"),
+    ):
+        result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "mean", "--average-weights", *flags)
+        assert result.returncode == 1 and reason in result.stderr and not (tmp_path / "mean").exists()
 
 
 @pytest.mark.parametrize("views", ["100", "86,100", "100,a", "100,5", "100,86.5"])

@@ -20,7 +20,7 @@ from hqmd_cli.files.atomic import RUN
 from hqmd_cli.files.locks import claim
 from hqmd_cli.prediction import intention
 from hqmd_cli.prediction.intention import Intentions
-from hqmd_cli.prediction.manifest import Manifest
+from hqmd_cli.prediction.manifest import Manifest, read_record
 
 MODEL = """import numpy as np
 def predict(rgb):
@@ -205,6 +205,27 @@ def test_a_folder_in_place_of_a_lock_is_named(here, predict):
     Path("out/.manifest.jsonl.lock").mkdir(parents=True)
     result = predict()
     assert result.returncode == 1 and "hqmd: out/.manifest.jsonl.lock: cannot be written: Is a dir" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ['{"place": ' + "[" * 60 + "1" + "]" * 60 + "}", f'{{"place": "a", "near_m": {"9" * 40}}}', '{"place": 1}', "[1]"],
+)
+def test_a_manifest_is_read_within_bounds(tmp_path, fault):
+    manifest = Manifest(tmp_path)
+    of_old = '{"place": "a.png", "near_m": NaN}'  # which an earlier hqmd could write
+    manifest.path.write_text(f"{of_old}\n")
+    assert list(manifest.read()) == ["a.png"]
+    manifest.path.write_text(f"{of_old}\n{fault}\n")
+    with pytest.raises(HqmdError, match=r"manifest\.jsonl: line 2 is not a record"):
+        manifest.read()
+
+
+@pytest.mark.parametrize("content", ["[1]", "[" * 100_000, "{}", f'{{"outputs": {"9" * 5000}}}'])
+def test_a_file_in_the_place_of_a_record(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(HqmdError, match=r"a\.json: is not a record of a result"):
+        read_record(tmp_path / "a.json")
 
 
 def test_a_manifest_holds_no_number_that_json_lacks(tmp_path):

@@ -21,18 +21,12 @@ import pytest
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files import video as video_writing
+from hqmd_cli.files.spool import Spool
 from hqmd_cli.files.video import writable_fps, write_video
 from hqmd_cli.files.video_source import ASSUMED_FPS, open_video
-from hqmd_cli.prediction import video_job as video_prediction
-from hqmd_cli.prediction.video_job import (
-    AHEAD,
-    RANGE_FRAMES,
-    VideoInterrupted,
-    VideoReport,
-    overlap,
-    predict_video,
-    spread_frames,
-)
+from hqmd_cli.prediction import colour_range, video_job
+from hqmd_cli.prediction.colour_range import RANGE_FRAMES, spread_frames
+from hqmd_cli.prediction.video_job import AHEAD, VideoInterrupted, VideoReport, overlap, predict_video
 from hqmd_cli.visualization.colormap import colorize
 
 FPS = 10.0
@@ -174,7 +168,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Camera], Camera]:
             return camera if source == 0 else real(source, *more)
 
         monkeypatch.setattr(cv2, "VideoCapture", capture)
-        monkeypatch.setattr(video_prediction, "monotonic", camera.seconds)
+        monkeypatch.setattr(video_job, "monotonic", camera.seconds)
         return camera
 
     return plug
@@ -290,9 +284,12 @@ def test_a_clip_without_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             return (False, None) if self.jumped else self.real.read()
 
     source = write_clip(tmp_path / "a.mp4", 48)
+    through = [place_of(rgb) for rgb in spread_frames(source)]
+    monkeypatch.setattr(colour_range, "JUMPED", 0)
     by_jumps = [place_of(rgb) for rgb in spread_frames(source)]
     monkeypatch.setattr(cv2, "VideoCapture", Straight)
-    assert [place_of(rgb) for rgb in spread_frames(source)] == by_jumps == list(range(0, 48, 48 // RANGE_FRAMES))
+    assert [place_of(rgb) for rgb in spread_frames(source)] == list(range(0, 48, 48 // RANGE_FRAMES))
+    assert through == by_jumps == list(range(0, 48, 48 // RANGE_FRAMES))
 
 
 def test_damage_in_the_middle(tmp_path: Path) -> None:
@@ -462,12 +459,42 @@ def test_what_is_near_for_a_moment_counts(tmp_path: Path) -> None:
         return depth_m
 
     report = predict_video(write_clip(tmp_path / "a.mp4", 20), tmp_path / "d.mp4", hand, paint)
-    assert len(near_frames) == 2 and (report.near_m, report.far_m) == (1, 5)
+    assert len(near_frames) == 1 and (report.near_m, report.far_m) == (1, 5)
+
+
+@pytest.mark.parametrize("jumped", [0, colour_range.JUMPED])
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mp4v"), ("a.avi", "MJPG")])
+def test_each_frame_is_predicted_once(
+    jumped: int, name: str, codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By jumps or straight through; the file is the one that two passes gave, to the byte."""
+    monkeypatch.setattr(colour_range, "JUMPED", jumped)
+    source, places = write_clip(tmp_path / name, 40, codec=codec), []
+
+    def counting(rgb: np.ndarray) -> np.ndarray:
+        places.append(place_of(rgb))
+        return predict(rgb)
+
+    once = predict_video(source, tmp_path / "once.mp4", counting, paint)
+    assert sorted(places) == list(range(40))
+    monkeypatch.setattr(colour_range.PredictedOnce, "__call__", lambda self, rgb: self.predict(rgb))
+    assert predict_video(source, tmp_path / "twice.mp4", counting, paint) == once and len(places) == 40 + 56
+    assert (tmp_path / "once.mp4").read_bytes() == (tmp_path / "twice.mp4").read_bytes()
+
+
+def test_no_room_for_the_depth_of_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video_job, "Spool", lambda: Spool(most_bytes=4 * 48 * 128 * 4))
+    calls: list[int] = []
+    report = predict_video(
+        write_clip(tmp_path / "a.mp4", 20), tmp_path / "d.mp4", lambda rgb: calls.append(0) or predict(rgb), paint
+    )
+    assert report.frames == 20 and len(calls) == 20 + 12
+    assert "12 frames were predicted twice, as there was no room for their depth on the disk" in report.notes
 
 
 @pytest.mark.parametrize(
     ("near_m", "far_m", "origin", "calls"),
-    [(0.5, 2.0, "given", 6), (0.05, None, "near given, far the 99th", 12), (None, 3.0, "near the 1st", 12)],
+    [(0.5, 2.0, "given", 6), (0.05, None, "near given, far the 99th", 6), (None, 3.0, "near the 1st", 6)],
 )
 def test_a_range_that_is_given(
     near_m: float | None, far_m: float | None, origin: str, calls: int, tmp_path: Path

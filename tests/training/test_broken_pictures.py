@@ -81,7 +81,7 @@ def test_extra_data_counts(tmp_path) -> None:
 
 def examples(broken: tuple[int, ...], skip: int = 0, number: int = PICTURES) -> TrainSet:
     transform = TrainTransform(MODEL.network.size, AUGMENTATIONS["eigen"])
-    return TrainSet(Scenes(number, broken), None, transform, seed=0, epoch=3, skip=skip)
+    return TrainSet(Scenes(number, broken), None, lambda position: transform, seed=0, epoch=3, skip=skip)
 
 
 def test_the_next_in_the_order_takes_its_place() -> None:

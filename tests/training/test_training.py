@@ -19,7 +19,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import DECODERS, build_model
 from hqmd_cli.training.accelerator import open_accelerator
-from hqmd_cli.training.batches import TrainSet, batches
+from hqmd_cli.training.batches import TrainSet, batches, training_sizes
 from hqmd_cli.training.loop import EpochReport, StepReport, fit, train_step
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
 from hqmd_cli.training.resume import new_run_folder
@@ -231,7 +231,7 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
             batches(
                 open_training_data(pairs)[0],
                 None,
-                MODEL.network.size,
+                [MODEL.network.size],
                 TRAIN.batching,
                 epoch=0,
                 done=0,
@@ -263,7 +263,7 @@ def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
             batches(
                 open_training_data(pairs)[0],
                 None,
-                MODEL.network.size,
+                [MODEL.network.size],
                 TRAIN.batching,
                 epoch=0,
                 done=0,
@@ -350,7 +350,9 @@ def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
     extra = Flat([2.0] * 6)
     drawn = []
     for epoch in range(3):
-        examples = TrainSet(data, extra, lambda sample, rng: {"name": sample.name}, seed=0, epoch=epoch)
+        examples = TrainSet(
+            data, extra, lambda position: lambda sample, rng: {"name": sample.name}, seed=0, epoch=epoch
+        )
         names = [examples[i]["name"] for i in range(len(examples))]
         assert len(names) == 8 and {"a1", "a2", "a3", "a4"} <= set(names)
         drawn.append(frozenset(names) - {"a1", "a2", "a3", "a4"})
@@ -362,6 +364,23 @@ def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
         == TRAIN.batching.epochs * 8 // TRAIN.batching.batch_size
     )
     assert "and as much of" in load_checkpoint(tmp_path / "run" / "last", CPU)[1].data
+
+
+def test_each_batch_has_one_of_the_sizes(pairs):
+    """A resumed epoch, and one that other processes read, have the same sizes."""
+    data, _ = open_training_data(pairs)
+    sizes = training_sizes(MODEL.with_settings(size=[48, 64], size_multiple=16), (32, 48, 64))
+    assert sizes == [(32, 48), (48, 64), (64, 80)]
+    train = TRAIN.with_settings(batch_size=1).batching
+
+    def shapes(epoch, done=0):
+        loader = batches(data, None, sizes, train, epoch, done, left=4 - done, workers=0)
+        return [tuple(batch["rgb"].shape[-2:]) for batch in loader]
+
+    drawn = [shape for epoch in range(5) for shape in shapes(epoch)]
+    assert set(drawn) == set(sizes)
+    assert shapes(3, done=2) == shapes(3)[2:]
+    assert training_sizes(MODEL, ()) == [MODEL.network.size]
 
 
 def test_extra_data_must_not_hold_validation_photos(hqmd, pairs, tmp_path):

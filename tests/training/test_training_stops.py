@@ -301,7 +301,7 @@ import sys; sys.path.insert(0, {str(HARNESS.parent)!r})
 from dataclasses import replace
 from kill_harness import MODEL, TRAIN, Slopes
 from hqmd_cli.training.batches import batches, plain_errors
-loader = batches(Slopes(10), None, MODEL.network.size, TRAIN.batching, 0, 0, 5, 1)
+loader = batches(Slopes(10), None, [MODEL.network.size], TRAIN.batching, 0, 0, 5, 1)
 kept = plain_errors(loader)
 next(kept)
 import builtins; builtins.kept = kept

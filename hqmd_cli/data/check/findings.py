@@ -9,7 +9,7 @@ from hqmd_cli.data.check.near_duplicates import ALIKE, most_alike
 from hqmd_cli.data.check.split_stats import Split, percentile_m
 from hqmd_cli.data.check.turned import turned_pairs
 from hqmd_cli.data.no_depth import IN_WORDS
-from hqmd_cli.data.sample import too_many
+from hqmd_cli.data.sample import remarks_in_words, too_many
 
 PLAUSIBLE_MEDIAN_M = (0.3, 50.0)  # from a desk to a street
 SPARSE = 0.01  # share of the pixels with depth; a laser's are more
@@ -31,6 +31,7 @@ def find_problems(splits: Sequence[Split], unpaired: Sequence[str]) -> list[Find
     found += [Finding(line) for line in unpaired]
     for split in splits:
         found += [*unreadable_frames(split), *repeated_frames(split), *turned_frames(split)]
+        found += photo_remarks(split)
         found += [*depth_problems(split), *duplicates(split)]
     for seen in splits:
         for held_out in splits:
@@ -71,6 +72,12 @@ def turned_frames(split: Split) -> Iterator[Finding]:
         text, is_error = turned_pairs(split.dataset, range(len(split)))
         if text:
             yield Finding(f"{split.name}: {text}", is_error)
+
+
+def photo_remarks(split: Split) -> Iterator[Finding]:
+    """Report what was chosen or guessed when photos were read, such as the first of several pictures in a file."""
+    remarks = ((split.names[index], frame.remarks) for index, frame in split.frames.items())
+    yield from (Finding(f"{split.name}: {line}") for line in remarks_in_words(remarks))
 
 
 def depth_problems(split: Split) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from hqmd_cli.data.check.findings import Finding, depth_problems
+from hqmd_cli.data.check.findings import Finding, depth_problems, photo_remarks
 from hqmd_cli.data.check.split_stats import Split, measure
 from hqmd_cli.data.check.turned import turned_pairs
 from hqmd_cli.data.pairs import FilePairs, turned_remedy
@@ -47,7 +47,7 @@ def quick_check(dataset: FileDataset) -> list[Finding]:
         if not isinstance(outcome, HqmdError):
             _, stats, counts = outcome
             split.add(index, stats, counts)
-    return [*findings, *depth_problems(split)]
+    return [*findings, *photo_remarks(split), *depth_problems(split)]
 
 
 def header_faults(dataset: FilePairs, indices: Iterable[int]) -> Iterator[str]:

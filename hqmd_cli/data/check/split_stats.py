@@ -29,6 +29,7 @@ class FrameStats:
     masked: int = 0  # pixels whose number stands for "no depth"
     lonely: int = 0  # pixels far beyond all others
     beyond_m: float = float("nan")  # the farthest of these; NaN without
+    remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read
 
 
 @dataclass
@@ -76,6 +77,7 @@ def measure(dataset: FileDataset, index: int) -> tuple[Sample, FrameStats, NDArr
         identity=identity(sample.image),
         fingerprint=fingerprint(sample.image),
         masked=sample.masked,
+        remarks=sample.remarks,
         **lonely_depths(depths_m),
     )
     return sample, frame, histogram(depths_m)

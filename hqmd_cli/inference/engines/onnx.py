@@ -10,10 +10,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hqmd_cli.config.network import DEPTH_STRIDES
+from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.parallel.processes import fewer_cores
 
-RGB, DEPTH = "rgb", "depth_m"  # names of the input and the output
+RGB, DEPTH = "rgb", "depth_m"  # names of the input and the output; a single file may have ERROR_TERMS as well
 SILENT = 4  # ONNX Runtime's severity of what ends the process; its exceptions say the rest, in one line
 ANY = None  # size of a picture, which may be fixed in a graph or not
 MOST_SHOWN = 8  # inputs or outputs in a message
@@ -44,7 +45,8 @@ class OnnxEngine:
         except Exception as error:  # ONNX Runtime's errors have no common type
             raise HqmdError(f"{path}: ONNX Runtime cannot open it: {brief(first_line(error))}") from error
         require_values(path, "inputs", self.session.get_inputs(), RGB, "tensor(uint8)", (1, ANY, ANY, 3))
-        require_values(path, "outputs", self.session.get_outputs(), DEPTH, "tensor(float)", (1, ANY, ANY))
+        outputs = [value for value in self.session.get_outputs() if value.name not in ERROR_TERMS]
+        require_values(path, "outputs", outputs, DEPTH, "tensor(float)", (1, ANY, ANY))
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = picture.shape[:2]

@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from hqmd_cli.files.atomic import write_aside
+from hqmd_cli.files.atomic import write_aside, write_bytes
 from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
 from hqmd_cli.files.exr_writer import write_exr
+from hqmd_cli.files.photos import LARGEST_16_BIT
+from hqmd_cli.files.png import encode_png
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.units import IN_WORDS
 
 SMALLEST_MM_M = 0.0005  # rounds to 0 mm
+STEPS_OF_ERROR = 10_000  # of a 16-bit PNG, from 0 to an error of 100 %
 
 
 def write_mm(path: Path, result: DepthResult, style: Style) -> str:
@@ -56,3 +59,25 @@ def write_tiff(path: Path, result: DepthResult, style: Style) -> str:
     picture = Image.fromarray(result.depth_m)
     write_aside(path, lambda aside: picture.save(aside, format="TIFF", tiffinfo=tags))
     return ""
+
+
+def write_uncertainty_png(path: Path, result: DepthResult, style: Style) -> str:
+    """Write the relative error of the shape as a 16-bit PNG; a text chunk has its unit, and the error of the scale."""
+    steps = np.round(result.shape_error * STEPS_OF_ERROR)
+    what = f"relative error of the shape, a standard deviation, 1 = 0.01 %; {scale_in_words(result)}"
+    write_bytes(path, encode_png(steps.clip(0, LARGEST_16_BIT).astype(np.uint16), {"Description": what}))
+    share = float(np.mean(steps > LARGEST_16_BIT))
+    beyond = f"{share:.1%} of the pixels have a larger error than 655 %, written as that; " if share else ""
+    return beyond + scale_in_words(result)
+
+
+def write_uncertainty_npy(path: Path, result: DepthResult, style: Style) -> str:
+    """Write the relative error of the shape as a float32 .npy."""
+    write_depth_npy(path, result.shape_error)
+    return scale_in_words(result)
+
+
+def scale_in_words(result: DepthResult) -> str:
+    """Say how sure the scale is, which is one number for the photo."""
+    assert result.uncertainty
+    return f"the scale has an error of its own, {result.uncertainty.scale:.0%}"

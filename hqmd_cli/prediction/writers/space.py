@@ -46,6 +46,9 @@ def write_ply(path: Path, result: DepthResult, style: Style) -> str:
     trimesh = load_trimesh()
     result, thinned = thin(result)
     kept = ~on_jumps(result.depth_m, style.edge_rtol)
+    unsure = unsure_pixels(path, result, style)
+    if unsure is not None:
+        kept &= ~unsure
     if not kept.any():
         raise HqmdError(f"{path}: {ALL_JUMPS}")
     points = unproject(result.depth_m, result.intrinsics)[kept] * TO_GLTF_AXES
@@ -54,7 +57,7 @@ def write_ply(path: Path, result: DepthResult, style: Style) -> str:
     comments = "".join(f"comment {name}: {text}\n" for name, text in facts(result.intrinsics).items())
     elements = ply.index(b"element ")  # comments stand before the first
     write_bytes(path, ply[:elements] + comments.encode("ascii") + ply[elements:])
-    dropped = f"{1 - kept.mean():.1%} of the points left out, on depth jumps"
+    dropped = f"{1 - kept.mean():.1%} of the points left out, on depth jumps{unsure_in_words(style)}"
     return f"{thinned}{len(points):,} points, {dropped}; {camera_in_words(result.intrinsics)}"
 
 
@@ -69,7 +72,8 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
     height, width = result.depth_m.shape
     if min(height, width) == 1:
         raise HqmdError(f"{path}: a photo of {width} x {height} pixels has no surface; write .ply")
-    mesh = mesh_of(result.depth_m, result.intrinsics, style.edge_rtol)
+    unsure = unsure_pixels(path, result, style)
+    mesh = mesh_of(result.depth_m, result.intrinsics, style.edge_rtol, unsure)
     if not len(mesh.triangles):
         raise HqmdError(f"{path}: {ALL_JUMPS}")
     require_finite(path, mesh.points)
@@ -94,8 +98,25 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
 
     glb = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
     write_bytes(path, glb)
-    dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps"
+    dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps{unsure_in_words(style)}"
     return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
+
+
+def unsure_pixels(path: Path, result: DepthResult, style: Style) -> NDArray[np.bool_] | None:
+    """Mark the pixels (H, W) with a larger error than --max-uncertainty; None without it. Raises HqmdError for all."""
+    if style.max_uncertainty is None:
+        return None
+    errors = result.shape_error
+    if (least := float(errors.min())) > style.max_uncertainty:
+        raise HqmdError(
+            f"{path}: no point is left with --max-uncertainty {style.max_uncertainty:g}; the surest has {least:.3f}"
+        )
+    return errors > style.max_uncertainty
+
+
+def unsure_in_words(style: Style) -> str:
+    """Say which points --max-uncertainty leaves out."""
+    return "" if style.max_uncertainty is None else f" or with a shape error above {style.max_uncertainty:.0%}"
 
 
 def require_finite(path: Path, points: NDArray[np.floating]) -> None:
