@@ -82,8 +82,8 @@ def main() -> None:
         complain(error)
         sys.exit(1)
     except OSError as error:  # a path that the system refuses before hqmd opens it, such as one that is too long
-        named = error.filename or ("the current folder" if isinstance(error, FileNotFoundError) else "")
-        complain(HqmdError(f"{named}{': ' if named else ''}{error.strerror or error}"))
+        where = error.filename or ("the current folder" if isinstance(error, FileNotFoundError) else "")
+        complain(HqmdError(f"{where}{': ' if where else ''}{error.strerror or error}"))
         sys.exit(1)
     except RuntimeError as error:
         if not str(error).startswith(SYMLINK_LOOP):
