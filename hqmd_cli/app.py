@@ -11,7 +11,12 @@ import typer
 
 from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.installed import explain_missing, in_words
-from hqmd_cli.terminal.streams import open_closed_streams, say_in_one_line, use_printable_streams
+from hqmd_cli.terminal.streams import (
+    open_closed_streams,
+    say_in_one_line,
+    use_printable_streams,
+    write_out_stdout,
+)
 
 COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has the name of its file
     "predict",
@@ -80,7 +85,8 @@ def main() -> None:
         complain(error)
         sys.exit(1)
     except OSError as error:  # a path that the system refuses before hqmd opens it, such as one that is too long
-        complain(HqmdError(f"{error.filename or ''}: {error.strerror or error}"))
+        where = error.filename or ("the current folder" if isinstance(error, FileNotFoundError) else "")
+        complain(HqmdError(f"{where}{': ' if where else ''}{error.strerror or error}"))
         sys.exit(1)
     except ModuleNotFoundError as error:
         explained = explain_missing(error)
@@ -103,6 +109,11 @@ def run() -> None:
     try:
         main()
     except SystemExit as end:
+        try:
+            write_out_stdout()
+        except HqmdError as error:
+            complain(error)
+            sys.exit(1)
         if end.code in (None, 0):
             leave_early()
         raise
@@ -116,9 +127,5 @@ def leave_early() -> None:
     """
     loaded = sys.modules.keys()
     if "onnxruntime" in loaded and not {"torch", "matplotlib", "huggingface_hub"} & loaded:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:  # the reader of a pipe is gone, which Python handles
-            return
+        sys.stderr.flush()
         os._exit(0)

@@ -1,7 +1,6 @@
 """Where results go, and what their files hold."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +133,23 @@ def test_one_photo_to_an_unknown_suffix() -> None:
 def test_many_photos_to_one_file() -> None:
     with pytest.raises(HqmdError, match=r"x\.png: one file cannot hold 2 depth maps; give -o a folder"):
         plan(here("a.jpg", "b.jpg"), [Path("x.png")], None)
+
+
+def test_what_is_neither_a_file_nor_a_folder() -> None:
+    Path("notes").write_text("mine")
+    Path("gone").symlink_to("nowhere")
+    for output, said in (
+        (".npy", r"\.npy: a suffix alone; give the file a name, such as depth\.npy"),
+        ("notes", "notes: exists, and is no folder"),
+        ("gone", "gone: exists, and is no folder"),
+        ("d.mp4", r"d\.mp4: is for one video alone"),
+    ):
+        with pytest.raises(HqmdError, match=said):
+            plan(here("a.jpg"), [Path(output)], None)
+    with pytest.raises(HqmdError, match="is for one video alone"):  # not a folder of this name
+        plan(here("a.jpg", "b.jpg"), [Path("d.mp4")], None)
+    with pytest.raises(HqmdError, match="no output format named ''"):  # an empty variable of a shell
+        plan(here("a.jpg"), [Path("out")], "")
 
 
 def test_formats_are_for_folders() -> None:

@@ -57,7 +57,7 @@ def open_engine(
         raise HqmdError(f"ONNX Runtime does not compute on {device}; use --backend torch, or {', '.join(PROVIDERS)}")
     if compiled:
         raise HqmdError("--compile is for torch: add --backend torch")
-    if (checkpoint / WEIGHTS_FILE).is_file():  # a graph may have its own weights
+    if os.path.lexists(checkpoint / WEIGHTS_FILE):  # a graph may have its own weights
         require_whole(checkpoint / WEIGHTS_FILE)
     return open_in_onnx(checkpoint, precision, backend, device, threads)
 
