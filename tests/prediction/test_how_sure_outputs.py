@@ -50,7 +50,7 @@ def test_files_hold_the_error_of_each_pixel(result, tmp_path) -> None:
 
 
 def test_an_error_beyond_16_bits_is_said(result, tmp_path) -> None:
-    wild = replace(result, uncertainty=Uncertainty(0.1, np.full(SIZE, 7, np.float32)))
+    wild = result._replace(uncertainty=Uncertainty(0.1, np.full(SIZE, 7, np.float32)))
     assert "100.0% of the pixels" in OUTPUTS["uncertainty"].write(tmp_path / "a.uncertainty.png", wild, Style())
     with Image.open(tmp_path / "a.uncertainty.png") as picture:
         assert (np.asarray(picture) == 65535).all()
