@@ -9,9 +9,14 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, complain
-from hqmd_cli.terminal.streams import open_closed_streams, say_in_one_line, use_printable_streams
+from hqmd_cli.installed import explain_missing, in_words
+from hqmd_cli.terminal.streams import (
+    open_closed_streams,
+    say_in_one_line,
+    use_printable_streams,
+    write_out_stdout,
+)
 
 COMMANDS = (  # in the order of --help; the function, or the Typer of a group, has the name of its file
     "predict",
@@ -50,15 +55,18 @@ def build_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
 
 
 def say_version(wanted: bool) -> None:
-    """Print the version and end, if it is wanted."""
+    """Print the versions and end, if it is wanted."""
     if wanted:
-        print(f"hqmd {__version__}")
+        print(*in_words(), sep="\n")
         raise typer.Exit
 
 
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=say_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print hqmd's version, torch's and ONNX Runtime's.", callback=say_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Take the options of hqmd itself."""
@@ -77,7 +85,14 @@ def main() -> None:
         complain(error)
         sys.exit(1)
     except OSError as error:  # a path that the system refuses before hqmd opens it, such as one that is too long
-        complain(HqmdError(f"{error.filename or ''}: {error.strerror or error}"))
+        where = error.filename or ("the current folder" if isinstance(error, FileNotFoundError) else "")
+        complain(HqmdError(f"{where}{': ' if where else ''}{error.strerror or error}"))
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        explained = explain_missing(error)
+        if explained is None:
+            raise
+        complain(explained)
         sys.exit(1)
     except RuntimeError as error:
         if not str(error).startswith(SYMLINK_LOOP):
@@ -94,6 +109,11 @@ def run() -> None:
     try:
         main()
     except SystemExit as end:
+        try:
+            write_out_stdout()
+        except HqmdError as error:
+            complain(error)
+            sys.exit(1)
         if end.code in (None, 0):
             leave_early()
         raise
@@ -107,9 +127,5 @@ def leave_early() -> None:
     """
     loaded = sys.modules.keys()
     if "onnxruntime" in loaded and not {"torch", "matplotlib", "huggingface_hub"} & loaded:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:  # the reader of a pipe is gone, which Python handles
-            return
+        sys.stderr.flush()
         os._exit(0)

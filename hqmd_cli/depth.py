@@ -23,8 +23,19 @@ def require_depth(depth_m: NDArray[np.floating], name: str, kind: Kind = "depth"
         raise HqmdError(f"{name}: the prediction has depths of 0 or less, {depth_m.min():g} the lowest")
 
 
-LARGEST_DEPTH_M = 100_000.0  # that is asked for, measured or shown; the far side of any view on Earth
+def require_plausible(depth_m: NDArray[np.floating], name: str) -> None:
+    """Raise HqmdError for metric depth (H, W) that no photo has, such as that of damaged weights or a wrong unit."""
+    least, greatest = float(depth_m.min()), float(depth_m.max())
+    if least < NEAREST_M or greatest > LARGEST_DEPTH_M:
+        raise HqmdError(
+            f"{name}: depth of {least:g} to {greatest:g} m; metres are written from {NEAREST_M:g} to "
+            f"{LARGEST_DEPTH_M:.0f}: is the unit right, and the focal length?"
+        )
+
+
+LARGEST_DEPTH_M = 100_000.0  # that is asked for, measured, shown or written; the far side of any view on Earth
 SMALLEST_DEPTH_M = 0.001  # that is measured
+NEAREST_M = 1e-6  # that is written
 FLAT = 1e-4  # relative span below which a map counts as one depth everywhere
 
 

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Line ends and terminal codes would break a message; lone surrogates (bytes that are not UTF-8) cannot be printed.
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Line ends and terminal codes would break a message, and the marks of writing direction would turn the rest of its line
+# around; lone surrogates (bytes that are not UTF-8) cannot be printed.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 

@@ -32,6 +32,7 @@ FLOORS = [
     {"depth"},
     {"units"},
     {"registry"},
+    {"installed"},
     {"errors"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

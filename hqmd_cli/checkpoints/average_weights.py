@@ -36,7 +36,7 @@ def average_checkpoints(sources: Sequence[Path], folder: Path, shares: Sequence[
     parts = torch.tensor(shares or [1.0] * len(sources), dtype=torch.float64)
     parts = parts / parts.sum()
     mean = {
-        name: sum(part * state[name].double() for part, state in zip(parts, states, strict=True)).to(tensor.dtype)
+        name: torch.tensordot(parts, torch.stack([state[name].double() for state in states]), 1).to(tensor.dtype)
         if tensor.is_floating_point()
         else tensor
         for name, tensor in states[0].items()

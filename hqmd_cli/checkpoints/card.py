@@ -10,6 +10,9 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import View, sides_in_words
 from hqmd_cli.units import DIGITS
 
+# Cards and `hqmd models` say it alike.
+WEIGHTS_LICENCE = "the terms of the training data decide how the weights may be used; Apache-2.0 is that of hqmd's code"
+
 
 def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") -> str:
     """Write a checkpoint's README.md: networks, data, recipe, and figures with their protocol.
@@ -28,6 +31,8 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         "library_name: hqmd",
         "pipeline_tag: depth-estimation",
         "tags: [depth-estimation, monocular-depth, metric-depth]",
+        "license: other",
+        "license_name: terms-of-the-training-data",
         "---",
         f"# {name}",
         "",
@@ -60,6 +65,7 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
         f"- Recipe: {recipe_of(training, model.network.system)}",
         f"- Protocol of the validation after each epoch: {training.objective.protocol}",
         "- All settings: `config.json`",
+        f"- Licence: {WEIGHTS_LICENCE}",
         "",
         *(["Made by", "", f"    {info.command}", ""] if info.command else []),
         *([info.note, ""] if info.note else []),

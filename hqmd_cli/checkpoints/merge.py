@@ -24,11 +24,11 @@ def merge_checkpoints(
 
     Raises HqmdError if `folder` exists, or the networks do not fit together.
     """
-    import torch
+    refuse_existing_outputs([folder], overwrite=False, remedy="remove it")
+    import torch  # only now, since it takes seconds
 
     from hqmd_cli.models import build_model
 
-    refuse_existing_outputs([folder], overwrite=False, remedy="remove it")
     networks, infos = zip(*(load_checkpoint(source, torch.device("cpu")) for source in sources), strict=True)
     views = view_percents or [100] * len(sources)
     if len(views) != len(sources) or views[0] != 100:

@@ -14,6 +14,7 @@ from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.checked_json import LENIENT, parse_json
+from hqmd_cli.files.regular import read_regular
 
 HISTORY_FILE = "history.jsonl"
 STATE_FOLDER = "state"  # what --resume needs
@@ -42,7 +43,11 @@ def can_resume(folder: Path) -> bool:
 
 
 def refuse_run(folder: Path) -> None:
-    """Raise HqmdError if a new run in this folder would overwrite one."""
+    """Raise HqmdError if a new run in this folder would overwrite one, or lie among the files of a model."""
+    if folder.exists() and not folder.is_dir():
+        raise HqmdError(f"{folder}: exists, and is no folder; choose another -o")
+    if (folder / CONFIG_FILE).exists():
+        raise HqmdError(f"{folder}: holds a model; choose another -o")
     if can_resume(folder):
         raise HqmdError(f"{folder}: holds a run already; pass --resume to continue it, or choose another -o")
     if holds_run(folder):
@@ -60,7 +65,7 @@ def read_history(run_dir: Path) -> list[Row]:
     if not path.exists():
         return []
     with explain_read_errors(str(path)):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_regular(path).decode("utf-8", "replace").splitlines()
     return [row for row in map(row_of, lines) if row is not None]
 
 

@@ -81,9 +81,9 @@ def compare(
     from hqmd_cli.evaluation.prediction_folder import FolderOptions
     from hqmd_cli.evaluation.significance import comparisons_of
     from hqmd_cli.files.atomic import require_suffix, write_text
-    from hqmd_cli.files.images import FIGURE_SUFFIXES, write_figure
+    from hqmd_cli.files.images import write_figure
     from hqmd_cli.inference.open import OpenOptions
-    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid, possible_files
+    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid, possible_files, require_drawable
     from hqmd_cli.reporting.literature import literature_table
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, print_table, start_session
 
@@ -96,7 +96,7 @@ def compare(
     if output:
         require_suffix(output, FORMATS)
     if picture:
-        require_suffix(picture, FIGURE_SUFFIXES)
+        require_drawable(picture)
     own = (picture, *possible_files(output))
     extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, own)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)

@@ -45,36 +45,43 @@ def export(
     hqmd export hqmd-indoor -o model.onnx --precision int8 --size 336x448
     hqmd export runs/mine/best -o weights/mine
     """
-    import torch
-
-    from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint
     from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint, find_own
-    from hqmd_cli.export.onnx_graph import export_beside, export_file
     from hqmd_cli.export.verify import LIMITS
-    from hqmd_cli.files.atomic import new_folder
+    from hqmd_cli.files.text import read_lines
     from hqmd_cli.registry import pick
 
     pick(LIMITS, precision, "precision")
     source = find_checkpoint(model)
-    cpu = torch.device("cpu")
-    if output.suffix.lower() == ".onnx":
+    alone, beside = output.suffix.lower() == ".onnx", output.resolve() == source.resolve()
+    path = output if alone else output / ONNX_FILES[precision]
+    if alone:
         refuse({"--note": note}, "is for a model card: give -o a folder")
-        path = output
         require_place(path, source, overwrite)
-        network, info = load_checkpoint(source, cpu)
-        difference = export_file(network, info.model, path, precision, size)
     else:
         refuse({"--size": size}, "is for a single file: give -o a name that ends in .onnx")
-        path = output / ONNX_FILES[precision]
-        if output.resolve() == source.resolve():
-            refuse({"--note": note}, "is for a new folder: give -o another folder")
-            find_own(model)
-            refuse_existing_outputs([path], overwrite)
-            difference = export_beside(load_checkpoint(output, cpu)[0], output, precision)
-        else:
-            with new_folder(output) as aside:
-                publish_checkpoint(source, aside, note.read_text("utf-8", "replace") if note else None, output.name)
-                difference = export_beside(load_checkpoint(aside, cpu)[0], aside, precision)
+    if beside:
+        refuse({"--note": note}, "is for a new folder: give -o another folder")
+        find_own(model)
+        refuse_existing_outputs([path], overwrite)
+    elif not alone:
+        refuse_existing_outputs([output], overwrite=False, remedy="remove it")
+    text = "\n".join(read_lines(note, "text")) + "\n" if note else None
+    import torch  # only now, since it takes seconds
+
+    from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint
+    from hqmd_cli.export.onnx_graph import export_beside, export_file
+    from hqmd_cli.files.atomic import new_folder
+
+    cpu = torch.device("cpu")
+    if alone:
+        network, info = load_checkpoint(source, cpu)
+        difference = export_file(network, info.model, path, precision, size)
+    elif beside:
+        difference = export_beside(load_checkpoint(output, cpu)[0], output, precision)
+    else:
+        with new_folder(output) as aside:
+            publish_checkpoint(source, aside, text, output.name)
+            difference = export_beside(load_checkpoint(aside, cpu)[0], aside, precision)
     print(f"{path}: differs from torch by {difference.in_words}", file=sys.stderr)
 
 

@@ -10,15 +10,21 @@ from hqmd_cli.commands.options import MODEL_HELP
 
 def info(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL|RUN_DIR", help=f"{MODEL_HELP} Or the folder of a training run.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="MODEL|RUN_DIR",
+            help=f"{MODEL_HELP} Or the folder of a training run. Without it: this installation.",
+            show_default=False,
+        ),
+    ] = None,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Describe a model or a training run.
+    """Describe a model, a training run or this installation.
 
-    Shows its size, data, command, settings (* where they differ from the paper) and recorded figures.
+    Shows a model's size, data, command, settings (* where they differ from the paper) and recorded figures.
 
     \b
+    hqmd info
     hqmd info hqmd-indoor-small
     hqmd info runs/mine --json
     """
@@ -29,8 +35,13 @@ def info(
     from hqmd_cli.errors import printable
     from hqmd_cli.reporting.model_info import checkpoint_text, describe_checkpoint, describe_run, run_text
 
-    here = find_here(model)
-    if here is None and is_run(Path(model)):
+    here = find_here(model) if model else None
+    if model is None:
+        from hqmd_cli.reporting.installation import describe_installation, installation_text
+
+        about = describe_installation()
+        text = installation_text(about)
+    elif here is None and is_run(Path(model)):
         about = describe_run(Path(model))
         text = run_text(about)
     else:

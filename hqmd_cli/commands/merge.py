@@ -1,5 +1,6 @@
 """`hqmd merge`: join several models into one that averages them."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,12 @@ from hqmd_cli.errors import HqmdError
 def parse_numbers(text: str) -> tuple[float, ...]:
     """ "2,1" -> (2.0, 1.0)."""
     try:
-        return tuple(map(float, text.split(",")))
+        numbers = tuple(map(float, text.split(",")))
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: give one number for each model, such as 2,1") from error
+    if not all(0 < number < math.inf for number in numbers):
+        raise typer.BadParameter(f"{text!r}: weights are positive numbers, such as 2,1")
+    return numbers
 
 
 def parse_percents(text: str) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.config.base import LARGEST_SIDE, SMALLEST_SIDE
-from hqmd_cli.files.limits import require_sides
+from hqmd_cli.files.limits import LARGEST_PIXELS, require_sides
+from hqmd_cli.inference.engines.providers import PROVIDERS
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
 
@@ -23,7 +24,10 @@ ModelKindOption = Annotated[
     str | None,
     typer.Option(help=f"What an hf: or py: model returns, if it does not say: {KINDS_HELP}"),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+ACCELERATORS = ", ".join(PROVIDERS)
+DeviceOption = Annotated[
+    str, typer.Option(help=f"auto, cpu, cuda, cuda:N, mps; {ACCELERATORS} with an ONNX Runtime for it.")
+]
 BackendOption = Annotated[
     str,
     typer.Option(help="; ".join(f"{name}: {backend.about}" for name, backend in BACKENDS.items()) + "."),
@@ -45,8 +49,12 @@ def parse_sides(text: str) -> tuple[int, ...]:
 def parse_size(text: str) -> tuple[int, int]:
     """ "289x385" -> (289, 385)."""
     height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit()):
+    if not (height.isdecimal() and width.isdecimal()):
         raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 289x385")
+    if not (int(height) and int(width) and int(height) * int(width) <= LARGEST_PIXELS):
+        raise typer.BadParameter(
+            f"{text!r}: a picture has at least 1 pixel, and {LARGEST_PIXELS // 10**6} million at most"
+        )
     return int(height), int(width)
 
 

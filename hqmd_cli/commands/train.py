@@ -164,8 +164,8 @@ def train(
     from hqmd_cli.training.tracking import parse_trackers
 
     # Refuse wrong options before torch is imported and the data is read, which may take minutes.
-    trackers = parse_trackers(track) if track else ()
-    seconds = parse_duration(time_limit) if time_limit else math.inf
+    trackers = () if track is None else parse_trackers(track)
+    seconds = math.inf if time_limit is None else parse_duration(time_limit)
     if push_to_hub:
         require_pushable(push_to_hub)
     options = {

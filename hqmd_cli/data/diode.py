@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format, there
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.depth_files import read_npy
 
 SCENES = ("indoors", "outdoor")
 ARCHIVES = ("train", "val", "test")
@@ -84,7 +85,7 @@ def scene_folders(path: Path) -> dict[str, list[Path]]:
 def read_array(path: Path) -> NDArray[np.number]:
     """Read an array of (H, W) or (H, W, 1) numbers as (H, W). Raises HqmdError naming the file for anything else."""
     try:
-        values = np.load(path, allow_pickle=False)
+        values = read_npy(path)
     except (OSError, ValueError, EOFError) as error:
         raise HqmdError(f"{path}: cannot be read: {error}; unpack the archive again") from error
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values

@@ -1,27 +1,35 @@
 """Focal lengths of photos in a dataset, in pixels: `frames.csv` in a folder of pairs, or a column of a list."""
 
 import csv
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.text import read_lines
+from hqmd_cli.geometry.camera import FX_RANGE
 
 FRAMES_FILE = "frames.csv"  # beside rgb/ and depth/, with columns `name` and `fx`
+DELIMITERS = "\t,;"
 FOCAL_COLUMNS = ("focal", "focal_px", "focal_length", "fx")  # names in the header of a list
 
 
 def read_frames(folder: Path) -> dict[str, float]:
     """Read the focal length of each name in frames.csv; empty if there is no such file, or it has no column `fx`.
 
-    Raises HqmdError naming the row if a focal length is not a positive number, or a name has two.
+    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is none that
+    a camera may have, or a name has two.
     """
     path = folder / FRAMES_FILE
     if not path.is_file():
         return {}
     focals: dict[str, float] = {}
-    for number, row in enumerate(csv.DictReader(read_lines(path, "table of frames")), 2):
+    lines = read_lines(path, "table of frames")
+    delimiter = next((mark for mark in DELIMITERS if lines and mark in lines[0]), ",")
+    try:
+        rows = list(csv.DictReader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise HqmdError(f"{printable(str(path))}: not a readable table of frames: {error}") from error
+    for number, row in enumerate(rows, 2):
         name, text = row.get("name") or "", (row.get("fx") or "").strip()
         if not (name and text):
             continue
@@ -34,12 +42,12 @@ def read_frames(folder: Path) -> dict[str, float]:
 
 
 def focal_of(text: str) -> float:
-    """Parse a focal length; 0 if it is not a positive number."""
+    """Parse a focal length; 0 if it is not one that a camera may have."""
     try:
         focal = float(text)
     except ValueError:
         return 0.0
-    return focal if 0 < focal < math.inf else 0.0
+    return focal if FX_RANGE[0] <= focal <= FX_RANGE[1] else 0.0
 
 
 def in_words(focals: Mapping[str, float], names: Iterable[str], source: str) -> str:
@@ -47,6 +55,6 @@ def in_words(focals: Mapping[str, float], names: Iterable[str], source: str) -> 
     names = list(names)
     known = sum(name in focals for name in names)
     if not known:
-        return ""
+        return f", {source} has no focal lengths of them" if focals else ""
     assumed = f", NYU's camera assumed for {len(names) - known}" if known < len(names) else ""
     return f", focal lengths from {source}{assumed}"

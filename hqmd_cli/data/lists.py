@@ -28,19 +28,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hqmd_cli.data.depth_unit import find_depth_scale
-from hqmd_cli.data.focal_lengths import FOCAL_COLUMNS, focal_of, in_words
+from hqmd_cli.data.focal_lengths import DELIMITERS, FOCAL_COLUMNS, focal_of, in_words
 from hqmd_cli.data.missing import without_missing
-from hqmd_cli.data.pairs import OwnPairs, depth_suffixes, refuse_raw
+from hqmd_cli.data.pairs import OwnPairs, depth_suffixes, misnamed_splits, refuse_raw
 from hqmd_cli.data.sample import WHOLE, GroundTruth, evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_bits
 from hqmd_cli.files.kinds import photo_suffixes
 from hqmd_cli.files.text import read_lines
 
-DELIMITERS = "\t,;"  # or else spaces
 STATED_DELIMITER = re.compile("sep=(.)", re.IGNORECASE)  # a first line that Excel writes and reads
 COLUMNS = {"photo": ("rgb", "image", "photo", "color", "colour"), "depth": ("depth",), "split": ("split",)}
 WITHOUT_DEPTH = ("none", "")  # in place of a depth map: BTS's lists, and empty cells
+UNKNOWN_FOCAL = ("none", "nan", "")
 ROOTS_VARIABLE = "HQMD_DATA_ROOT"
 FOLDERS_ABOVE = 3
 TRIED = 16  # entries, evenly spaced, that decide which root has the files
@@ -104,6 +104,11 @@ class PairList(OwnPairs):
         """Return the values in the column `split`, and `all`."""
         return [*sorted({row.split for row in read_list(path) if row.split} - {WHOLE}), WHOLE]
 
+    @staticmethod
+    def unpaired(path: Path) -> list[str]:
+        """Describe splits of another name than the usual ones, one line each."""
+        return misnamed_splits(PairList.splits(path))
+
 
 def read_list(path: Path) -> list[Row]:
     """Read the rows of a list. Raises HqmdError if it is not text, or a row lacks a photo or a depth map."""
@@ -118,16 +123,19 @@ def read_list(path: Path) -> list[Row]:
         cell = {name: row[column] if column < len(row) else "" for name, column in columns.items()}
         if not cell["photo"] or columns["depth"] >= len(row):
             raise HqmdError(f"{path}: a photo and a depth map are needed in every row, unlike in {' '.join(row)!r}")
+        stated = cell.get("third", "") if len(body) < len(cells) else ""  # in a column that the header calls so
+        if stated.lower() not in UNKNOWN_FOCAL and not focal_of(stated):
+            raise HqmdError(f"{path}: {stated!r} is no focal length in pixels; leave the cell of {cell['photo']} empty")
         rows.append(Row(**cell))
     return rows
 
 
 def split_cells(lines: Sequence[str]) -> list[list[str]]:
     """Split lines at the delimiter that the first line states, as in `sep=;`, or else has."""
-    if lines and (stated := STATED_DELIMITER.fullmatch(lines[0].strip('" \t'))):
+    if lines and (stated := STATED_DELIMITER.fullmatch(lines[0].strip('" '))):
         delimiter, lines = stated[1], lines[1:]
     else:
-        delimiter = next((d for d in DELIMITERS if lines and d in lines[0]), None)
+        delimiter = next((d for d in DELIMITERS if lines and d in lines[0]), None)  # or else spaces
     rows = csv.reader(lines, delimiter=delimiter) if delimiter else map(str.split, lines)
     return [[cell.strip().replace("\\", "/") for cell in row] for row in rows]
 

@@ -129,8 +129,11 @@ class PairFolder(OwnPairs):
             complaint = f"{kind}: no file for {len(missing)} of {len(names)} names, such as {first}{near_miss(kind)}"
         names, note = without_missing(names, list(missing), complaint if missing else "")
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
-        self.focals, self.path = read_frames(path), path
+        self.focals = {known_name(name, photos, depths): focal for name, focal in read_frames(path).items()}
+        self.path = path
         self.description += note + in_words(self.focals, self.names, FRAMES_FILE)
+        if not self.focals and (path / FRAMES_FILE).exists():
+            self.description += f", no focal lengths in {FRAMES_FILE}, which needs columns name and fx"
 
     @property
     def files(self) -> list[Path]:
@@ -149,12 +152,13 @@ class PairFolder(OwnPairs):
 
     @staticmethod
     def unpaired(path: Path) -> list[str]:
-        """Describe photos without depth and depth maps without photo, one line each."""
+        """Describe photos without depth, depth maps without photo, and splits of another name, one line each."""
         suffixes = {"rgb": photo_suffixes(), "depth": depth_suffixes()}
         photos, depths = ({file.stem for file in files_in(path / part, known)} for part, known in suffixes.items())
         both = ((photos - depths, "photos without depth"), (depths - photos, "depth maps without photo"))
         lines = [f"{len(names)} {what}, such as {min(names)}" for names, what in both if names]
-        return lines + [line for part, known in suffixes.items() if (line := others_in(path / part, known))]
+        lines += [line for part, known in suffixes.items() if (line := others_in(path / part, known))]
+        return lines + misnamed_splits(PairFolder.splits(path))
 
 
 def read_names(path: Path) -> list[str]:
@@ -213,6 +217,17 @@ def others_in(folder: Path, suffixes: frozenset[str]) -> str:
     others = sorted(name for name in counted if Path(name).suffix.lower() not in suffixes)
     kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in others}))
     return f"{len(others)} files in {folder.name}/ are left out for their suffix ({kinds})" if others else ""
+
+
+def misnamed_splits(names: list[str]) -> list[str]:
+    """Describe each split that is called like train, val or test, where there is none of that very name."""
+    usual = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+    lines = []
+    for name in names:
+        meant = next((split for start, split in usual.items() if name.lower().startswith(start)), None)
+        if meant and meant not in names:
+            lines.append(f"split {name} is not looked at: call it {meant}, or pass --split {name}")
+    return lines
 
 
 def refuse_raw(path: Path, ground_truth: str) -> None:

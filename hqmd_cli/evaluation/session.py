@@ -71,15 +71,15 @@ class Session:
         return protocol
 
     def add_models(self, names: Sequence[str], options: OpenOptions) -> None:
-        """Open models and add them by their names, with a note on foreign ones."""
+        """Open models and add them by their names, with a note on foreign ones and those that fell back to the CPU."""
         for name, model in open_models(names, options).items():
             identity = partial(identity_of, model)
             source = model_source(model.predict, model.kind, model.remark, identity, model.follows_camera)
-            if model.remark:
+            if model.remark or model.fallback:
                 self.note(f"model: {model.in_words}")
-                if finding := check_first_maps(source, self.dataset):
-                    self.note(f"model: {name}: {finding}")
-                    source = replace(source, remark=partial(str, f"{model.remark}; {finding}"))
+            if model.remark and (finding := check_first_maps(source, self.dataset)):
+                self.note(f"model: {name}: {finding}")
+                source = replace(source, remark=partial(str, f"{model.remark}; {finding}"))
             self.sources[name] = source
 
     def add_folder(self, folder: Path, options: FolderOptions) -> None:

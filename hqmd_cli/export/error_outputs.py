@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.export.verify import check_pictures
+from hqmd_cli.inference.engines.check_pictures import check_pictures
 from hqmd_cli.inference.uncertainty import FLAT_STD, NEAR_M, WINDOW
 from hqmd_cli.models.layers import resize
 

@@ -22,9 +22,11 @@ from hqmd_cli.export.error_outputs import verify_errors
 from hqmd_cli.export.quantize import in_int8, in_int8_when_opened, replace_all
 from hqmd_cli.export.standalone import Standalone, set_size, shown_size, standalone_graph
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, traceable
-from hqmd_cli.export.verify import CHECKED_SIZES, LIMITS, Difference, Limits, verify
+from hqmd_cli.export.verify import LIMITS, Difference, Limits, verify
 from hqmd_cli.files.atomic import write_aside
+from hqmd_cli.inference.engines.check_pictures import CHECKED_SIZES
 from hqmd_cli.inference.engines.pytorch import PhotoToDepth, TorchEngine
+from hqmd_cli.installed import require
 from hqmd_cli.models.base import DepthModel
 from hqmd_cli.models.ordinal import OrdinalHead
 from hqmd_cli.registry import pick
@@ -43,10 +45,9 @@ def graph_of(network: nn.Module, size: tuple[int, int] | None = None, opset: int
     opset: version of ONNX's operators. size: (height, width) of the only pictures that the graph takes, one at a time,
     for runtimes without dynamic sizes; None: any size. Raises HqmdError if a layer cannot become ONNX.
     """
-    try:
-        from onnxscript.optimizer import fold_constants, remove_unused_nodes
-    except ImportError as error:
-        raise HqmdError("exporting needs two more packages: pip install 'hqmd[export]'") from error
+    require("onnxscript", "exporting a graph")
+    from onnxscript.optimizer import fold_constants, remove_unused_nodes
+
     require_exportable(network)
     # From an example of one picture, torch would infer a fixed batch.
     example = torch.zeros(*((1, *size) if size else (2, *CHECKED_SIZES[0])), 3, dtype=torch.uint8)

@@ -20,6 +20,7 @@ from hqmd_cli.checkpoints.weights import require_recorded
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.hub_client import patient_hub
+from hqmd_cli.installed import how_to_install
 
 PUSH_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)  # no revision: pushes go to main
 TOKEN_REMEDY = (
@@ -114,8 +115,8 @@ def prepare(source: Path, place: Path, name: str, tell: Tell) -> list[str]:
 
 def add_graph(checkpoint: Path, tell: Tell) -> None:
     """Make model.onnx as `hqmd export` does; if that fails, `tell` why, and predict runs the model in torch."""
-    if find_spec("onnxscript") is None:
-        tell("no graph for ONNX Runtime; to make one: pip install 'hqmd[export]'")
+    if find_spec("onnxscript") is None or find_spec("torch") is None:
+        tell(f"no graph for ONNX Runtime; to make one: {how_to_install('onnxscript')}")
         return
     import torch
 

@@ -8,11 +8,12 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError, first_line, printable
@@ -66,7 +67,11 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
 
 def read_picture(path: Path) -> NDArray[np.number]:
     """Read a grey PNG or TIFF: 8- and 16-bit integers, or 32-bit floats."""
-    with open_picture(path) as picture:
+    try:
+        opened = open_picture(path)
+    except UnidentifiedImageError as error:
+        raise ValueError("not a grey picture of 8 or 16 bits, or of fractions in 32") from error
+    with opened as picture:
         if getattr(picture, "n_frames", 1) > 1:
             raise HqmdError(f"{path}: {picture.n_frames} pictures in one file; write one a file")  # type: ignore[attr-defined]
         if picture.format == "TIFF":
@@ -244,6 +249,7 @@ def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
 
     def save(aside: Path) -> None:
         with aside.open("wb") as file:  # np.save on a path would add a suffix of its own
-            np.save(file, depth_m.astype(np.float32))
+            # Not into the file itself, on which numpy hides that the disk is full.
+            np.save(SimpleNamespace(write=file.write), depth_m.astype(np.float32))
 
     write_aside(path, save)

@@ -14,7 +14,7 @@ ONE_AT_A_TIME = Lock()  # rows come from several threads
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append a row, from any thread. Cuts off an incomplete last line first. Creates the folders."""
+    """Append a row, from any thread. Cuts off a last line that is not whole first. Creates the folders."""
     append_line(path, json.dumps(row))
 
 
@@ -29,13 +29,32 @@ def append_line(path: Path, line: str) -> None:
                 file.seek(end - 1)
                 if file.read(1) != b"\n":
                     file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
+                    content = file.read()
+                    start = content.rfind(b"\n") + 1
+                    if is_whole(content[start:].decode("utf-8", "replace")):
+                        line = "\n" + line
+                    else:
+                        file.truncate(start)
             file.write((line + "\n").encode())
     except OSError as error:
         raise unwritable(path, error) from error
 
 
 def complete_lines(path: Path) -> list[str]:
-    """Read the lines of a file, without a last line that a killed process or a full disk left incomplete."""
-    lines = read_regular(path).decode("utf-8", "replace").split("\n")
-    return lines[:-1]  # each line that ends has a "\n"; other separators may stand in a text
+    """Read the lines of a file, without empty ones, and without a last one that a killed process left incomplete.
+
+    An editor may have put a byte order mark before the first line, or taken the end from the last.
+    """
+    lines = read_regular(path).decode("utf-8-sig", "replace").split("\n")  # other separators may stand in a text
+    if not is_whole(lines[-1]):
+        del lines[-1]
+    return [line for line in lines if line.strip()]
+
+
+def is_whole(line: str) -> bool:
+    """True if a line is JSON; one that was cut off is not."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

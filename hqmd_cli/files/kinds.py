@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from hqmd_cli.installed import how_to_install
+
 PHOTO, VIDEO = "photo", "video"
 Medium = Literal["photo", "video", "other"]
 
-HEIC_REMEDY = "pip install pillow-heif"
 DEVELOP = "develop it to JPEG or TIFF first"  # all that Pillow would read of it is a small preview
 SNIFFED = 1024  # bytes at the start of a file that tell its format
 BMP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))  # their sizes
@@ -30,7 +31,7 @@ class Format(NamedTuple):  # which takes a third of a dataclass's time to define
     brands: tuple[bytes, ...] = ()  # of an ISO media file, at byte 8
     pillow: str = ""  # Pillow's name
     library: str = ""  # that must be there to read it
-    remedy: str = ""  # what to do, if it is not readable here
+    remedy: str = ""  # what to do if it is not readable here; with a library, the package to install
     moves: bool = False  # True if FFmpeg, too, reads it, as an animation
 
     @property
@@ -134,8 +135,8 @@ FORMATS = (
     photo("Photo CD", ".pcd", pillow="PCD"),
     photo("PIXAR", ".pxr"),
     photo("SPIDER", ".spider", ".spi"),
-    Format("AVIF", "photo", (".avif", ".avifs"), (), (b"avif", b"avis"), "AVIF", "avif", "pip install 'pillow>=11.3'"),
-    Format("HEIC", "photo", (".heic", ".heif", ".hif"), (), HEIC_BRANDS, "HEIF", "pillow_heif", HEIC_REMEDY),
+    Format("AVIF", "photo", (".avif", ".avifs"), (), (b"avif", b"avis"), "AVIF", "avif", "pillow>=11.3"),
+    Format("HEIC", "photo", (".heic", ".heif", ".hif"), (), HEIC_BRANDS, "HEIF", "pillow_heif", "pillow-heif"),
     video("MP4", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2"),  # ISO media files, see by_brand
     video("AVI", ".avi", ".divx"),
     video("Matroska or WebM", ".mkv", ".webm", starts=(b"\x1a\x45\xdf\xa3",)),
@@ -234,7 +235,7 @@ def why_unreadable(form: Format) -> str:
     if form.readable:
         return ""
     if form.library:
-        return f"a photo in {form.name}; to read it, {form.remedy}"
+        return f"a photo in {form.name}; to read it, {how_to_install(form.remedy)}"
     return f"{form.name}, which hqmd does not read; {form.remedy}"
 
 

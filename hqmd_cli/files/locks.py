@@ -34,14 +34,16 @@ def short_lock(path: Path) -> ExitStack:
     Creates the folders. Raises HqmdError after WAIT_S. On a disk without locks, says so once and goes on without.
     """
     lock_file, held = lock_of(path), ExitStack()
+    refused = path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        refused = lock_file
         held.callback(acquire(lock_file))
         held.callback(lock_file.unlink, missing_ok=True)  # before it is released: whoever waits makes a new one
     except NotImplementedError:
         say_without(path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(refused, error) from error
     return held
 
 

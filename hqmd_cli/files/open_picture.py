@@ -61,6 +61,7 @@ ALLOWED = frozenset(
         "XVTHUMB",
     )
 )
+AS_PLAIN = "leave it out, or save it as JPEG or PNG"
 REPAIR = "; copy or download it again, or leave it out"  # the remedy for a damaged file
 
 # Permanently, since all threads share one list of filters. Pillow warns of large photos, which LARGEST_PIXELS limits,
@@ -131,9 +132,11 @@ def explain_unidentified(file: Path | BytesIO) -> str:
         return f"a video ({form.name}); give it a name that ends in {form.suffixes[0]}"
     if form is not None and (why := why_unreadable(form)):
         return why
+    if form is BY_NAME["TIFF"]:
+        return f"a damaged TIFF, or one whose colours are fractions or have 32 bits; {AS_PLAIN}"
     if form is not None:
         return f"a damaged or cut-off {form.name}{REPAIR}"
-    return "not a picture that can be read; leave it out, or save it as JPEG or PNG"
+    return f"not a picture that can be read; {AS_PLAIN}"
 
 
 def explained(error: Exception, file: Path | BytesIO, name: str) -> HqmdError:

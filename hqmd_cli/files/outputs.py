@@ -26,10 +26,17 @@ def refuse_over_input(outputs: Iterable[Path | None], inputs: Iterable[Path | No
 
 
 def refuse_existing_outputs(outputs: Iterable[Path | None], overwrite: bool, remedy: str = "pass --overwrite") -> None:
-    """Raise HqmdError if an output exists, be it as a link that leads nowhere, unless `overwrite`."""
-    for output in outputs:
-        if output is not None and os.path.lexists(output) and not overwrite:
+    """Raise HqmdError if an output exists, be it as a link that leads nowhere, unless `overwrite`.
+
+    Also raises it for two outputs in one file.
+    """
+    given = [output for output in outputs if output is not None]
+    for output in given:
+        if os.path.lexists(output) and not overwrite:
             raise HqmdError(f"{printable(str(output))}: exists already; {remedy}, or choose another name")
+    places = [os.path.join(os.path.realpath(output.parent), output.name) for output in given]
+    if twice := next((output for i, output in enumerate(given) if places[i] in places[:i]), None):
+        raise HqmdError(f"{printable(str(twice))}: would be written twice; give each file a name of its own")
 
 
 def is_same_file(one: Path, other: Path) -> bool:

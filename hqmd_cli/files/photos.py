@@ -26,6 +26,7 @@ PHOTO_SUFFIXES = frozenset(
 
 LARGEST_16_BIT = 65535
 RGB_MODES = ("RGB", "RGBA", "RGBX")
+OPAQUE = 255
 FEWER_BITS = (8, 10, 12)  # that cameras keep in 16
 DARK = 2 ** (12 - 8)  # the high byte of 12 bits
 # EXIF orientation -> how to turn the stored picture upright. Not ImageOps.exif_transpose, which rewrites the other
@@ -87,6 +88,7 @@ def read_photo(file: Path | BytesIO, name: str | None = None, number: int | None
             exif = picture.getexif()  # after decoding: Pillow turns a TIFF upright then, and removes the tag
         facts = facts_of(picture, exif)
         white, guess = white_of(picture)
+        clear = of_transparency(picture)
         picture = upright(picture, exif)  # after the `with`, which would hold on to the picture as it was stored
         rgb = to_rgb(picture, white)
         if deep:
@@ -95,7 +97,7 @@ def read_photo(file: Path | BytesIO, name: str | None = None, number: int | None
         raise
     except Exception as error:  # damaged files make Pillow raise all sorts
         raise explained(error, file, name) from error
-    remarks = (several, facts.unequal_pixels, guess, f"libtiff says: {said[0]}" if said else "")
+    remarks = (several, facts.unequal_pixels, guess, clear, f"libtiff says: {said[0]}" if said else "")
     return Photo(rgb, facts.focal_35mm, tuple(filter(None, remarks)), facts.focal_fault, facts.projection)
 
 
@@ -198,6 +200,17 @@ def refuse_dark_colours(rgb: NDArray[np.uint8]) -> None:
             f"16-bit colours of which none is above {256 * greatest + 255}, as 12 bits kept in 16 have them; "
             "stretch them to the whole range"
         )
+
+
+def of_transparency(picture: Image.Image) -> str:
+    """Say that a picture is transparent, or parts of it; empty if none is."""
+    if not picture.has_transparency_data:
+        return ""
+    alphas = [np.asarray(strip.convert("RGBA").getchannel("A")) for strip in strips_of(picture)]
+    if min(int(alpha.min()) for alpha in alphas) == OPAQUE:
+        return ""
+    visible = any(alpha.any() for alpha in alphas)
+    return f"{'parts of it are' if visible else 'it is'} transparent, and taken for white"
 
 
 def strips_of(picture: Image.Image) -> Iterator[Image.Image]:

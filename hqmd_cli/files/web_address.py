@@ -14,5 +14,8 @@ def is_web_address(text: str) -> bool:
 
 def name_of(url: str) -> str:
     """Return the last part of an address as a plain name of a file, such as "a b.jpg" for .../a%20b.jpg?size=2."""
-    last = unquote(urlsplit(url).path).rpartition("/")[2]
+    try:
+        last = unquote(urlsplit(url).path).rpartition("/")[2]
+    except ValueError:  # no address; whoever asks for it says so
+        last = ""
     return re.sub(r"[^\w.() -]", "_", last).strip(". ")[-LONGEST_NAME:] or "photo"

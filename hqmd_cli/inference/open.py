@@ -63,6 +63,7 @@ class OpenModel:
     flips: bool = False  # True: it averages with the mirrored photo
     follows_camera: bool = False  # True: its metres are those of NYU's camera (Intrinsics.metres_factor)
     kind: Kind = "depth"
+    fallback: str = ""  # why the CPU computes in place of an accelerator that is there
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
 
@@ -160,6 +161,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         predictor.detail_sides,
         predictor.flip,
         follows_camera=True,
+        fallback=engine.fallback,
         surely=predictor.with_uncertainty if predictor.model.view.errors else None,
     )
 

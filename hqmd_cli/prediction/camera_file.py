@@ -1,11 +1,11 @@
 """A camera in a JSON file: `--camera K.json`."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.checked_json import read_json
+from hqmd_cli.geometry.camera import FX_RANGE
 
 NUMBERS = ("fx", "fy", "cx", "cy")  # pixels
 SIZE = ("height", "width")  # of the photos, in pixels; may be left out
@@ -21,14 +21,20 @@ def read_camera(path: Path) -> dict[str, Any]:
     name = printable(str(path))
     try:
         values = read_json(path, dict)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise HqmdError(f"{name}: {error.strerror or error}") from error
+    except ValueError as error:
         raise HqmdError(f"{name}: not a camera in JSON: {printable(str(error))}") from error
     numbers = {key: values.get(key) for key in NUMBERS}
     wrong = [key for key, value in numbers.items() if isinstance(value, bool) or not isinstance(value, (int, float))]
     if wrong:
         raise HqmdError(f"{name}: a camera has the numbers fx, fy, cx and cy, in pixels; {', '.join(wrong)} is missing")
-    if not (0 < numbers["fx"] < math.inf and 0 < numbers["fy"] < math.inf):
-        raise HqmdError(f"{name}: focal lengths are positive, unlike fx {numbers['fx']:g} and fy {numbers['fy']:g}")
+    shortest, longest = FX_RANGE
+    if not all(shortest <= numbers[key] <= longest for key in ("fx", "fy")):
+        raise HqmdError(
+            f"{name}: focal lengths are {shortest:g} to {longest:g} pixels, unlike fx {numbers['fx']:g} and "
+            f"fy {numbers['fy']:g}"
+        )
     size = [values.get(key) for key in SIZE]
     if any(side is not None for side in size) and not all(isinstance(side, int) and side > 0 for side in size):
         raise HqmdError(f"{name}: width and height are whole numbers of pixels; give both or neither")

@@ -21,7 +21,7 @@ class Output:
     note: str  # what its numbers mean; {unit} stands for the unit of the map
     needs_camera: bool = False  # True if its numbers depend on the focal length
     needs_metres: bool = False  # True if it claims metres
-    needs_trimesh: bool = False  # True if trimesh writes it, which is an extra
+    has_points: bool = False  # True for points and meshes, from which --max-uncertainty leaves some out
     needs_uncertainty: bool = False  # True if it is for models that know how sure they are
 
     @cached_property
@@ -57,7 +57,7 @@ OUTPUTS = {
         "points in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
-        needs_trimesh=True,
+        has_points=True,
     ),
     "glb": Output(
         ".glb",
@@ -65,7 +65,7 @@ OUTPUTS = {
         "mesh in metres: x right, y up, the camera at 0",
         needs_camera=True,
         needs_metres=True,
-        needs_trimesh=True,
+        has_points=True,
     ),
     "normals": Output(
         ".normals.png",
@@ -93,7 +93,6 @@ BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
     suffix: replace(OUTPUTS[name], suffix=suffix) for suffix, name in OTHER_SUFFIXES.items()
 }
 LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
-NO_TRIMESH = "points and meshes are written with trimesh, which cannot be imported; pip install 'hqmd[3d]'"
 
 
 def output_for(path: Path) -> Output | None:

@@ -232,16 +232,19 @@ def is_up_to_date(
     job: Job, record: Mapping[str, Any], notes: Mapping[str, str], settings: Settings, photo_sha256: str
 ) -> bool:
     """True if the files exist as recorded, made from the same photo with the same settings and of the same kinds."""
-    now = {
-        "settings": json.loads(json.dumps(asdict(settings))),
-        "outputs": notes,
-        "photo_sha256": photo_sha256,
-    }
-    settings_then = {**LATER_SETTINGS, **record.get("settings", {})}
-    settings_then["look"] = {"max_uncertainty": None, **settings_then.get("look", {})}
-    then = {**record, "settings": settings_then}
-    same = all(then.get(key) == value for key, value in now.items())
+    same = record.get("outputs") == notes and not changed_since(record, settings, photo_sha256)
     return same and all(target.is_file() and is_recorded(target, record) for target, _ in job.targets)
+
+
+def changed_since(record: Mapping[str, Any], settings: Settings, photo_sha256: str) -> str:
+    """Name what differs from when a result was recorded: the photo, the model or settings; empty if nothing does."""
+    then, now = record.get("settings"), json.loads(json.dumps(asdict(settings)))
+    then = {**LATER_SETTINGS, **(then if isinstance(then, dict) else {})}
+    look = then.get("look")
+    then["look"] = {"max_uncertainty": None, **(look if isinstance(look, dict) else {})}
+    changed = ["photo"] if record.get("photo_sha256") != photo_sha256 else []
+    changed += [name for name, value in now.items() if name not in then or then[name] != value]
+    return ", ".join(changed).replace("model_sha256", "the model's files")
 
 
 def refuse_foreign(job: Job, record: Mapping[str, Any], sidecars: bool, intentions: "Intentions | None") -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth
+from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth, require_plausible
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import explain_read_errors
 from hqmd_cli.files.limits import LARGEST_PIXELS
@@ -26,6 +26,7 @@ from hqmd_cli.prediction.manifest import (
     Manifest,
     Row,
     Settings,
+    changed_since,
     is_up_to_date,
     record_of,
     refuse_foreign,
@@ -80,6 +81,7 @@ class Done(NamedTuple):
     job: Job
     record: dict[str, Any]
     skipped: bool = False  # True if its results were up to date
+    changed: str = ""  # what made results of an earlier run outdated; empty if there were none
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,10 @@ class PhotoWork:
         content = path if path and not source.is_pipe else content_of(source, self.allow_private)
         photo = read_photo(content, source.name, self.settings.picture)
         refuse_panorama(job, photo)
-        return self.finish(job, self.result_of(photo, source.name), notes, digest)
+        done = self.finish(job, self.result_of(photo, source.name), notes, digest)
+        if digest and before.get("outputs") == notes:
+            return done._replace(changed=changed_since(before, self.settings, digest))
+        return done
 
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
         """Write the files of a job and record them; `more` goes into the record, too."""
@@ -201,6 +206,8 @@ class PhotoWork:
             sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)
         scaled = "" if (camera_factor, factor) == (1, 1) else f", scaled by {camera_factor * factor:g}"
         require_depth(depth_m, name + scaled, self.model.kind)
+        if self.model.kind == "depth":
+            require_plausible(depth_m, name + scaled)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         panorama = [PANORAMA_NOTE.format(projection=photo.projection)] if photo.projection else []
         remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama)

@@ -81,7 +81,7 @@ def prepare(
     """
     faults: list[HqmdError] = []
     left_out = LeftOut()
-    reading = Reading.parse(scale_from) if scale_from else None
+    reading = None if scale_from is None else Reading.parse(scale_from)
     require_camera(fov, fx, camera)
     lens = camera_in(camera) if camera else None
     results = results_among(sources, destinations)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from unicodedata import normalize
 
@@ -13,7 +12,6 @@ from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.formats import (
     BY_SUFFIX,
     DEFAULT_FORMAT,
-    NO_TRIMESH,
     OUTPUTS,
     VIDEO_OUTPUT,
     Output,
@@ -46,13 +44,10 @@ def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str |
     files, folders = sort_destinations(destinations, len(sources))
     if files and sources and sources[0].is_video:
         raise HqmdError(f"{files[0][0]}: the depth of a video goes to one .mp4; give -o NAME.mp4, or a folder")
-    if formats and not folders:
+    if formats is not None and not folders:
         raise HqmdError(f"--format is for folders; the suffix of {files[0][0]} already says what the file holds")
-    names = dict.fromkeys(name.strip() for name in (formats or DEFAULT_FORMAT).split(","))
+    names = dict.fromkeys(name.strip() for name in (DEFAULT_FORMAT if formats is None else formats).split(","))
     outputs = [pick(OUTPUTS, name, "output format") for name in names]
-    used = [*(output for _, output in files), *(outputs if folders else ())]
-    if any(output.needs_trimesh for output in used) and find_spec("trimesh") is None:
-        raise HqmdError(NO_TRIMESH)
     jobs = []
     for source in sources:
         wanted, place = outputs, source.place
@@ -84,14 +79,18 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
     files, folders = [], []
     for destination in destinations:
         output = None if destination.is_dir() else output_for(destination)
+        if output and destination.name.lower() == output.suffix:
+            raise HqmdError(f"{destination}: a suffix alone; give the file a name, such as depth{destination.name}")
         if output and sources > 1:
             raise HqmdError(f"{destination}: one file cannot hold {sources} depth maps; give -o a folder")
         if output:
             files.append((destination, output))
+        elif destination.suffix.lower() == VIDEO_OUTPUT.suffix and not destination.is_dir():
+            raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
         elif destination.suffix and not destination.is_dir() and sources == 1:
-            if destination.suffix.lower() == VIDEO_OUTPUT.suffix:
-                raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
+        elif os.path.lexists(destination) and not destination.is_dir():
+            raise HqmdError(f"{printable(str(destination))}: exists, and is no folder; give -o a folder, or a new name")
         else:
             folders.append(destination)
     return files, folders
@@ -170,7 +169,7 @@ def refuse_unsure(model: OpenModel, jobs: Sequence[Job], style: Style) -> None:
     asked = [printable(str(path)) for path, output in outputs if output.needs_uncertainty]
     if style.max_uncertainty is not None:
         asked.append("--max-uncertainty")
-        if outputs and not any(output.needs_trimesh for _, output in outputs):
+        if outputs and not any(output.has_points for _, output in outputs):
             raise HqmdError("--max-uncertainty: leaves out points of .ply and .glb, and none is asked for")
     if asked:
         model.require_uncertainty(asked[0])

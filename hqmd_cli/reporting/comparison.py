@@ -10,6 +10,9 @@ from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.scoring import align
 from hqmd_cli.evaluation.significance import Comparison
+from hqmd_cli.files.atomic import require_suffix
+from hqmd_cli.files.images import FIGURE_SUFFIXES
+from hqmd_cli.installed import require
 from hqmd_cli.reporting.literature import PublishedRow, literature_csv, literature_dicts, literature_table
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown
 from hqmd_cli.reporting.tables import (
@@ -135,6 +138,12 @@ FORMATS: dict[str, Files] = {
     ".csv": as_csv_files,
     ".json": as_json_file,
 }
+
+
+def require_drawable(path: Path) -> None:
+    """Raise HqmdError unless draw_grid's figure can be written there, before the minutes that scoring takes."""
+    require_suffix(path, FIGURE_SUFFIXES)
+    require("matplotlib", "--picture")
 
 
 def draw_grid(sources: Mapping[str, PredictionSource], results: Results, dataset: "Dataset", rows: int) -> "Figure":

@@ -1,6 +1,7 @@
 """The lists of `hqmd models`: systems to train, with origin, size and speed, and the bundled checkpoints.
 
-Parameters are counted, seconds are measured, and figures come from config.json.
+Parameters are counted, seconds are measured, and figures come from config.json. The systems need torch, the bundled
+checkpoints do not.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,20 +9,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from hqmd_cli.checkpoints.card import WEIGHTS_LICENCE
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import HUB_FILES, bundled_models
 from hqmd_cli.config.network import ModelConfig
-from hqmd_cli.inference.engines.pytorch import TorchEngine
 from hqmd_cli.models import SYSTEMS, build_system
-from hqmd_cli.models.base import Paper
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.registry import resolve
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
+
+if TYPE_CHECKING:
+    from hqmd_cli.models.base import Paper
 
 SHOWN_METRICS = ("AbsRel", "log10", "RMSE", "delta1")  # of the eleven in a checkpoint's figures, as columns
 TIMED_PICTURES = 5  # after one to warm up
@@ -32,7 +33,7 @@ class SystemRow:
     """A system with the settings of its authors."""
 
     name: str
-    paper: Paper
+    paper: "Paper"
     size: tuple[int, int]  # (H, W) of its input
     parameters: int
     seconds: float | None = None  # per picture of that size
@@ -81,6 +82,8 @@ def system_rows(timed: bool, watch: Callable[[list[str]], Iterator[str]] = iter)
 
 def parameters_of(config: ModelConfig) -> int:
     """Count the parameters of a network, which is built on torch's meta device: shapes without values."""
+    import torch
+
     with torch.device("meta"):
         network = build_system(config, backbone_weights=None)
     return sum(parameter.numel() for parameter in network.parameters())
@@ -88,7 +91,10 @@ def parameters_of(config: ModelConfig) -> int:
 
 def seconds_of(config: ModelConfig) -> float:
     """Measure the median seconds of one picture of config.size in torch on this CPU, from bytes to metres."""
-    from hqmd_cli.export.verify import check_pictures  # imports ONNX Runtime
+    import torch
+
+    from hqmd_cli.inference.engines.check_pictures import check_pictures
+    from hqmd_cli.inference.engines.pytorch import TorchEngine
 
     engine = TorchEngine(build_system(config, "none"), torch.device("cpu"))
     (picture,) = check_pictures([config.network.size])
@@ -131,6 +137,8 @@ def systems_table(rows: list[SystemRow]) -> Table:
     ]
     caption = "hqmd train --model SYSTEM trains one with its authors' settings"
     if timed:
+        import torch
+
         caption += f"; median of {TIMED_PICTURES} pictures of that size, torch on {torch.get_num_threads()} CPU threads"
     return Table(heads, lines, caption, words=4)
 
@@ -145,7 +153,8 @@ def bundled_table(rows: list[BundledRow]) -> Table:
         about = [str(row.figures.get(key, "-")) for key in ("protocol", "data", "n")]
         lines.append([row.name, row.system, *about[:2], f"{row.bytes / 1e6:.1f}", *figures, about[2]])
     recipes = {str(row.figures["protocol"]): str(row.figures["recipe"]) for row in rows if row.figures}
-    caption = "\n".join(f"protocol {name}: {recipe}" for name, recipe in recipes.items())
+    notes = [f"protocol {name}: {recipe}" for name, recipe in recipes.items()]
+    caption = "\n".join([*notes, f"licence: {WEIGHTS_LICENCE}"])
     return Table(
         ["bundled model", "system", "protocol", "measured on", "on disk [MB]", *SHOWN_METRICS, "n"],
         lines,

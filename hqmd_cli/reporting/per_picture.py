@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.errors import printable
 from hqmd_cli.files.atomic import write_aside
 from hqmd_cli.reporting.tables import Results, caption, csv_text, protocol_of
 
@@ -32,17 +32,8 @@ def per_picture_csv(results: Results) -> str:
     return csv_text([heads, *rows])
 
 
-def require_pyarrow() -> None:
-    """Raise HqmdError with the remedy if Parquet cannot be written; call it before the minutes that scoring takes."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise HqmdError("Parquet files need pyarrow: pip install 'hqmd[parquet]'") from error
-
-
 def write_parquet(path: Path, results: Results) -> None:
     """Write the rows to a Parquet file, NaN as null; the schema's metadata holds the caption of the tables."""
-    require_pyarrow()
     import pyarrow
     from pyarrow.parquet import write_table
 

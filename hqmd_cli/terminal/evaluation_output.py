@@ -20,6 +20,7 @@ from hqmd_cli.evaluation.significance import Comparison
 from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
 from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.inference.open import OpenOptions
+from hqmd_cli.installed import require
 from hqmd_cli.reporting.literature import (
     PublishedRow,
     literature_dicts,
@@ -27,7 +28,7 @@ from hqmd_cli.reporting.literature import (
     published_rows,
     require_nyu,
 )
-from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, require_pyarrow, write_parquet
+from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, write_parquet
 from hqmd_cli.reporting.table_formats import Table, for_screen
 from hqmd_cli.reporting.tables import (
     as_json,
@@ -147,7 +148,7 @@ class Extras:
         if self.per_picture:
             require_suffix(self.per_picture, [".csv", PARQUET])
             if self.per_picture.suffix.lower() == PARQUET:
-                require_pyarrow()
+                require("pyarrow", str(self.per_picture))
         if self.report and self.report.exists() and not self.report.is_dir():
             raise HqmdError(f"{self.report}: a file; --report takes a folder, and writes {REPORT} into it")
         refuse_existing_outputs(self.files, self.overwrite)

@@ -34,7 +34,10 @@ def run_to_stdout(
         raise HqmdError("-o -: stdout is a terminal; send it to a file or a pipe, such as `> depth.png`")
     with TemporaryDirectory(prefix="hqmd-") as folder:
         result = Path(folder, f"stdout{output.suffix}")
-        run = prepare_for([result], None)
+        try:
+            run = prepare_for([result], None)
+        except HqmdError as error:  # which may name the file that stands in for stdout
+            raise HqmdError(str(error).replace(str(result), "stdout")) from error
         if run.clips:
             raise HqmdError(f"{run.clips[0].source.name}: a video, which cannot go to stdout; give -o NAME.mp4")
         run_photos(run, names=False)

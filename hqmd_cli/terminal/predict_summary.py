@@ -39,6 +39,8 @@ def run_photos(run: PhotoRun, names: bool = True) -> None:
         tally.count(error)
     if run.given > 1:
         tally.describe()
+    for changed, count in tally.changed.items():
+        print(f"made anew, since not as recorded ({printable(changed)}): {count}", file=sys.stderr)
     if run.left_out.counts:
         print(f"left out: {run.left_out.in_words}", file=sys.stderr)
     if interrupted:
@@ -91,6 +93,8 @@ class Tally:
     remarks: dict[str, list[str]] = field(default_factory=dict)  # about photos -> the photos
     cameras: Counter[str] = field(default_factory=Counter)  # origin of the focal length -> results that depend on it
 
+    changed: Counter[str] = field(default_factory=Counter)  # what differs from the records of results -> results
+
     def count(self, outcome: Done | HqmdError) -> None:
         """Add a job: print the files that it wrote on stdout, or why it failed on stderr."""
         if isinstance(outcome, HqmdError):
@@ -101,6 +105,7 @@ class Tally:
             self.skipped += 1
             return
         self.written += 1
+        self.changed.update([outcome.changed] if outcome.changed else [])
         record = outcome.record
         ends = [record[key] for key in RANGE_KEYS[self.kind]]
         self.least, self.greatest = min(self.least, *ends), max(self.greatest, *ends)

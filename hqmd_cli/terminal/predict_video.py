@@ -9,6 +9,7 @@ import typer
 
 from hqmd_cli.errors import printable
 from hqmd_cli.inference.open import OpenModel
+from hqmd_cli.installed import how_to_install
 from hqmd_cli.prediction.plan import refuse_metres
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import find_video
@@ -66,7 +67,7 @@ def run_video(
 
 def describe(report: VideoReport, kind: Kind) -> None:
     """Print on stderr what the file shows."""
-    plays = "" if report.codec == "H.264" else "; browsers play H.264, which hqmd writes after pip install av"
+    plays = "" if report.codec == "H.264" else f"; browsers play H.264, which hqmd writes after {how_to_install('av')}"
     print(f"{report.frames} frames, {report.fps:g} a second, in {report.codec}{plays}", file=sys.stderr)
     ends = f"from {report.near_m:.2f} to {report.far_m:.2f} metres"
     if kind != "depth":

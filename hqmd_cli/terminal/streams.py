@@ -9,14 +9,15 @@ import os
 import re
 import sys
 import warnings
+from contextlib import suppress
 from functools import cached_property
 from io import TextIOWrapper
 from typing import TextIO
 
 from hqmd_cli.errors import HqmdError, complain, first_line
 
-# Control characters except line ends and tabs, and the separators that some terminals take for line ends.
-CODES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# As errors.UNPRINTABLE, except line ends, tabs and surrogates.
+CODES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class PrintableStream(TextIOWrapper):
@@ -30,6 +31,19 @@ class PrintableStream(TextIOWrapper):
     def write(self, text: str) -> int:
         super().write(CODES.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text))
         return len(text)
+
+
+class Messages(PrintableStream):
+    """The stream of messages. One that is full, or cannot be written to, is no reason to lose a result."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
 
 
 def open_closed_streams() -> None:
@@ -63,7 +77,23 @@ def use_printable_streams() -> None:
             own = os.fdopen(os.dup(sys.stderr.fileno()), "wb")
         except OSError:  # closed, or no file
             return
-        sys.stderr = PrintableStream(own, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+        sys.stderr = Messages(own, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+def write_out_stdout() -> None:
+    """Write what stdout still holds. Raises HqmdError if that cannot be done, unless its reader is gone.
+
+    Then stdout leads nowhere, so that Python's end does not try again and print an error of its own.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise HqmdError(f"stdout: cannot be written: {error.strerror}") from error
 
 
 def say_in_one_line() -> None:

@@ -4,6 +4,7 @@
 than the run's is refused with both values.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +19,7 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.locks import is_claimed
+from hqmd_cli.installed import require
 from hqmd_cli.models.pretrained import refuse_out_of_reach
 from hqmd_cli.models.recipes import override, read_recipe
 from hqmd_cli.parallel.processes import Ranks
@@ -88,6 +90,7 @@ def plan_run(asked: Asked, say: Say) -> Plan:
 
     Raises HqmdError if a new run would overwrite one, or a run would continue with other settings.
     """
+    require("torch", "hqmd train")
     run_dir = asked.output
     if run_dir is None and asked.resume:
         run_dir = newest_unfinished(asked, say)
@@ -100,9 +103,15 @@ def plan_run(asked: Asked, say: Say) -> Plan:
     elif asked.resume and not holds_run(run_dir):
         say(f"{run_dir}: there is no run to resume, so one is started")
     refuse_run(run_dir)
-    return Plan(
-        run_dir, False, model, train, located({**asked.sources, "data": asked.sources.get("data") or default_data()})
-    )
+    sources = located({**asked.sources, "data": asked.sources.get("data") or default_data()})
+    if used := next((name for name in PATHS if sources.get(name) and is_place(run_dir, sources[name])), None):
+        raise HqmdError(f"{run_dir}: is what --{used.replace('_', '-')} reads; choose another -o")
+    return Plan(run_dir, False, model, train, sources)
+
+
+def is_place(folder: Path, source: str) -> bool:
+    """True if a source lies at this very place, links resolved."""
+    return os.path.exists(source) and os.path.realpath(source) == os.path.realpath(folder)
 
 
 def continued(asked: Asked, run_dir: Path) -> Plan:

@@ -25,6 +25,7 @@ from hqmd_cli.config.network import ModelConfig, without_deleted
 from hqmd_cli.config.training import Optimization, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors, mended_folder, remove_unfinished, sync, write_aside
+from hqmd_cli.files.regular import open_regular
 from hqmd_cli.models import build_system
 from hqmd_cli.models.base import DepthModel
 from hqmd_cli.training.accelerator import Learner
@@ -188,7 +189,7 @@ def newest_state(run_dir: Path) -> tuple[Path, dict[str, Any], list[Path]]:
 def read_state(path: Path) -> dict[str, Any]:
     """Read a state file. Raises HqmdError if a single byte of it changed."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load checks no checksums
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:  # torch.load checks no checksums
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} is damaged")
         return torch.load(path, map_location="cpu", weights_only=True)

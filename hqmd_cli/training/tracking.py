@@ -4,7 +4,6 @@ https://huggingface.co/docs/accelerate/usage_guides/tracking
 """
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from hqmd_cli.checkpoints.run_folder import is_figure
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.installed import require
 from hqmd_cli.registry import pick
 
 PROJECT = "hqmd"  # also the folder in RUN_DIR for TensorBoard's files
-TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb"}  # Accelerate's name -> package, and hqmd's extra
+TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb"}  # Accelerate's name -> package
 
 
 def parse_trackers(text: str) -> tuple[str, ...]:
@@ -25,9 +25,7 @@ def parse_trackers(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        package = pick(TRACKERS, name, "tracker")
-        if find_spec(package) is None:
-            raise HqmdError(f"--track {name} needs one more package: pip install 'hqmd[{package}]'")
+        require(pick(TRACKERS, name, "tracker"), f"--track {name}")
     return names
 
 

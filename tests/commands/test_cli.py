@@ -142,6 +142,10 @@ def test_wrong_usage_exits_with_2(hqmd, photo):
     assert hqmd("predict", photo).returncode == 2  # no -o
     assert hqmd("evaluate", "--protocol", "my-own").returncode == 2
     assert hqmd("train", "-o", "runs/x", "--size", "289").returncode == 2
+    for size in ("0x9", "99999x99999"):
+        assert hqmd("export", "m", "-o", "m.onnx", "--size", size).returncode == 2
+    for weights in ("nan,1", "0,1", "inf,1"):
+        assert hqmd("merge", "a", "b", "-o", "c", "--weights", weights).returncode == 2
 
 
 def test_evaluate_prints_the_protocol_and_json(hqmd, checkpoint, pairs):

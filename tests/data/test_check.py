@@ -162,6 +162,14 @@ def test_broken_frames_are_an_error_from_one_percent_on(hqmd, tmp_path: Path, fr
     assert told["splits"]["train"]["unreadable_examples"][0].startswith(str(photo))
 
 
+def test_splits_of_another_name_are_told(hqmd, good: Path) -> None:
+    (good / "train.txt").rename(good / "Training.txt")
+    (good / "README.txt").write_text("about")
+    result = hqmd("check", good)
+    assert "split Training is not looked at: call it train, or pass --split Training" in result.stdout
+    assert "README is not" not in result.stdout and "split val" not in result.stdout
+
+
 def test_photo_and_depth_of_two_sizes(hqmd, good: Path) -> None:
     Image.fromarray(texture(1, (48, 64))).save(good / "rgb" / "train000.jpg")
     assert "photo is 64 x 48, depth 128 x 96" in report(hqmd, good, code=1)["errors"][0]

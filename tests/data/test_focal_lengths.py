@@ -55,6 +55,25 @@ def test_frames_without_focal_lengths_say_nothing(tmp_path: Path, text: str) -> 
     assert read_frames(with_frames(tmp_path, text)) == {}
 
 
+def test_frames_that_no_picture_gets_are_told(own_pairs: Path) -> None:
+    for text, said in (
+        ("nobody,90\n", "frames.csv has no focal lengths of them"),
+        ("", "no focal lengths in frames.csv, which needs columns name and fx"),
+    ):
+        with_frames(own_pairs, f"name,fx\n{text}")
+        assert said in open_dataset(own_pairs, "val", "filled", None).description
+    (own_pairs / "frames.csv").write_text("b1,90\n")
+    assert "needs columns name and fx" in open_dataset(own_pairs, "val", "filled", None).description
+    with pytest.raises(HqmdError, match="not a readable table of frames: field larger"):
+        read_frames(with_frames(own_pairs, "name,fx\nb1," + "9" * 200_000))
+
+
+@pytest.mark.parametrize("text", ["name,fx\nb1.jpg,90\n", "name;fx\nrgb/b1.jpg;90\n", "name\tfx\nb1\t90\n"])
+def test_frames_of_other_programs(own_pairs: Path, text: str) -> None:
+    dataset = open_dataset(with_frames(own_pairs, text), "val", "filled", None)
+    assert dict(zip(dataset.names, (s.focal_px for s in dataset), strict=True))["b1"] == 90
+
+
 @pytest.mark.parametrize("head", ["rgb,depth,focal\n", "image,depth,fx_over_nyu,FX\n", ""])
 def test_a_list_may_have_a_column_of_focal_lengths(own_pairs: Path, head: str) -> None:
     name = open_dataset(own_pairs, "val", "filled", None).names[0]
@@ -63,6 +82,18 @@ def test_a_list_may_have_a_column_of_focal_lengths(own_pairs: Path, head: str) -
     (own_pairs / "list.csv").write_text(head + ",".join(cells) + "\n")
     dataset = open_dataset(own_pairs / "list.csv", "all", "filled", 1000)
     assert dataset[0].focal_px == 700 and "focal lengths from the list" in dataset.description
+
+
+@pytest.mark.parametrize("focal", ["0", "-5", "inf", "1e300", "1e-9", "abc"])
+def test_a_focal_length_that_is_none_is_refused_where_the_header_calls_it_so(own_pairs: Path, focal: str) -> None:
+    name = open_dataset(own_pairs, "val", "filled", None).names[0]
+    photo, depth = (next((own_pairs / part).glob(f"{name}.*")) for part in ("rgb", "depth"))
+    row = f"rgb/{photo.name},depth/{depth.name},{focal}\n"
+    (own_pairs / "list.csv").write_text("rgb,depth,fx\n" + row)
+    with pytest.raises(HqmdError, match=f"'{focal}' is no focal length in pixels"):
+        open_dataset(own_pairs / "list.csv", "all", "filled", 1000)
+    (own_pairs / "list.csv").write_text(row)  # without a header it may be anything
+    assert not open_dataset(own_pairs / "list.csv", "all", "filled", 1000)[0].focal_px
 
 
 def test_a_model_of_ours_is_scored_with_the_samples_camera(pairs: Path) -> None:

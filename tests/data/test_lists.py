@@ -116,6 +116,13 @@ def test_list_saved_by_excel(pairs: Path) -> None:
     assert len(data.open_dataset(path, "all")) == 1
 
 
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
+def test_a_stated_delimiter(pairs: Path, delimiter: str) -> None:
+    path = write_list(pairs / "list.csv", ("image", "depth"), ("rgb/a1.jpg", "depth/a1.png"), delimiter=delimiter)
+    path.write_text(f"sep={delimiter}\n" + path.read_text())
+    assert len(data.open_dataset(path, "all")) == 1
+
+
 def test_list_of_missing_files(pairs: Path) -> None:
     rows = [("rgb/a1.jpg", "depth/a1.png"), ("rgb/x.jpg", "depth/a2.png"), ("rgb/y.jpg", "depth/y.png")]
     path = write_list(pairs / "list.csv", ("image", "depth"), *rows)

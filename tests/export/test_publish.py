@@ -14,6 +14,7 @@ from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export import publish as publishing
+from hqmd_cli.installed import how_to_install
 from hub_server import USERS, HubServer, environment
 
 PUSH = """
@@ -159,13 +160,13 @@ def test_without_the_extra_it_is_said(checkpoint: Path, tmp_path: Path, monkeypa
     told: list[str] = []
     files = publishing.prepare(checkpoint, tmp_path / "place", "me/rooms", told.append)
     assert files == ["config.json", "model.safetensors", "README.md"]
-    assert told == ["no graph for ONNX Runtime; to make one: pip install 'hqmd[export]'"]
+    assert told == [f"no graph for ONNX Runtime; to make one: {how_to_install('onnxscript')}"]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("onnxscript") is None, reason="the extra export is not installed")
 def test_a_graph_is_made_where_there_is_none(trained_run: Path, tmp_path: Path) -> None:
-    from hqmd_cli.export.verify import check_pictures
+    from hqmd_cli.inference.engines.check_pictures import check_pictures
     from hqmd_cli.inference.engines.onnx import OnnxEngine
 
     before = sorted(path.name for path in (trained_run / "best").iterdir())

@@ -1,6 +1,8 @@
 """Depth maps in files: what is written is read back, and what is no depth map is refused."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +120,14 @@ def test_a_unit_tag_that_is_no_unit(tag: str, tmp_path: Path) -> None:
     Image.fromarray(np.full((3, 4), 2000, np.uint16)).save(tmp_path / "d.png", pnginfo=note)
     with pytest.raises(HqmdError, match=r"d\.png: its text chunk"):
         depth_unit_tag(tmp_path / "d.png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of files")
+def test_a_full_disk_is_told_with_the_system_s_words(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys, numpy as np; from pathlib import Path; "
+        "from hqmd_cli.files.depth_files import write_depth_npy; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); write_depth_npy(Path(sys.argv[1]), np.ones((99, 99)))"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path / "d.npy")], capture_output=True, text=True)
+    assert "d.npy: cannot be written: File too large" in run.stderr and not list(tmp_path.iterdir())

@@ -303,6 +303,13 @@ def test_transparency_is_laid_on_white(tmp_path: Path, mode: str) -> None:
     assert (read[:, :20] == 255).all() and (read[:, 20:] == 0).all()
 
 
+def test_transparency_is_said(tmp_path: Path) -> None:
+    for alpha, said in ((255, ()), (100, ("parts of it are transparent, and taken for white",)),
+                        (0, ("it is transparent, and taken for white",))):  # fmt: skip
+        Image.new("RGBA", (6, 4), (200, 10, 10, alpha)).save(tmp_path / "a.png")
+        assert read_photo(tmp_path / "a.png").remarks == said
+
+
 def test_half_transparent(tmp_path: Path) -> None:
     Image.new("RGBA", (40, 24), (255, 0, 0, 128)).save(tmp_path / "x.png")
     np.testing.assert_allclose(read_image(tmp_path / "x.png")[0, 0], (255, 127, 127), atol=1)
@@ -529,6 +536,9 @@ def test_pictures_of_pillow_s_own(tmp_path: Path) -> None:
 
 
 def test_fractional_and_32_bit_pictures_are_refused_not_clipped(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "rgb.tif"), np.ones((3, 4, 3), np.float32))  # which Pillow cannot identify
+    with pytest.raises(HqmdError, match=r"rgb\.tif: a damaged TIFF, or one whose colours are fractions"):
+        read_image(tmp_path / "rgb.tif")
     Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / "f.tif")
     Image.fromarray(np.full((3, 4), 70_000, np.int32)).save(tmp_path / "i.tif")
     for name in ("f.tif", "i.tif"):

@@ -31,3 +31,10 @@ def test_what_exists_is_replaced_only_when_asked(tmp_path: Path) -> None:
             refuse_existing_outputs([None, tmp_path / name], overwrite=False)
         refuse_existing_outputs([tmp_path / name], overwrite=True)
     refuse_existing_outputs([tmp_path / "new.csv"], overwrite=False)
+
+
+def test_no_file_is_written_twice(tmp_path: Path) -> None:
+    (tmp_path / "folder").symlink_to(tmp_path)
+    for again in ("t.csv", "folder/t.csv", "x/../t.csv"):
+        with pytest.raises(HqmdError, match="would be written twice"):
+            refuse_existing_outputs([tmp_path / "t.csv", None, tmp_path / again], overwrite=True)

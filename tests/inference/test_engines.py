@@ -30,10 +30,11 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.onnx_graph import export_beside, export_file, graph_of
 from hqmd_cli.export.standalone import Standalone
 from hqmd_cli.export.traced_layers import WIDELY_KNOWN, OneAttention
-from hqmd_cli.export.verify import LIMITS, Difference, Limits, check_pictures, verify
+from hqmd_cli.export.verify import LIMITS, Difference, Limits, verify
 from hqmd_cli.files.photos import read_image
 from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.inference.engines import select as opening
+from hqmd_cli.inference.engines.check_pictures import check_pictures
 from hqmd_cli.inference.engines.onnx import OnnxEngine
 from hqmd_cli.inference.engines.pytorch import TorchEngine
 from hqmd_cli.inference.engines.select import open_engine
@@ -481,9 +482,13 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
     assert isinstance(open_engine(trained_run / "best"), TorchEngine)  # has no model.onnx
     for wish, said in [
         (("onnx", "auto", trained_run / "best"), "hqmd export"),
-        (("onnx", "cuda", published), "on the CPU"),
+        (
+            ("onnx", "cuda", published),
+            "this ONNX Runtime has no CUDA; pip uninstall -y onnxruntime && pip .*-gpu",
+        ),
+        (("onnx", "mps", published), "does not compute on mps; use --backend torch"),
         (("onnx-int8", "auto", published), "--precision int8"),
-        (("onnx-int8", "cuda", published), "on the CPU|no model.int8"),
+        (("onnx-int8", "cuda", published), "has no CUDA|no model.int8"),
         (("openvino", "auto", published), "no backend named 'openvino'; there are: auto, onnx, onnx-int8, torch"),
     ]:
         with pytest.raises(HqmdError, match=said):

@@ -24,6 +24,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign import hugging_face
 from hqmd_cli.inference.foreign.output_kinds import meaning_of
+from hqmd_cli.installed import how_to_install
 from hub_server import HubServer, commit_of
 
 if find_spec("transformers") is None:
@@ -364,7 +365,7 @@ def test_transformers_is_as_talkative_as_before(models, capfd):
 def test_without_transformers_the_remedy_is_named(hqmd, models, photo, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)  # as where it is not installed
     result = hqmd("predict", photo, "-o", "d.png", "--model", f"hf:{models('glpn')}")
-    assert result.returncode == 1 and "pip install 'hqmd[hub]'" in result.stderr
+    assert result.returncode == 1 and how_to_install("transformers") in result.stderr
 
 
 def test_a_model_that_fails_on_one_photo_goes_on_with_the_next(hqmd, models, photo, tmp_path):

@@ -1,7 +1,6 @@
 """Where results go, and what their files hold."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +135,23 @@ def test_many_photos_to_one_file() -> None:
         plan(here("a.jpg", "b.jpg"), [Path("x.png")], None)
 
 
+def test_what_is_neither_a_file_nor_a_folder() -> None:
+    Path("notes").write_text("mine")
+    Path("gone").symlink_to("nowhere")
+    for output, said in (
+        (".npy", r"\.npy: a suffix alone; give the file a name, such as depth\.npy"),
+        ("notes", "notes: exists, and is no folder"),
+        ("gone", "gone: exists, and is no folder"),
+        ("d.mp4", r"d\.mp4: is for one video alone"),
+    ):
+        with pytest.raises(HqmdError, match=said):
+            plan(here("a.jpg"), [Path(output)], None)
+    with pytest.raises(HqmdError, match="is for one video alone"):  # not a folder of this name
+        plan(here("a.jpg", "b.jpg"), [Path("d.mp4")], None)
+    with pytest.raises(HqmdError, match="no output format named ''"):  # an empty variable of a shell
+        plan(here("a.jpg"), [Path("out")], "")
+
+
 def test_formats_are_for_folders() -> None:
     with pytest.raises(HqmdError, match="--format is for folders"):
         plan(here("a.jpg"), [Path("x.png")], "npy")
@@ -214,26 +230,6 @@ def test_many_photos_do_not_mean_many_questions(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(planning.os.path, "realpath", lambda path: asked.append(path) or realpath(path))
     jobs = plan(here(*(f"{number % 3}/{number}.jpg" for number in range(1000))), [Path("out")], "color,npy,mm")
     assert len(jobs) == 1000 and len(asked) == 2 * 3
-
-
-@pytest.mark.parametrize("kind", ["ply", "glb"])
-def test_without_trimesh_nothing_is_begun(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said before the first photo is read, and by the writer to those who do not plan."""
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    monkeypatch.setattr("hqmd_cli.prediction.plan.find_spec", lambda name: None)
-    remedy = r"pip install 'hqmd\[3d\]'"
-    for destination, formats in ((Path(f"x{OUTPUTS[kind].suffix}"), None), (Path("out"), f"color,{kind}")):
-        with pytest.raises(HqmdError, match=remedy):
-            plan(here("a.jpg"), [destination], formats)
-    assert plan(here("a.jpg"), [Path("x.png")], None)
-
-
-@pytest.mark.parametrize("kind", ["ply", "glb"])
-def test_writers_without_trimesh(kind: str, result: DepthResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    with pytest.raises(HqmdError, match=r"pip install 'hqmd\[3d\]'"):
-        OUTPUTS[kind].write(Path("x"), result, Style())
-    assert not Path("x").exists()
 
 
 # --- how it looks

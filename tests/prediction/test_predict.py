@@ -91,7 +91,8 @@ def test_a_folder_says_where_its_cameras_are_from(hqmd, checkpoint, folder, tmp_
         ('{"fx": 90, "fy": 90, "cx": 47.5, "cy": 39.5, "k1": 0.2}', "lens distortion ignored"),
         ('{"fx": 90, "fy": 90, "cx": 47.5, "cy": 39.5, "width": 97, "height": 80}', "--camera is for 97 x 80"),
         ('{"fx": 90, "fy": 90, "cx": 47.5}', "cy is missing"),
-        ('{"fx": 0, "fy": 90, "cx": 47.5, "cy": 1}', "positive"),
+        ('{"fx": 0, "fy": 90, "cx": 47.5, "cy": 1}', "0.01 to 1e+07 pixels"),
+        ('{"fx": 1e300, "fy": 90, "cx": 47.5, "cy": 1}', "0.01 to 1e+07 pixels"),
         ("[90]", "not a camera in JSON"),
     ],
 )

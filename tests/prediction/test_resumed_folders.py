@@ -135,6 +135,17 @@ def test_the_record_beside_a_single_result_is_completed(here, hqmd):
     assert Path("d.json").is_file() and not list(here.glob(".*"))
 
 
+@pytest.mark.parametrize("wrong", [None, [1], "x"])
+def test_records_with_settings_of_another_kind_describe_nothing(here, predict, wrong):
+    assert predict().returncode == 0
+    changed = [json.dumps({**row, "settings": wrong}) for row in rows().values()]
+    Path("out/manifest.jsonl").write_text("\n".join(changed) + "\n")
+    again = predict("--skip-existing")
+    assert again.returncode == 0 and "4 written, 0 failed" in again.stderr
+    assert "made anew, since not as recorded (model, the model's files," in again.stderr
+    assert all(isinstance(row["settings"], dict) for row in rows().values())
+
+
 def test_a_living_run_is_left_alone(here, predict):
     Path("out").mkdir()
     leave_intention("0badf00d", ["p0.npy"], {"model": "another"})
@@ -180,6 +191,21 @@ def test_an_intention_is_on_the_disk_before_the_first_result(here, predict, monk
 
     monkeypatch.setattr(PhotoWork, "finish", checked)
     assert predict().returncode == 0 and len(synced) == 2
+
+
+def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
+    assert "made anew" not in predict().stderr
+    shutil.copy("in/p1.png", "in/p2.png")
+    assert "made anew, since not as recorded (photo): 1" in predict("--skip-existing").stderr
+    assert "made anew, since not as recorded (fx): 4" in predict("--skip-existing", "--fx", "90").stderr
+    Path("quick.py").write_text(MODEL + "\n")
+    assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
+
+
+def test_a_folder_in_place_of_a_lock_is_named(here, predict):
+    Path("out/.manifest.jsonl.lock").mkdir(parents=True)
+    result = predict()
+    assert result.returncode == 1 and "hqmd: out/.manifest.jsonl.lock: cannot be written: Is a dir" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -246,6 +272,14 @@ def command(*arguments):
 
 def environment():
     return os.environ | {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize("factor", ["1e-10", "1e36", "1e5"])
+def test_metres_that_no_photo_has_are_not_written(here, predict, factor):
+    Path("quick.py").write_text(MODEL.replace("return ", f"return np.float32({factor}) * (").rstrip() + ")\n")
+    result = predict()
+    assert result.returncode == 1 and "metres are written from 1e-06 to 100000" in result.stderr
+    assert not [name for name in names() if name.endswith(".npy")]
 
 
 def test_a_record_that_another_run_adds_meanwhile_counts(here, predict, monkeypatch):
@@ -332,3 +366,6 @@ def test_one_result_goes_to_stdout(here):
     for more in (["--json"], ["-o", "d.npy"], ["--format", "npy,mm"]):
         refused = subprocess.run([*whole, *more], input=photo, env=environment(), capture_output=True)
         assert refused.returncode == 1 and refused.stdout == b"" and refused.stderr.startswith(b"hqmd: ")
+    whole[4:5] = ["in"]
+    refused = subprocess.run(whole, env=environment(), capture_output=True)
+    assert refused.stderr.startswith(b"hqmd: stdout: one file cannot hold")

@@ -308,9 +308,9 @@ def test_only_a_few_pictures_are_read(tmp_path):
 
 def test_trackers_by_name(monkeypatch):
     there = {"tensorboard"}
-    monkeypatch.setattr("hqmd_cli.training.tracking.find_spec", lambda name: name if name in there else None)
+    monkeypatch.setattr("hqmd_cli.installed.find_spec", lambda name: name if name in there else None)
     assert parse_trackers("tensorboard, tensorboard") == ("tensorboard",)
-    with pytest.raises(HqmdError, match=r"pip install 'hqmd\[wandb\]'"):
+    with pytest.raises(HqmdError, match=r"--track wandb needs wandb; pip install .*\[wandb\]"):
         parse_trackers("tensorboard,wandb")
     with pytest.raises(HqmdError, match="no tracker named 'excel'; there are: tensorboard, wandb"):
         parse_trackers("excel")

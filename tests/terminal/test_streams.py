@@ -2,9 +2,11 @@
 
 import io
 import logging
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,7 @@ def test_errors_and_tables_escape_codes(capsys: pytest.CaptureFixture[str]) -> N
     assert "\x1b" not in said and "\x9b" not in said and said.count("\n") == 2
     assert said.endswith("hqmd: lib: first x\\x1b\n")
     assert first_line(ValueError(f"{CODES}\nb")).isprintable()
+    assert first_line(ValueError("a\u202egpj.b\u2066")) == "a\\u202egpj.b\\u2066"  # would be shown from right to left
     table = for_screen(Table([f"h{CODES}"], [[f"c{CODES}"]], f"one{CODES}\ntwo"))
     assert "\x1b" not in str(table.caption) + str(table.columns[0].header) + "".join(map(str, table.columns[0].cells))
     assert str(table.caption).count("\n") == 1
@@ -72,3 +75,27 @@ def test_a_limit_for_what_takes_for_ever() -> None:
         within(0.05, lambda: time.sleep(3), "too long")
     with pytest.raises(KeyError):
         within(5, lambda: {}[1], "too long")
+
+
+AT_THE_END = """
+import sys
+from hqmd_cli import app
+app.main = lambda: (print("said"), print("told", file=sys.stderr), open({path!r}, "w").close(), sys.exit(0))
+app.run()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_or_closed_stream_is_told_once_and_loses_nothing(tmp_path: Path) -> None:
+    def run(redirection: str) -> tuple[int, str]:
+        done = tmp_path / "done"
+        done.unlink(missing_ok=True)
+        script = AT_THE_END.format(path=str(done))
+        shell = f'"$1" -c "$2" {redirection}'
+        run = subprocess.run(["bash", "-c", shell, "bash", sys.executable, script], capture_output=True, text=True)
+        assert done.exists()
+        return run.returncode, run.stderr
+
+    assert run("> /dev/full") == (1, "told\nhqmd: stdout: cannot be written: No space left on device\n")
+    assert run("2> /dev/full") == (0, "") and run("2< /dev/null") == (0, "")
+    assert run('| true; exit "${PIPESTATUS[0]}"') == (0, "told\n")

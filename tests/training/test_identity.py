@@ -15,6 +15,7 @@ from hqmd_cli.files.locks import claim
 from hqmd_cli.training.identity import DATA_FILE, FileState, differences
 from hqmd_cli.training.loop import EmptyBatch, EpochReport, Note, fit
 from hqmd_cli.training.record import RECORD_FILE, changes, is_unfinished, read_record
+from hqmd_cli.training.resume import Asked, plan_run
 from hqmd_cli.training.state import saved_states
 from kill_harness import MODEL, TRAIN, Slopes
 
@@ -264,3 +265,19 @@ def test_a_batch_without_depth_is_left_out_and_said(tmp_path: Path) -> None:
     (empty,) = [report for report in reports if isinstance(report, EmptyBatch)]
     assert "no valid depth pixel" in empty.complaint and empty.complaint.endswith(": 1")
     assert isinstance(reports[-1], EpochReport)
+
+
+def test_no_run_among_the_files_of_data_or_a_model(pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "link").symlink_to(pairs)
+    (tmp_path / "file").write_text("mine")
+    for output, said in (
+        (pairs, "is what --data reads"),
+        (tmp_path / "link", "is what --data reads"),
+        (tmp_path / "model", "holds a model"),
+        (tmp_path / "file", "exists, and is no folder"),
+    ):
+        with pytest.raises(HqmdError, match=said):
+            plan_run(Asked(output, sources={"data": pairs}), print)
+    assert plan_run(Asked(tmp_path / "run", sources={"data": pairs}), print).run_dir == tmp_path / "run"

@@ -92,6 +92,12 @@ def test_the_newest_state_is_broken_and_the_one_before_is_taken(tmp_path):
     assert read_history(tmp_path / "stopped") == read_history(tmp_path / "unbroken")
 
 
+def test_a_pipe_in_place_of_a_state_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "1.pt")
+    with pytest.raises(HqmdError, match=r"1\.pt: cannot be read: .*a pipe or device"):
+        read_state(tmp_path / "1.pt")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", [1, 3])
 def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):

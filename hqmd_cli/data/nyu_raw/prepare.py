@@ -15,7 +15,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from hqmd_cli.files.checked_json import read_json
 from hqmd_cli.files.depth_files import write_depth_mm
 from hqmd_cli.files.images import write_jpeg
 from hqmd_cli.files.locks import claim
+from hqmd_cli.installed import require
 
 METHOD = 1  # increase it if the same frames give other pairs, so that the two are not mixed
 NOTE = "nyu-raw.json"
@@ -67,8 +67,8 @@ def plan_pairs(raw: Path, number: int, fill: bool, scenes: str | None) -> Plan:
 
     Raises HqmdError if there are no recordings, none is in a split, or `fill` lacks its library.
     """
-    if fill and find_spec("scipy") is None:
-        raise HqmdError("filling holes needs scipy, which is not installed; pip install 'hqmd[fill]'")
+    if fill:
+        require("scipy", "filling holes")
     found = find_scenes(raw)
     split_of = split_scenes(scenes, list(found))
     chosen = {scene: folder for scene, folder in found.items() if split_of[scene] in SPLITS}

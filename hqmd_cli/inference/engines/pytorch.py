@@ -31,7 +31,7 @@ class TorchEngine:
         network = network.to(memory_format=torch.channels_last).eval()
         photo_to_depth = PhotoToDepth(network)
         self.photo_to_depth = torch.compile(photo_to_depth, dynamic=True) if compiled else photo_to_depth
-        self.device, self.name = device, f"torch on {device}"
+        self.device, self.name, self.fallback = device, f"torch on {device}", ""
         self.precision = "bf16" if any(isinstance(part, Bfloat16Backbone) for part in network.modules()) else "fp32"
         self.batch = batch or (1 if device.type == "cpu" else BATCH)
         self.computing = Lock()

@@ -3,12 +3,15 @@
 import os
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.checkpoints.safetensors_file import require_whole
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.inference.engines.providers import PROVIDERS, candidates, clash, named
+from hqmd_cli.installed import require
 from hqmd_cli.registry import pick
 
 if TYPE_CHECKING:
@@ -27,8 +30,8 @@ class Backend:
 
 AUTO = "auto"  # the only backend that may fall back to torch
 BACKENDS = {
-    AUTO: Backend("ONNX Runtime on a CPU if the model has a graph, otherwise torch", ("int8", "fp32")),
-    "onnx": Backend("ONNX Runtime on the CPU", ("fp32",)),
+    AUTO: Backend("torch on a GPU that it has, otherwise ONNX Runtime if the model has a graph", ("int8", "fp32")),
+    "onnx": Backend("ONNX Runtime", ("fp32",)),
     "onnx-int8": Backend("ONNX Runtime in 8-bit integers", ("int8",)),
     "torch": Backend("torch on any device", ()),
 }
@@ -43,21 +46,46 @@ def open_engine(
     HqmdError if the options cannot be met.
     """
     precision = graph_for(checkpoint, backend)
-    if precision and backend == AUTO and is_gpu(device):
+    if precision and backend == AUTO and torch_has(device):
         precision = None
     if precision is None:
+        require("torch", f"--backend {backend} with {checkpoint.name}")
         from hqmd_cli.inference.device import pick_device
 
         return open_in_torch(checkpoint, pick_device(device), compiled)
-    if backend != AUTO and device not in ("auto", "cpu"):
-        raise HqmdError(f"backend {backend} computes on the CPU, not on {device}; use --backend torch")
+    if device not in ("auto", "cpu") and named(device) is None:
+        raise HqmdError(f"ONNX Runtime does not compute on {device}; use --backend torch, or {', '.join(PROVIDERS)}")
     if compiled:
         raise HqmdError("--compile is for torch: add --backend torch")
-    if (checkpoint / WEIGHTS_FILE).is_file():  # a graph may have its own weights
+    if os.path.lexists(checkpoint / WEIGHTS_FILE):  # a graph may have its own weights
         require_whole(checkpoint / WEIGHTS_FILE)
-    from hqmd_cli.inference.engines.onnx import OnnxEngine
+    return open_in_onnx(checkpoint, precision, backend, device, threads)
 
-    return OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision)
+
+def open_in_onnx(checkpoint: Path, precision: str, backend: str, device: str, threads: int) -> "Engine":
+    """Open a graph in ONNX Runtime on the best provider that is there and computes it right, else on the CPU.
+
+    Raises HqmdError if `device` names a provider that is not there or does not.
+    """
+    from hqmd_cli.inference.engines.onnx import OnnxEngine, available
+
+    names, packages = available()
+    providers = candidates(device, names) if device != "cpu" else []
+    why = clash(names, packages) if device == "auto" else ""
+    if providers:
+        from hqmd_cli.inference.engines.accelerators import open_accelerated
+
+        # The 8-bit graph is for CPUs.
+        whole = "fp32" if backend == AUTO and (checkpoint / ONNX_FILES["fp32"]).is_file() else precision
+        engine, why = open_accelerated(checkpoint, checkpoint / ONNX_FILES[whole], whole, providers, device)
+        if engine:
+            return engine
+        if device != "auto":
+            raise HqmdError(f"{why}; use --device cpu")
+    engine = OnnxEngine(checkpoint / ONNX_FILES[precision], threads, precision)
+    engine.fallback = why
+    engine.name += f" ({why})" if why else ""
+    return engine
 
 
 def open_in_torch(checkpoint: Path, device: "torch.device", compiled: bool) -> "Engine":
@@ -87,13 +115,23 @@ def graph_for(checkpoint: Path, backend: str) -> str | None:
     return found
 
 
-def is_gpu(device: str) -> bool:
-    """Return True if `device` is a GPU, or "auto" and torch can use one. Imports torch only if a driver is present."""
+def torch_has(device: str) -> bool:
+    """Return True if `device` is a GPU, or "auto" and torch can use one. Imports torch only if a driver is present.
+
+    Raises HqmdError for a GPU that torch does not have, unless ONNX Runtime may.
+    """
     if device == "cpu" or (device == "auto" and not may_have_gpu()):
+        return False
+    if find_spec("torch") is None or (named(device) and not may_have_gpu()):
         return False
     from hqmd_cli.inference.device import pick_device
 
-    return pick_device(device).type != "cpu"
+    try:
+        return pick_device(device).type != "cpu"
+    except HqmdError:
+        if named(device):
+            return False
+        raise
 
 
 def may_have_gpu() -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
 from threading import Lock
@@ -28,11 +27,11 @@ from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, wit
 from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
 from hqmd_cli.inference.foreign.trusted_config import fix_attention, require_trusted
 from hqmd_cli.inference.open import OpenModel, OpenOptions
+from hqmd_cli.installed import missing, require
 
 if TYPE_CHECKING:
     import torch
 
-NO_TRANSFORMERS = "hf: models are computed by transformers, which cannot be imported; pip install 'hqmd[hub]'"
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not model.fp16.safetensors or similar
 FILES = [CONFIG_FILE, "preprocessor_config.json", "processor_config.json", "model.safetensors.index.json", *WEIGHTS]
 LONGEST_ERROR = 300  # characters; some errors list hundreds of models
@@ -83,12 +82,12 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
 
 def import_transformers() -> Any:
     """Import transformers when a model needs it: it is an extra, and takes seconds. Raises HqmdError without it."""
-    if find_spec("transformers") is None:
-        raise HqmdError(NO_TRANSFORMERS)
+    require("transformers", "an hf: model")
+    require("torch", "an hf: model")
     try:
         import transformers
     except ImportError as error:
-        raise HqmdError(f"{NO_TRANSFORMERS} ({first_line(error)})") from error
+        raise HqmdError(f"{missing('transformers', 'an hf: model')} ({first_line(error)})") from error
     return transformers
 
 

@@ -6,7 +6,6 @@ shows them as the photo does, and the points and the mesh of one photo coincide.
 
 import math
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from hqmd_cli.files.atomic import write_bytes
 from hqmd_cli.files.images import write_image
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.surfaces import mesh_of, normals, on_jumps, unproject
-from hqmd_cli.prediction.formats import NO_TRIMESH
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.visualization.colormap import normals_to_rgb
 
@@ -42,7 +40,8 @@ def write_normals(path: Path, result: DepthResult, style: Style) -> str:
 
 def write_ply(path: Path, result: DepthResult, style: Style) -> str:
     """Write the coloured points as a binary PLY, without those on depth jumps. Comments give unit, axes and camera."""
-    trimesh = load_trimesh()
+    import trimesh  # slow
+
     result, thinned = thin(result)
     kept = ~on_jumps(result.depth_m, style.edge_rtol)
     unsure = unsure_pixels(path, result, style)
@@ -66,7 +65,8 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
     A texture, because colours of vertices are linear in glTF, where 8 bits give dark colours few shades. The material
     is unlit (KHR_materials_unlit), because the light is in the photo. The asset's extras give unit and camera.
     """
-    trimesh = load_trimesh()
+    import trimesh  # slow
+
     result, thinned = thin(result)
     height, width = result.depth_m.shape
     if min(height, width) == 1:
@@ -95,7 +95,7 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
         for described in tree["materials"]:
             described.setdefault("extensions", {})["KHR_materials_unlit"] = {}
 
-    glb = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
+    glb: Any = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
     write_bytes(path, glb)
     dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps{unsure_in_words(style)}"
     return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
@@ -151,12 +151,3 @@ def facts(camera: Intrinsics) -> dict[str, str]:
 def camera_in_words(camera: Intrinsics) -> str:
     """Describe a camera in one line of ASCII."""
     return f"fx {camera.fx:.2f}, fy {camera.fy:.2f}, cx {camera.cx:.1f}, cy {camera.cy:.1f} pixels ({camera.origin})"
-
-
-def load_trimesh() -> ModuleType:
-    """Import trimesh, which is slow and an extra. Raises HqmdError if it is not installed."""
-    try:
-        import trimesh
-    except ImportError as error:
-        raise HqmdError(NO_TRIMESH) from error
-    return trimesh
