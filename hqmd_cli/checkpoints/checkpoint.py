@@ -46,8 +46,8 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise HqmdError(f"{folder}: a weight is too large for half precision")
     content = save(tensors, metadata={"format": "pt"})  # not save_file, which raises errors of its own on a full disk
-    info = replace(info, weights_sha256=hashlib.sha256(content).hexdigest())
-    config, card = config_text(info), model_card(name or folder.name, info)
+    config = config_text(info, hashlib.sha256(content).hexdigest())
+    card = model_card(name or folder.name, info)
     write_bytes(folder / WEIGHTS_FILE, content)
     write_text(folder / CONFIG_FILE, config)
     write_text(folder / CARD_FILE, card)
@@ -133,8 +133,9 @@ def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
     write_text(folder / CARD_FILE, card)
 
 
-def config_text(info: CheckpointInfo) -> str:
-    """Return the content of config.json."""
+def config_text(info: CheckpointInfo, weights_sha256: str = "") -> str:
+    """Return the content of config.json; with the hash of other weights than those of `info`, if it is given."""
+    weights_sha256 = weights_sha256 or info.weights_sha256
     values = {
         "hqmd_version": __version__,
         "model": info.model.to_flat(),
@@ -144,7 +145,7 @@ def config_text(info: CheckpointInfo) -> str:
         "teacher": info.teacher,
         "note": info.note,
         "command": info.command,
-        **({"weights_sha256": info.weights_sha256} if info.weights_sha256 else {}),
+        **({"weights_sha256": weights_sha256} if weights_sha256 else {}),
         "step": info.step,
         "figures": info.figures,
     }

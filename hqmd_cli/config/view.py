@@ -53,7 +53,8 @@ class View(Settings):
 
     def to_flat(self) -> dict[str, Any]:
         """Return plain values by their names in files, which lack the errors where nobody has measured them."""
-        return {name: value for name, value in super().to_flat().items() if name not in ERROR_TERMS} | self.errors
+        errors = self.errors
+        return {name: value for name, value in super().to_flat().items() if name not in ERROR_TERMS} | errors
 
     @property
     def errors(self) -> dict[str, tuple[float, ...]]:

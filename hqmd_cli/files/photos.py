@@ -15,7 +15,7 @@ from hqmd_cli.files.kinds import BY_SUFFIX, PHOTO, SHARED_SUFFIXES
 from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.open_picture import explained, open_picture
 from hqmd_cli.files.photo_facts import facts_of, focal_35mm_of
-from hqmd_cli.files.several_pictures import choose
+from hqmd_cli.files.several_pictures import ONE_PICTURE, choose
 
 # Of photos that Pillow reads without any other library.
 PHOTO_SUFFIXES = frozenset(
@@ -79,7 +79,8 @@ def read_photo(file: Path | BytesIO, name: str | None = None, number: int | None
                 from hqmd_cli.files.tiff import refuse_thumbnail  # here, because few photos are TIFFs
 
                 refuse_thumbnail(picture, chosen=number is not None)
-            several = choose(picture, file, number)
+            alone = number is None and picture.format in ONE_PICTURE
+            several = "" if alone else choose(picture, file, number)
             # 16 bits for each colour, of which Pillow keeps 8. The header says so until the picture is decoded.
             deep = picture.mode in RGB_MODES and any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
             said = decoded_tiff(picture) if is_tiff else []

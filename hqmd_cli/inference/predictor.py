@@ -39,7 +39,7 @@ class DepthPredictor:
         self.flip = flip or model.view.flip
         # Ready-made here, because they are the same for every photo.
         self.passes = passes_of(model, self.sides, self.flip)
-        self.detail_passes = passes_of(model, self.detail_sides, self.flip)
+        self.detail_passes = passes_of(model, self.detail_sides, self.flip) if self.detail_sides else []
         self.trained_side = min(model.network.size)
         self.log_calibration = np.float32(np.log(model.view.calibration))
         self.power, self.edge_share = model.view.power, model.view.edge_share

@@ -24,7 +24,7 @@ from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.run_folder import CHOSEN_BY, read_history, write_history
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
-from hqmd_cli.data.sample import Dataset, Sample
+from hqmd_cli.data.sample import Dataset, Sample, evenly
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.evaluation.evaluate import score_each
 from hqmd_cli.evaluation.omissions import find_omissions
@@ -61,7 +61,7 @@ from hqmd_cli.training.reports import (
     StepReport,
     Stopped,
 )
-from hqmd_cli.training.samples import SampleRow, sample_places, sample_row, write_samples
+from hqmd_cli.training.samples import PICTURES, SampleRow, sample_row, write_samples
 from hqmd_cli.training.state import KEEP, Run, saved_states
 from hqmd_cli.training.tracking import start_tracking, track_epoch
 
@@ -349,7 +349,7 @@ def evaluate_and_sample(
     predictor: DepthPredictor, val_data: Dataset, protocol: Protocol
 ) -> tuple[Result, list[SampleRow]]:
     """Predict each val picture once: score it, and keep a few for the epoch's samples."""
-    places, samples, predicted = sample_places(len(val_data)), [], count()
+    places, samples, predicted = evenly(len(val_data), PICTURES), [], count()
     source = model_source(predictor, follows_camera=True)
 
     def predict(sample: Sample) -> Map:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.sample import Sample, evenly
+from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import printable
 from hqmd_cli.files.images import write_image
 from hqmd_cli.geometry.resize import shrink
@@ -21,7 +21,7 @@ from hqmd_cli.visualization.error_map import ENDS_OF_RANGE, colorize_error, roun
 from hqmd_cli.visualization.panels import PANEL_HEIGHT, stacked, with_text
 
 SAMPLES_FOLDER = "samples"
-PICTURES = 4
+PICTURES = 4  # evenly spaced among those of val
 ERROR_SHARE = 0.1  # of the farthest truth, rounded up: the largest error that the colours show
 MOST_WIDTH = 4 * PANEL_HEIGHT  # pixels; a panorama is cut off there
 
@@ -34,11 +34,6 @@ class SampleRow(NamedTuple):
     truth_m: NDArray[np.float32]  # 0 where unknown
     pred_m: NDArray[np.float32]
     rmse_m: float  # over all valid pixels of the full size; NaN if there are none
-
-
-def sample_places(pictures: int) -> list[int]:
-    """Return the indices of the val pictures that are shown."""
-    return evenly(pictures, PICTURES)
 
 
 def write_samples(run_dir: Path, epoch: int, rows: Sequence[SampleRow]) -> Path:

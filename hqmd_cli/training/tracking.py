@@ -52,6 +52,8 @@ def settings_to_log(model: ModelConfig, train: TrainConfig, about: Mapping[str, 
 
 def track_epoch(accelerator: Any, row: Mapping[str, Any]) -> None:
     """Log a row of history.jsonl at its step: loss and learning rate as `train/...`, val metrics as `val/...`."""
+    if not accelerator.trackers:
+        return
     own = ("loss", "lr")
     figures = {
         f"{'train' if name in own else 'val'}/{name}": value

@@ -21,12 +21,13 @@ from hqmd_cli.checkpoints.weights import count_parameters
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_dataset
+from hqmd_cli.data.sample import evenly
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models import SYSTEMS
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.terminal.command_line import command_line
 from hqmd_cli.training.curves import CURVES_FILE, curves, write_curves
-from hqmd_cli.training.samples import PICTURES, sample_places, sample_row, write_samples
+from hqmd_cli.training.samples import PICTURES, sample_row, write_samples
 from hqmd_cli.training.tracking import parse_trackers, settings_to_log, start_tracking, track_epoch
 
 COMMAND = "hqmd train --data pairs -o mine"
@@ -269,7 +270,7 @@ def test_the_same_pictures_in_the_same_colours_every_epoch(pairs, tmp_path):
 
 def draw_samples(data, depth_m: float, folder: Path, epoch: int) -> Path:
     """An epoch's picture of a network that predicts one depth everywhere."""
-    samples = [data[index] for index in sample_places(len(data))]
+    samples = [data[index] for index in evenly(len(data), PICTURES)]
     rows = [sample_row(sample, np.full(sample.depth_m.shape, depth_m, np.float32)) for sample in samples]
     return write_samples(folder, epoch, rows)
 
