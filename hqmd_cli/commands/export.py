@@ -65,7 +65,7 @@ def export(
         refuse_existing_outputs([path], overwrite)
     elif not alone:
         refuse_existing_outputs([output], overwrite=False, remedy="remove it")
-    text = "\n".join(read_lines(note, "text")) + "\n" if note else None
+    text = "\n".join(read_lines(note, "text")).strip() if note else None
     import torch  # only now, since it takes seconds
 
     from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint

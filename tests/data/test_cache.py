@@ -244,8 +244,8 @@ from hqmd_cli.data import open_dataset, pairs
 from hqmd_cli.data.cache.build import cached
 path, delay_s, largest = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-read_image = pairs.read_image
-pairs.read_image = lambda photo: (time.sleep(delay_s), read_image(photo))[1]
+read_photo = pairs.read_photo
+pairs.read_photo = lambda photo: (time.sleep(delay_s), read_photo(photo))[1]
 ours = cached(open_dataset(path, "train"), True, 1, lambda line: print(line, flush=True))
 print(type(ours).__name__, sum(int(ours[i].image.sum()) for i in range(len(ours))), flush=True)
 """
