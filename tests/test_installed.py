@@ -15,6 +15,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.installed import EXTRAS, FULL, LIGHT, how_to_install, source_of
 
 ROOT = Path(__file__).parents[1]
+HERE = Path(installed.__file__).parents[1]  # where the package was imported from: this clone, or an environment
 METADATA = """Metadata-Version: 2.4
 Name: {name}
 Version: 1.2
@@ -79,7 +80,7 @@ def test_the_command_survives_the_shell(tmp_path: Path, monkeypatch: pytest.Monk
     assert shlex.split(how_to_install("transformers")) == ["pip", "install", f"{clone}[hub]"]
     assert how_to_install("pillow-heif") == "pip install pillow-heif"
     monkeypatch.setattr(installed, "distribution", {}.get)
-    assert shlex.split(how_to_install("transformers")) == ["pip", "install", f"{ROOT}[hub]"]
+    assert shlex.split(how_to_install("transformers")) == ["pip", "install", f"{HERE}[hub]"]
 
 
 def test_light_names_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
