@@ -57,7 +57,7 @@ class LoadedModel:
         known, camera = seen_by(photo, fx, picture)
         depth_m, sure = self.model.with_uncertainty(known.rgb)
         assert sure
-        sure = sure.with_camera(camera)
+        sure = sure.with_camera(camera.metres_error)
         return SurePrediction(self.for_camera(depth_m, camera), sure.scale, sure.at(depth_m.shape))
 
     def for_camera(self, depth_m: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.float32]:

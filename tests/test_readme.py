@@ -65,6 +65,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
         "nyu_depth_v2_labeled.mat": nyu_mat,
         "nyu.mat": nyu_mat,
         "pairs": pairs,
+        "other_pairs": pairs,
         "weights": ROOT / "weights",
         "examples": ROOT / "examples",
     }.items():

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.resize import shrink
 
 Floats = NDArray[np.float32]
@@ -41,9 +40,9 @@ class Uncertainty:
         """Return the error of the shape at the size (H, W) of a photo."""
         return shrink(self.shape, (size[0], size[1]))
 
-    def with_camera(self, camera: Intrinsics) -> "Uncertainty":
-        """Add the error that comes from a focal length that is assumed."""
-        return replace(self, scale=math.hypot(self.scale, camera.metres_error))
+    def with_camera(self, metres_error: float) -> "Uncertainty":
+        """Add the relative error of the metres that comes from a focal length that is assumed."""
+        return replace(self, scale=math.hypot(self.scale, metres_error))
 
     def measured_at(self, x: int, y: int, size: tuple[int, ...]) -> "Uncertainty":
         """Return the errors once depth (H, W) is right at pixel (x, y): the others' scale is as wrong as its shape."""

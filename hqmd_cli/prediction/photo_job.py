@@ -184,13 +184,14 @@ class PhotoWork:
             exif_fault=photo.focal_fault,
         )
         camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
+        camera_error = intrinsics.metres_error
         surely = None if is_frame else self.model.surely  # the errors of photos are not those of a video's frames
         try:
             depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
         except HqmdError as error:
             raise HqmdError(f"{name}: {error}") from error
         if sure and not self.reading:
-            sure = sure.with_camera(intrinsics)
+            sure = sure.with_camera(camera_error)
         require_depth(depth_m, name, self.model.kind)
         flat = is_flat(depth_m)
         if flat and not is_frame and has_content(photo.rgb):

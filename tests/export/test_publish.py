@@ -1,5 +1,6 @@
 """`hqmd push`: to hub_server.py, and back by hub.py, in processes of their own as test_hub.py says why."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -90,6 +91,8 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
         weights = bytearray(first["model.safetensors"])
         weights[-1] ^= 1
         (checkpoint / "model.safetensors").write_bytes(weights)
+        config = json.loads(first["config.json"]) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+        (checkpoint / "config.json").write_text(json.dumps(config))
         (checkpoint / "README.md").write_text("---\nlibrary_name: hqmd\n---\nby hand\n")
         wish = {"folder": str(checkpoint), "name": "org/rooms"}
         ((answer, fetched),) = push_all(server.endpoint, tmp_path, [{**wish, "fetch": True}])

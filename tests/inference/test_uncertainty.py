@@ -82,6 +82,8 @@ def test_errors_are_sums_of_terms() -> None:
 def test_the_camera_and_a_measured_distance() -> None:
     shape = np.linspace(0.1, 0.4, 12, dtype=np.float32).reshape(3, 4)
     sure = Uncertainty(0.16, shape)
-    assert sure.with_camera(find_intrinsics(3, 4, fx=5)).scale == 0.16
-    assert sure.with_camera(find_intrinsics(3, 4)).scale == pytest.approx(math.hypot(0.16, ASSUMED_FOCAL_ERROR))
+    assert sure.with_camera(find_intrinsics(3, 4, fx=5).metres_error).scale == 0.16
+    assert sure.with_camera(find_intrinsics(3, 4).metres_error).scale == pytest.approx(
+        math.hypot(0.16, ASSUMED_FOCAL_ERROR)
+    )
     assert sure.measured_at(2, 1, (3, 4)).scale == pytest.approx(float(shape[1, 2]))
