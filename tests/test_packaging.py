@@ -1,4 +1,4 @@
-"""What is needed to publish: the conda recipe, the citation, the changelog, the licences and the workflows agree."""
+"""Conda recipe, citation, changelog, licences and workflows, as needed to publish, agree with the package."""
 
 import re
 import tomllib

@@ -16,8 +16,8 @@ FOCAL_COLUMNS = ("focal", "focal_px", "focal_length", "fx")  # names in the head
 def read_frames(folder: Path) -> dict[str, float]:
     """Read the focal length of each name in frames.csv; empty if there is no such file, or it has no column `fx`.
 
-    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is none that
-    a camera may have, or a name has two.
+    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is
+    beyond FX_RANGE, or a name has two.
     """
     path = folder / FRAMES_FILE
     if not path.is_file():
@@ -42,7 +42,7 @@ def read_frames(folder: Path) -> dict[str, float]:
 
 
 def focal_of(text: str) -> float:
-    """Parse a focal length; 0 if it is not one that a camera may have."""
+    """Parse a focal length; return 0 if the text is not a number within FX_RANGE."""
     try:
         focal = float(text)
     except ValueError:

@@ -220,7 +220,7 @@ def others_in(folder: Path, suffixes: frozenset[str]) -> str:
 
 
 def misnamed_splits(names: list[str]) -> list[str]:
-    """Describe each split that is called like train, val or test, where there is none of that very name."""
+    """Describe each split with a name like "Train" or "validation" if there is no train, val or test itself."""
     usual = {"train": "train", "val": "val", "valid": "val", "test": "test"}
     lines = []
     for name in names:

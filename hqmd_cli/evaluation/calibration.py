@@ -63,13 +63,14 @@ def calibrate(
     settings = with_options(read_model_config(folder), options)
     engine = open_engine(folder, "auto", device)
 
-    def source(settings: ModelConfig) -> PredictionSource:
-        return model_source(DepthPredictor(engine, settings.at_size(size)), follows_camera=True)
+    def source(settings: ModelConfig, protocol: Protocol, pictures: list[Picture] | None = None) -> PredictionSource:
+        predictor = DepthPredictor(engine, settings.at_size(size))
+        if pictures is None:
+            return model_source(predictor, follows_camera=True)
+        return watched(predictor, protocol, pictures)
 
     def measured(settings: ModelConfig, session: Session = session, pictures: list[Picture] | None = None) -> Result:
-        shown = source(settings)
-        if pictures is not None:
-            shown = watched(DepthPredictor(engine, settings.at_size(size)), session.protocol, pictures)
+        shown = source(settings, session.protocol, pictures)
         return replace(session, sources={folder.name: shown}).score()[folder.name]
 
     power = options.power
@@ -77,7 +78,7 @@ def calibrate(
         session.note(f"power: {len(dataset)} photos are too few to fit it, depth is only multiplied")
         power = 1.0
     if power is None:
-        pairs = depth_pairs(source(with_law(settings, options, 1, 1)), dataset, protocol)
+        pairs = depth_pairs(source(with_law(settings, options, 1, 1), protocol), dataset, protocol)
         power = best_power(list(session.progress(pairs, "power", len(dataset))), protocol.clip_m)
         if power in (POWERS[0], POWERS[-1]):
             session.note(f"power: {power:g} is the last that is tried; check the model before you keep it")

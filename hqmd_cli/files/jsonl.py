@@ -21,7 +21,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append a row that is JSON already; see append_row."""
     try:
-        if not path.is_file():  # there is none yet, or something else
+        if not path.is_file():  # a new file, or a folder, pipe or device, which is refused
             require_regular(path)
             path.parent.mkdir(parents=True, exist_ok=True)
         with ONE_AT_A_TIME, path.open("ab+") as file:

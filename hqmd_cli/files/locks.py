@@ -153,10 +153,10 @@ def lock_of(place: Path) -> Path:
 
 def sign(lock_file: Path) -> None:
     """Write who holds a lock into its file."""
-    command = printable(" ".join(["hqmd", *sys.argv[1:]]))
     from datetime import datetime
     from socket import gethostname  # here, because most runs lock nothing, and a cold start should be short
 
+    command = printable(" ".join(["hqmd", *sys.argv[1:]]))
     since = datetime.now().isoformat(" ", "seconds")
     try:
         lock_file.write_text(f"process {os.getpid()} on {gethostname()} since {since} ({command})", "utf-8")

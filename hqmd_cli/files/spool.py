@@ -37,7 +37,7 @@ class Spool:
         self._end += array.nbytes
 
     def take(self, key: bytes) -> NDArray[Any] | None:
-        """Give an array back, and forget it; None if there is none of this key."""
+        """Return the array of a key and remove it; None if the key is not there."""
         if key not in self._places:
             return None
         place, dtype, shape = self._places.pop(key)
