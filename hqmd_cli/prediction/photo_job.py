@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -186,8 +186,13 @@ class PhotoWork:
         camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
         camera_error = intrinsics.metres_error
         surely = None if is_frame else self.model.surely  # the errors of photos are not those of a video's frames
+        said: tuple[str, ...] = ()
         try:
-            depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
+            if self.model.sees:
+                depth_m, intrinsics, said = seen_by(self.model, photo.rgb, intrinsics)
+                sure = None
+            else:
+                depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
         except HqmdError as error:
             raise HqmdError(f"{name}: {error}") from error
         if sure and not self.reading:
@@ -211,7 +216,7 @@ class PhotoWork:
             require_plausible(depth_m, name + scaled)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         panorama = [PANORAMA_NOTE.format(projection=photo.projection)] if photo.projection else []
-        remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama)
+        remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama, *said)
         return DepthResult(
             photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, camera_factor, remarks, flat, sure
         )
@@ -225,6 +230,18 @@ class PhotoWork:
         if size and size != [height, width]:
             raise HqmdError(f"{name}: {width} x {height} pixels, and --camera is for {size[1]} x {size[0]}")
         return Intrinsics(**values)
+
+
+def seen_by(
+    model: OpenModel, rgb: NDArray[np.uint8], camera: Intrinsics
+) -> tuple[NDArray[np.float32], Intrinsics, tuple[str, ...]]:
+    """Ask a model that may find the camera by itself; it is told a focal length that is known, and tells its own."""
+    assert model.sees
+    seen = model.sees(rgb, camera.fx if camera.is_known else None)
+    if seen.focal_px and not camera.is_known:
+        origin = f"focal length of {seen.focal_px:.5g} pixels, as the model sees it"
+        camera = replace(camera, fx=seen.focal_px, fy=seen.focal_px, origin=origin, is_known=True)
+    return seen.depth, camera, (seen.remark,) if seen.remark else ()
 
 
 def refuse_panorama(job: Job, photo: Photo) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.units import Kind
 
 Stated = tuple[Kind, str]  # a kind, and how it is known
@@ -24,7 +25,12 @@ NO_DEPTH = {"chmv2": "heights of tree canopies seen from above"}
 
 
 def of_depth_anything(config: Any, repo: str) -> Stated | None:
-    """Read depth_estimation_type. Metric models scale to max_depth; its default of 1 tells nothing."""
+    """Read depth_estimation_type. Metric models scale to max_depth; its default of 1 tells nothing.
+
+    Raises HqmdError for a library that is older than these settings: it would give relative depth and not say so.
+    """
+    if not hasattr(type(config)(), "depth_estimation_type"):  # configs keep settings that nothing reads
+        raise HqmdError("this transformers is too old for metric Depth Anything, whose settings it ignores: update it")
     if config.depth_estimation_type == "relative":
         return "disparity", "by its config: depth_estimation_type is relative"
     if config.depth_estimation_type == "metric" and config.max_depth and config.max_depth != 1:
@@ -64,3 +70,9 @@ def meaning_of(config: Any, repo: str) -> Stated | None:
     """Tell the kind from settings and the name on the hub (empty for a folder); None if they leave it open."""
     family = FAMILIES.get(config.model_type)
     return family(config, repo) if family else None
+
+
+def left_open(config: Any) -> str:
+    """Say which settings leave the kind open, for a message; an empty string if the family has none for it."""
+    names = [name for name in ("depth_estimation_type", "max_depth") if hasattr(config, name)]
+    return f"its config has {' and '.join(f'{name} {getattr(config, name)}' for name in names)}" if names else ""
