@@ -12,6 +12,7 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    OnnxProfileOption,
     ModelOption,
     OverwriteOption,
     SideOption,
@@ -45,6 +46,7 @@ def evaluate(
     split: SplitOption = None,
     model: ModelOption = DEFAULT_MODEL,
     model_kind: ModelKindOption = None,
+    onnx_profile: OnnxProfileOption = "",
     pred: Annotated[
         Path | None,
         typer.Option(
@@ -123,7 +125,7 @@ def evaluate(
     folder = find_own(model) if record else None  # a foreign model has no card of ours
     one = protocol != ALL
     extras = Extras(per_picture, published and one, table1 and one, report, report_pictures, overwrite)
-    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
+    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind, profile=onnx_profile)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
     session = start_session(data, split, protocol, depth_scale, True, [*extras.files, resume])

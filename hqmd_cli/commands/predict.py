@@ -13,6 +13,7 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    OnnxProfileOption,
     ModelOption,
     SideOption,
     SizeOption,
@@ -52,6 +53,7 @@ def predict(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     model_kind: ModelKindOption = None,
+    onnx_profile: OnnxProfileOption = "",
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
@@ -125,7 +127,7 @@ def predict(
     """
     from hqmd_cli.inference.open import OpenOptions, opener
 
-    options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
+    options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind, profile=onnx_profile)
     open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
     from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from hqmd_cli.data import find_reader
 from hqmd_cli.data.sample import WHOLE, Dataset
 from hqmd_cli.errors import HqmdError
@@ -29,7 +27,6 @@ from hqmd_cli.reporting.literature import (
     require_nyu,
 )
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, write_parquet
-from hqmd_cli.reporting.table_formats import Table, for_screen
 from hqmd_cli.reporting.tables import (
     as_json,
     detail_table,
@@ -39,11 +36,11 @@ from hqmd_cli.reporting.tables import (
     protocols_table,
 )
 from hqmd_cli.terminal.progress import with_progress
+from hqmd_cli.terminal.table_output import print_table
 from hqmd_cli.terminal.streams import for_drawing
 
 REPORT = "report.html"
 ANY_SIZE = "hqmd"  # the protocol for pictures of any size
-TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
 
 
 def start_session(
@@ -89,13 +86,6 @@ def add_sources(
     session.add_models(models, options)
     for folder in folders:
         session.add_folder(folder, folder_options)
-
-
-def print_table(table: Table) -> None:
-    """Print a table on stdout."""
-    stdout = for_drawing(sys.stdout)
-    Console(file=stdout, width=max(Console(file=stdout).width, TABLE_WIDTH)).print(for_screen(table))
-    stdout.flush()
 
 
 def print_figures(results: dict[str, Result]) -> None:

@@ -25,7 +25,7 @@ from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_options, seen_with_mirror, settled_kind, with_mirror
-from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, left_open, meaning_of
+from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, left_open, meaning_of, require_read
 from hqmd_cli.inference.foreign.trusted_config import fix_attention, require_trusted
 from hqmd_cli.inference.open import OpenModel, OpenOptions, Seen
 from hqmd_cli.installed import missing, require
@@ -62,6 +62,7 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
         config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         require_depth_model(source, config)
+        require_read(config)
         fix_attention(config)
         stated = meaning_of(config, source.repo)
         kind, origin = settled_kind(source.name, stated, wish, why_open=left_open(config))

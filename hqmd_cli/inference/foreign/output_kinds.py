@@ -25,12 +25,7 @@ NO_DEPTH = {"chmv2": "heights of tree canopies seen from above"}
 
 
 def of_depth_anything(config: Any, repo: str) -> Stated | None:
-    """Read depth_estimation_type. Metric models scale to max_depth; its default of 1 tells nothing.
-
-    Raises HqmdError for a library that is older than these settings: it would give relative depth and not say so.
-    """
-    if not hasattr(type(config)(), "depth_estimation_type"):  # configs keep settings that nothing reads
-        raise HqmdError("this transformers is too old for metric Depth Anything, whose settings it ignores: update it")
+    """Read depth_estimation_type. Metric models scale to max_depth; its default of 1 tells nothing."""
     if config.depth_estimation_type == "relative":
         return "disparity", "by its config: depth_estimation_type is relative"
     if config.depth_estimation_type == "metric" and config.max_depth and config.max_depth != 1:
@@ -70,6 +65,15 @@ def meaning_of(config: Any, repo: str) -> Stated | None:
     """Tell the kind from settings and the name on the hub (empty for a folder); None if they leave it open."""
     family = FAMILIES.get(config.model_type)
     return family(config, repo) if family else None
+
+
+def require_read(config: Any) -> None:
+    """Raise HqmdError for a library that ignores the settings of metric Depth Anything: it would give other numbers.
+
+    transformers issue 32890: a config keeps settings that nothing reads, so its class is asked.
+    """
+    if config.model_type == "depth_anything" and not hasattr(type(config)(), "depth_estimation_type"):
+        raise HqmdError("this transformers is too old for metric Depth Anything, whose settings it ignores: update it")
 
 
 def left_open(config: Any) -> str:
