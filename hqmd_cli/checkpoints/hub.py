@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import Registry
 
 if TYPE_CHECKING:
     from hqmd_cli.checkpoints.catalogue import Entry
@@ -127,11 +128,14 @@ def shared_place(folder: Path) -> str | None:
     return None
 
 
-FOREIGN = {
-    "hf": "hqmd_cli.inference.foreign.hugging_face:open_model",
-    "onnx": "hqmd_cli.inference.foreign.onnx_file:open_model",
-    "py": "hqmd_cli.inference.foreign.python_function:open_model",
-}
+FOREIGN = Registry(
+    "hqmd.foreign",
+    {
+        "hf": "hqmd_cli.inference.foreign.hugging_face:open_model",
+        "onnx": "hqmd_cli.inference.foreign.onnx_file:open_model",
+        "py": "hqmd_cli.inference.foreign.python_function:open_model",
+    },
+)
 
 
 # For messages.
@@ -141,4 +145,6 @@ FORMS = ("hf:org/name[@revision] of transformers", "onnx:FILE or onnx:org/name[@
 def scheme_of(name: str) -> str | None:
     """Return "hf" for "hf:org/name"; None for a name without a known scheme."""
     scheme, colon, _ = name.partition(":")
+    if colon and len(scheme) > 1 and scheme.isidentifier() and scheme not in FOREIGN:  # one letter is a drive
+        FOREIGN.extend()
     return scheme if colon and scheme in FOREIGN else None

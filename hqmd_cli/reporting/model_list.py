@@ -16,6 +16,7 @@ from hqmd_cli.checkpoints.catalogue import facts
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import HUB_FILES, bundled_models
 from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.models import SYSTEMS, build_system
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.registry import resolve
@@ -67,9 +68,14 @@ def system_rows(timed: bool, watch: Callable[[list[str]], Iterator[str]] = iter)
     `watch` wraps the names, for example with a progress bar.
     """
     known = facts()["system"]
+    SYSTEMS.extend()
     rows = []
     for name in watch(list(SYSTEMS)):
-        row = system_row(name, known[name]) if name in known else counted_row(name)
+        try:
+            row = system_row(name, known[name]) if name in known else counted_row(name)
+        except HqmdError as error:  # of another package, which cannot be imported
+            complain(error)
+            continue
         rows.append(replace(row, seconds=seconds_of(from_paper(name, {})[0])) if timed else row)
     return rows
 

@@ -37,7 +37,6 @@ from hqmd_cli.reporting.tables import (
 )
 from hqmd_cli.terminal.progress import with_progress
 from hqmd_cli.terminal.table_output import print_table
-from hqmd_cli.terminal.streams import for_drawing
 
 REPORT = "report.html"
 ANY_SIZE = "hqmd"  # the protocol for pictures of any size

@@ -64,7 +64,7 @@ def test_names() -> None:
     assert find_entry("da2-small") and find_entry("nothing") is None
     with pytest.raises(HqmdError, match="da2-small: predict, evaluate and compare take such a model"):
         hub.find_checkpoint("da2-small")
-    with pytest.raises(HqmdError, match="no model 'da2-smal'.*what `hqmd models` lists"):
+    with pytest.raises(HqmdError, match=r"no model 'da2-smal'.*what `hqmd models` lists"):
         hub.find_model("da2-smal")
     assert not set(ENTRIES) & set(hub.bundled_models())
 
@@ -86,7 +86,9 @@ def test_which_file_of_an_entry_is_opened() -> None:
     assert entry.address().startswith("onnx:onnx-community/depth-anything-v2-small@34f40a4")  # no torch needed
     assert entry.address("torch").startswith("hf:depth-anything/Depth-Anything-V2-Small-hf@5426e4f")
     assert ENTRIES["zoedepth"].address().startswith("hf:Intel/zoedepth-nyu-kitti@f364d4c")
-    with pytest.raises(HqmdError, match="--backend onnx: of zoedepth the catalogue knows only weights for transformers"):
+    with pytest.raises(
+        HqmdError, match="--backend onnx: of zoedepth the catalogue knows only weights for transformers"
+    ):
         ENTRIES["zoedepth"].address("onnx")
     with pytest.raises(HqmdError, match="--backend torch: of moge2-small the catalogue knows only an ONNX file"):
         ENTRIES["moge2-small"].address("torch")
@@ -111,7 +113,9 @@ def opened(kind: str) -> OpenModel:
 def test_a_catalogued_metric_model_that_gives_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """M1: without depth_estimation_type in its config, a metric Depth Anything is read as a relative one."""
     monkeypatch.setattr(opening, "open_foreign", lambda address, options: opened("disparity"))
-    with pytest.raises(HqmdError, match="da2-metric-indoor-small: the catalogue says metres, but hf:org/name gives disp"):
+    with pytest.raises(
+        HqmdError, match="da2-metric-indoor-small: the catalogue says metres, but hf:org/name gives disp"
+    ):
         open_model("da2-metric-indoor-small", OpenOptions())
     monkeypatch.setattr(opening, "open_foreign", lambda address, options: opened("depth"))
     assert open_model("da2-metric-indoor-small", OpenOptions()).origin == ""
@@ -157,7 +161,8 @@ try:
     main()
 except SystemExit:
     pass
-read = [name for name in sys.modules if name.startswith(("hqmd_cli.checkpoints.catalogue", "hqmd_cli.inference.foreign"))]
+kept_out = ("hqmd_cli.checkpoints.catalogue", "hqmd_cli.inference.foreign")
+read = [name for name in sys.modules if name.startswith(kept_out)]
 print([*read, *(name for name in ("tomllib", "importlib.metadata") if name in sys.modules)])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -176,6 +181,7 @@ def test_predict_and_verify_by_a_short_name(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
     from onnx_graphs import depth_anything_v2, moge
+
     from tiny_models import save_model
 
     base, small, pinned = "onnx-community/depth-anything-v2-base", "Ruicheng/moge-2-vitb-normal-onnx", "a" * 40

@@ -1,4 +1,4 @@
-"""Tiny ONNX files with the inputs and outputs of those that others publish, and with arithmetic in place of a network."""
+"""Tiny ONNX files with the inputs and outputs of those that others publish, and arithmetic in place of a network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +59,8 @@ def depth_anything_3_metric(path: Path, size: tuple[Any, Any] = ("h", "w")) -> P
 
 
 def metric3d(path: Path, input: str = "pixel_values", output: str = "predicted_depth", factor: float = 0.01) -> Path:
-    lines = f"{MORE} mean = ReduceMean <keepdims = 1> ({input}, axis) small = Mul (mean, factor) {output} = Add (small, more)"
+    lines = f"{MORE} mean = ReduceMean <keepdims = 1> ({input}, axis) small = Mul (mean, factor)"
+    lines += f" {output} = Add (small, more)"
     ends = ([(input, FLOAT, ["b", 3, "h", "w"])], [(output, FLOAT, ["b", 1, "h", "w"])])
     return save(path, *ends, lines, {**mean_of_channels(1, 1), "factor": np.float32(factor)})
 

@@ -238,7 +238,7 @@ def test_a_relative_model_writes_no_metres(tmp_path: Path, hqmd: Callable) -> No
 
 
 def test_the_models_own_camera_is_used_and_recorded(tmp_path: Path, hqmd: Callable) -> None:
-    points, depth, mask = room(90, 120, 100)
+    points, _, mask = room(90, 120, 100)
     path = moge(tmp_path / "moge.onnx", points, mask, 1.0)
     Image.fromarray(photo(90, 120)).save(tmp_path / "photo.png")
     model = ["-m", f"onnx:{path}", "--onnx-profile", "moge-2"]
@@ -271,7 +271,10 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('kind = "depth"\ninput = "other"', "it has no input other; inputs: pixel_values tensor.float.*outputs: predict"),
+        (
+            'kind = "depth"\ninput = "other"',
+            "it has no input other; inputs: pixel_values tensor.float.*outputs: predict",
+        ),
         ('kind = "depth"\noutput = "other"', "it has no output other"),
         ('kind = "depth"\nviews = true', "has 4 axes"),
         ('kind = "depth"\nafter = "moge"', "it has no output mask"),
@@ -292,7 +295,9 @@ def test_wrong_profiles(text: str, complaint: str, tmp_path: Path) -> None:
 
 def test_what_nobody_says_is_not_guessed(tmp_path: Path) -> None:
     path = depth_anything_v2(tmp_path / "da2.onnx")
-    with pytest.raises(HqmdError, match=r"nobody says what it wants; pass --onnx-profile.*moge-2.*inputs: pixel_values"):
+    with pytest.raises(
+        HqmdError, match=r"nobody says what it wants; pass --onnx-profile.*moge-2.*inputs: pixel_values"
+    ):
         load(f"onnx:{path}")
     with pytest.raises(HqmdError, match="neither a file here nor org/name"):
         load("onnx:./nothing.onnx")
@@ -306,9 +311,7 @@ def test_what_nobody_says_is_not_guessed(tmp_path: Path) -> None:
 
 
 def with_weights_beside(path: Path, spelling: str) -> Path:
-    onnx.save(
-        onnx.load(path), path, save_as_external_data=True, location=path.name + spelling, size_threshold=64
-    )
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location=path.name + spelling, size_threshold=64)
     return path
 
 

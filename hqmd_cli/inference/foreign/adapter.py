@@ -41,9 +41,10 @@ def settled_kind(
         return kind_named(wish.kind), "as --model-kind says"
     if assumed:
         return assumed
+    why = f" ({why_open})" if why_open else ""
     raise HqmdError(
-        f"{name} does not say what its numbers are{f' ({why_open})' if why_open else ''}; state it with --model-kind: depth (metres), disparity (larger is "
-        "nearer) or relative (larger is farther)"
+        f"{name} does not say what its numbers are{why}; state it with --model-kind: depth (metres), disparity (larger "
+        "is nearer) or relative (larger is farther)"
     )
 
 

@@ -71,7 +71,9 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
 
         device = pick_device(wish.device)
         model = load(source, config, device)
-    sees = (seen_with_mirror(model.see) if wish.flip else model.see) if getattr(config, "use_fov_model", False) else None
+    sees = (
+        (seen_with_mirror(model.see) if wish.flip else model.see) if getattr(config, "use_fov_model", False) else None
+    )
     return OpenModel(
         name=source.name,
         predict=with_mirror(model) if wish.flip else model,

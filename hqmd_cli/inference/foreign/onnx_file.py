@@ -4,7 +4,6 @@ A profile says how the file wants its picture and what it answers (onnx_profile.
 own, or what `hqmd export` wrote into the file.
 """
 
-import json
 import os
 import re
 import shutil
