@@ -130,9 +130,7 @@ def predict(
     """
     from hqmd_cli.inference.open import OpenOptions, opener
 
-    options = OpenOptions(
-        backend, device, side or (), size, flip, compiled=compiled, kind=model_kind, profile=onnx_profile
-    )
+    options = OpenOptions(backend, device, side or (), size, flip, 0, compiled, model_kind, onnx_profile)
     open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
     from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style

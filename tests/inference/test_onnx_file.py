@@ -310,6 +310,30 @@ def test_what_nobody_says_is_not_guessed(tmp_path: Path) -> None:
         load(f"onnx:{tmp_path}/text.onnx", profile="depth-anything-v2")
 
 
+@pytest.mark.slow
+def test_our_own_exports_reopen_without_a_profile(trained_run: Path, hqmd: Callable, tmp_path: Path) -> None:
+    """With the metres of the checkpoint, within 2 % of each pixel: its pictures are rounded to bytes, the file's not."""
+    path = tmp_path / "own.onnx"
+    done = hqmd("export", trained_run / "best", "-o", path)
+    assert done.returncode == 0, done.stderr
+    rgb, own, checkpoint = photo(96, 128), load(f"onnx:{path}"), load(str(trained_run / "best"))
+    assert own.kind == "depth" and own.model.remark.startswith(f"onnx:{path}, metres (exported by hqmd ")
+    np.testing.assert_allclose(own(rgb), checkpoint(rgb), rtol=0.02)
+    np.testing.assert_allclose(own(rgb, fx=300), checkpoint(rgb, fx=300), rtol=0.02)  # follows the camera
+    graph = onnx.load(path)
+    (entry,) = graph.metadata_props
+    assert entry.key == "hqmd" and len(json.loads(entry.value)["model_sha256"]) == 64
+    entry.value = entry.value.replace("metre", "foot")
+    onnx.save(graph, tmp_path / "damaged.onnx")
+    with pytest.raises(HqmdError, match="its metadata hqmd is damaged: unit foot"):
+        load(f"onnx:{tmp_path}/damaged.onnx")
+    del graph.metadata_props[:]
+    onnx.save(graph, tmp_path / "before.onnx")  # as hqmd wrote them before
+    before = load(f"onnx:{tmp_path}/before.onnx")
+    np.testing.assert_array_equal(before(rgb), own(rgb))
+    assert "taken for a file of an earlier `hqmd export`" in before.model.remark
+
+
 def with_weights_beside(path: Path, spelling: str) -> Path:
     onnx.save(onnx.load(path), path, save_as_external_data=True, location=path.name + spelling, size_threshold=64)
     return path
