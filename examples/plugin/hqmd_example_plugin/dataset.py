@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample
+from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.files.photos import read_photo
 
 
@@ -15,11 +15,23 @@ class NpyList(FileDataset):
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         lines = path.read_text("utf-8").split("\n")
+        self.path, self.description = path, f"{path.name}, {split}"
         self.pairs = [[path.parent / name for name in line.split(" ")] for line in lines if line]
-        self.files = [path, *(file for pair in self.pairs for file in pair)]
-        self.description = f"{path.name}, {split}"
-        self.names = [photo.name for photo, _ in self.pairs]
-        self.photos = [str(photo.resolve()) for photo, _ in self.pairs]
+
+    @property
+    def files(self) -> list[Path]:
+        """The list, and what it names."""
+        return [self.path, *(file for pair in self.pairs for file in pair)]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the photos."""
+        return [photo.name for photo, _ in self.pairs]
+
+    @property
+    def photos(self) -> list[str]:
+        """Paths of the photos."""
+        return [str(photo.resolve()) for photo, _ in self.pairs]
 
     @staticmethod
     def splits(path: Path) -> list[str]:
@@ -31,5 +43,4 @@ class NpyList(FileDataset):
 
     def __getitem__(self, index: int) -> Sample:
         photo, depth = self.pairs[index]
-        depth_m = np.load(depth).astype(np.float32)
-        return Sample(self.names[index], read_photo(photo).rgb, depth_m, depth_m > 0)
+        return sample_from(photo.name, read_photo(photo).rgb, np.load(depth).astype(np.float32))
