@@ -11,6 +11,7 @@ from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.models import SYSTEMS, build_model
 from hqmd_cli.models.recipes import from_paper
+from hqmd_cli.registry import Registry
 from hqmd_cli.reporting import model_list as catalogue
 from hqmd_cli.reporting.model_list import (
     bundled_rows,
@@ -80,7 +81,7 @@ def test_parameters_are_the_published_ones(name: str, millions: float) -> None:
 
 
 def test_time_is_measured(hqmd: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "SYSTEMS", {"fcrn": SYSTEMS["fcrn"]})
+    monkeypatch.setattr(catalogue, "SYSTEMS", Registry("hqmd.none", {"fcrn": SYSTEMS["fcrn"]}))
     monkeypatch.setattr(catalogue, "TIMED_PICTURES", 1)
     monkeypatch.setattr(catalogue, "seconds_of", lambda config: seconds_of(config.with_settings(backbone="resnet18")))
     (row,) = json.loads(hqmd("models", "--time", "--json").stdout)["systems"]
