@@ -19,6 +19,7 @@ from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
 from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.inference.open import OpenOptions
 from hqmd_cli.installed import require
+from hqmd_cli.reporting.comparison import comparisons_table
 from hqmd_cli.reporting.literature import (
     PublishedRow,
     literature_dicts,
@@ -27,16 +28,16 @@ from hqmd_cli.reporting.literature import (
     require_nyu,
 )
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, write_parquet
+from hqmd_cli.reporting.short_table import short_protocols_table, short_table
 from hqmd_cli.reporting.tables import (
     as_json,
     detail_table,
     figures_table,
-    has_detail,
     one_as_dict,
     protocols_table,
 )
 from hqmd_cli.terminal.progress import with_progress
-from hqmd_cli.terminal.table_output import print_table
+from hqmd_cli.terminal.table_output import print_short, print_table, screen_width
 
 REPORT = "report.html"
 ANY_SIZE = "hqmd"  # the protocol for pictures of any size
@@ -87,33 +88,41 @@ def add_sources(
         session.add_folder(folder, folder_options)
 
 
-def print_figures(results: dict[str, Result]) -> None:
-    """Print the table of figures on stdout, and the detail table if it was measured."""
-    print_table(figures_table(results))
-    if has_detail(results):
-        print_table(detail_table(results))
-
-
-def print_one(results: dict[str, Result], published: list[PublishedRow], in_json: bool) -> None:
-    """Print the figures of one model on stdout, with published rows beside them."""
-    ((name, result),) = results.items()
-    if in_json:
-        plain = one_as_dict(name, result)
-        print(as_json(plain | {"published": literature_dicts(published)} if published else plain), end="")
+def print_figures(
+    results: dict[str, Result], comparisons: list[Comparison], published: list[PublishedRow], detail: bool
+) -> None:
+    """Print the short table on stdout; with `detail`, all figures with their intervals, and each pair of models."""
+    if not detail:
+        print_short(short_table(results, comparisons, screen_width()))
     else:
-        print_figures(results)
-        if published:
-            print_table(literature_table(published, result))
+        print_table(figures_table(results))
+        print_table(detail_table(results))
+        if comparisons:
+            print_table(comparisons_table(comparisons, results))
+    if published:
+        print_table(literature_table(published, next(iter(results.values()))))
 
 
-def print_under_each(session: Session, in_json: bool) -> None:
+def print_one(results: dict[str, Result], published: list[PublishedRow], detail: bool, in_json: bool) -> None:
+    """Print the figures of one model on stdout, with published rows beside them."""
+    if not in_json:
+        print_figures(results, [], published, detail)
+        return
+    ((name, result),) = results.items()
+    plain = one_as_dict(name, result)
+    print(as_json(plain | {"published": literature_dicts(published)} if published else plain), end="")
+
+
+def print_under_each(session: Session, detail: bool, in_json: bool) -> None:
     """Score one source under each protocol, and print its figures on stdout."""
     (name,) = session.sources
     by_protocol = session.score_under_each()
     if in_json:
         print(as_json([one_as_dict(name, result) for result in by_protocol.values()]), end="")
-    else:
+    elif detail:
         print_table(protocols_table(name, by_protocol))
+    else:
+        print_short(short_protocols_table(name, by_protocol, screen_width()))
 
 
 @dataclass(frozen=True)

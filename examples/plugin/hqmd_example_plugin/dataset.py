@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.files.photos import read_photo
 

@@ -1,7 +1,8 @@
 """A loss of depth: (pred_m, depth_m, valid), each (B, 1, H, W), to a scalar."""
 
-from hqmd_cli.losses.terms import absolute_error
 from torch import Tensor
+
+from hqmd_cli.losses.terms import absolute_error
 
 
 def median(pred_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
 """A network that is too small to be useful, after nobody's paper: Nobody et al. 2026, https://example.org/mean."""
 
-from hqmd_cli.config.network import NetworkConfig
-from hqmd_cli.models.base import DepthModel, Estimate, Paper
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from hqmd_cli.config.network import NetworkConfig
+from hqmd_cli.models.base import DepthModel, Estimate, Paper
 
 
 class Mean(DepthModel):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.prediction.formats import Output
 from hqmd_cli.prediction.result import DepthResult, Style

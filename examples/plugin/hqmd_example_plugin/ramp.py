@@ -1,9 +1,10 @@
 """A kind of model: ramp:1,4 sees a ramp, 1 m away at the bottom and 4 m at the top, whatever the photo shows."""
 
 import numpy as np
+from numpy.typing import NDArray
+
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.open import OpenModel, OpenOptions
-from numpy.typing import NDArray
 
 
 def open_model(name: str, wish: OpenOptions) -> OpenModel:
