@@ -237,6 +237,36 @@ def test_a_relative_model_writes_no_metres(tmp_path: Path, hqmd: Callable) -> No
     assert record["outputs"] == {"d.npy": "float32 disparity, larger is nearer, no metres"}
 
 
+def test_what_is_too_far_for_millimetres_never_wraps(tmp_path: Path, hqmd: Callable) -> None:
+    """M5: 70 m modulo 65.536 would be 4.464 m; it is no depth, and counted. Infinity is refused."""
+    ends = ([("rgb8", 2, [1, "h", "w", 3])], [("m", 1, [1, "h", "w"])])
+    path = save(
+        tmp_path / "far.onnx",
+        *ends,
+        "float = Cast <to = 1> (rgb8) m = ReduceMax <keepdims = 0> (float, axis)",
+        {"axis": np.array([3])},
+    )
+    rgb = np.full((40, 60, 3), 70, np.uint8)
+    rgb[:30] = 12
+    Image.fromarray(rgb).save(tmp_path / "photo.png")
+    (tmp_path / "far.toml").write_text('kind = "depth"\nchannels_last = true\n')
+    model = ["-m", f"onnx:{path}", "--onnx-profile", tmp_path / "far.toml"]
+    done = hqmd("predict", tmp_path / "photo.png", "-o", tmp_path / "d.mm.png", "-o", tmp_path / "d.npy", *model)
+    assert done.returncode == 0, done.stderr
+    assert "25.0% of the pixels are farther than 65.535 m, which 16 bits do not hold, written as 0" in done.stderr
+    millimetres = np.asarray(Image.open(tmp_path / "d.mm.png"))
+    assert (millimetres[:30] == 12000).all() and (millimetres[30:] == 0).all()
+    assert (np.load(tmp_path / "d.npy")[30:] == 70).all()
+    infinite = save(
+        tmp_path / "inf.onnx",
+        *ends,
+        "float = Cast <to = 1> (rgb8) most = ReduceMax <keepdims = 0> (float, axis) m = Div (most, zero)",
+        {"axis": np.array([3]), "zero": np.float32(0)},
+    )
+    with pytest.raises(HqmdError, match="its map is not finite"):
+        load(f"onnx:{infinite}", profile=str(tmp_path / "far.toml"))(rgb)
+
+
 def test_the_models_own_camera_is_used_and_recorded(tmp_path: Path, hqmd: Callable) -> None:
     points, _, mask = room(90, 120, 100)
     path = moge(tmp_path / "moge.onnx", points, mask, 1.0)

@@ -142,20 +142,20 @@ class Graph:
 
     precision, fallback = "", ""
 
-    def __init__(self, source: Source, profile: str, threads: int, accelerator: Accelerator | None = None) -> None:
+    def __init__(self, source: Source, wanted: str, threads: int, accelerator: Accelerator | None = None) -> None:
         self.source = source
         self.computing = Lock() if accelerator else None  # not every provider takes two photos at once
         self.session, self.nodes, where, self.said = open_beside_its_weights(source, threads, accelerator)
         self.name = f"ONNX Runtime on {where}"
-        self.known = known_of(self, profile)
-        profile_ = self.known.profile
-        self.input = self.pick(self.session.get_inputs(), profile_.input, "input")
+        self.known = known_of(self, wanted)
+        profile = self.known.profile
+        self.input = self.pick(self.session.get_inputs(), profile.input, "input")
         if self.input.type not in TYPES:
             raise self.misfit(f"its input {self.input.name} takes {self.input.type}, no floats or bytes")
-        self.output = self.pick(self.session.get_outputs(), profile_.output, "output").name
-        self.others = {name: self.other(name) for name in NEEDED[profile_.after]}
+        self.output = self.pick(self.session.get_outputs(), profile.output, "output").name
+        self.others = {name: self.other(name) for name in NEEDED[profile.after]}
         self.fixed = self.fixed_size()
-        self.feed_also = {"num_tokens": np.array(profile_.tokens, np.int64)} if profile_.tokens else {}
+        self.feed_also = {"num_tokens": np.array(profile.tokens, np.int64)} if profile.tokens else {}
         if unfed := {value.name for value in self.session.get_inputs()} - {self.input.name, *self.feed_also}:
             raise self.misfit(f"nothing is known for its input {min(unfed)}")
 

@@ -77,7 +77,7 @@ class Profile(Settings):
     def __post_init__(self) -> None:
         require(self.kind in ("", *KINDS), f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
         for name, choices in (("fit", FITS), ("resize", RESIZES), ("enlarge", ENLARGES), ("after", AFTERS)):
-            pick(choices, getattr(self, name), name)  # type: ignore[arg-type]
+            pick(choices, getattr(self, name), name)
         for name in ("mean", "std", "padding"):
             require(len(getattr(self, name)) == 3, f"{name} must be 3 numbers, of red, green and blue")
         require_within(self, BOUNDS)
