@@ -48,7 +48,7 @@ class LoadedModel:
         """
         known, camera = seen_by(photo, fx, picture)
         if self.model.sees:
-            return self.for_camera(self.model.sees(known.rgb, camera.fx if camera.is_known else None).depth, camera)
+            return self.for_camera(self.model.seen_with(known.rgb, camera)[0], camera)
         return self.for_camera(self.model(known.rgb), camera)
 
     def with_uncertainty(

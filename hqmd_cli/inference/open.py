@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hqmd_cli.checkpoints.catalogue import Entry
+    from hqmd_cli.geometry.camera import Intrinsics
     from hqmd_cli.inference.uncertainty import Uncertainty
 
 Predict: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"  # (H, W, 3) RGB -> (H, W)
@@ -87,6 +88,20 @@ class OpenModel:
     def with_uncertainty(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Uncertainty | None]:
         """Return the map, and how sure it is; None if the model does not know."""
         return self.surely(image) if self.surely else (self.predict(image), None)
+
+    def seen_with(
+        self, image: NDArray[np.uint8], camera: Intrinsics
+    ) -> tuple[NDArray[np.float32], Intrinsics, tuple[str, ...]]:
+        """Ask a model that `sees`: return its map, the camera that this holds for, and remarks.
+
+        It is told a focal length that is known, and else tells its own.
+        """
+        assert self.sees
+        seen = self.sees(image, camera.fx if camera.is_known else None)
+        if seen.focal_px and not camera.is_known:
+            origin = f"focal length of {seen.focal_px:.5g} pixels, as the model sees it"
+            camera = replace(camera, fx=seen.focal_px, fy=seen.focal_px, origin=origin, is_known=True)
+        return seen.depth, camera, (seen.remark,) if seen.remark else ()
 
     def require_uncertainty(self, what: str) -> None:
         """Raise HqmdError, which begins with what is asked for, if the model does not know how sure it is."""
