@@ -21,7 +21,7 @@ from hqmd_cli.models import SYSTEMS, build_system
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.registry import resolve
 from hqmd_cli.reporting.table_formats import Table
-from hqmd_cli.units import DIGITS
+from hqmd_cli.units import DIGITS, IN_WORDS
 
 if TYPE_CHECKING:
     from hqmd_cli.checkpoints.catalogue import Entry
@@ -194,3 +194,21 @@ def catalogue_table(entries: Sequence["Entry"]) -> Table:
     )
     caption += f"\nunverified here, which hqmd models --verify MODEL mends: {which}" if untried else ""
     return Table(["model of others", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
+
+
+def entry_text(entry: "Entry") -> str:
+    """Describe a model of the catalogue for `hqmd info`."""
+    focal = {"needs": "; its metres need the focal length", "gives": "; gives the focal length", "": ""}[entry.focal]
+    size = [f"{entry.parameters:g} million parameters"] if entry.parameters else []
+    size += [f"{entry.mb} MB"] if entry.mb else []
+    backends = {"onnx": entry.onnx, "torch": entry.hf}
+    lines = [
+        f"{entry.name}: {entry.title}",
+        f"gives: {IN_WORDS[entry.kind]}{focal}",
+        *([f"size: {', '.join(size)}"] if size else []),
+        f"licence of the weights: {entry.licence}; commercial use: {entry.commercial}",
+        *(f"opens as: {entry.address(backend)}" for backend, there in backends.items() if there),
+        f"tried here: {entry.tried or f'no; hqmd models --verify {entry.name} does'}",
+        *(f"source: {source}" for source in entry.source),
+    ]
+    return "\n".join(lines)

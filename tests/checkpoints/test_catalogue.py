@@ -136,6 +136,13 @@ def test_the_list(hqmd: Callable) -> None:
     assert listed["da2-small"]["parameters"] == 24.8 and listed["zoedepth"]["parameters"] is None
 
 
+def test_one_is_described(hqmd: Callable) -> None:
+    text = hqmd("info", "depth-pro").stdout
+    assert "gives: metres; gives the focal length" in text and "for research only; commercial use: no" in text
+    assert "opens as: hf:apple/DepthPro-hf\n" in text and "source: https://" in text and "tried here: no" in text
+    assert json.loads(hqmd("info", "da2-small", "--json").stdout)["licence"] == "Apache-2.0"
+
+
 def test_listing_imports_neither_torch_nor_numpy_backends() -> None:
     code = """
 import sys
