@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from hqmd_cli.checkpoints.config_file import model_hash
 from hqmd_cli.errors import HqmdError
@@ -23,6 +22,7 @@ from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.engines.check_pictures import CHECKED_SIZES, check_pictures
 from hqmd_cli.inference.engines.onnx import Accelerator, OnnxEngine
+from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.engines.providers import Provider, options_of
 
 LARGEST_DIFFERENCE = 0.01  # from the CPU's depth: the median of any tile
