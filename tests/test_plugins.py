@@ -78,7 +78,7 @@ def test_a_dataset(site: Path, scene: Path, run_hqmd: Callable) -> None:
 @pytest.mark.slow
 def test_a_network_and_a_loss(site: Path, pairs: Path, tmp_path: Path, run_hqmd: Callable) -> None:
     words = ("--data", pairs, "-o", tmp_path / "run", "--model", "example-mean", "--loss", "example-median")
-    done = run_hqmd("train", *words, "--epochs", "1", "--workers", "0", env=with_path(site))
+    done = run_hqmd("train", *words, "--epochs", "1", "--batch-size", "2", "--workers", "0", env=with_path(site))
     assert done.returncode == 0, done.stderr
     done = run_hqmd("info", tmp_path / "run" / "best", "--json", env=with_path(site))
     assert "example-mean" in done.stdout and "example-median" in done.stdout

@@ -195,7 +195,9 @@ def test_predict_and_verify_by_a_short_name(tmp_path: Path) -> None:
     (tmp_path / "base" / "onnx").mkdir(parents=True)
     (tmp_path / "moge").mkdir()
     depth_anything_v2(tmp_path / "base" / "onnx" / "model.onnx")
-    points = np.dstack([*np.meshgrid(np.linspace(-1, 1, 80), np.linspace(-0.75, 0.75, 60)), np.full((60, 80), 2.0)])
+    across, down = np.meshgrid(np.linspace(-0.8, 0.8, 80), np.linspace(-0.6, 0.6, 60))
+    depth = 2 + across + 0.5 * np.sin(5 * down)
+    points = np.dstack([across * depth, down * depth, depth])
     moge(tmp_path / "moge" / "model.onnx", points, np.ones((60, 80)), 1.0)
     metric = save_model("depth-anything-metric", tmp_path / "metric")
     revision = PLACE.fullmatch(ENTRIES["da2-base"].onnx)["revision"]  # type: ignore[index]
