@@ -39,7 +39,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
-nitpicky = False
+smartquotes = False  # they make one dash of the two before an option
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
 autodoc_member_order = "bysource"
@@ -75,7 +75,7 @@ def sections(group: Any, context: Any) -> Iterator[str]:
         text, _, examples = command.help.partition(EXAMPLES)
         yield f"{escaped(text)}\n\n```text\n{command.get_usage(inner).removeprefix('Usage: ')}\n```\n"
         if examples:
-            yield f"For example:\n\n```text\n{examples}\n```\n"
+            yield f"For example:\n\n```sh\n{examples}\n```\n"
         for parameter in command.params:
             names, told = parameter.get_help_record(inner)
             yield f"`{names}`\n: {escaped(told)}\n"

@@ -207,8 +207,10 @@ def write_phone_recording(folder):
     frames = cv2.VideoWriter(str(folder / "rgb.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 60, (192, 144))
     sure = np.repeat(np.uint8([[0, 2]]), (128, 128), axis=1).repeat(192, axis=0)
     for number in range(61):
-        frames.write(np.full((144, 192, 3), 2 * number, np.uint8))
-        cv2.imwrite(str(folder / "depth" / f"{number:06}.png"), np.full((192, 256), 1500 + number, np.uint16))
+        blocks = np.random.default_rng(number).integers(0, 255, (6, 8, 3), np.uint8)  # no frame looks like another
+        frames.write(cv2.resize(blocks, (192, 144), interpolation=cv2.INTER_NEAREST))
+        depth_mm = np.arange(1500 + number, 3420 + number, 10, np.uint16)[:, None].repeat(256, axis=1)
+        cv2.imwrite(str(folder / "depth" / f"{number:06}.png"), depth_mm)
         cv2.imwrite(str(folder / "confidence" / f"{number:06}.png"), sure)
     frames.release()
     np.savetxt(folder / "camera_matrix.csv", [[150, 0, 96], [0, 150, 72], [0, 0, 1]], delimiter=",")
@@ -216,7 +218,7 @@ def write_phone_recording(folder):
 
 def check_phone_pairs(pairs, hqmd):
     depth_mm = cv2.imread(str(pairs / "depth" / "scan_000030.png"), cv2.IMREAD_UNCHANGED)
-    assert depth_mm.shape == (480, 640) and (depth_mm[:, :320] == 0).all() and (depth_mm[:, 320:] == 1530).all()
+    assert depth_mm.shape == (480, 640) and (depth_mm[:, :320] == 0).all() and (depth_mm[0, 320:] == 1530).all()
     assert (pairs / "frames.csv").read_text().splitlines()[1] == "scan_000000,500.0"  # 150 x 640 / 192
     assert [(pairs / f"{split}.txt").read_text().split() for split in ("train", "val")] == [
         ["scan_000000", "scan_000030"],
@@ -277,5 +279,5 @@ def test_names_and_numbers_of_the_prose_are_the_codes():
         8,
         1e-4,
     )
-    assert all(f"| `{name}` |" in PAGES["evaluate"] for name in PROTOCOLS)
+    assert all(f"| `{name}` |" in PAGES["protocols"] for name in PROTOCOLS)
     assert DEFAULT_MODEL in bundled_models() and all(name in README for name in bundled_models())
