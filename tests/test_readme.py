@@ -252,6 +252,12 @@ def test_the_cards_of_bundled_models_are_generated(name):
     assert (folder / "README.md").read_text(encoding="utf-8") == card, f"weights/{name}/README.md must be:\n\n{card}"
 
 
+def test_files_that_the_weights_page_names_exist():
+    text = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"weights/recipes/[\w.-]+", text)) | {"weights/LICENSE.md"}
+    assert [file for file in named if not (ROOT / file).is_file()] == [] and len(named) > 4
+
+
 def test_files_and_names_in_architecture_exist():
     """Files are named from the repository's top, from hqmd_cli/, or within the room that the paragraph is about."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ def evaluate(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
-    detail: DetailOption = True,
+    detail: DetailOption = None,
     per_picture: PerPictureOption = None,
     published: PublishedOption = False,
     table1: Table1Option = False,
@@ -89,8 +89,8 @@ def evaluate(
 ) -> None:
     """Measure a model, or a folder of predictions.
 
-    The table shows AbsRel, log10, RMSE, RMSElog, delta1-3, the bias (the median of prediction / truth) and the F1 of
-    depth edges.
+    The table shows RMSE, AbsRel, delta1 and the F1 of depth edges, each with half the width of its 95 % interval; in a
+    wide terminal also the bias (the median of prediction / truth), log10, RMSElog, delta2 and delta3.
 
     \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
@@ -119,10 +119,9 @@ def evaluate(
             "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
         )
     if protocol == ALL:
-        require_one_protocol({"--report": report, "--per-picture": per_picture, "--resume": resume})
+        require_one_protocol(report=report, per_picture=per_picture, resume=resume, published=published, table1=table1)
     folder = find_own(model) if record else None  # a foreign model has no card of ours
-    one = protocol != ALL
-    extras = Extras(per_picture, published and one, table1 and one, report, report_pictures, overwrite)
+    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
@@ -130,18 +129,19 @@ def evaluate(
     beside = extras.published_rows(session.dataset)
     add_sources(session, [] if pred else [model], options, [pred] if pred else [], folder_options)
     if protocol == ALL:
-        print_under_each(session, in_json)
+        print_under_each(session, bool(detail), in_json)
         return
     with claim(folder) if folder else nullcontext():  # held while it is measured, so that its figures are its own
-        results = session.score(detail, bool(report), resume)
+        all_figures = detail if detail is not None else any((*extras.files, resume, record, in_json))
+        results = session.score(all_figures, bool(report), resume)
         if folder:
             record_figures(folder, results[model].to_dict())
-    print_one(results, beside, in_json)
+    print_one(results, beside, bool(detail), in_json)
     extras.write(session, results, [])
 
 
-def require_one_protocol(files: dict[str, Path | None]) -> None:
-    """Raise HqmdError if a file is asked for that holds the figures of one protocol."""
-    for flag, given in files.items():
+def require_one_protocol(**options: object) -> None:
+    """Raise HqmdError if an option is given that needs the figures of one protocol."""
+    for name, given in options.items():
         if given:
-            raise HqmdError(f"{flag} is for one protocol, not for {ALL}")
+            raise HqmdError(f"--{name.replace('_', '-')} is for one protocol, not for {ALL}")
