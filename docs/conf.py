@@ -1,7 +1,7 @@
-"""The site of these pages: `sphinx-build -W -c docs . build/site`, which needs no network.
+"""The site of these pages: `sphinx-build -W -c docs . site`, which needs no network.
 
-Its source folder is the whole clone, so a link between README, docs/, benchmarks/ and weights/ is the same here as in the
-repository. docs/commands.md is filled from the command line itself, and docs/api.md from the docstrings.
+Its source folder is the whole clone, so a link between README, docs/, benchmarks/ and weights/ is the same here as in
+the repository. docs/commands.md is filled from the command line itself, and docs/api.md from the docstrings.
 """
 
 import re

@@ -1,6 +1,7 @@
-"""Draw the pictures of these pages into docs/pictures/, from the free photos in examples/: `python docs/draw_pictures.py`.
+"""Draw the pictures of these pages into docs/pictures/, from the free photos in examples/.
 
-Draw them again when weights, colours or protocols change. tests/test_docs.py checks that each is there, and how large.
+Run `python docs/draw_pictures.py` when weights, colours or protocols have changed. tests/test_docs.py
+checks that each is there, and how large they are.
 """
 
 import sys

@@ -62,9 +62,8 @@ def test_tables_of_formats_and_protocols(page: str, table: str) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=list(PROTOCOLS))
 def test_each_protocol_has_its_rules_and_its_source(protocol: Protocol) -> None:
-    told = (
-        f"- Rules: {protocol.recipe(protocol.ground_truth)}.\n- Hash: `{protocol.digest}`\n- Source: {protocol.source}.\n"
-    )
+    rules, source = protocol.recipe(protocol.ground_truth), protocol.source
+    told = f"- Rules: {rules}.\n- Hash: `{protocol.digest}`\n- Source: {source}.\n"
     section = (ROOT / "docs" / "protocols.md").read_text("utf-8").partition(f"### `{protocol.name}`\n")[2]
     assert told in section.partition("\n#")[0], f"### `{protocol.name}` in docs/protocols.md needs this:\n\n{told}"
 

@@ -27,7 +27,8 @@ def light(project: dict[str, Any], extra_of: dict[str, str]) -> dict[str, Any]:
     for requirement in project["dependencies"]:
         name = package_of(requirement)
         heavy.get(extra_of.get(name, ""), base).append(INSTEAD.get(name, name) + requirement.removeprefix(name))
-    extras = {name: packages for name, packages in project["optional-dependencies"].items() if name not in OF_A_CLONE} | heavy
+    optional = project["optional-dependencies"].items()
+    extras = {name: packages for name, packages in optional if name not in OF_A_CLONE} | heavy
     for extra in ON_TORCH:
         extras[extra] = [*extras[extra], *extras["torch"]]
     same = ("license", "keywords", "classifiers", "scripts")
