@@ -39,6 +39,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
+highlight_language = "text"  # of blocks that do not say theirs
 smartquotes = False  # they make one dash of the two before an option
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
