@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,8 +39,28 @@ from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocols import ALL
 
+if TYPE_CHECKING:
+    from hqmd_cli.inference.open import OpenOptions
+
+# Options by their names in Python
+OF_ONE_PROTOCOL = {"report", "per_picture", "resume", "published", "table1"}
+WITH_POINTS = {
+    "points",
+    "picture",
+    "model",
+    "model_kind",
+    "backend",
+    "device",
+    "side",
+    "size",
+    "flip",
+    "in_json",
+    "overwrite",
+}
+
 
 def evaluate(
+    context: typer.Context,
     data: DataOption = None,
     split: SplitOption = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -80,6 +100,16 @@ def evaluate(
         bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
     ] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Judge by distances that you measured: a .csv with `photo,x,y,metres` in each row, instead of --data.",
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="With --points: draw the photos with both distances, as .png or .jpg.")
+    ] = None,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +126,7 @@ def evaluate(
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled --pred maps/
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol all
+    hqmd evaluate --points measured.csv --picture points.png
     hqmd evaluate --explain eigen-filled
     """
     if explain:
@@ -111,18 +142,18 @@ def evaluate(
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_one, print_under_each, start_session
 
-    changes_view = bool(side or flip or size != DEFAULT_SIZE)
-    if record and (changes_view or protocol == ALL):
-        raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")
-    if pred and (record or changes_view or model != DEFAULT_MODEL or model_kind):
-        raise HqmdError(
-            "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
-        )
+    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
+    if points or picture:
+        from hqmd_cli.terminal.points_output import evaluate_points
+
+        refuse_given("--points", given_options(context) - WITH_POINTS)
+        evaluate_points(points, model, options, picture, in_json, overwrite)
+        return
+    refuse_contradictions(record, pred, options, model, protocol)
     if protocol == ALL:
-        require_one_protocol(report=report, per_picture=per_picture, resume=resume, published=published, table1=table1)
+        refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
     folder = find_own(model) if record else None  # a foreign model has no card of ours
     extras = Extras(per_picture, published, table1, report, report_pictures, overwrite)
-    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
     session = start_session(data, split, protocol, depth_scale, True, [*extras.files, resume])
@@ -140,8 +171,24 @@ def evaluate(
     extras.write(session, results, [])
 
 
-def require_one_protocol(**options: object) -> None:
-    """Raise HqmdError if an option is given that needs the figures of one protocol."""
-    for name, given in options.items():
-        if given:
-            raise HqmdError(f"--{name.replace('_', '-')} is for one protocol, not for {ALL}")
+def refuse_contradictions(record: bool, pred: Path | None, options: "OpenOptions", model: str, protocol: str) -> None:
+    """Raise HqmdError for options of models with files, and for --record with other settings than the model's own."""
+    changes_view = bool(options.sides or options.flip or options.size != DEFAULT_SIZE)
+    if record and (changes_view or protocol == ALL):
+        raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")
+    if pred and (record or changes_view or model != DEFAULT_MODEL or options.kind):
+        raise HqmdError(
+            "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
+        )
+
+
+def given_options(context: typer.Context) -> set[str]:
+    """Return the names of the options on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def refuse_given(chosen: str, given: set[str]) -> None:
+    """Raise HqmdError if any of the options was given, since it has no meaning beside the chosen one."""
+    for name in sorted(given):
+        raise HqmdError(f"--{name.replace('_', '-')} has no meaning with {chosen}; leave one of them out")
