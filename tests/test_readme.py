@@ -233,10 +233,11 @@ def check_phone_pairs(pairs, hqmd):
 
 
 def test_the_two_first_commands_are_what_ci_installs_and_runs():
-    first, second = (line for line in LINES if line.startswith("pip install "))
+    first, second, light = (line for line in LINES if line.startswith("pip install "))
     ci = (ROOT / ".ci" / "run").read_text()
     assert "pip install ." in first and "hqmd predict examples/" in first
     assert second == "pip install '.[dev]' && pytest"
+    assert light == "pip install ./packaging/light"  # what tests/test_wheels.py builds and installs
     assert "pip install -q '.[dev]'" in ci and re.search(r"^pytest$", ci, re.MULTILINE)
 
 
