@@ -204,6 +204,15 @@ def test_the_python_of_a_page_runs_after_its_shell_lines(page, desk, hqmd, capsy
         assert names["depth_m"].shape == (80, 96) and names["depth_m"].dtype == np.float32
 
 
+@pytest.mark.slow
+def test_the_first_page_shows_what_hqmd_says(desk, hqmd):
+    """All but the digits, which depend on the processor."""
+    line = next(line.text for line in shell_lines() if line.page == "start" and line.text.startswith("hqmd predict "))
+    (shown,) = re.findall(r"```text\n(.*?)```", PAGES["start"], re.DOTALL)
+    told = hqmd(*shlex.split(line)[1:]).stderr
+    assert [re.sub(r"\d+", "#", each.strip()) for each in (shown, told)] == [re.sub(r"\d+", "#", shown.strip())] * 2
+
+
 def write_phone_recording(folder):
     """Write a recording in the form of Stray Scanner: 61 frames; the phone is not sure of the left half."""
     for name in ("depth", "confidence"):
