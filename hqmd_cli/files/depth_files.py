@@ -31,6 +31,7 @@ LONGEST_PFM_HEADER = 1024  # bytes; of a PGM's, too
 PGM_HEADER = re.compile(rb"P5(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)\s")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 MILLIMETRES_PER_METRE = 1000
+LARGEST_MM_M = LARGEST_16_BIT / MILLIMETRES_PER_METRE  # metres that 16 bits of millimetres hold
 UNIT_TAG = "depth_units_per_metre"  # PNG text chunk with the unit of the numbers
 
 
@@ -235,13 +236,22 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
 
     Raises HqmdError for depth beyond 65.535 m, the largest that 16 bits hold.
     """
+    try:
+        content = encode_depth_mm(depth_m)
+    except HqmdError as error:
+        raise HqmdError(f"{path}: {error}") from error
+    write_bytes(path, content)
+
+
+def encode_depth_mm(depth_m: NDArray[np.floating]) -> bytes:
+    """Encode (H, W) metres as the PNG that write_depth_mm writes. Raises HqmdError as that does."""
     millimetres = np.where(valid_depth(depth_m), np.round(depth_m * MILLIMETRES_PER_METRE), 0)
     if (farthest := millimetres.max(initial=0)) > LARGEST_16_BIT:
         raise HqmdError(
-            f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
+            f"{farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
         )
     text = {UNIT_TAG: str(MILLIMETRES_PER_METRE), "Description": "depth in millimetres, 0 = none"}
-    write_bytes(path, encode_png(millimetres.astype(np.uint16), text))
+    return encode_png(millimetres.astype(np.uint16), text)
 
 
 def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
