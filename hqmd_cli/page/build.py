@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,11 @@ def look_page(values: Mapping[str, Any]) -> str:
     """Return the page of one photo; `values` are those that the template names, pictures as bytes."""
     as_text = {key: in_base64(value) if isinstance(value, bytes) else value for key, value in values.items()}
     return jinja_for().get_template(LOOK).render(as_text, script=script(), style=text_of(STYLE))
+
+
+def index_page(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page of a folder piece by piece; `values` are those that the template names."""
+    return jinja_for().get_template(INDEX).generate(values, style=text_of(STYLE))
 
 
 def in_base64(content: bytes) -> Markup:
