@@ -19,6 +19,9 @@ from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 PANORAMA_NOTE = "a panorama ({projection}), whose depth is as if a straight lens had seen it"
 
 
+Encoded = tuple[bytes | memoryview, str]  # the content of a file, and a remark about it or an empty string
+
+
 class DepthResult(NamedTuple):  # as files/kinds.py
     """The depth of one photo, at the photo's own size."""
 

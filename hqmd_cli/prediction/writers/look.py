@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from hqmd_cli import __version__
 from hqmd_cli.depth import valid_depth
-from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.depth_files import LARGEST_MM_M, encode_depth_mm
 from hqmd_cli.files.images import encode_jpeg
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.page.build import look_page
-from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.prediction.result import DepthResult, Encoded, Style
 from hqmd_cli.prediction.writers.color import range_of
 from hqmd_cli.prediction.writers.space import camera_in_words
 from hqmd_cli.units import IN_WORDS
@@ -30,8 +29,8 @@ ERROR_STEPS = 500  # of the shape's error, from 0 to 100 %
 MILLIMETRES = 1000
 
 
-def write_look(path: Path, result: DepthResult, style: Style) -> str:
-    """Write the page. The photo in it is encoded anew, so that nothing of its metadata goes along."""
+def encode_look(path: Path, result: DepthResult, style: Style) -> Encoded:
+    """Encode the page. The photo in it is encoded anew, so that nothing of its metadata goes along."""
     meta = metadata(result, style, range_of(path, result, style))
     photo = fitted(result.image, PHOTO_SIDE)
     preview = colorize(fitted(result.depth_m, PREVIEW_SIDE), *meta["range"], style.colormap, result.kind)
@@ -48,11 +47,11 @@ def write_look(path: Path, result: DepthResult, style: Style) -> str:
         "download": PurePath(meta["photo"]).stem + suffix,
         "note": "the depth as numbers, a 16-bit PNG, which looks black in most viewers",
     }
-    write_text(path, look_page(values))
+    content = look_page(values).encode()
     smaller = "" if photo.shape == result.image.shape else f"the photo in it is {photo.shape[1]} x {photo.shape[0]}; "
     share = float(np.mean(result.depth_m > LARGEST_MM_M)) if result.kind == "depth" else 0.0
     cut = f"{share:.1%} of the pixels are farther than {LARGEST_MM_M} m, which it shows as that; " if share else ""
-    return smaller + cut + camera_in_words(result.intrinsics)
+    return content, smaller + cut + camera_in_words(result.intrinsics)
 
 
 def metadata(result: DepthResult, style: Style, colours: tuple[float, float] | None = None) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def encoding_of(result: DepthResult) -> dict[str, Any]:
 def depth_png(result: DepthResult) -> bytes:
     """Encode the depth as a 16-bit PNG: millimetres, up to 65.535 m, or as encoding_of says."""
     if result.kind == "depth":
-        return encode_depth_mm(np.minimum(result.depth_m, LARGEST_MM_M))
+        return encode_depth_mm(Path(result.photo), np.minimum(result.depth_m, LARGEST_MM_M))
     code = encoding_of(result)
     numbers = np.round((result.depth_m.astype(np.float64) - code["offset"]) * code["per_unit"])
     return encode_png(numbers.clip(0, LARGEST_16_BIT).astype(np.uint16), {"Description": IN_WORDS[result.kind]})
