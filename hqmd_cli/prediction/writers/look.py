@@ -25,7 +25,7 @@ from hqmd_cli.visualization.colormap import colorize, colours_of, in_numbers
 
 PHOTO_SIDE, PREVIEW_SIDE, THUMBNAIL_SIDE, ERROR_SIDE = 4096, 960, 320, 160  # pixels, of the longer side at most
 PHOTO_QUALITY, PREVIEW_QUALITY = 88, 75  # of a JPEG
-ERROR_STEPS = 500  # of the shape's error, from 0 to 100 %
+ERROR_STEPS = 2000  # of the shape's error, from 0 to 100 %
 MILLIMETRES = 1000
 
 
