@@ -144,7 +144,7 @@ class Viewer {
     if (b) {
       const { metres, error, low, high } = this.map.distance(a, b);
       this.label = length.textContent = withError(metres, error);
-      Object.assign(length.dataset, { metres, error });
+      Object.assign(length.dataset, { metres, error, a, b });
       const cut = this.map.isCut(...a) || this.map.isCut(...b) ? " A point may lie farther away than 16 bits can say." : "";
       detail.textContent = (error === null ? "How sure this is, this model does not know."
         : `9 times in 10 between ${inMetres(low)} and ${inMetres(high)}.`) + cut;
