@@ -72,7 +72,7 @@ class Viewer {
     this.$("summary").textContent = map.isMetric ? `${ends[0]} to ${ends[1]} deep${sure}` : meta.unit;
     const assumed = map.isMetric && !meta.camera.is_known;
     this.$("caveat").hidden = !assumed;
-    this.$("assumed").textContent = meta.camera.origin;
+    this.$("assumed").textContent = meta.camera.origin.replace(/^.*assumed: /, "");
     this.$("npy-unit").textContent = map.isMetric ? "float32 metres" : `float32 ${meta.kind}`;
     [meta.near, meta.far].sort((a, b) => a - b).forEach((value, i) => { this.$(i ? "most" : "least").textContent = this.inUnit(value); });
     this.$("hint").textContent = map.isMetric ? HINT

@@ -42,7 +42,7 @@ def encode_look(path: Path, result: DepthResult, style: Style) -> Encoded:
         "depth": depth_png(result),
         "colours": encode_jpeg(preview, PREVIEW_QUALITY),
         "thumbnail": encode_jpeg(fitted(result.image, THUMBNAIL_SIDE), PREVIEW_QUALITY),
-        "summary": f"{ends[0]} to {ends[1]}",
+        "summary": " to ".join(ends) + (f" ± {result.uncertainty.scale:.0%}" if result.uncertainty else ""),
         "ends": f"{' to '.join(ends)}, near to far",
         "download": PurePath(meta["photo"]).stem + suffix,
         "note": "the depth as numbers, a 16-bit PNG, which looks black in most viewers",
