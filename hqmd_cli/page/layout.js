@@ -80,6 +80,7 @@ export const LAYOUT = `
         <button type="button" data-part="get-ply"><b>.ply</b><span>coloured points</span></button>
         <button type="button" data-part="get-glb"><b>.glb</b><span>textured mesh</span></button>
       </div>
+      <p class="quiet small" data-part="about-files" hidden></p>
     </section>
     <details class="card">
       <summary>About this depth</summary>

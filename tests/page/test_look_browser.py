@@ -2,11 +2,15 @@
 
 import base64
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,9 +29,10 @@ from hqmd_cli.data.nyu_raw import kinect
 from hqmd_cli.files.photos import read_photo
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.inference.uncertainty import Uncertainty
+from hqmd_cli.page.build import FOLDER
 from hqmd_cli.prediction.formats import OUTPUTS
 from hqmd_cli.prediction.result import DepthResult, Style
-from hqmd_cli.prediction.writers.look import encode_look
+from hqmd_cli.prediction.writers.look import depth_png, encode_look, metadata
 from hqmd_cli.visualization.colormap import colorize
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -526,3 +531,94 @@ def test_a_damaged_page_says_so(opened, room: DepthResult, browser: Browser, tmp
     wait = WebDriverWait(browser, 10)
     wait.until(lambda b: "This page cannot be shown" in b.find_element(By.TAG_NAME, "main").text)
     assert browser.find_element(By.CSS_SELECTOR, "a#depth").is_displayed()  # what needs no script stays
+
+
+# --- as hqmd serve shows it: the modules as files, the photo as the camera wrote it
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+SERVED = """<!DOCTYPE html><link rel="icon" href="data:,"><link rel="stylesheet" href="viewer.css">
+<main id="look"></main><script type="module" src="go.js"></script>"""
+GO = """import { showDepth } from "./viewer.js";
+const [photo, depth, meta] = await Promise.all(["photo.jpg", "depth.png", "meta.json"].map((name) => fetch(name)));
+const depthPng = new Uint8Array(await depth.arrayBuffer());
+const shown = { photo: await photo.blob(), depthPng, meta: await meta.json() };
+await showDepth(document.getElementById("look"), shown);
+await showDepth(document.getElementById("look"), shown);  // again, as for the next photo"""
+
+
+class Strict(SimpleHTTPRequestHandler):
+    """Serves a folder under the policy of hqmd serve."""
+
+    extensions_map: ClassVar = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+    def log_message(self, *said: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(room: DepthResult, tmp_path: Path) -> Iterator[str]:
+    """The address of a page whose photo is turned, and has a place in its EXIF."""
+    folder = shutil.copytree(FOLDER, tmp_path / "served")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "SecretMaker"
+    Image.fromarray(np.ascontiguousarray(np.rot90(room.image))).save(folder / "photo.jpg", exif=exif, quality=95)
+    (folder / "depth.png").write_bytes(depth_png(room))
+    (folder / "meta.json").write_text(json.dumps(metadata(room, Style())))
+    (folder / "index.html").write_text(SERVED)
+    (folder / "go.js").write_text(GO)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Strict, directory=str(folder)))
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_photo_of_the_user(opened, served: str, room: DepthResult, browser: Browser) -> None:
+    """It is shown upright; its metadata stay out of the mesh; nothing needs more than the policy allows."""
+    page = opened(room)  # for its folder
+    browser.get(served)
+    page.until(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-part="stage"]'))
+    size = "const p = arguments[0]; return [p.naturalHeight, p.naturalWidth]"
+    page.until(lambda: browser.execute_script(size, page.part("photo")) == list(SIZE))
+    assert page.hover((100, 80), SIZE) == pytest.approx(room.depth_m[80, 100], abs=0.001)
+    glb = page.download("glb")
+    content = glb.read_bytes()
+    assert b"SecretMaker" not in content and b"Exif" not in content
+    mesh = next(iter(trimesh.load(BytesIO(content), file_type="glb").geometry.values()))
+    texture = mesh.visual.material.baseColorTexture.convert("RGB")
+    assert texture.size == SIZE[::-1] and np.abs(np.asarray(texture).astype(int) - room.image).mean() < 6
+    page.open_room()
+    assert not page.complaints()
+
+
+def test_where_no_page_may_read_a_photos_pixels(opened, served: str, room: DepthResult, browser: Browser) -> None:
+    """Private modes add noise to them: then files have the colours of the depth, which in glTF are linear."""
+    noise = """const known = CanvasRenderingContext2D.prototype.getImageData;
+        CanvasRenderingContext2D.prototype.getImageData = function (...box) {
+          const read = known.apply(this, box);
+          for (let i = 0; i < read.data.length; i++) read.data[i] ^= 85;
+          return read; }"""
+    page = opened(room, before=noise)
+    browser.get(served)
+    page.until(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-part="stage"]'))
+    assert (np.load(page.download("npy"))[40:] == np.round(room.depth_m[40:] * 1000).astype(np.float32) / 1000).all()
+    glb = page.download("glb").read_bytes()
+    assert "lets no page read" in page.part("about-files").text
+    length = int.from_bytes(glb[12:16], "little")
+    tree = json.loads(glb[20 : 20 + length])
+    assert set(tree["meshes"][0]["primitives"][0]["attributes"]) == {"POSITION", "COLOR_0"}
+    views = [tree["bufferViews"][i] for i in (0, 1)]
+    points, colours = (
+        np.frombuffer(glb, np.float32, view["byteLength"] // 4, 28 + length + view["byteOffset"]).reshape(-1, 3)
+        for view in views
+    )
+    srgb = colorize(np.round(-points[:, 2:], 3), room.near, room.far)[:, 0] / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    np.testing.assert_allclose(colours, linear, atol=0.03)
