@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -223,11 +224,13 @@ def test_two_points_in_a_room_of_known_geometry(opened) -> None:
         metres, error = page.length()
         assert metres == pytest.approx(true, rel=0.01)
         shape = sure(SIZE).at(depth_m.shape)
-        along = [apart @ point / true * shape[y, x] for point, (x, y) in zip(points, pixels, strict=True)]
-        assert error == pytest.approx(np.sqrt((0.15 * true) ** 2 + along[0] ** 2 + along[1] ** 2), rel=0.02)
+        parts = [(true, 0.15)]  # lengths, and their relative errors
+        parts += [(apart @ point / true, shape[y, x]) for point, (x, y) in zip(points, pixels, strict=True)]
+        assert error == pytest.approx(np.sqrt(sum((length * each) ** 2 for length, each in parts)), rel=0.02)
     said = page.part("detail").text
-    low, high = max(0, metres - 1.645 * error), metres + 1.645 * error
-    assert said == f"9 times in 10 between {low:.2f} m and {high:.2f} m."
+    low, high = (np.sqrt(sum((d * np.expm1(side * 1.645 * e)) ** 2 for d, e in parts)) for side in (-1, 1))
+    shown = [float(number) for number in re.findall(r"([\d.]+) m", said)]
+    assert said.startswith("9 times in 10 between ") and shown == pytest.approx([metres - low, metres + high], abs=0.02)
 
 
 def test_colours_are_those_of_predict(opened, room: DepthResult) -> None:
