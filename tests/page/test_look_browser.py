@@ -601,6 +601,21 @@ def test_a_photo_of_the_user(opened, served: str, room: DepthResult, browser: Br
     assert not page.complaints()
 
 
+def test_a_photo_that_the_browser_cannot_show(
+    opened, served: str, room: DepthResult, browser: Browser, tmp_path
+) -> None:
+    """Such as HEIC: depth, distances, 3D and files work without it."""
+    (tmp_path / "served" / "photo.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    page = opened(room)
+    browser.get(served)
+    page.until(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-part="stage"]'))
+    page.until(lambda: "cannot show photos of this format" in page.part("hint").text)
+    page.click((30, 60), SIZE)
+    page.click((120, 100), SIZE)
+    page.open_room()
+    assert page.length()[0] > 0 and page.download("glb").stat().st_size > 1000 and not page.complaints()
+
+
 def test_where_no_page_may_read_a_photos_pixels(opened, served: str, room: DepthResult, browser: Browser) -> None:
     """Private modes add noise to them: then files have the colours of the depth, which in glTF are linear."""
     noise = """const known = CanvasRenderingContext2D.prototype.getImageData;
