@@ -24,7 +24,7 @@ WRITE_REMEDIES = {
 }
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file of these bytes."""
     write_aside(path, lambda aside: aside.write_bytes(content))
 

@@ -7,8 +7,8 @@ new format is a reader and an entry of DEPTH_READERS.
 import math
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO
 
 import numpy as np
@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError, first_line, printable
-from hqmd_cli.files.atomic import write_aside, write_bytes
+from hqmd_cli.files.atomic import write_bytes
 from hqmd_cli.files.exr import read_exr
 from hqmd_cli.files.limits import require_array, require_pixels
 from hqmd_cli.files.open_picture import no_file, open_picture
@@ -31,6 +31,7 @@ LONGEST_PFM_HEADER = 1024  # bytes; of a PGM's, too
 PGM_HEADER = re.compile(rb"P5(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)\s")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 MILLIMETRES_PER_METRE = 1000
+LARGEST_MM_M = LARGEST_16_BIT / MILLIMETRES_PER_METRE  # metres that 16 bits of millimetres hold
 UNIT_TAG = "depth_units_per_metre"  # PNG text chunk with the unit of the numbers
 
 
@@ -231,9 +232,14 @@ def depth_unit_tag(path: Path) -> float | None:
 
 
 def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
-    """Write (H, W) metres as a 16-bit PNG in millimetres, 0 = no depth, with the unit in a text chunk.
+    """Write (H, W) metres as encode_depth_mm does."""
+    write_bytes(path, encode_depth_mm(path, depth_m))
 
-    Raises HqmdError for depth beyond 65.535 m, the largest that 16 bits hold.
+
+def encode_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> bytes:
+    """Encode (H, W) metres as a 16-bit PNG in millimetres, 0 = no depth, with the unit in a text chunk.
+
+    Raises HqmdError, which names `path`, for depth beyond 65.535 m, the largest that 16 bits hold.
     """
     millimetres = np.where(valid_depth(depth_m), np.round(depth_m * MILLIMETRES_PER_METRE), 0)
     if (farthest := millimetres.max(initial=0)) > LARGEST_16_BIT:
@@ -241,15 +247,16 @@ def write_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> None:
             f"{path}: {farthest / MILLIMETRES_PER_METRE:.1f} m does not fit into 16 bits of millimetres; write .npy"
         )
     text = {UNIT_TAG: str(MILLIMETRES_PER_METRE), "Description": "depth in millimetres, 0 = none"}
-    write_bytes(path, encode_png(millimetres.astype(np.uint16), text))
+    return encode_png(millimetres.astype(np.uint16), text)
 
 
 def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
     """Write (H, W) metres as a float32 .npy."""
+    write_bytes(path, encode_npy(depth_m))
 
-    def save(aside: Path) -> None:
-        with aside.open("wb") as file:  # np.save on a path would add a suffix of its own
-            # Not into the file itself, on which numpy hides that the disk is full.
-            np.save(SimpleNamespace(write=file.write), depth_m.astype(np.float32))
 
-    write_aside(path, save)
+def encode_npy(values: NDArray[np.floating]) -> memoryview:
+    """Encode an array as a float32 .npy."""
+    content = BytesIO()
+    np.save(content, values.astype(np.float32, copy=False))
+    return content.getbuffer()

@@ -1,4 +1,4 @@
-"""Write depth to OpenEXR files, which files/exr.py and compositors such as Blender and Nuke read.
+"""Encode depth as OpenEXR files, which files/exr.py and compositors such as Blender and Nuke read.
 
 One part in scanlines with one channel of float32, compressed with ZIP, 16 rows a chunk. Follows "OpenEXR File Layout",
 https://openexr.com/en/latest/OpenEXRFileLayout.html.
@@ -6,12 +6,9 @@ https://openexr.com/en/latest/OpenEXRFileLayout.html.
 
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hqmd_cli.files.atomic import write_bytes
 
 MAGIC_AND_VERSION = b"\x76\x2f\x31\x01\x02\0\0\0"
 ZIP, CHUNK_ROWS = 3, 16
@@ -19,8 +16,8 @@ FLOAT = 2
 CHANNEL = "Z"
 
 
-def write_exr(path: Path, values: NDArray[np.float32]) -> None:
-    """Write (H, W) float32 as the channel Z."""
+def encode_exr(values: NDArray[np.float32]) -> bytes:
+    """Encode (H, W) float32 as the channel Z."""
     height, width = values.shape
     header = MAGIC_AND_VERSION + b"".join(attribute(*entry) for entry in attributes(height, width)) + b"\0"
     chunks = []
@@ -29,7 +26,7 @@ def write_exr(path: Path, values: NDArray[np.float32]) -> None:
         chunks.append(struct.pack("<ii", top, len(packed)) + packed)
     begin = len(header) + 8 * len(chunks)
     offsets = np.cumsum([begin, *map(len, chunks)])[:-1]
-    write_bytes(path, header + offsets.astype("<u8").tobytes() + b"".join(chunks))
+    return header + offsets.astype("<u8").tobytes() + b"".join(chunks)
 
 
 def attributes(height: int, width: int) -> list[tuple[str, str, bytes]]:

@@ -1,5 +1,6 @@
 """Pictures and figures to files, in the format of the suffix."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +21,31 @@ FIGURE_SUFFIXES = frozenset({".png", ".pdf", ".svg"})
 
 def write_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> None:
     """Write (H, W, 3) uint8 RGB in the format of the path's suffix; PNG and JPEG also hold `note`."""
+    write_bytes(path, encode_image(path, rgb, note))
+
+
+def encode_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> bytes | memoryview:
+    """Encode a picture as write_image writes it; the file itself is not touched."""
     if path.suffix.lower() == ".png":  # not with Pillow, see png.py
-        write_bytes(path, encode_png(rgb, {"Description": note} if note else None))
-        return
+        return encode_png(rgb, {"Description": note} if note else None)
     picture_format = Image.registered_extensions().get(path.suffix.lower())
     if picture_format not in Image.SAVE:  # filled by registered_extensions; Pillow only reads some formats
         raise HqmdError(f"{path}: no picture format has this suffix; .png is one")
     how: dict[str, Any] = {"comment": note} if note and picture_format == "JPEG" else {}
-    write_aside(path, lambda aside: Image.fromarray(rgb).save(aside, format=picture_format, **how))
+    content = BytesIO()
+    Image.fromarray(rgb).save(content, format=picture_format, **how)
+    return content.getbuffer()
 
 
 def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
     """Write (H, W, 3) uint8 RGB as a JPEG of this quality."""
+    write_bytes(path, encode_jpeg(rgb, quality))
+
+
+def encode_jpeg(rgb: NDArray[np.uint8], quality: int) -> bytes:
+    """Encode (H, W, 3) uint8 RGB as a JPEG of this quality, without any metadata."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    write_bytes(path, encoded.tobytes())
+    return encoded.tobytes()
 
 
 def figure_text(text: str) -> str:

@@ -8,9 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from hqmd_cli.registry import Registry
 from hqmd_cli.units import IN_WORDS, Kind
+
+if TYPE_CHECKING:
+    from hqmd_cli.prediction.result import Encoded
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Output:
     needs_uncertainty: bool = False  # True if it is for models that know how sure they are
 
     @cached_property
-    def write(self) -> Callable[..., str]:
-        """The writer: (path, DepthResult, Style) -> a remark about this file, or an empty string."""
+    def encode(self) -> "Callable[..., Encoded]":
+        """The writer: (path, DepthResult, Style) -> the content of the file, and a remark or an empty string."""
         return resolve_name(self.writer)
 
     def note_of(self, kind: Kind) -> str:
@@ -44,19 +48,22 @@ DEFAULT_FORMAT = "color"
 OUTPUTS = Registry(
     "hqmd.outputs",
     {
-        "color": Output(".png", "hqmd_cli.prediction.writers.color:write_color", "colours from near to far"),
+        "color": Output(".png", "hqmd_cli.prediction.writers.color:encode_color", "colours from near to far"),
         "mm": Output(
-            ".mm.png", "hqmd_cli.prediction.writers.numbers:write_mm", "16-bit PNG in millimetres", needs_metres=True
+            ".mm.png", "hqmd_cli.prediction.writers.numbers:encode_mm", "16-bit PNG in millimetres", needs_metres=True
         ),
-        "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:write_npy", "float32 {unit}"),
-        "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:write_tiff", "float32 {unit}"),
+        "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:encode_map", "float32 {unit}"),
+        "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:encode_tiff", "float32 {unit}"),
         "npz": Output(
-            ".npz", "hqmd_cli.prediction.writers.numbers:write_npz", "float32 {unit}, and the camera", needs_camera=True
+            ".npz",
+            "hqmd_cli.prediction.writers.numbers:encode_npz",
+            "float32 {unit}, and the camera",
+            needs_camera=True,
         ),
-        "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:write_exr_map", "OpenEXR, float32 {unit}"),
+        "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:encode_exr_map", "OpenEXR, float32 {unit}"),
         "ply": Output(
             ".ply",
-            "hqmd_cli.prediction.writers.space:write_ply",
+            "hqmd_cli.prediction.writers.space:encode_ply",
             "points in metres: x right, y up, the camera at 0",
             needs_camera=True,
             needs_metres=True,
@@ -64,7 +71,7 @@ OUTPUTS = Registry(
         ),
         "glb": Output(
             ".glb",
-            "hqmd_cli.prediction.writers.space:write_glb",
+            "hqmd_cli.prediction.writers.space:encode_glb",
             "mesh in metres: x right, y up, the camera at 0",
             needs_camera=True,
             needs_metres=True,
@@ -72,20 +79,27 @@ OUTPUTS = Registry(
         ),
         "normals": Output(
             ".normals.png",
-            "hqmd_cli.prediction.writers.space:write_normals",
+            "hqmd_cli.prediction.writers.space:encode_normals",
             "normals: red right, green up, blue to the camera",
             needs_camera=True,
             needs_metres=True,  # up to a factor, but without a shift
         ),
+        "look": Output(
+            ".look.html",
+            "hqmd_cli.prediction.writers.look:encode_look",
+            "a page of photo and depth to look at, {unit}",
+            needs_camera=True,
+            has_points=True,
+        ),
         "uncertainty": Output(
             ".uncertainty.png",
-            "hqmd_cli.prediction.writers.numbers:write_uncertainty_png",
+            "hqmd_cli.prediction.writers.numbers:encode_uncertainty_png",
             "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
             needs_uncertainty=True,
         ),
         "uncertainty-npy": Output(
             ".uncertainty.npy",
-            "hqmd_cli.prediction.writers.numbers:write_uncertainty_npy",
+            "hqmd_cli.prediction.writers.numbers:encode_uncertainty_map",
             "relative error of the shape, float32, 1 = 100 %",
             needs_uncertainty=True,
         ),
@@ -93,7 +107,7 @@ OUTPUTS = Registry(
     of_strings=False,
 )
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py
-OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
+OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff", ".html": "look"}
 BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
     suffix: replace(OUTPUTS[name], suffix=suffix) for suffix, name in OTHER_SUFFIXES.items()
 }

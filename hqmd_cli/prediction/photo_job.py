@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.depth import is_flat, near_and_far, require_depth, require_plausible
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.files.atomic import explain_read_errors
+from hqmd_cli.files.atomic import explain_read_errors, write_bytes
 from hqmd_cli.files.limits import LARGEST_PIXELS
 from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import file_hash, read_pipe, read_stream
@@ -22,6 +22,7 @@ from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
+from hqmd_cli.prediction.formats import Output
 from hqmd_cli.prediction.manifest import (
     Manifest,
     Row,
@@ -33,7 +34,7 @@ from hqmd_cli.prediction.manifest import (
     write_record,
 )
 from hqmd_cli.prediction.plan import Job
-from hqmd_cli.prediction.result import PANORAMA_NOTE, DepthResult, Style
+from hqmd_cli.prediction.result import FLAT_NOTE, PANORAMA_NOTE, DepthResult, Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 SCALE_FLAG = "--scale-from"
 CONTENT = 16  # levels of 255 that a photo with something to see spans, beyond noise and JPEG
-FLAT_NOTE = "one value everywhere, as the photo shows nothing"
 
 
 class Done(NamedTuple):
@@ -107,9 +107,10 @@ class PhotoWork:
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
         """Write the files of a job and record them; `more` goes into the record, too."""
         targets = [target for target, _ in job.targets]
+        result = result._replace(photo=job.source.place.as_posix(), model=self.model.name)
         if self.intentions:
             self.intentions.begun.update(targets)
-        remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
+        remarks = {target.name: write_output(output, target, result, self.style) for target, output in job.targets}
         if result.is_flat:
             remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
         hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
@@ -201,6 +202,13 @@ class PhotoWork:
         if size and size != [height, width]:
             raise HqmdError(f"{name}: {width} x {height} pixels, and --camera is for {size[1]} x {size[0]}")
         return Intrinsics(**values)
+
+
+def write_output(output: Output, path: Path, result: DepthResult, style: Style) -> str:
+    """Write one kind of file, and return the remark about it."""
+    content, remark = output.encode(path, result, style)
+    write_bytes(path, content)
+    return remark
 
 
 def refuse_panorama(job: Job, photo: Photo) -> None:

@@ -16,7 +16,11 @@ from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
+FLAT_NOTE = "one value everywhere, as the photo shows nothing"
 PANORAMA_NOTE = "a panorama ({projection}), whose depth is as if a straight lens had seen it"
+
+
+Encoded = tuple[bytes | memoryview, str]  # the content of a file, and a remark about it or an empty string
 
 
 class DepthResult(NamedTuple):  # as files/kinds.py
@@ -33,6 +37,8 @@ class DepthResult(NamedTuple):  # as files/kinds.py
     remarks: tuple[str, ...] = ()  # what a reader of any file of this photo must know
     is_flat: bool = False  # True if one value stands everywhere
     uncertainty: Uncertainty | None = None  # None: unknown
+    photo: str = ""  # its place among the sources, for a page that names it
+    model: str = ""  # as the user gave it
 
     @property
     def shape_error(self) -> NDArray[np.float32]:

@@ -269,7 +269,7 @@ def test_export_replaces_files_only_when_asked_and_never_the_models_own(hqmd, tr
     """The graph itself is not made here."""
     made = []
 
-    def made_up(network, model, path, precision="fp32", size=None):
+    def made_up(network, model, path, precision="fp32", size=None, model_hash=""):
         made.append(path)
         path.write_bytes(b"new")
         return Difference(0.1, 0.2)

@@ -16,6 +16,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.geometry.camera import ASSUMED_FOCAL_ERROR, find_intrinsics
 from hqmd_cli.inference.uncertainty import Uncertainty
 from hqmd_cli.prediction.formats import OUTPUTS
+from hqmd_cli.prediction.photo_job import write_output
 from hqmd_cli.prediction.result import DepthResult, Style
 
 SIZE = (24, 32)
@@ -39,8 +40,8 @@ def sure_model(trained_run, tmp_path_factory) -> Path:
 
 
 def test_files_hold_the_error_of_each_pixel(result, tmp_path) -> None:
-    said = OUTPUTS["uncertainty"].write(tmp_path / "a.uncertainty.png", result, Style())
-    OUTPUTS["uncertainty-npy"].write(tmp_path / "a.uncertainty.npy", result, Style())
+    said = write_output(OUTPUTS["uncertainty"], tmp_path / "a.uncertainty.png", result, Style())
+    write_output(OUTPUTS["uncertainty-npy"], tmp_path / "a.uncertainty.npy", result, Style())
     exact = np.load(tmp_path / "a.uncertainty.npy")
     np.testing.assert_array_equal(exact, result.shape_error)
     with Image.open(tmp_path / "a.uncertainty.png") as picture:
@@ -51,7 +52,7 @@ def test_files_hold_the_error_of_each_pixel(result, tmp_path) -> None:
 
 def test_an_error_beyond_16_bits_is_said(result, tmp_path) -> None:
     wild = result._replace(uncertainty=Uncertainty(0.1, np.full(SIZE, 7, np.float32)))
-    assert "100.0% of the pixels" in OUTPUTS["uncertainty"].write(tmp_path / "a.uncertainty.png", wild, Style())
+    assert "100.0% of the pixels" in write_output(OUTPUTS["uncertainty"], tmp_path / "a.uncertainty.png", wild, Style())
     with Image.open(tmp_path / "a.uncertainty.png") as picture:
         assert (np.asarray(picture) == 65535).all()
 
@@ -60,13 +61,13 @@ def test_an_error_beyond_16_bits_is_said(result, tmp_path) -> None:
 def test_points_that_are_too_unsure_are_dropped(kind, result, tmp_path) -> None:
     trimesh = pytest.importorskip("trimesh")
     path = tmp_path / f"a.{kind}"
-    said = OUTPUTS[kind].write(path, result, Style(max_uncertainty=0.2))
+    said = write_output(OUTPUTS[kind], path, result, Style(max_uncertainty=0.2))
     points = trimesh.load(path, force="mesh" if kind == "glb" else None).vertices
     kept = int((result.shape_error[0] <= 0.2).sum())
     assert len(points) == kept * SIZE[0] and "above 20%" in said
     assert points[:, 0].max() < 0.1  # the left half
     with pytest.raises(HqmdError, match=r"no point is left with --max-uncertainty 0.01; the surest has 0.05"):
-        OUTPUTS[kind].write(path, result, Style(max_uncertainty=0.01))
+        write_output(OUTPUTS[kind], path, result, Style(max_uncertainty=0.01))
 
 
 def test_the_last_line_and_the_record_say_it(hqmd, sure_model, photo, tmp_path) -> None:

@@ -12,11 +12,12 @@ from PIL import Image
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
 from hqmd_cli.files.exr import read_exr
-from hqmd_cli.files.exr_writer import write_exr
+from hqmd_cli.files.exr_writer import encode_exr
 from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.geometry.surfaces import normals, on_jumps, unproject
 from hqmd_cli.prediction import plan as planning
 from hqmd_cli.prediction.formats import OUTPUTS, Output, output_for
+from hqmd_cli.prediction.photo_job import write_output
 from hqmd_cli.prediction.plan import Job, plan
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.prediction.sources import Source
@@ -40,7 +41,7 @@ def result() -> DepthResult:
 
 def write(kind: str, path: Path, result: DepthResult, style: Style | None = None) -> tuple[Path, str]:
     """The file, and what its writer says."""
-    said = OUTPUTS[kind].write(path, result, style or Style())
+    said = write_output(OUTPUTS[kind], path, result, style or Style())
     assert path.is_file() and sorted(path.parent.iterdir()) == [path]  # nothing left beside it
     return path, said
 
@@ -62,6 +63,7 @@ def write(kind: str, path: Path, result: DepthResult, style: Style | None = None
         ("a.ply", "ply"),
         ("a.glb", "glb"),
         ("a.normals.png", "normals"),
+        ("a.look.html", "look"),
         ("a.b.png", "color"),
     ],
 )
@@ -69,11 +71,13 @@ def test_kind_by_suffix(name: str, kind: str) -> None:
     assert output_for(Path(name)) is OUTPUTS[kind]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.jpg", "color"), ("a.JPEG", "color"), ("a.tif", "tiff")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.jpg", "color"), ("a.JPEG", "color"), ("a.tif", "tiff"), ("look.html", "look")]
+)
 def test_other_suffixes_of_a_kind(name: str, kind: str) -> None:
     """The kind keeps the suffix it goes by, so that a file beside it can be named after it."""
     other = output_for(Path(name))
-    assert other is not None and other.suffix == Path(name).suffix.lower() and other.write is OUTPUTS[kind].write
+    assert other is not None and other.suffix == Path(name).suffix.lower() and other.encode is OUTPUTS[kind].encode
 
 
 @pytest.mark.parametrize("name", ["a", "png", "a.bmp", "a.png.zip", "a.obj"])
@@ -264,9 +268,9 @@ def test_a_photo_of_one_pixel(tmp_path: Path) -> None:
     """Has no range and no surface, yet colours and numbers."""
     tiny = DepthResult(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), 2, np.float32), find_intrinsics(1, 1), 2, 2)
     for kind in ("color", "mm", "npy", "tiff", "npz", "exr", "ply", "normals"):
-        OUTPUTS[kind].write(tmp_path / f"x{OUTPUTS[kind].suffix}", tiny, Style(legend=True, side_by_side=True))
+        write_output(OUTPUTS[kind], tmp_path / f"x{OUTPUTS[kind].suffix}", tiny, Style(legend=True, side_by_side=True))
     with pytest.raises(HqmdError, match=r"x\.glb: a photo of 1 x 1 pixels has no surface"):
-        OUTPUTS["glb"].write(tmp_path / "x.glb", tiny, Style())
+        write_output(OUTPUTS["glb"], tmp_path / "x.glb", tiny, Style())
 
 
 def test_the_user_s_range_says_what_lies_beyond(tmp_path: Path, result: DepthResult) -> None:
@@ -282,7 +286,7 @@ def test_the_user_s_range_says_what_lies_beyond(tmp_path: Path, result: DepthRes
 def test_one_end_of_the_range(tmp_path: Path, result: DepthResult) -> None:
     assert write("color", tmp_path / "x.png", result, Style(far_m=4))[1] == "colours from 1.00 to 4.00 m"
     with pytest.raises(HqmdError, match=r"y\.png: no colours from 9 to 2\.3 m, .* give both --vmin and --vmax"):
-        OUTPUTS["color"].write(tmp_path / "y.png", result, Style(near_m=9))
+        write_output(OUTPUTS["color"], tmp_path / "y.png", result, Style(near_m=9))
 
 
 def test_painted_beside_the_photo(result: DepthResult) -> None:
@@ -298,7 +302,7 @@ def test_painted_beside_the_photo(result: DepthResult) -> None:
 def test_colours_as_jpeg(tmp_path: Path, result: DepthResult) -> None:
     kind = output_for(tmp_path / "x.jpg")
     assert isinstance(kind, Output)
-    kind.write(tmp_path / "x.jpg", result, Style())
+    write_output(kind, tmp_path / "x.jpg", result, Style())
     with Image.open(tmp_path / "x.jpg") as picture:
         assert picture.format == "JPEG" and picture.size == SHAPE[::-1]
 
@@ -396,7 +400,7 @@ def test_the_user_s_edge_rtol(tmp_path: Path, result: DepthResult) -> None:
 def test_nothing_left_is_an_error(tmp_path: Path, result: DepthResult, kind: str) -> None:
     steep = result._replace(depth_m=np.geomspace(1, 2**39, SHAPE[1], dtype=np.float32)[None].repeat(SHAPE[0], axis=0))
     with pytest.raises(HqmdError, match=r"x: depth jumps everywhere .* give a greater --edge-rtol"):
-        OUTPUTS[kind].write(tmp_path / "x", steep, Style(edge_rtol=0.9))
+        write_output(OUTPUTS[kind], tmp_path / "x", steep, Style(edge_rtol=0.9))
     assert not (tmp_path / "x").exists()
 
 
@@ -431,14 +435,14 @@ def test_npz_holds_depth_and_camera(tmp_path: Path, result: DepthResult) -> None
 def test_exr_reads_as_it_was_written(tmp_path: Path, height: int) -> None:
     depth_m = np.random.default_rng(height).uniform(0.5, 9, (height, 23)).astype(np.float32)
     depth_m[:, :9] = 2  # so that some chunks shrink
-    write_exr(tmp_path / "d.exr", depth_m)
+    (tmp_path / "d.exr").write_bytes(encode_exr(depth_m))
     np.testing.assert_array_equal(read_exr(tmp_path / "d.exr"), depth_m)
 
 
 def test_millimetres_that_round_to_none_are_said(tmp_path: Path, result: DepthResult) -> None:
     near = result._replace(depth_m=np.where(np.indices(result.depth_m.shape)[0] < 1, np.float32(1e-4), result.depth_m))
-    assert "nearer than half a millimetre" in OUTPUTS["mm"].write(tmp_path / "d.mm.png", near, Style())
-    assert OUTPUTS["mm"].write(tmp_path / "e.mm.png", result, Style()) == ""
+    assert "nearer than half a millimetre" in write_output(OUTPUTS["mm"], tmp_path / "d.mm.png", near, Style())
+    assert write_output(OUTPUTS["mm"], tmp_path / "e.mm.png", result, Style()) == ""
 
 
 @pytest.mark.parametrize("flag", [{"near_m": 1e39}, {"far_m": float("nan")}, {"far_m": 2e5}])

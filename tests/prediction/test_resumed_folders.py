@@ -115,7 +115,7 @@ def test_a_run_that_cannot_write_a_file_is_gone_on_with(here, predict, monkeypat
         raise HqmdError(f"{path}: cannot be written: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hqmd_cli.prediction.writers.numbers.write_depth_mm", full)
+        patch.setattr("hqmd_cli.prediction.writers.numbers.encode_depth_mm", full)
         broken = predict()
     assert broken.returncode == 1 and "0 written, 4 failed" in broken.stderr
     assert "No space left" in rows()["p0.png"]["failed"] and f".hqmd-run-{RUN}.json" in names()

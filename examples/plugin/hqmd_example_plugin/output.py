@@ -4,15 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hqmd_cli.files.atomic import write_text
 from hqmd_cli.prediction.formats import Output
-from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.prediction.result import DepthResult, Encoded, Style
 
 
-def write_csv(path: Path, result: DepthResult, style: Style) -> str:
-    """Write depth with three decimals, separated by commas."""
-    write_text(path, "\n".join(",".join(f"{value:.3f}" for value in row) for row in np.asarray(result.depth_m)) + "\n")
-    return ""
+def encode_csv(path: Path, result: DepthResult, style: Style) -> Encoded:
+    """Encode depth with three decimals, separated by commas."""
+    rows = (",".join(f"{value:.3f}" for value in row) for row in np.asarray(result.depth_m))
+    return ("\n".join(rows) + "\n").encode(), ""
 
 
-CSV = Output(".csv", "hqmd_example_plugin.output:write_csv", "text, {unit}")
+CSV = Output(".csv", "hqmd_example_plugin.output:encode_csv", "text, {unit}")

@@ -180,7 +180,9 @@ class Graph:
             factor *= NYU_FX / NYU_SHORTER_SIDE * min(height, width) * picture.ratio / profile.focal
         if factor != 1:
             depth = depth * np.float32(factor)
-        enlarged = cv2.resize(depth, (width, height), interpolation=LINES[profile.enlarge])
+        enlarged = cv2.resize(depth, (width, height), interpolation=LINES[profile.enlarge]).astype(
+            np.float32, copy=False
+        )
         np.clip(enlarged, depth.min(), depth.max(), out=enlarged)  # cubic overshoots at edges
         own = answer.focal_px and answer.focal_px / picture.ratio
         return Seen(enlarged, own, "; ".join(filter(None, (self.squeezed(height, width), left_out(answer.left_out)))))

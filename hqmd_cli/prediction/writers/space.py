@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import write_bytes
-from hqmd_cli.files.images import write_image
+from hqmd_cli.files.images import encode_image
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.surfaces import mesh_of, normals, on_jumps, unproject
-from hqmd_cli.prediction.result import DepthResult, Style
+from hqmd_cli.prediction.result import DepthResult, Encoded, Style
 from hqmd_cli.visualization.colormap import normals_to_rgb
 
 ALL_JUMPS = "depth jumps everywhere in this photo, so there is no point left to write; give a greater --edge-rtol"
@@ -26,20 +25,19 @@ MOST_POINTS = 4_000_000  # a mesh of 100 million, which no viewer opens, would t
 TO_GLTF_AXES = np.array([1, -1, -1], np.float32)  # from the camera's: y down, z forward
 
 
-def write_normals(path: Path, result: DepthResult, style: Style) -> str:
-    """Write the surface normals as a picture; see colormap.normals_to_rgb for its colours."""
+def encode_normals(path: Path, result: DepthResult, style: Style) -> Encoded:
+    """Encode the surface normals as a picture; see colormap.normals_to_rgb for its colours."""
     height, width = result.depth_m.shape
     picture = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // width)  # computed at once: of 100 megapixels they would take 6 GB
     for top in range(0, height, rows):
         strip = slice(top, min(top + rows, height))
         picture[strip] = normals_to_rgb(normals(result.depth_m, result.intrinsics, style.edge_rtol, strip))
-    write_image(path, picture)
-    return camera_in_words(result.intrinsics)
+    return encode_image(path, picture), camera_in_words(result.intrinsics)
 
 
-def write_ply(path: Path, result: DepthResult, style: Style) -> str:
-    """Write the coloured points as a binary PLY, without those on depth jumps. Comments give unit, axes and camera."""
+def encode_ply(path: Path, result: DepthResult, style: Style) -> Encoded:
+    """Encode the coloured points as a binary PLY, without those on depth jumps. Comments give unit, axes and camera."""
     import trimesh  # slow
 
     result, thinned = thin(result)
@@ -54,13 +52,13 @@ def write_ply(path: Path, result: DepthResult, style: Style) -> str:
     ply = trimesh.PointCloud(points, result.image[kept]).export(file_type="ply")
     comments = "".join(f"comment {name}: {text}\n" for name, text in facts(result.intrinsics).items())
     elements = ply.index(b"element ")  # comments stand before the first
-    write_bytes(path, ply[:elements] + comments.encode("ascii") + ply[elements:])
+    content = ply[:elements] + comments.encode("ascii") + ply[elements:]
     dropped = f"{1 - kept.mean():.1%} of the points left out, on depth jumps{unsure_in_words(style)}"
-    return f"{thinned}{len(points):,} points, {dropped}; {camera_in_words(result.intrinsics)}"
+    return content, f"{thinned}{len(points):,} points, {dropped}; {camera_in_words(result.intrinsics)}"
 
 
-def write_glb(path: Path, result: DepthResult, style: Style) -> str:
-    """Write the surface as a binary glTF 2.0 with the photo as its texture, without triangles across depth jumps.
+def encode_glb(path: Path, result: DepthResult, style: Style) -> Encoded:
+    """Encode the surface as a binary glTF 2.0 with the photo as its texture, without triangles across depth jumps.
 
     A texture, because colours of vertices are linear in glTF, where 8 bits give dark colours few shades. The material
     is unlit (KHR_materials_unlit), because the light is in the photo. The asset's extras give unit and camera.
@@ -96,9 +94,8 @@ def write_glb(path: Path, result: DepthResult, style: Style) -> str:
             described.setdefault("extensions", {})["KHR_materials_unlit"] = {}
 
     glb: Any = surface.export(file_type="glb", include_normals=False, tree_postprocessor=finish)
-    write_bytes(path, glb)
     dropped = f"{1 - mesh.share:.1%} of the surface left out, at depth jumps{unsure_in_words(style)}"
-    return f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
+    return glb, f"{thinned}{len(mesh.triangles):,} triangles, {dropped}; {camera_in_words(result.intrinsics)}"
 
 
 def unsure_pixels(path: Path, result: DepthResult, style: Style) -> NDArray[np.bool_] | None:
