@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hqmd_cli.inference.engines import Engine
     from hqmd_cli.inference.uncertainty import Uncertainty
 
 Predict: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"  # (H, W, 3) RGB -> (H, W)
@@ -66,6 +67,9 @@ class OpenModel:
     fallback: str = ""  # why the CPU computes in place of an accelerator that is there
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
+    seen_with: Callable[[OpenOptions], OpenModel] | None = (
+        None  # the same engine with the sides or size of these options
+    )
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
@@ -146,6 +150,11 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
     from hqmd_cli.inference.engines.select import open_engine
 
     engine = open_engine(folder, options.backend, options.device, options.threads, options.compiled)
+    return shown_by(engine, name, folder, options)
+
+
+def shown_by(engine: Engine, name: str, folder: Path, options: OpenOptions) -> OpenModel:
+    """Return one of hqmd's own models, whose engine is open, with the sides, size and flip of these options."""
     # After the engine, which is opened beside the caller's imports.
     from hqmd_cli.checkpoints.config_file import model_hash, read_model_config
     from hqmd_cli.inference.predictor import DepthPredictor
@@ -163,6 +172,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         follows_camera=True,
         fallback=engine.fallback,
         surely=predictor.with_uncertainty if predictor.model.view.errors else None,
+        seen_with=lambda others: shown_by(engine, name, folder, others),
     )
 
 
