@@ -26,6 +26,7 @@ FLOORS = [
     {"checkpoints"},
     {"losses"},
     {"models", "data"},
+    {"page"},
     {"visualization"},
     {"geometry", "parallel", "files"},
     {"config"},

@@ -31,6 +31,7 @@ LONGEST_PFM_HEADER = 1024  # bytes; of a PGM's, too
 PGM_HEADER = re.compile(rb"P5(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)(?:\s+#[^\r\n]*)*\s+(\d+)\s")
 WRITE_NUMBERS = "have the tool write its numbers, one a pixel, as .npy or 16-bit grey .png"
 MILLIMETRES_PER_METRE = 1000
+LARGEST_MM_M = LARGEST_16_BIT / MILLIMETRES_PER_METRE  # metres that 16 bits of millimetres hold
 UNIT_TAG = "depth_units_per_metre"  # PNG text chunk with the unit of the numbers
 
 

@@ -39,8 +39,13 @@ def encode_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> bytes | 
 
 def write_jpeg(path: Path, rgb: NDArray[np.uint8], quality: int) -> None:
     """Write (H, W, 3) uint8 RGB as a JPEG of this quality."""
+    write_bytes(path, encode_jpeg(rgb, quality))
+
+
+def encode_jpeg(rgb: NDArray[np.uint8], quality: int) -> bytes:
+    """Encode (H, W, 3) uint8 RGB as a JPEG of this quality, without any metadata."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    write_bytes(path, encoded.tobytes())
+    return encoded.tobytes()
 
 
 def figure_text(text: str) -> str:

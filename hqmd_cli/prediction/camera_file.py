@@ -39,7 +39,7 @@ def read_camera(path: Path) -> dict[str, Any]:
     if any(side is not None for side in size) and not all(isinstance(side, int) and side > 0 for side in size):
         raise HqmdError(f"{name}: width and height are whole numbers of pixels; give both or neither")
     bent = any(has_nonzero(values.get(key)) for key in DISTORTION)
-    origin = f"the camera of {name}{', its lens distortion ignored' if bent else ''}"
+    origin = f"the camera of {printable(path.name)}{', its lens distortion ignored' if bent else ''}"
     return {**numbers, "origin": origin, "size": size if size[0] is not None else None}
 
 

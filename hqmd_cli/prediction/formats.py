@@ -78,6 +78,13 @@ OUTPUTS = {
         needs_camera=True,
         needs_metres=True,  # up to a factor, but without a shift
     ),
+    "look": Output(
+        ".look.html",
+        "hqmd_cli.prediction.writers.look:encode_look",
+        "a page: photo, depth, distances and 3D, {unit}",
+        needs_camera=True,
+        has_points=True,
+    ),
     "uncertainty": Output(
         ".uncertainty.png",
         "hqmd_cli.prediction.writers.numbers:encode_uncertainty_png",
@@ -92,7 +99,7 @@ OUTPUTS = {
     ),
 }
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py
-OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
+OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff", ".html": "look"}
 BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
     suffix: replace(OUTPUTS[name], suffix=suffix) for suffix, name in OTHER_SUFFIXES.items()
 }

@@ -138,6 +138,7 @@ class PhotoWork:
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
         """Write the files of a job and record them; `more` goes into the record, too."""
         targets = [target for target, _ in job.targets]
+        result = result._replace(photo=job.source.place.as_posix(), model=self.model.name)
         if self.intentions:
             self.intentions.begun.update(targets)
         remarks = {target.name: write_output(output, target, result, self.style) for target, output in job.targets}

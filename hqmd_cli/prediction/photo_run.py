@@ -13,6 +13,7 @@ from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
+from hqmd_cli.prediction.formats import OUTPUTS
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
 from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres, refuse_unsure
@@ -45,8 +46,11 @@ class PhotoRun:
         """Run the jobs and yield what each gave, in their order. Ctrl-C lets the running jobs finish, then goes on."""
         return (outcome for _, outcome in run_jobs(self.jobs, self.work, self.workers))
 
-    def close(self, interrupted: bool) -> None:
-        """Put the manifest in order, and remove this run's intention. Raises HqmdError if that cannot be written."""
+    def close(self, interrupted: bool) -> Path | None:
+        """Put the manifest in order, and remove this run's intention. Raises HqmdError if that cannot be written.
+
+        Returns the index of the pages, if this run wrote pages into a folder.
+        """
         manifest, intentions = self.work.manifest, self.work.intentions
         if manifest and not interrupted:
             self.ranks.wait_for_all()
@@ -55,6 +59,11 @@ class PhotoRun:
         if intentions:
             recorded = dict(manifest.hashes()) if manifest and intentions.dead else {}
             intentions.close(recorded)
+        if manifest and self.ranks.is_first and any_page(self.jobs + self.clips):
+            from hqmd_cli.prediction.look_index import write_index
+
+            return write_index(manifest)
+        return None
 
 
 def prepare(
@@ -93,6 +102,8 @@ def prepare(
     refuse_over_input([job.sidecar for job in all_jobs], [camera, *named_like_records(all_jobs)])
     ranks = Ranks.from_environment()
     manifest = open_manifest(all_jobs, destinations)
+    if manifest and any_page(all_jobs) and not overwrite:
+        refuse_foreign_index(manifest.folder)
     if manifest and ranks.is_first:
         manifest.join()  # rows that an interrupted run left must not outlive the rows of this run
     ranks.connect()
@@ -156,6 +167,18 @@ def settings_of(
         picture,
         smooth,
     )
+
+
+def any_page(jobs: Sequence[Job]) -> bool:
+    """True if a job writes a page into a folder."""
+    return any(output is OUTPUTS["look"] for job in jobs for _, output in job.targets)
+
+
+def refuse_foreign_index(folder: Path) -> None:
+    """Refuse to replace an index.html; see look_index.py, which most runs do not need."""
+    from hqmd_cli.prediction.look_index import refuse_foreign
+
+    refuse_foreign(folder)
 
 
 def camera_in(path: Path) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class DepthResult(NamedTuple):  # as files/kinds.py
     remarks: tuple[str, ...] = ()  # what a reader of any file of this photo must know
     is_flat: bool = False  # True if one value stands everywhere
     uncertainty: Uncertainty | None = None  # None: unknown
+    photo: str = ""  # its place among the sources, for a page that names it
+    model: str = ""  # as the user gave it
 
     @property
     def shape_error(self) -> NDArray[np.float32]:

@@ -34,7 +34,9 @@ def run_photos(run: PhotoRun, names: bool = True) -> None:
     except KeyboardInterrupt:
         interrupted = True
     try:
-        run.close(interrupted)
+        index = run.close(interrupted)
+        if index and names:
+            print(printable(str(index)))
     except HqmdError as error:
         tally.count(error)
     if run.given > 1:

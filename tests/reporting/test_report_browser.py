@@ -1,52 +1,33 @@
 """The report in a real browser, at the width of a phone and of a desk: it fits, is quiet, slides, sorts and opens."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver import ActionChains, ChromeOptions, ChromeService, Keys
+from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
+from browser import DESK, PHONE, Browser, needs_browser, open_browser, resize
 from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
 from hqmd_cli.files.atomic import write_pieces
 from hqmd_cli.reporting.html.page import page
 from hqmd_cli.reporting.html.picture_choice import anchors, choose
 from scenes import JUDGED, NAMES, REPORT
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (BROWSER and DRIVER), reason="no browser here; apt-get install chromium chromium-driver brings one"
-    ),
-]
-PHONE, DESK = (360, 740), (1280, 900)
+pytestmark = [pytest.mark.slow, needs_browser]
 UNDRAWN = "return [...document.images].filter((image) => !image.naturalWidth).length"
 SHOWN_SOURCE = "return arguments[0].querySelector('img.' + arguments[1]).src"
 KEPT_SOURCE = "return arguments[0].querySelectorAll('img[data-layer]')[arguments[1]].src"
-Browser = webdriver.Chrome
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    options = ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in ("--headless=new", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"):
-        options.add_argument(flag)
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # which Chromium asks of root
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, ChromeService(DRIVER))
-    yield browser
-    browser.quit()
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +40,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
 def opened(request: pytest.FixtureRequest, browser: Browser, address: str) -> Callable[..., Browser]:
     """`opened("#NAME")` is the browser with the page, opened there, at one of both widths."""
-    width, height = request.param
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": request.param == PHONE}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": request.param == PHONE})
+    resize(browser, request.param)
 
     def go(fragment: str = "") -> Browser:
         browser.get("about:blank")  # a step to another fragment would not load the page anew

@@ -14,14 +14,8 @@ from hqmd_cli.visualization.colormap import colorize, outside_share, side_by_sid
 
 def encode_color(path: Path, result: DepthResult, style: Style) -> Encoded:
     """Encode the colour picture; where `style` leaves the range open, colours span the photo's own depth."""
-    near = result.near if style.near_m is None else style.near_m
-    far = result.far if style.far_m is None else style.far_m
+    near, far = range_of(path, result, style)
     is_depth = result.kind == "depth"
-    if is_depth and near > far:
-        raise HqmdError(
-            f"{path}: no colours from {near:g} to {far:g} m, since depth is {result.near:.2f} to {result.far:.2f} m; "
-            "give both --vmin and --vmax"
-        )
     try:
         picture = painted(result.image, result.depth_m, near, far, style, result.kind)
     except HqmdError as error:
@@ -34,6 +28,18 @@ def encode_color(path: Path, result: DepthResult, style: Style) -> Encoded:
     outside = outside_share(result.depth_m, near, far) if given else 0.0
     beyond = f"; {outside:.1%} of the pixels lie beyond, shown in the colours of the ends" if outside else ""
     return content, f"colours from {near:.2f} to {far:.2f} m{beyond}"
+
+
+def range_of(path: Path, result: DepthResult, style: Style) -> tuple[float, float]:
+    """Return the nearest and the farthest value of the colours. Raises HqmdError if the user's end lies beyond."""
+    near = result.near if style.near_m is None else style.near_m
+    far = result.far if style.far_m is None else style.far_m
+    if result.kind == "depth" and near > far:
+        raise HqmdError(
+            f"{path}: no colours from {near:g} to {far:g} m, since depth is {result.near:.2f} to {result.far:.2f} m; "
+            "give both --vmin and --vmax"
+        )
+    return near, far
 
 
 def painted(

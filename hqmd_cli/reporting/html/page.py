@@ -1,16 +1,12 @@
 """The report page: gathers what the template prints, and yields the HTML piece by piece."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 import hqmd_cli
 from hqmd_cli.data.sample import Dataset
@@ -22,6 +18,7 @@ from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS
 from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Protocol
 from hqmd_cli.evaluation.significance import Comparison
+from hqmd_cli.page.build import jinja_for, sha256
 from hqmd_cli.reporting.comparison import explanation
 from hqmd_cli.reporting.html import chart as drawing
 from hqmd_cli.reporting.html.picture_choice import ORDERED_BY, anchors, choose
@@ -122,34 +119,21 @@ def assets() -> dict[str, Any]:
         "gradients": gradients(),
         "style": (FOLDER / STYLE).read_text(encoding="utf-8"),
         "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "script_hash": sha256(script),
     }
 
 
 def environment() -> Environment:
-    """Make Jinja's environment, which escapes every text unless the template says otherwise."""
-    jinja = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Make Jinja's environment, with the filters of the report."""
+    jinja = jinja_for(FOLDER)
     jinja.filters |= {
         "figure": figure,
         "maybe": lambda value: UNKNOWN if value is None else figure(value),
         "signed": lambda value: figure(value, sign="+"),
         "percent": lambda share: f"{share:.0%}",
         "in_address": lambda text: quote(text, safe="", errors="backslashreplace"),
-        "in_script": in_script,
     }
     return jinja
-
-
-def in_script(data: Any) -> Any:
-    """Write plain data as JSON for a script element, which would end at the first </script, quoted or not."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
 
 
 def facts(report: Report) -> dict[str, str]:
