@@ -5,15 +5,22 @@ from typing import Annotated
 
 import typer
 
-from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
+from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, QUICK_MODEL
 from hqmd_cli.commands.options import ANY_MODEL_HELP, BackendOption, DeviceOption, ModelKindOption
 from hqmd_cli.serving.settings import DEFAULT_PORT
+
+DEFAULT_MODELS = (DEFAULT_MODEL, QUICK_MODEL)
 
 
 def serve(
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help=f"{ANY_MODEL_HELP} May repeat.", show_default=DEFAULT_MODEL),
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"{ANY_MODEL_HELP} May repeat; a webcam gets the last.",
+            show_default=", ".join(DEFAULT_MODELS),
+        ),
     ] = None,
     model_kind: ModelKindOption = None,
     backend: BackendOption = "auto",
@@ -67,5 +74,5 @@ def serve(
     if not settings.is_local and settings.cert is None:
         complain(HqmdError("without --tls-cert and --tls-key, token and photos travel in clear text, without a webcam"))
     sockets = sockets_for(settings)
-    models = served(model or [DEFAULT_MODEL], OpenOptions(backend, device, kind=model_kind))
+    models = served(model or [*DEFAULT_MODELS], OpenOptions(backend, device, kind=model_kind))
     serve(models, settings, sockets, say, None if quiet else say)

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.files.images import encode_jpeg
 from hqmd_cli.files.kinds import VIDEO, by_start
 from hqmd_cli.files.limits import LARGEST_PIXELS, TooLarge
 from hqmd_cli.files.open_picture import first_bytes
@@ -21,9 +22,10 @@ from hqmd_cli.parallel.thread_pool import PixelBudget
 from hqmd_cli.prediction.manifest import record_of
 from hqmd_cli.prediction.photo_job import FLAT_NOTE, refuse_panorama
 from hqmd_cli.prediction.result import DepthResult
+from hqmd_cli.prediction.writers.look import PHOTO_QUALITY, PHOTO_SIDE, depth_png, fitted, in_text, metadata
 from hqmd_cli.serving.problems import Problem, in_query
 from hqmd_cli.serving.uploads import Upload
-from hqmd_cli.serving.wishes import JSON, PHOTO, Wish
+from hqmd_cli.serving.wishes import JSON, PHOTO, VIEW, Wish
 
 Asked, Given = TypeVar("Asked"), TypeVar("Given")
 BUDGET = PixelBudget(LARGEST_PIXELS)  # of the photos in work at a time
@@ -92,6 +94,7 @@ def read(upload: Upload) -> Photo:
 def encoded(result: DepthResult, wish: Wish, name: str) -> Answer:
     """Encode a result as the client wishes; `name` is that of its photo. Raises HqmdError if that cannot be."""
     content: bytes | memoryview = b""
+    result = result._replace(photo=printable(name), model=wish.work.model.name)
     notes, remarks = {}, {}
     for target, output in wish.job.targets:
         content, remark = output.encode(target, result, wish.work.style)
@@ -101,7 +104,22 @@ def encoded(result: DepthResult, wish: Wish, name: str) -> Answer:
     suffix = wish.job.targets[0][1].suffix if wish.job.targets else ".json"
     if wish.answer == JSON:
         content = in_query(json.dumps(record)).encode("ascii")
+    elif wish.answer == VIEW:
+        content = view_of(result, wish)
     return Answer(content, wish.media_type, facts(result, record) | attachment(name, suffix))
+
+
+def view_of(result: DepthResult, wish: Wish) -> bytes:
+    """Return what the page shows: photo and depth in base64, a JPEG and a PNG, and the meta of page/viewer.js."""
+    camera = replace(result.intrinsics, origin=in_query(result.intrinsics.origin))
+    result = result._replace(intrinsics=camera, remarks=tuple(map(in_query, result.remarks)))
+    photo = encode_jpeg(fitted(result.image, PHOTO_SIDE), PHOTO_QUALITY)
+    view = {
+        "photo": in_text(photo),
+        "depth": in_text(depth_png(result)),
+        "meta": metadata(result, wish.work.style),
+    }
+    return json.dumps(view, allow_nan=False).encode("ascii")
 
 
 def facts(result: DepthResult, record: dict[str, Any]) -> dict[str, str]:

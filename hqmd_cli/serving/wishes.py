@@ -20,7 +20,7 @@ from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.serving.problems import Problem, in_query
 
-JSON, DEFAULT_ANSWER = "json", "mm"
+JSON, VIEW, DEFAULT_ANSWER = "json", "view", "mm"
 MEDIA_TYPES = {  # answer -> its media type; of those with the same one, Accept gives the first
     DEFAULT_ANSWER: "image/png",
     "npy": "application/x-npy",
@@ -34,8 +34,9 @@ MEDIA_TYPES = {  # answer -> its media type; of those with the same one, Accept 
     "exr": "image/x-exr",
     "npz": "application/x-npz",
     "ply": "application/x-ply",
+    VIEW: "application/vnd.hqmd.view+json",  # what the page shows
 }
-UNKNOWN_MEDIA = "application/octet-stream"  # of an output that is not in the table
+UNKNOWN_MEDIA = "application/octet-stream"  # of any other output: look.html must not be a page of this server
 MOST_SHOWN = 100  # letters of what a client sent, in a message
 PHOTO = Source(Path("photo"), Path("photo"))  # what messages call it, whatever its file is called
 
