@@ -198,8 +198,8 @@ async function open() {
   try {
     const { models } = await (await ask("v1/models")).json();
     $("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
+    if (!$("token-form").hidden) say(""); // not what a photo's request says meanwhile
     $("token-form").hidden = true;
-    say("");
   } catch (error) {
     say(sentence(error.message), "wrong");
   }

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from served import TOKEN, running, slope, sure_model, tiny_model, wait_until
 
 pytestmark = [pytest.mark.slow, needs_browser]
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+RAN = "return document.body.dataset.version"
 WAIT_S = 60  # for a browser beside other work
 
 # What a page gets when a file is dropped, pasted or chosen, from base64.
@@ -49,7 +51,9 @@ def browser() -> Iterator[Browser]:
 
 
 def opened_at(browser: Browser, server: Any, rest: str = "") -> None:
+    """Open the page, and wait until its script has asked the server for the models."""
     browser.get(f"http://localhost:{server.port}/{rest}")
+    wait_until(lambda: text_of(browser, "#model") or text_of(browser, "#status"), WAIT_S)
 
 
 def give(browser: Browser, content: bytes, way: str = "drop", name: str = "room.png", kind: str = "image/png") -> None:
@@ -61,14 +65,16 @@ def text_of(browser: Browser, selector: str) -> str:
 
 
 def wait_for(browser: Browser, selector: str, words: str) -> None:
-    wait_until(lambda: words in text_of(browser, selector), WAIT_S)
+    end = time.monotonic() + WAIT_S
+    while words not in (found := text_of(browser, selector)):
+        assert time.monotonic() < end, f"{found!r} at {selector}; the status is {text_of(browser, '#status')!r}"
+        time.sleep(0.05)
 
 
 def faults(browser: Browser) -> list[str]:
     """What the browser complained of, such as a breach of the policy; answers with an error status are expected."""
-    return [
-        entry["message"] for entry in browser.get_log("browser") if "the server responded with" not in entry["message"]
-    ]
+    said = [entry["message"] for entry in browser.get_log("browser")]
+    return [text for text in said if "the server responded with" not in text and "software WebGL" not in text]
 
 
 def encoded(image: np.ndarray, form: str = "PNG", **how: Any) -> bytes:
@@ -246,9 +252,8 @@ def test_a_new_version_s_script_runs_on_its_page(tmp_path: Path, monkeypatch: py
                 with running(port=port) as server:
                     port = server.port
                     opened_at(browser, server)
-                    ran = "return document.body.dataset.version"
-                    wait_until(lambda: browser.execute_script(ran), WAIT_S)
-                    assert browser.execute_script(ran) == version
+                    wait_until(lambda: browser.execute_script(RAN), WAIT_S)
+                    assert browser.execute_script(RAN) == version
 
 
 def test_without_javascript_the_page_says_what_to_do(browser: Browser) -> None:
