@@ -5,6 +5,7 @@ import { showDepth } from "./viewer.js";
 
 const LIVE_SIDE = 384; // pixels, the longer side of a webcam's picture that is sent
 const BUSY_WAIT_MS = 300; // after the server had no time for a picture
+const RATE_PICTURES = 10; // over which their rate is taken
 const TOKEN = "hqmd-token";
 const $ = (id) => document.getElementById(id);
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
@@ -144,7 +145,7 @@ async function frame(side = Infinity) {
 async function live(mine) {
   const query = new URLSearchParams({ format: "color" }), models = $("model").options;
   if (models.length) query.set("model", models[models.length - 1].value); // the last one is the quick one
-  let shown = 0, since = performance.now();
+  const times = []; // of the last pictures
   while (stream === mine) {
     const picture = document.hidden ? null : await frame(LIVE_SIDE);
     if (!picture) {
@@ -159,8 +160,9 @@ async function live(mine) {
       if (before) URL.revokeObjectURL(before);
       const ends = ["hqmd-near", "hqmd-far"].map((name) => Number(answer.headers.get(name)).toFixed(2));
       $("range").textContent = answer.headers.get("hqmd-unit") === "metre" ? `Depth: ${ends[0]} to ${ends[1]} m` : "Depth";
-      shown += 1;
-      $("rate").textContent = `${(1000 * shown / (performance.now() - since)).toFixed(1)} pictures a second`;
+      if (times.push(performance.now()) > RATE_PICTURES) times.shift();
+      const each = (times.at(-1) - times[0]) / (times.length - 1);
+      if (times.length > 1) $("rate").textContent = `${(1000 / each).toFixed(1)} pictures a second`;
     } catch (error) {
       if (stream !== mine) return;
       if (error.status !== 429) return stop(sentence(error.message));

@@ -31,7 +31,6 @@ Asked, Given = TypeVar("Asked"), TypeVar("Given")
 BUDGET = PixelBudget(LARGEST_PIXELS)  # of the photos in work at a time
 LONGEST_HEADER = 500  # letters
 LONGEST_NAME = 80
-AS_PHOTO = "send a photo as JPEG or PNG"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ def read(upload: Upload) -> Photo:
         if isinstance(cause, (TooLarge, Image.DecompressionBombError)):
             raise Problem(413, str(error)) from error
         if isinstance(cause, UnidentifiedImageError):
-            raise Problem(415, f"{error}; or {AS_PHOTO}") from error
+            remedy = "; or send it as JPEG" if form is not None and form.library else ""
+            raise Problem(415, f"{error}{remedy}") from error
         raise Problem(422, in_query(str(error))) from error
 
 
