@@ -58,7 +58,7 @@ export const LAYOUT = `
         <p class="quiet" data-part="ends"></p>
       </div>
       <p data-part="hint"></p>
-      <p class="caveat" data-part="caveat" hidden><b>The camera is assumed.</b> <span data-part="assumed"></span></p>
+      <p class="caveat" data-part="caveat" hidden><b>The camera is assumed,</b> so every length may be off by one factor: <span data-part="assumed"></span></p>
       <button type="button" data-part="clear" hidden>Clear</button>
     </section>
     <section class="card">
@@ -80,6 +80,7 @@ export const LAYOUT = `
         <button type="button" data-part="get-ply"><b>.ply</b><span>coloured points</span></button>
         <button type="button" data-part="get-glb"><b>.glb</b><span>textured mesh</span></button>
       </div>
+      <p class="quiet small" data-part="about-files" hidden></p>
     </section>
     <details class="card">
       <summary>About this depth</summary>

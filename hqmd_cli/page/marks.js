@@ -27,8 +27,8 @@ export function drawMarks(svg, places, label, cursor = null) {
     const group = add(svg, "g", { transform: `translate(${place[0]},${place[1]})` });
     add(group, "circle", { class: "ring", r: 7 });
     add(group, "circle", { class: "centre", r: 1.8 });
-    const left = place[0] > svg.clientWidth - 26, low = place[1] < 26;
-    add(group, "text", { class: "letter", x: left ? -18 : 10, y: low ? 20 : -9 }, LETTERS[i]);
+    const isAtTheEdge = place[0] > svg.clientWidth - 26;
+    add(group, "text", { class: "letter", x: isAtTheEdge ? -22 : 12, y: 5 }, LETTERS[i]);
   });
   if (a && b && label) {
     const half = 3.9 * label.length + 8, within = (value, end, room) => Math.min(end - room, Math.max(room, value));

@@ -30,6 +30,7 @@ import { Stage } from "./stage.js";
 import { hasWebGL, pictureFor } from "./view3d.js";
 
 const opened = new WeakMap(); // root -> Viewer
+const INLINE = "data:image/jpeg;base64,";
 const HINT = "Point at the picture to read its depth. Click two points to measure between them.";
 
 export async function showDepth(root, { photo, depthPng, meta }) {
@@ -46,6 +47,7 @@ class Viewer {
     root.innerHTML = LAYOUT;
     this.$ = (name) => root.querySelector(`[data-part="${name}"]`);
     this.url = photo instanceof Blob ? URL.createObjectURL(photo) : photo;
+    this.isInline = this.url.startsWith(INLINE);
     this.colours = new Colours(map);
     this.colours.paint(this.$("depth"));
     this.sayFacts();
@@ -72,7 +74,7 @@ class Viewer {
     this.$("summary").textContent = map.isMetric ? `${ends[0]} to ${ends[1]} deep${sure}` : meta.unit;
     const assumed = map.isMetric && !meta.camera.is_known;
     this.$("caveat").hidden = !assumed;
-    this.$("assumed").textContent = meta.camera.origin;
+    this.$("assumed").textContent = meta.camera.origin.replace(/^.*assumed: /, "");
     this.$("npy-unit").textContent = map.isMetric ? "float32 metres" : `float32 ${meta.kind}`;
     [meta.near, meta.far].sort((a, b) => a - b).forEach((value, i) => { this.$(i ? "most" : "least").textContent = this.inUnit(value); });
     this.$("hint").textContent = map.isMetric ? HINT
@@ -144,7 +146,7 @@ class Viewer {
     if (b) {
       const { metres, error, low, high } = this.map.distance(a, b);
       this.label = length.textContent = withError(metres, error);
-      Object.assign(length.dataset, { metres, error });
+      Object.assign(length.dataset, { metres, error, a, b });
       const cut = this.map.isCut(...a) || this.map.isCut(...b) ? " A point may lie farther away than 16 bits can say." : "";
       detail.textContent = (error === null ? "How sure this is, this model does not know."
         : `9 times in 10 between ${inMetres(low)} and ${inMetres(high)}.`) + cut;
@@ -236,9 +238,20 @@ class Viewer {
         link.download = name + suffix;
         link.click();
         setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-        this.say(`${link.download} is ready`);
+        const about = this.$("about-files");
+        about.textContent = kind === "ply" || kind === "glb" ? this.aboutFiles(kind) : "";
+        about.hidden = !about.textContent;
+        this.say(`${link.download} is ready. ${about.textContent}`);
       });
     }
+  }
+
+  /** What is missing in a file of points. */
+  aboutFiles(kind) {
+    const { step } = this.grid(), hasPhoto = canReadPixels() || (kind === "glb" && this.isInline);
+    return [step > 1 && `It has one of ${step} rows and columns; \`hqmd predict -o NAME.${kind}\` writes more.`,
+      !hasPhoto && "This browser lets no page read a photo's pixels, so it has the colours of the depth."]
+      .filter(Boolean).join(" ");
   }
 
   /** The colours of the grid's pixels, (H * W * 4) bytes: the photo's, or the depth's if no page may read pixels. */
@@ -252,8 +265,7 @@ class Viewer {
 
   /** The photo as JPEG bytes without metadata; null if the browser lets no page read its pixels. */
   async jpeg() {
-    const inline = "data:image/jpeg;base64,";
-    if (this.url.startsWith(inline)) return fromBase64(this.url.slice(inline.length)); // hqmd wrote it without any
+    if (this.isInline) return fromBase64(this.url.slice(INLINE.length)); // hqmd wrote it without any
     if (!canReadPixels()) return null;
     const picture = await pictureFor(this.$("photo"));
     const canvas = document.createElement("canvas");

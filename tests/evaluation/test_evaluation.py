@@ -387,10 +387,11 @@ def test_detail_is_measured_where_it_is_asked_for(hqmd, trained_run, pairs, tmp_
     assert set(DETAIL_METRICS) <= set(with_detail) and not set(DETAIL_METRICS) & set(plain)
     assert {name: with_detail[name] for name in plain} == plain
     assert with_detail["normalMean"] is None and 0 <= with_detail["boundaryF1"] <= 1
-    table = hqmd("evaluate", *flags).stdout
-    assert all(name in table for name in ("DBEacc [px]", "edgeF1@1", "normal30"))
+    names = ("DBEacc [px]", "edgeF1@1", "normal30", "95 % from")
+    assert all(name in hqmd("evaluate", *flags, "--detail").stdout for name in names)
+    assert not any(name in hqmd("evaluate", *flags).stdout for name in names)
     refused = hqmd("evaluate", *flags, "--report", tmp_path, "--protocol", "all")
-    assert refused.returncode == 1 and "one protocol" in refused.stderr
+    assert refused.returncode == 1 and "--protocol all" in refused.stderr
 
 
 def test_normals_of_nyus_frames_are_known():

@@ -25,7 +25,7 @@ from hqmd_cli.visualization.colormap import colorize, colours_of, in_numbers
 
 PHOTO_SIDE, PREVIEW_SIDE, THUMBNAIL_SIDE, ERROR_SIDE = 4096, 960, 320, 160  # pixels, of the longer side at most
 PHOTO_QUALITY, PREVIEW_QUALITY = 88, 75  # of a JPEG
-ERROR_STEPS = 500  # of the shape's error, from 0 to 100 %
+ERROR_STEPS = 2000  # of the shape's error, from 0 to 100 %
 MILLIMETRES = 1000
 
 
@@ -42,7 +42,7 @@ def encode_look(path: Path, result: DepthResult, style: Style) -> Encoded:
         "depth": depth_png(result),
         "colours": encode_jpeg(preview, PREVIEW_QUALITY),
         "thumbnail": encode_jpeg(fitted(result.image, THUMBNAIL_SIDE), PREVIEW_QUALITY),
-        "summary": f"{ends[0]} to {ends[1]}",
+        "summary": " to ".join(ends) + (f" ± {result.uncertainty.scale:.0%}" if result.uncertainty else ""),
         "ends": f"{' to '.join(ends)}, near to far",
         "download": PurePath(meta["photo"]).stem + suffix,
         "note": "the depth as numbers, a 16-bit PNG, which looks black in most viewers",
