@@ -11,9 +11,10 @@ from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.limits import sides_in
 from hqmd_cli.geometry.camera import require_camera
+from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel, OpenOptions
 from hqmd_cli.prediction.formats import OUTPUTS
-from hqmd_cli.prediction.photo_job import PhotoWork, Reading
+from hqmd_cli.prediction.photo_job import SCALE_FLAG, PhotoWork
 from hqmd_cli.prediction.photo_run import settings_of
 from hqmd_cli.prediction.plan import Job, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
@@ -92,7 +93,7 @@ def wish_of(query: QueryParams, accept: str, models: Mapping[str, OpenModel]) ->
         camera = values.get("fov"), values.get("fx")
         require_camera(*camera)
         scale_from = values.get("scale_from")
-        reading = Reading.parse(scale_from) if scale_from else None
+        reading = Reading.parse(scale_from, SCALE_FLAG) if scale_from else None
         output = OUTPUTS.get(answer)
         targets = [(Path(f"photo{output.suffix}"), output)] if output else []
         job, style = Job(PHOTO, targets, Path("photo.json")), Style()
