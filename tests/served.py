@@ -1,6 +1,7 @@
 """Servers for tests: tiny models, and a real uvicorn in a thread, spoken to in bytes."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from hqmd_cli.serving.depth import one_at_a_time
 from hqmd_cli.serving.server import DrainingServer, server_for, sockets_for
 from hqmd_cli.serving.settings import ServerSettings
 
+STARTED = re.compile(r"serving (.*) at (https?)://\S+?:(\d+)/(\S*)")  # what the command prints
 TOKEN = "a-token-of-a-test-0123"
 
 

@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from hqmd_cli.installed import how_to_install
-from served import FORM, TOKEN, Wire, form_of, picture_bytes, wait_until
+from served import FORM, STARTED, TOKEN, Wire, form_of, picture_bytes, wait_until
 
 pytestmark = pytest.mark.slow
 SMALL = ("--model", "hqmd-indoor-small", "--port", "0")
-STARTED = re.compile(r"serving (.*) at (https?)://\S+?:(\d+)/(\S*)")
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY would catch calls to localhost
 
 
