@@ -136,6 +136,7 @@ def latency(count: int) -> None:
                 command = [sys.executable, "-m", "hqmd_cli", "predict", path, "-o", f"{folder}/{number}.mm.png"]
                 subprocess.run([*command, "--model", MODEL], check=True, capture_output=True)
                 cold.append(time.perf_counter() - began)
+                client.connection.close()  # as the server does after 5 s
     print("\n| 1024 x 768 to `.mm.png` | n | p50 [s] | p95 [s] |\n| --- | --- | --- | --- |")
     for name, seconds in (("warm server, one client", warm), ("cold `hqmd predict`", cold)):
         print(f"| {name} | {len(seconds)} | {statistics.median(seconds):.2f} | {percentile(seconds, 0.95):.2f} |")
@@ -249,10 +250,16 @@ def memory(count: int) -> None:
         with server("--model", "py:tiny:predict", "--model-kind", "depth", folder=Path(folder)) as served:
             clients = [Client(served.port) for _ in range(8)]
             seen = {}
+
+            def ask(client: Client) -> None:
+                for number in range(count // 80):
+                    assert client.ask(photo, ("", form)[number % 2])[0] == 200
+
             with ThreadPoolExecutor(8) as pool:
-                for done in range(0, count, count // 10):
-                    list(pool.map(lambda n: clients[n % 8].ask(photo, ("", form)[n % 2]), range(count // 10)))
-                    seen[done + count // 10] = served.mb
+                for part in range(1, 11):
+                    list(pool.map(ask, clients))
+                    seen[part * (count // 80) * 8] = served.mb
+                    print(part * (count // 80) * 8, f"{served.mb:.0f} MB", file=sys.stderr, flush=True)
     print("\n| requests | " + " | ".join(str(done) for done in seen) + " |")
     print("| --- | " + "--- | " * len(seen))
     print("| MB | " + " | ".join(f"{mb:.0f}" for mb in seen.values()) + " |")
