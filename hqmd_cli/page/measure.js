@@ -5,7 +5,7 @@ import { decodePng16 } from "./png.js";
 const MOST_16_BIT = 65535;
 const REFERENCE_SIDE = 640; // pixels; the longer side that edge_rtol is meant for, see geometry/surfaces.py
 const MOST_GRID = 4096; // of a Grid; a texture of every phone
-export const SURE_90 = 1.645; // standard deviations within which 9 of 10 lie
+const SURE_90 = 1.645; // standard deviations within which 9 of 10 lie
 
 /** The depth of a photo: `depthPng` as bytes, `meta` as viewer.js describes it. */
 export class DepthMap {
@@ -56,18 +56,19 @@ export class DepthMap {
 
   /**
    * The distance of two pixels [x, y] in space: {metres, error, low, high}, `error` one standard deviation, `low` and
-   * `high` the ends that 9 of 10 lie within; null where nobody knows. An error of the scale moves both points together
-   * and so changes the distance in proportion. An error of the shape moves a point along its own ray, of which the part along the line between
-   * the points counts. benchmarks/distances.py has measured how often that holds.
+   * `high` the ends that 9 of 10 lie within; null where nobody knows. An error of the scale moves both points, and
+   * changes the distance in proportion. One of the shape moves a point along its own ray, of which the part along the
+   * line between the points counts. Errors are of the logarithm of depth, so the upper end is the farther one.
    */
   distance(a, b) {
-    const p = this.point(...a), q = this.point(...b);
+    const p = this.point(...a), q = this.point(...b), scale = this.meta.scale_error;
     const apart = p.map((value, i) => value - q[i]), metres = Math.hypot(...apart);
-    if (this.meta.scale_error === null) return { metres, error: null, low: null, high: null };
-    const along = [[p, a], [q, b]].map(([point, pixel]) => dot(apart, point) / (metres || 1) * this.shapeError(...pixel));
-    const error = Math.hypot(metres * this.meta.scale_error, ...along);
-    const [low, high] = [-1, 1].map((side) => Math.max(0, metres + side * SURE_90 * error));
-    return { metres, error, low, high };
+    if (scale === null) return { metres, error: null, low: null, high: null };
+    const along = (point) => dot(apart, point) / (metres || 1);
+    const parts = [[metres, scale], [along(p), this.shapeError(...a)], [along(q), this.shapeError(...b)]];
+    const end = (side) => Math.hypot(...parts.map(([length, error]) => length * Math.expm1(side * SURE_90 * error)));
+    const error = Math.hypot(...parts.map(([length, error]) => length * error));
+    return { metres, error, low: Math.max(0, metres - end(-1)), high: metres + end(1) };
   }
 
   /** Keep every n-th row and column, so that at most `most` pixels remain and they fit a texture; see Grid. */

@@ -12,7 +12,11 @@ export class Room {
   static async open(viewer) {
     const room = new Room(viewer);
     room.view.colour("depth", viewer.$("depth"));
-    room.view.colour("photo", await pictureFor(viewer.$("photo")));
+    try {
+      room.view.colour("photo", await pictureFor(viewer.$("photo")));
+    } catch { // a photo that this browser cannot show
+      viewer.root.querySelectorAll('[name="skin"]').forEach((choice) => Object.assign(choice, { disabled: true, checked: choice.value === "depth" }));
+    }
     room.view.sway();
     return room;
   }

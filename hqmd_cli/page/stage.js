@@ -13,6 +13,7 @@ export class Stage {
     image.src = viewer.url;
     image.alt = `Photo ${viewer.meta.photo}`;
     this.listenToSlider();
+    image.addEventListener("error", () => this.showDepthAlone());
     stage.addEventListener("pointerdown", (event) => {
       this.hover(event);
       this.dragged = this.nearestPoint(event);
@@ -34,6 +35,14 @@ export class Stage {
   }
 
   close() { this.watcher.disconnect(); }
+
+  /** For a photo that this browser cannot show, such as HEIC. */
+  showDepthAlone() {
+    Object.assign(this.$("split"), { value: 0, disabled: true });
+    this.stage.style.setProperty("--at", "0%");
+    this.$("grip").hidden = true;
+    this.viewer.refuse("This browser cannot show photos of this format. Their depth it can.");
+  }
 
   /** The slider below the picture, and the grip on it, which is for pointers only. */
   listenToSlider() {

@@ -229,8 +229,9 @@ export class View3D {
 
 const dot3 = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
-/** A photo, URL or Blob, as a picture for `colour`: upright, and no side longer than MOST_TEXTURE. */
+/** An <img> as a picture for `colour`: upright, and no side longer than MOST_TEXTURE. Rejects if it cannot be shown. */
 export async function pictureFor(image) {
+  await image.decode();
   const share = Math.min(1, MOST_TEXTURE / Math.max(image.naturalWidth, image.naturalHeight));
   if (share === 1) return image;
   return createImageBitmap(image, {

@@ -133,7 +133,7 @@ class Viewer {
   }
 
   refuse(text) {
-    this.$("hint").textContent = text;
+    Object.assign(this.$("hint"), { textContent: text, hidden: false });
     this.say(text);
   }
 
@@ -201,7 +201,13 @@ class Viewer {
         tab.tabIndex = each === name ? 0 : -1;
         this.$(each).hidden = each !== name;
       }
-      if (name === "room") this.room = await (this.opening ??= Room.open(this));
+      if (name === "room") {
+        try {
+          this.room = await (this.opening ??= Room.open(this));
+        } catch (error) {
+          Object.assign(this.$("no-room"), { textContent: `3D does not work here: ${error.message}`, hidden: false });
+        }
+      }
       this.room?.view.draw();
       this.stage.mark();
     };
@@ -248,15 +254,18 @@ class Viewer {
 
   /** What is missing in a file of points. */
   aboutFiles(kind) {
-    const { step } = this.grid(), hasPhoto = canReadPixels() || (kind === "glb" && this.isInline);
+    const { step } = this.grid(), hasPhoto = this.canReadPhoto() || (kind === "glb" && this.isInline);
     return [step > 1 && `It has one of ${step} rows and columns; \`hqmd predict -o NAME.${kind}\` writes more.`,
-      !hasPhoto && "This browser lets no page read a photo's pixels, so it has the colours of the depth."]
+      !hasPhoto && "This browser lets no page read the photo's pixels, so it has the colours of the depth."]
       .filter(Boolean).join(" ");
   }
 
+  /** False where the browser cannot show the photo, such as HEIC, or lets no page read it. */
+  canReadPhoto() { return this.$("photo").naturalWidth > 0 && canReadPixels(); }
+
   /** The colours of the grid's pixels, (H * W * 4) bytes: the photo's, or the depth's if no page may read pixels. */
   async rgb() {
-    if (!canReadPixels()) return this.colours.of(this.grid());
+    if (!this.canReadPhoto()) return this.colours.of(this.grid());
     const { width, height } = this.grid(), canvas = Object.assign(document.createElement("canvas"), { width, height });
     const pen = canvas.getContext("2d", { willReadFrequently: true });
     pen.drawImage(this.$("photo"), 0, 0, width, height);
@@ -266,7 +275,7 @@ class Viewer {
   /** The photo as JPEG bytes without metadata; null if the browser lets no page read its pixels. */
   async jpeg() {
     if (this.isInline) return fromBase64(this.url.slice(INLINE.length)); // hqmd wrote it without any
-    if (!canReadPixels()) return null;
+    if (!this.canReadPhoto()) return null;
     const picture = await pictureFor(this.$("photo"));
     const canvas = document.createElement("canvas");
     Object.assign(canvas, { width: picture.naturalWidth ?? picture.width, height: picture.naturalHeight ?? picture.height });

@@ -81,7 +81,7 @@ OUTPUTS = {
     "look": Output(
         ".look.html",
         "hqmd_cli.prediction.writers.look:encode_look",
-        "a page: photo, depth, distances and 3D, {unit}",
+        "a page of photo and depth to look at, {unit}",
         needs_camera=True,
         has_points=True,
     ),
