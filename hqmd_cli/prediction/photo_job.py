@@ -173,7 +173,8 @@ class PhotoWork:
             )
         with np.errstate(over="ignore", under="ignore"):  # refused below
             depth_m = depth_m * np.float32(camera_factor)
-            factor = self.factor_for(depth_m, intrinsics)
+            reading = self.reading
+            factor = reading.metres / reading.predicted(depth_m, intrinsics, SCALE_FLAG) if reading else 1.0
             depth_m = depth_m * np.float32(factor)
         if sure and self.reading:
             sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)
@@ -187,12 +188,6 @@ class PhotoWork:
         return DepthResult(
             photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, camera_factor, remarks, flat, sure
         )
-
-    def factor_for(self, depth_m: NDArray[np.float32], intrinsics: Intrinsics) -> float:
-        """Return what depth (H, W) is multiplied by, so that it agrees with the distance that the user measured."""
-        if not self.reading:
-            return 1.0
-        return self.reading.metres / self.reading.predicted(depth_m, intrinsics, SCALE_FLAG)
 
     def camera_for(self, height: int, width: int, name: str) -> Intrinsics | None:
         """Return the camera that the user gave in a file. Raises HqmdError if it is of photos of another size."""

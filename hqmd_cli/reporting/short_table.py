@@ -16,6 +16,7 @@ DIGITS = 3  # decimals: half an interval is seldom below 0.002
 CELL = len("1.000 ±.000") + 2  # with its mark, and the space to the next column
 SHORTEST_NAME, LONGEST_NAME = 8, 24
 SIGNIFICANT = 0.05
+FEW = 30  # pictures; with fewer, the bootstrap's intervals are too narrow
 BEST, TIE = "*", "="
 
 
@@ -32,7 +33,12 @@ def short_table(results: Results, comparisons: Sequence[Comparison], width: int)
 
     rows = [[model, *cells(result, shown, [mark(model, m) for m in shown])] for model, result in results.items()]
     bold = frozenset((i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if j and cell.endswith(BEST))
-    notes = [*([marks_in_words(shown)] if comparisons else []), caption(results, shown), *left_out(shown)]
+    notes = [
+        *([marks_in_words(shown)] if comparisons else []),
+        caption(results, shown),
+        *few(results),
+        *left_out(shown),
+    ]
     return Table(["model", *map(head_of, shown)], rows, "\n".join(notes), bold)
 
 
@@ -44,7 +50,9 @@ def short_protocols_table(model: str, by_protocol: Results, width: int) -> Table
     about = f"{model}; each protocol measures something else, so compare only within a row; {METHOD}"
     about += f"; {remark}" if remark else ""
     notes = [measured_on(result, shown) for result in by_protocol.values()]
-    return Table(["protocol", *map(head_of, shown)], rows, "\n".join([about, *notes, *left_out(shown)]))
+    return Table(
+        ["protocol", *map(head_of, shown)], rows, "\n".join([about, *notes, *few(by_protocol), *left_out(shown)])
+    )
 
 
 def columns_within(width: int, labels: Results) -> tuple[str, ...]:
@@ -93,3 +101,11 @@ def left_out(shown: Sequence[str]) -> list[str]:
     """Name the columns that do not fit, if there are any."""
     hidden = COLUMNS[len(shown) :]
     return [f"not shown in this width: {', '.join(hidden)}; --detail shows all"] if hidden else []
+
+
+def few(results: Results) -> list[str]:
+    """Say that there are too few pictures to rely on the figures, if that is so."""
+    count = len(next(iter(results.values())).names)
+    return [f"only {count} pictures: do not rank models by so few, and expect the intervals to be too narrow"] * (
+        count < FEW
+    )

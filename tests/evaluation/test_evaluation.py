@@ -17,7 +17,7 @@ from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, DETAIL_METRICS, 
 from hqmd_cli.evaluation.prediction_source import model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import find_protocol
-from hqmd_cli.evaluation.results import Result, ScoredPicture
+from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.scoring import DoesNotFit, apply_protocol, compared_truth, score
 from hqmd_cli.reporting.tables import caption
 
@@ -298,13 +298,16 @@ def test_every_metric_declares_its_pooling_and_none_is_pooled_by_default() -> No
         "delta2",
         "delta3",
         "SqRel",
+        "delta@1.05",
+        "delta@1.1",
     ]
 
 
 def test_what_is_called_pooled_is_the_value_of_all_pixels() -> None:
     """Every metric that declares a pool: its pooled figure is the metric of all pixels taken together."""
     predict, data = two_pictures()
-    pooled = evaluate(predict, data, HQMD).aggregated("pooled")
+    scores = score_each(model_source(predict), data, HQMD, detail=True)
+    pooled = collect(scores, data, HQMD).aggregated("pooled")
     maps = [apply_protocol(predict(sample.image), sample, HQMD).pixels for sample in data.samples]
     pred_m, depth_m = (np.concatenate(of_pictures) for of_pictures in zip(*maps, strict=True))
     for name in filter(is_pooled, METRICS):

@@ -84,3 +84,18 @@ def test_an_unknown_figure_says_so() -> None:
 
 def test_every_main_metric_has_a_column() -> None:
     assert set(COLUMNS) == set(MAIN_METRICS)
+
+
+@pytest.mark.parametrize(("count", "warned"), [(29, True), (30, False)])
+def test_a_small_set_is_called_one(count: int, warned: bool) -> None:
+    small = result()
+    few = Result(
+        small.protocol,
+        small.data,
+        small.ground_truth,
+        small.names[:count],
+        {name: values[:count] for name, values in small.per_picture.items()},
+        small.pixels[:count],
+    )
+    assert (f"only {count} pictures" in short_table({"mine": few}, [], 200).caption) == warned
+    assert (f"only {count} pictures" in short_protocols_table("mine", {"hqmd": few}, 200).caption) == warned
