@@ -1,5 +1,6 @@
 """POST /v1/depth: the same numbers as `hqmd predict`, in each kind of answer; and what is no photo."""
 
+import base64
 import json
 import struct
 import zlib
@@ -285,3 +286,32 @@ def test_openapi_and_the_list_of_models() -> None:
         name.lower() for name in post["responses"]["200"]["headers"]
     }
     json.dumps(document)
+
+
+def test_what_a_camera_wrote_into_its_photo_goes_no_further() -> None:
+    """But the focal length counts."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0131] = "SECRETCAM", "SECRETSOFT"  # Make, Software
+    exif.get_ifd(0x8769).update({0xA405: 40, 0xA002: 40, 0xA003: 24})  # FocalLengthIn35mmFilm, of this size
+    exif.get_ifd(0x8825)[1] = "N"
+    exif.get_ifd(0x8825)[29] = "SECRETPLACE"  # GPSDateStamp
+    photo = picture_bytes(24, 40, "JPEG", exif=exif)
+    assert photo.count(b"SECRET") == 3
+    with client() as asked:
+        for kind in (*MEDIA_TYPES, "look"):
+            if "uncertainty" not in kind:
+                answer = asked.post(
+                    "/v1/depth", params={"format": kind}, content=form_of(photo, "IMG.jpg"), headers=FORM
+                )
+                content = answer.content
+                if kind == "view":
+                    content += b"".join(base64.b64decode(answer.json()[part]) for part in ("photo", "depth"))
+                assert answer.status_code == 200 and b"SECRET" not in content, kind
+                assert "40 mm" in answer.headers["hqmd-camera-origin"]
+
+
+def test_a_page_is_sent_as_a_file_and_never_as_a_page() -> None:
+    with client() as asked:
+        answer = asked.post("/v1/depth?format=look", content=PHOTO)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"].startswith("attachment") and b"<html" in answer.content

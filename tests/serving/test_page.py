@@ -259,6 +259,6 @@ def test_a_new_version_s_script_runs_on_its_page(tmp_path: Path, monkeypatch: py
 def test_without_javascript_the_page_says_what_to_do(browser: Browser) -> None:
     with running() as server:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-        opened_at(browser, server)
+        browser.get(f"http://localhost:{server.port}/")
         assert "curl -F" in browser.find_element(By.CSS_SELECTOR, "noscript").text
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
