@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -38,14 +38,15 @@ class Service:
         self.models, self.settings, self.log = models, settings, log
         self.files = page.files()
         self.line, self.room = Line(settings.waiting), Room(settings)
-        endpoints: dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]] = {
+        endpoints: dict[str, tuple[str, Callable[[Request], Coroutine[Any, Any, Response]]]] = {
             DEPTH: ("POST", self.depth),
             "/v1/models": ("GET", self.list_models),
             "/openapi.json": ("GET", self.describe),
             "/metrics": ("GET", self.count),
             "/healthz": ("GET", self.live),
             "/readyz": ("GET", self.ready),
-        } | {path: ("GET", partial(page.send, file)) for path, file in self.files.items()}
+        }
+        endpoints |= {path: ("GET", partial(page.send, file)) for path, file in self.files.items()}
         routes = [Route(path, endpoint, methods=[method]) for path, (method, endpoint) in endpoints.items()]
         self.metrics = Metrics(
             tuple(endpoints),

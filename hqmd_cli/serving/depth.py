@@ -27,7 +27,8 @@ from hqmd_cli.serving.problems import Problem, in_query
 from hqmd_cli.serving.uploads import Upload
 from hqmd_cli.serving.wishes import JSON, PHOTO, VIEW, Wish
 
-Asked, Given = TypeVar("Asked"), TypeVar("Given")
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
 BUDGET = PixelBudget(LARGEST_PIXELS)  # of the photos in work at a time
 LONGEST_HEADER = 500  # letters
 LONGEST_NAME = 80
@@ -44,23 +45,24 @@ class Answer:
 
 def one_at_a_time(model: OpenModel, name: str, lock: Any = None) -> OpenModel:
     """Return a model, under this name, that computes one photo at a time, however many threads call it."""
-    lock = lock or Lock()
-
-    def locked(compute: Callable[[Asked], Given]) -> Callable[[Asked], Given]:
-        def compute_alone(image: Asked) -> Given:
-            with lock:
-                return compute(image)
-
-        return compute_alone
-
-    others = model.seen_with
+    lock, others = lock or Lock(), model.seen_with
     return replace(
         model,
         name=name,
-        predict=locked(model.predict),
-        surely=locked(model.surely) if model.surely else None,
+        predict=locked(model.predict, lock),
+        surely=locked(model.surely, lock) if model.surely else None,
         seen_with=(lambda options: one_at_a_time(others(options), name, lock)) if others else None,
     )
+
+
+def locked(compute: Callable[[Asked], Given], lock: Any) -> Callable[[Asked], Given]:
+    """Return a function that holds the lock while it computes."""
+
+    def compute_alone(asked: Asked) -> Given:
+        with lock:
+            return compute(asked)
+
+    return compute_alone
 
 
 def depth_of(upload: Upload, wish: Wish) -> Answer:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -12,7 +13,7 @@ from types import FrameType
 
 import uvicorn
 
-from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.errors import INTERRUPTED, HqmdError, first_line
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
 from hqmd_cli.serving.application import Service
 from hqmd_cli.serving.depth import one_at_a_time
@@ -32,7 +33,7 @@ def sockets_for(settings: ServerSettings) -> list[socket.socket]:
 
     Raises HqmdError naming the option if an address is not of this machine, or the port is taken.
     """
-    port, sockets = settings.port, []
+    port, sockets = settings.port, list[socket.socket]()
     for host in [settings.host.strip("[]")] if settings.host else LOOPBACK:
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -72,6 +73,7 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, line: Line, drain_s: float, say: Say) -> None:
         super().__init__(config)
         self.line, self.drain_s, self.say = line, drain_s, say
+        self.is_whole = True  # False: it ended before all photos were answered
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.line.is_closed = True
@@ -86,6 +88,7 @@ class DrainingServer(uvicorn.Server):
         until = asyncio.get_running_loop().time() + self.drain_s
         while not drained.done() and not self.force_exit and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.05)
+        self.is_whole = drained.done()
         drained.cancel()
         await super().shutdown(sockets)
         self.line.pool.shutdown(wait=False, cancel_futures=True)
@@ -125,8 +128,12 @@ def serve(
     Raises HqmdError as server_for.
     """
     server = server_for(Service(models, settings, log), say)
-    if threading.current_thread() is threading.main_thread():
+    is_process = threading.current_thread() is threading.main_thread()
+    if is_process:
         for stop in STOPS:  # uvicorn raises the signal again when it has stopped, which would look like a failure
             signal.signal(stop, lambda number, frame: None)
     say(f"serving {', '.join(models)} at {settings.url(sockets[0].getsockname()[1])}")
     server.run(sockets)
+    if is_process and not server.is_whole:
+        say("ended before all photos were answered")
+        os._exit(INTERRUPTED)  # Python would wait for the photo in work

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hqmd_cli.errors import INTERRUPTED
 from hqmd_cli.installed import how_to_install
 from served import FORM, STARTED, TOKEN, Wire, form_of, picture_bytes, wait_until
 
@@ -78,6 +79,18 @@ def test_a_signal_stops_it_when_the_photo_in_work_is_answered(serve, number: int
     said = served.log.read_text()
     assert "stopping: finishing 1 photos first" in said and "/v1/depth 200" in said and "Traceback" not in said
     assert all(line.startswith("hqmd: ") for line in said.splitlines())  # nothing of ONNX Runtime or uvicorn
+
+
+def test_a_second_signal_ends_it_at_once(serve) -> None:
+    served = serve(*SMALL)
+    wires = [Wire(served.port).post(picture_bytes(3000, 4000, "JPEG")) for _ in range(8)]
+    wait_until(lambda: b"photos_working 2" in get(f"http://127.0.0.1:{served.port}/metrics"))
+    served.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "photos first; Ctrl-C again" in served.log.read_text())
+    assert served.stop(signal.SIGINT) == INTERRUPTED
+    assert "ended before all photos were answered" in served.log.read_text()
+    for wire in wires:
+        wire.close()
 
 
 def test_a_large_form_where_no_folder_can_be_written(serve, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def predict(rgb):
     return np.broadcast_to(np.linspace(1, 3, width, dtype=np.float32), (height, width)).copy()
 """
 TINY_MODEL = ("--model", "py:quick:predict", "--model-kind", "depth")
+PROBING_S = 20
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n"
 
 
@@ -55,17 +56,18 @@ def test_probes_are_answered_while_the_line_is_full_of_the_largest_photos(serve)
     """The bound is for a machine with other work; benchmarks/serve.md has the figures of a quieter one."""
     file = BytesIO()
     Image.new("RGB", (10_000, 10_000), (90, 120, 60)).save(file, "JPEG", quality=50)
-    port, _ = serve(*TINY_MODEL)
-    seconds = []
-    with ThreadPoolExecutor(12) as pool:
-        asked = [pool.submit(lambda: Wire(port).post(file.getvalue()).answer()[0]) for _ in range(12)]
-        while not all(one.done() for one in asked):
-            began = time.monotonic()
-            assert Wire(port).send(PROBE).answer()[0] == 200
-            seconds.append(time.monotonic() - began)
-            time.sleep(0.05)
-    assert {one.result() for one in asked} <= {200, 429} and len(seconds) > 10
-    assert sorted(seconds)[len(seconds) * 9 // 10] < 0.5, seconds
+    port, process = serve(*TINY_MODEL)
+    wires = [Wire(port).post(file.getvalue()) for _ in range(10)]
+    seconds, end = [], time.monotonic() + PROBING_S
+    while time.monotonic() < end:
+        began = time.monotonic()
+        assert Wire(port).send(PROBE).answer()[0] == 200
+        seconds.append(time.monotonic() - began)
+        time.sleep(0.05)
+    process.kill()
+    for wire in wires:
+        wire.close()
+    assert len(seconds) > 10 and sorted(seconds)[len(seconds) * 9 // 10] < 0.5, seconds
 
 
 def test_memory_does_not_grow_with_the_number_of_photos(serve) -> None:
