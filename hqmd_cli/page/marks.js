@@ -31,7 +31,7 @@ export function drawMarks(svg, places, label, cursor = null) {
     add(group, "text", { class: "letter", x: isAtTheEdge ? -22 : 12, y: 5 }, LETTERS[i]);
   });
   if (a && b && label) {
-    const half = 3.9 * label.length + 8, within = (value, end, room) => Math.min(end - room, Math.max(room, value));
+    const half = 4.2 * label.length + 10, within = (value, end, room) => Math.min(end - room, Math.max(room, value));
     const x = within((a[0] + b[0]) / 2, svg.clientWidth, half), y = within((a[1] + b[1]) / 2, svg.clientHeight, 14);
     const pill = add(svg, "g", { transform: `translate(${x},${y})` });
     add(pill, "rect", { class: "pill", x: -half, y: -13, width: 2 * half, height: 26, rx: 13 });

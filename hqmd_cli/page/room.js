@@ -4,6 +4,7 @@ import { drawMarks } from "./marks.js";
 import { inMetres } from "./measure.js";
 import { View3D, pictureFor } from "./view3d.js";
 
+const MOST_SHOWN = 500_000; // pixels, so that phones turn them smoothly; files have more
 const A_CLICK = 4; // CSS pixels that a pointer may move and still click
 const TURNS = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] };
 
@@ -23,7 +24,7 @@ export class Room {
 
   constructor(viewer) {
     Object.assign(this, { viewer, $: viewer.$, canvas: viewer.$("space"), held: new Map(), moved: 0 });
-    this.view = new View3D(this.canvas, viewer.grid(), () => this.mark());
+    this.view = new View3D(this.canvas, viewer.map.grid(MOST_SHOWN), () => this.mark());
     this.watcher = new ResizeObserver(() => this.view.draw());
     this.watcher.observe(this.canvas);
     this.listenToPointer();

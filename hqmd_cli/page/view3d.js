@@ -2,7 +2,7 @@
 
 const MOST_TEXTURE = 2048; // pixels of a side; every WebGL2 takes this
 const START_TURN = 0.22, START_RISE = 0.1; // radians
-const SWAY_MS = 1800;
+const SWAY_MS = 1800, SLOW_FRAME_MS = 150; // a machine without graphics card shows the end alone
 
 const VERTEX = `#version 300 es
 precision highp float; precision highp int; precision highp usampler2D;
@@ -117,10 +117,13 @@ export class View3D {
   sway() {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     const began = performance.now();
+    let before = began;
     this.swaying = true;
     const step = () => {
-      const share = Math.min(1, (performance.now() - began) / SWAY_MS), eased = share * share * (3 - 2 * share);
       if (!this.swaying) return;
+      const now = performance.now(), isSlow = now - before > SLOW_FRAME_MS;
+      const share = isSlow ? 1 : Math.min(1, (now - began) / SWAY_MS), eased = share * share * (3 - 2 * share);
+      before = now;
       this.turn = START_TURN * Math.sin(eased * 2.5 * Math.PI);
       this.rise = START_RISE * eased;
       this.draw();

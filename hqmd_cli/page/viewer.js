@@ -222,7 +222,7 @@ class Viewer {
     }
   }
 
-  /** The map in 3D, made once. */
+  /** The map in space for files, made once. */
   grid() { return (this.kept ??= this.map.grid(MOST_POINTS)); }
 
   // --- files

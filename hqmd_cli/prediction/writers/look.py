@@ -31,9 +31,10 @@ MILLIMETRES = 1000
 
 def encode_look(path: Path, result: DepthResult, style: Style) -> Encoded:
     """Encode the page. The photo in it is encoded anew, so that nothing of its metadata goes along."""
-    meta = metadata(result, style, range_of(path, result, style))
+    near, far = range_of(path, result, style)
+    meta = metadata(result, style, (near, far))
     photo = fitted(result.image, PHOTO_SIDE)
-    preview = colorize(fitted(result.depth_m, PREVIEW_SIDE), *meta["range"], style.colormap, result.kind)
+    preview = colorize(fitted(result.depth_m, PREVIEW_SIDE), near, far, style.colormap, result.kind)
     suffix = ".mm.png" if result.kind == "depth" else f".{result.kind}.png"
     ends = [in_numbers(end, result.kind) for end in (result.near, result.far)]
     values = {
