@@ -40,7 +40,7 @@ def test_the_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         names: dict = {}
         exec(block.replace(f"localhost:{DEFAULT_PORT}", here), names)
     expected = slope(np.empty((24, 40)))
-    assert len(lines) == 2 and len(block.splitlines()) == 3
+    assert len(lines) == 2 and len(block.split("\n\n", 1)[1].splitlines()) == 3
     assert np.load("depth.npy") == pytest.approx(expected) and names["depth_m"] == pytest.approx(expected)
     with Image.open("depth.mm.png") as picture:
         assert np.asarray(picture) == pytest.approx(expected * 1000, abs=0.5)
