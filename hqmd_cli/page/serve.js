@@ -27,7 +27,8 @@ async function ask(path, options = {}) {
   if (response.ok) return response;
   const said = await response.json().catch(() => ({ detail: `the server answered ${response.status}` }));
   $("token-form").hidden = response.status !== 401;
-  throw new Refused(response.status, said.detail);
+  const missing = response.status === 401 && !token;
+  throw new Refused(response.status, missing ? "Type the token, or open the address with it, which the server printed" : said.detail);
 }
 
 function say(text, kind = "") {

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -18,7 +19,7 @@ from hqmd_cli.errors import INTERRUPTED
 from hqmd_cli.installed import how_to_install
 from served import FORM, STARTED, TOKEN, Wire, form_of, picture_bytes, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")]
 SMALL = ("--model", "hqmd-indoor-small", "--port", "0")
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY would catch calls to localhost
 
@@ -93,6 +94,7 @@ def test_a_second_signal_ends_it_at_once(serve) -> None:
         wire.close()
 
 
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="only Linux has prlimit")
 def test_a_large_form_where_no_folder_can_be_written(serve, tmp_path: Path) -> None:
     """40 MB, with every folder for temporary files missing: what is uploaded never touches the disk."""
     served = serve(*SMALL, "--quiet", TMPDIR="/proc/no", TEMP="/proc/no", TMP="/proc/no")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from served import STARTED, Wire, picture_bytes, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")]
 TINY = """
 import numpy as np
 def predict(rgb):
