@@ -63,6 +63,7 @@ def write(kind: str, path: Path, result: DepthResult, style: Style | None = None
         ("a.ply", "ply"),
         ("a.glb", "glb"),
         ("a.normals.png", "normals"),
+        ("a.look.html", "look"),
         ("a.b.png", "color"),
     ],
 )
@@ -70,7 +71,9 @@ def test_kind_by_suffix(name: str, kind: str) -> None:
     assert output_for(Path(name)) is OUTPUTS[kind]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.jpg", "color"), ("a.JPEG", "color"), ("a.tif", "tiff")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.jpg", "color"), ("a.JPEG", "color"), ("a.tif", "tiff"), ("look.html", "look")]
+)
 def test_other_suffixes_of_a_kind(name: str, kind: str) -> None:
     """The kind keeps the suffix it goes by, so that a file beside it can be named after it."""
     other = output_for(Path(name))
