@@ -34,7 +34,7 @@ from hqmd_cli.prediction.manifest import (
     write_record,
 )
 from hqmd_cli.prediction.plan import Job
-from hqmd_cli.prediction.result import PANORAMA_NOTE, DepthResult, Style
+from hqmd_cli.prediction.result import FLAT_NOTE, PANORAMA_NOTE, DepthResult, Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 SCALE_FLAG = "--scale-from"
 CONTENT = 16  # levels of 255 that a photo with something to see spans, beyond noise and JPEG
-FLAT_NOTE = "one value everywhere, as the photo shows nothing"
 
 
 class Done(NamedTuple):

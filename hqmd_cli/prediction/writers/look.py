@@ -16,7 +16,7 @@ from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.page.build import look_page
-from hqmd_cli.prediction.result import DepthResult, Encoded, Style
+from hqmd_cli.prediction.result import FLAT_NOTE, DepthResult, Encoded, Style
 from hqmd_cli.prediction.writers.color import range_of
 from hqmd_cli.prediction.writers.space import camera_in_words
 from hqmd_cli.units import IN_WORDS
@@ -116,7 +116,7 @@ def remarks_of(result: DepthResult) -> list[str]:
     if result.scale_factor != 1:
         remarks.append(f"scaled by {result.scale_factor:.3g} to match a measured distance")
     if result.is_flat:
-        remarks.append("one value everywhere, as the photo shows nothing")
+        remarks.append(FLAT_NOTE)
     if result.kind == "depth" and (none := float(np.mean(~valid_depth(result.depth_m)))):
         remarks.append(f"{none:.1%} of the pixels have no depth")
     return remarks
