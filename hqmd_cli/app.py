@@ -24,6 +24,7 @@ COMMANDS = (  # in the order of --help; the function, or the Typer of a group, h
     "check",
     "evaluate",
     "compare",
+    "serve",
     "calibrate",
     "merge",
     "export",

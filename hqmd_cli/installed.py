@@ -37,6 +37,9 @@ EXTRAS = {
     "pyarrow": "parquet",
     "tensorboard": "tensorboard",
     "wandb": "wandb",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
 }
 # Distributions that put the same files in place: where one of them is removed or installed last, the others break.
 ONNX_RUNTIMES = (

@@ -186,8 +186,9 @@ def test_the_python_lines_run(desk):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if python_blocks(text)])
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if python_blocks(text) and page != "serve"])
 def test_the_python_of_a_page_runs_after_its_shell_lines(page, desk, hqmd, capsys):
+    """But that of docs/serve.md, for which tests/serving/test_docs.py starts a server."""
     write_phone_recording(desk / "scan")
     for line in (line.text for line in shell_lines() if line.page == page and line.text.startswith("hqmd predict ")):
         if "--model" not in line:

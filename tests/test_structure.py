@@ -20,7 +20,7 @@ FLOORS = [
     {"commands"},
     {"terminal"},
     {"reporting"},
-    {"training", "export"},
+    {"training", "export", "serving"},
     {"evaluation", "prediction"},
     {"inference"},
     {"checkpoints"},

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hqmd_cli.checkpoints.catalogue import Entry
 
 DEFAULT_MODEL = "hqmd-indoor"
+QUICK_MODEL = "hqmd-indoor-small"  # of the bundled ones
 # A checkpoint's files; a folder with the first one is a checkpoint.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's

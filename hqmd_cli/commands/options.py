@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
-from hqmd_cli.config.base import LARGEST_SIDE, SMALLEST_SIDE
-from hqmd_cli.files.limits import LARGEST_PIXELS, require_sides
+from hqmd_cli.files.limits import LARGEST_PIXELS, sides_in
 from hqmd_cli.inference.engines.providers import PROVIDERS
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
@@ -40,15 +39,11 @@ BackendOption = Annotated[
 
 
 def parse_sides(text: str) -> tuple[int, ...]:
-    """ "224,288" -> (224, 288). Raises HqmdError for sides beyond the limits."""
-    numbers = [side.strip() for side in text.split(",")]
-    sides = tuple(int(side) if side.isdecimal() and len(side) < 10 else 0 for side in numbers)
-    if min(sides) < SMALLEST_SIDE or len(set(sides)) < len(sides):
-        raise typer.BadParameter(
-            f"{text!r}: sides are whole numbers from {SMALLEST_SIDE} to {LARGEST_SIDE}, such as 224 or 224,288"
-        )
-    require_sides(sides)
-    return sides
+    """Parse sides as sides_in does; a ValueError becomes an error of the command line."""
+    try:
+        return sides_in(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -23,12 +23,28 @@ LARGEST_HEADER_BYTES = 2**20  # of a file whose content is bounded by what its h
 PIECE_BYTES = 2**20
 
 
+class TooLarge(ValueError):
+    """What is read has more pixels or bytes than anything may have."""
+
+
 def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: str = "scale it to") -> None:
-    """Raise ValueError for more than `most` pixels, or for a side that is not positive."""
+    """Raise TooLarge for more than `most` pixels, and ValueError for a side that is not positive."""
     if height < 1 or width < 1:
         raise ValueError(f"{width} x {height} pixels are no picture")
     if height * width > most:
-        raise ValueError(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
+        raise TooLarge(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
+
+
+def sides_in(text: str) -> tuple[int, ...]:
+    """ "224,288" -> (224, 288). Raises ValueError for what is no list of sides, and HqmdError beyond the limits."""
+    numbers = [side.strip() for side in text.split(",")]
+    sides = tuple(int(side) if side.isdecimal() and len(side) < 10 else 0 for side in numbers)
+    if min(sides) < SMALLEST_SIDE or len(set(sides)) < len(sides):
+        raise ValueError(
+            f"{text!r}: sides are whole numbers from {SMALLEST_SIDE} to {LARGEST_SIDE}, such as 224 or 224,288"
+        )
+    require_sides(sides)
+    return sides
 
 
 def require_sides(sides: Collection[int]) -> None:
@@ -43,11 +59,9 @@ def require_sides(sides: Collection[int]) -> None:
 
 
 def require_bytes(size: int, most: int, what: str = "") -> None:
-    """Raise ValueError for more than `most` bytes; `what` names them."""
+    """Raise TooLarge for more than `most` bytes; `what` names them."""
     if size > most:
-        raise ValueError(
-            f"{what and what + ': '}{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read"
-        )
+        raise TooLarge(f"{what and what + ': '}{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read")
 
 
 def require_array(shape: tuple[int, ...], itemsize: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hqmd_cli.checkpoints.catalogue import Entry
     from hqmd_cli.geometry.camera import Intrinsics
+    from hqmd_cli.inference.engines import Engine
     from hqmd_cli.inference.uncertainty import Uncertainty
 
 Predict: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"  # (H, W, 3) RGB -> (H, W)
@@ -81,6 +82,7 @@ class OpenModel:
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
     sees: Sees | None = None  # of foreign models that give a focal length or a remark; else None, and `predict` is all
+    shown_with: Callable[[OpenOptions], OpenModel] | None = None  # the same engine, with other sides or another size
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
@@ -206,6 +208,11 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
     from hqmd_cli.inference.engines.select import open_engine
 
     engine = open_engine(folder, options.backend, options.device, options.threads, options.compiled)
+    return shown_by(engine, name, folder, options)
+
+
+def shown_by(engine: Engine, name: str, folder: Path, options: OpenOptions) -> OpenModel:
+    """Return one of hqmd's own models, whose engine is open, with the sides, size and flip of these options."""
     # After the engine, which is opened beside the caller's imports.
     from hqmd_cli.checkpoints.config_file import model_hash, read_model_config
     from hqmd_cli.inference.predictor import DepthPredictor
@@ -223,6 +230,7 @@ def open_checkpoint(name: str, folder: Path, options: OpenOptions) -> OpenModel:
         follows_camera=True,
         fallback=engine.fallback,
         surely=predictor.with_uncertainty if predictor.model.view.errors else None,
+        shown_with=lambda others: shown_by(engine, name, folder, others),
     )
 
 

@@ -1,0 +1,1 @@
+"""`hqmd serve`: depth over HTTP, and a page. Needs the extra `serve`."""

@@ -1,0 +1,139 @@
+"""Listen, serve, and stop in order: what was taken is finished, and who comes meanwhile hears so."""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+import uvicorn
+
+from hqmd_cli.errors import INTERRUPTED, HqmdError, first_line
+from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
+from hqmd_cli.serving.application import Service
+from hqmd_cli.serving.depth import one_at_a_time
+from hqmd_cli.serving.line import Line
+from hqmd_cli.serving.protocol import protocol_with
+from hqmd_cli.serving.settings import LOOPBACK, ServerSettings
+
+Say = Callable[[str], None]
+KEEP_ALIVE_S = 5  # that a connection may stay open without a request
+LAST_ANSWERS_S = 5  # for the last answers to reach their clients
+STOPS = (signal.SIGINT, signal.SIGTERM)
+logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would warn of every malformed request
+
+
+def sockets_for(settings: ServerSettings) -> list[socket.socket]:
+    """Bind to the address of the server; by default to both loopbacks, of which IPv6 may be missing.
+
+    Raises HqmdError naming the option if an address is not of this machine, or the port is taken.
+    """
+    port, sockets = settings.port, list[socket.socket]()
+    for host in [settings.host.strip("[]")] if settings.host else LOOPBACK:
+        try:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            sock = socket.create_server(address[:2], family=family)
+        except OSError as error:
+            if sockets and error.errno != errno.EADDRINUSE:
+                continue
+            for each in sockets:
+                each.close()
+            raise unavailable(host, port, error) from error
+        sockets.append(sock)
+        port = sock.getsockname()[1]  # the one that was free, where any will do
+    return sockets
+
+
+def unavailable(host: str, port: int, error: OSError) -> HqmdError:
+    """Say why an address cannot be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return HqmdError(f"--port {port}: another program listens there; choose another, or 0 for any")
+    if error.errno == errno.EACCES:
+        return HqmdError(f"--port {port}: not allowed for this user; choose one above 1023")
+    return HqmdError(f"--host {host}: cannot be listened on: {error.strerror or first_line(error)}")
+
+
+def served(names: list[str], options: OpenOptions) -> dict[str, OpenModel]:
+    """Open models by the names that clients use: of a folder its own name, which tells nothing of this machine."""
+    opened = open_models(names, options)
+    short = {name: name.replace("\\", "/").rstrip("/").rpartition("/")[2] for name in opened}
+    if len(set(short.values())) < len(short):
+        raise HqmdError(f"--model: two of them would be called alike: {', '.join(short.values())}; rename one folder")
+    return {short[name]: one_at_a_time(model, short[name]) for name, model in opened.items()}
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn, which on a signal to stop first finishes the photos that it took, and answers others with 503."""
+
+    def __init__(self, config: uvicorn.Config, line: Line, drain_s: float, say: Say) -> None:
+        super().__init__(config)
+        self.line, self.drain_s, self.say = line, drain_s, say
+        self.is_whole = True  # False: it ended before all photos were answered
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.line.is_closed = True
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.line.is_closed = True
+        left = self.line.waiting + self.line.working
+        if left:
+            self.say(f"stopping: finishing {left} photos first; Ctrl-C again ends at once")
+        drained = asyncio.ensure_future(self.line.empty())
+        until = asyncio.get_running_loop().time() + self.drain_s
+        while not drained.done() and not self.force_exit and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.05)
+        self.is_whole = drained.done()
+        drained.cancel()
+        await super().shutdown(sockets)
+        self.line.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def server_for(service: Service, say: Say) -> DrainingServer:
+    """Make the server of a service. Raises HqmdError if the files for TLS cannot be used."""
+    settings = service.settings
+    config = uvicorn.Config(
+        service,
+        http=protocol_with(settings),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+        ssl_certfile=settings.cert,
+        ssl_keyfile=settings.key,
+    )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise HqmdError(
+            f"{settings.cert}: not a certificate with the key {settings.key}: {first_line(error)}"
+        ) from error
+    return DrainingServer(config, service.line, settings.drain_s, say)
+
+
+def serve(
+    models: Mapping[str, OpenModel], settings: ServerSettings, sockets: list[socket.socket], say: Say, log: Say | None
+) -> None:
+    """Serve until Ctrl-C or SIGTERM. `say` gets lines for the user, and `log` one for each request.
+
+    Raises HqmdError as server_for.
+    """
+    server = server_for(Service(models, settings, log), say)
+    is_process = threading.current_thread() is threading.main_thread()
+    if is_process:
+        for stop in STOPS:  # uvicorn raises the signal again when it has stopped, which would look like a failure
+            signal.signal(stop, lambda number, frame: None)
+    say(f"serving {', '.join(models)} at {settings.url(sockets[0].getsockname()[1])}")
+    server.run(sockets)
+    if is_process and not server.is_whole:
+        say("ended before all photos were answered")
+        os._exit(INTERRUPTED)  # Python would wait for the photo in work
