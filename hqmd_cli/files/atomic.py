@@ -21,6 +21,7 @@ WRITE_REMEDIES = {
     errno.ENOSPC: "; make room, or choose another -o",
     errno.EACCES: "; choose another -o",
     errno.EROFS: "; choose another -o",
+    errno.ELOOP: "; a link lies there: remove it",
 }
 
 
@@ -117,7 +118,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     it was.
     """
     mended_folder(path)
-    aside, former = name_beside(path), former_of(path)
+    aside, former = name_beside(path), name_beside(path, f".{path.name}")
     with explain_write_errors(path):
         try:
             aside.mkdir(parents=True)
@@ -134,22 +135,18 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 
 def mended_folder(path: Path) -> None:
-    """Remove what a killed `replaced_folder` left; bring the old folder back if the new one is not in its place."""
-    rmtree(aside_of(path), ignore_errors=True)
-    if former_of(path).exists():
-        if path.exists():
-            rmtree(former_of(path), ignore_errors=True)
-        else:
-            former_of(path).rename(path)
+    """Bring back the old folder if a killed `replaced_folder` left the place empty; remove what is left of it else."""
+    left = [place for place in path.parent.glob(f".hqmd-*.part.{path.name}") if UNFINISHED.fullmatch(place.name)]
+    left.sort(key=lambda place: place.stat().st_mtime_ns)
+    old = left[-1] if left else former_before(path)
+    if old.is_dir() and not path.exists():
+        old.rename(path)
+    for place in left:
+        rmtree(place, ignore_errors=True)
 
 
-def aside_of(path: Path) -> Path:
-    """Return where hqmd filled the folder that became `path`, up to commit 6e49211."""
-    return path.with_name(f".{path.name}.new")
-
-
-def former_of(path: Path) -> Path:
-    """Return where the old folder lies while the new one takes its place."""
+def former_before(path: Path) -> Path:
+    """Return where hqmd kept the old folder for a moment, up to commit f14ce80. A user may have one of this name."""
     return path.with_name(f".{path.name}.old")
 
 

@@ -111,21 +111,13 @@ class PhotoWork:
 
     def do(self, job: Job) -> Done:
         """Do a job; let errors of the system through."""
-        source, path, place = job.source, job.source.path, str(job.source.place)
+        source, path = job.source, job.source.path
         notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
         # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
         digest = file_hash(path) if self.intentions and path and path.is_file() else None
-        before = self.known.get(place, {})
-        if digest and before and is_up_to_date(job, before, notes, self.settings, digest):
+        before, kept = self.earlier(job, notes, digest)
+        if kept:
             return self.keep(job, before)
-        if not self.overwrite:
-            try:
-                refuse_foreign(job, before, self.sidecars, self.intentions)
-            except HqmdError:  # unless another run, which goes on at the same time, has recorded it meanwhile
-                before = self.manifest.newest(place) if self.manifest else {}
-                if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
-                    raise
-                return self.keep(job, before)
         content = path if path and not source.is_pipe else content_of(source, self.allow_private)
         photo = read_photo(content, source.name, self.settings.picture)
         refuse_panorama(job, photo)
@@ -133,6 +125,35 @@ class PhotoWork:
         if digest and before.get("outputs") == notes:
             return done._replace(changed=changed_since(before, self.settings, digest))
         return done
+
+    def earlier(self, job: Job, notes: Mapping[str, str], digest: str | None) -> tuple[Row, bool]:
+        """Return the record of a job's earlier results, and True if they are up to date.
+
+        Raises HqmdError if a result would replace a file that neither an earlier run nor another one, which goes on at
+        the same time, has made or is making of this photo.
+        """
+        place = str(job.source.place)
+
+        def is_current(row: Row) -> bool:
+            return bool(digest and row) and is_up_to_date(job, row, notes, self.settings, str(digest))
+
+        before = self.known.get(place, {})
+        if is_current(before):
+            return before, True
+        if self.overwrite:
+            return before, False
+        try:
+            refuse_foreign(job, before, self.sidecars, self.intentions)
+        except HqmdError:
+            if not (self.manifest and self.intentions):
+                raise
+            now = self.manifest.newest(place)
+            if not is_current(now) and self.intentions.look_again(target for target, _ in job.targets):
+                now = self.manifest.newest(place)  # of a run that has ended meanwhile
+            if is_current(now):
+                return now, True
+            refuse_foreign(job, before, self.sidecars, self.intentions)  # raises, unless another run is making it now
+        return before, False
 
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
         """Write the files of a job and record them; `more` goes into the record, too."""

@@ -202,6 +202,15 @@ def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
     assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
 
 
+def test_a_link_in_place_of_a_lock_is_refused_before_anything_is_written(here, predict):
+    Path("out").mkdir()
+    Path("victim").write_text("mine")
+    Path("out/.manifest.jsonl.lock").symlink_to(here / "victim")
+    result = predict()
+    assert result.returncode == 1 and "hqmd: out/.manifest.jsonl.lock: a link;" in result.stderr
+    assert names() == [".manifest.jsonl.lock"] and Path("victim").read_text() == "mine"
+
+
 def test_a_folder_in_place_of_a_lock_is_named(here, predict):
     Path("out/.manifest.jsonl.lock").mkdir(parents=True)
     result = predict()
@@ -317,6 +326,34 @@ def test_two_runs_share_a_folder_and_lose_nothing(here):
     runs = [subprocess.Popen(command(folder, "-o", "out"), env=environment()) for folder in ("one", "two")]
     assert [run.wait() for run in runs] == [0, 0]
     assert len(rows()) == 300 and len(names()) == 601
+
+
+@pytest.mark.slow
+def test_the_same_command_three_times_at_once(here):
+    for number in range(60):
+        shutil.copy(f"in/p{number % 4}.png", f"in/q{number}.png")
+    for more in (["--skip-existing"], []):  # without it, they have to begin before the first result
+        shutil.rmtree("out", ignore_errors=True)
+        runs = [subprocess.Popen(command("in", "-o", "out", *more), env=environment()) for _ in range(3)]
+        ended = [run.wait() for run in runs]
+        assert ended == [0, 0, 0] if more else 0 in ended
+        assert len(rows()) == 64 and len(names()) == 129
+
+
+def test_a_run_that_began_meanwhile_is_no_stranger(here, predict, monkeypatch):
+    Path("out").mkdir()
+    begin = Intentions.begin
+
+    def begin_and_wait(self, targets, settings):
+        begin(self, targets, settings)
+        leave_intention("0badf00d", [f"p{number}.npy" for number in range(3)], self.settings)
+        for number in range(4):
+            Path(f"out/p{number}.npy").write_bytes(b"half")  # p3 by somebody else
+
+    monkeypatch.setattr(Intentions, "begin", begin_and_wait)
+    with claim(Path("out/.hqmd-run-0badf00d.json")):
+        result = predict("--skip-existing")
+    assert result.returncode == 1 and "3 written, 1 failed" in result.stderr and "out/p3.npy: exists" in result.stderr
 
 
 @pytest.mark.slow

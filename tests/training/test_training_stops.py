@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
-from hqmd_cli.checkpoints.run_folder import read_history
+from hqmd_cli.checkpoints.run_folder import read_history, saved_states
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import aside_of, former_of, replaced_folder
+from hqmd_cli.files.atomic import name_beside, replaced_folder
 from hqmd_cli.training.interruption import StopSignals, Terminated, parse_duration
 from hqmd_cli.training.loop import BadBatch, BrokenState, EpochReport, StepReport, Stopped, fit
-from hqmd_cli.training.state import read_state, saved_states
+from hqmd_cli.training.state import read_state
 from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 HARNESS = Path(__file__).parents[1] / "kill_harness.py"
@@ -250,12 +250,14 @@ def test_a_folder_is_replaced_whole_whatever_moment_it_is_killed_at(tmp_path):
     with pytest.raises(RuntimeError), replaced_folder(folder) as aside:
         raise RuntimeError("killed while it is filled")
     assert (folder / "file").read_text() == "new"
-    folder.rename(former_of(folder))  # killed between the two renames
-    aside_of(folder).mkdir()
+    folder.rename(name_beside(folder, ".best"))  # killed between the two renames
+    for users in (".best.old", ".best.new"):
+        (tmp_path / users).mkdir()
     with replaced_folder(folder) as aside:
         assert (folder / "file").read_text() == "new"
         (aside / "file").write_text("newest")
-    assert (folder / "file").read_text() == "newest" and os.listdir(tmp_path) == ["best"]
+    assert (folder / "file").read_text() == "newest"
+    assert sorted(os.listdir(tmp_path)) == [".best.new", ".best.old", "best"]
 
 
 RECIPE = """[model]
