@@ -134,20 +134,17 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         rmtree(former, ignore_errors=True)
 
 
-def mended_folder(path: Path) -> None:
-    """Bring back the old folder if a killed `replaced_folder` left the place empty; remove what is left of it else."""
+def mended_folder(path: Path, before: Path | None = None) -> None:
+    """Bring back the old folder if a killed `replaced_folder` left the place empty; remove what is left of it else.
+
+    `before` is where an earlier hqmd kept it, and left alone if it is not needed.
+    """
     left = [place for place in path.parent.glob(f".hqmd-*.part.{path.name}") if UNFINISHED.fullmatch(place.name)]
     left.sort(key=lambda place: place.stat().st_mtime_ns)
-    old = left[-1] if left else former_before(path)
-    if old.is_dir() and not path.exists():
+    if (old := left[-1] if left else before) and not path.exists():
         old.rename(path)
     for place in left:
         rmtree(place, ignore_errors=True)
-
-
-def former_before(path: Path) -> Path:
-    """Return where hqmd kept the old folder for a moment, up to commit f14ce80. A user may have one of this name."""
-    return path.with_name(f".{path.name}.old")
 
 
 def sync(path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from hqmd_cli.checkpoints.checkpoint import read_info
-from hqmd_cli.checkpoints.hub import BEST, LAST
+from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, Row, read_history, saved_states, write_history
 from hqmd_cli.checkpoints.weights import start_weights
 from hqmd_cli.config.network import ModelConfig, without_deleted
@@ -141,7 +141,8 @@ class Run:
             for path in broken:
                 path.unlink()
             for name in (BEST, LAST):  # first: what is left of one may be its only copy
-                mended_folder(run_dir / name)
+                before = run_dir / f".{name}.old"  # up to commit f14ce80
+                mended_folder(run_dir / name, before if (before / CONFIG_FILE).is_file() else None)
             for folder in (run_dir, run_dir / STATE_FOLDER, run_dir / BEST, run_dir / LAST):
                 remove_unfinished(folder)
             drop_later_rows(run_dir, self.epochs_done)
