@@ -156,11 +156,22 @@ class PhotoWork:
         return before, False
 
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
-        """Write the files of a job and record them; `more` goes into the record, too."""
-        targets = [target for target, _ in job.targets]
+        """Write the files of a job and record them; `more` goes into the record, too.
+
+        If one cannot be written, the others are, and are recorded; then its HqmdError is raised.
+        """
         if self.intentions:
-            self.intentions.begun.update(targets)
-        remarks = {target.name: output.write(target, result, self.style) for target, output in job.targets}
+            self.intentions.begun.update(target for target, _ in job.targets)
+        remarks, faults = {}, []
+        for target, output in job.targets:
+            try:
+                remarks[target.name] = output.write(target, result, self.style)
+            except HqmdError as error:
+                faults.append(error)
+        if not remarks:
+            raise faults[0]
+        targets = [target for target, _ in job.targets if target.name in remarks]
+        notes = {target.name: notes[target.name] for target in targets}
         if result.is_flat:
             remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
         hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
@@ -168,6 +179,8 @@ class PhotoWork:
         write_record(job, record, self.manifest, self.sidecars)
         if self.intentions:
             self.intentions.recorded.update(targets)
+        if faults:
+            raise faults[0]
         return Done(job, record)
 
     def keep(self, job: Job, before: Row) -> Done:

@@ -125,6 +125,18 @@ def test_a_run_that_cannot_write_a_file_is_gone_on_with(here, predict, monkeypat
     assert not any(name.startswith(".") for name in names()) and "failed" not in rows()["p0.png"]
 
 
+def test_one_format_that_fails_leaves_the_others_with_their_record(here, predict, hqmd):
+    Path("quick.py").write_text(MODEL.replace("1, 2, h", "1, 70, h"))
+    broken = predict()
+    assert broken.returncode == 1 and "does not fit into 16 bits" in broken.stderr and "4 failed" in broken.stderr
+    assert names() == ["manifest.jsonl", *(f"p{number}.npy" for number in range(4))]
+    row = rows()["p0.png"]
+    assert "16 bits" in row["failed"] and row["outputs"].keys() == row["outputs_sha256"].keys() == {"p0.npy"}
+    flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--skip-existing")
+    assert "4 left as they are" in hqmd("predict", "in", "-o", "out", "--format", "npy", *flags).stderr
+    assert "4 failed" in predict("--skip-existing").stderr  # neither refused as a stranger's, nor silently kept
+
+
 def test_the_record_beside_a_single_result_is_completed(here, hqmd):
     flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--skip-existing")
     assert hqmd("predict", "in/p0.png", "-o", "d.npy", *flags).returncode == 0
