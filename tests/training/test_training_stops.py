@@ -107,7 +107,10 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     assert len(states) == keep and states[0] == 10 and states == sorted(states, reverse=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path, monkeypatch, number, code):
     monkeypatch.setattr("hqmd_cli.training.loop.track_epoch", lambda *told: os.kill(os.getpid(), number))
     before = signal.getsignal(number)
@@ -120,7 +123,7 @@ def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), STOPS)
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     command = [
         sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "-o", str(tmp_path / "run"),
@@ -151,6 +154,12 @@ def test_a_signal_waits_for_the_end_of_the_step_and_a_second_one_does_not():
     with StopSignals() as signals, pytest.raises(Terminated) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals():  # under nohup
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     with StopSignals() as signals, pytest.raises(KeyboardInterrupt), signals.held():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
