@@ -76,6 +76,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     for name in (pairs / "val.txt").read_text().split():
         depth_m = read_depth_values(next((pairs / "depth").glob(f"{name}.*"))) / 1000 * 1.1
         np.save(maps / f"{name}.npy", depth_m.astype(np.float32))
+    (desk / "measured.csv").write_text("photo,x,y,metres\nphoto.jpg,5,5,1.5\n")
     (desk / "my_model.py").write_text("def predict(image):\n    return 1 + image.mean(axis=2) / 100\n")
     monkeypatch.syspath_prepend(desk)  # which takes back what hqmd adds
     write_scene(desk / "nyu_raw" / "kitchen_0004", count=2)
@@ -196,6 +197,12 @@ def test_the_cards_of_bundled_models_are_generated(name):
     note = (ROOT / "weights" / "recipes" / f"{name.removeprefix('hqmd-')}.md").read_text(encoding="utf-8").rstrip()
     card = model_card(name, replace(read_info(folder), note=note))
     assert (folder / "README.md").read_text(encoding="utf-8") == card, f"weights/{name}/README.md must be:\n\n{card}"
+
+
+def test_files_that_the_weights_page_names_exist():
+    text = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"weights/recipes/[\w.-]+", text)) | {"weights/LICENSE.md"}
+    assert [file for file in named if not (ROOT / file).is_file()] == [] and len(named) > 4
 
 
 def test_files_and_names_in_architecture_exist():
