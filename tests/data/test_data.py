@@ -156,6 +156,7 @@ def test_numbers_of_another_kind_are_refused(tmp_path: Path, field: str, kind: o
         data.open_dataset(tmp_path / "other.mat", "test")
 
 
+@pytest.mark.unix
 def test_a_pipe_called_mat_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mat")
     with pytest.raises(HqmdError, match="a pipe or device, not a file"):

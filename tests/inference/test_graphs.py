@@ -171,6 +171,7 @@ def test_operators_of_other_libraries_are_unknown(tmp_path: Path) -> None:
         OnnxEngine(tmp_path / "model.onnx")
 
 
+@pytest.mark.unix
 def test_a_pipe_in_the_place_of_a_graph_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "model.onnx")
     with pytest.raises(HqmdError, match="a pipe or device, not a file"):

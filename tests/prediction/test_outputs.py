@@ -180,6 +180,7 @@ def test_two_results_in_one_file(one: str, other: str, monkeypatch: pytest.Monke
         plan(here(one, other), [Path("out")], "npy")
 
 
+@pytest.mark.unix
 def test_names_that_differ_only_in_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files where the disk tells them apart, of which another entry of the folder is the witness."""
     monkeypatch.chdir(tmp_path)

@@ -214,6 +214,7 @@ def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
     assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
 
 
+@pytest.mark.unix
 def test_a_link_in_place_of_a_lock_is_refused_before_anything_is_written(here, predict):
     Path("out").mkdir()
     Path("victim").write_text("mine")
@@ -340,6 +341,7 @@ def test_two_runs_share_a_folder_and_lose_nothing(here):
     assert len(rows()) == 300 and len(names()) == 601
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_the_same_command_three_times_at_once(here):
     for number in range(60):

@@ -7,8 +7,10 @@ import pytest
 
 from hqmd_cli.terminal.stops import stops_as_interrupts
 
+pytestmark = pytest.mark.unix
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (getattr(signal, "SIGHUP", None), 129)])
 def test_they_are_raised_as_ctrl_c_and_tell_the_exit_code(number, code):
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stops_as_interrupts() as stop:
