@@ -77,7 +77,7 @@ class StopSignals:
 
 @contextmanager
 def stop_signals_blocked() -> Iterator[None]:
-    """Block Ctrl-C, SIGTERM and SIGHUP. A worker that starts inside keeps them blocked until `ignore_stop_signals` runs."""
+    """Block the stop signals. A worker that starts inside keeps them blocked until `ignore_stop_signals` runs."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -68,7 +68,9 @@ def test_frames_that_no_picture_gets_are_told(own_pairs: Path) -> None:
         read_frames(with_frames(own_pairs, "name,fx\nb1," + "9" * 200_000))
 
 
-@pytest.mark.parametrize("text", ["name,fx\nb1.jpg,90\n", "name;fx\nrgb/b1.jpg;90\n", "name\tfx\nb1\t90\n", "name;fx\nb1;90,0\n"])
+@pytest.mark.parametrize(
+    "text", ["name,fx\nb1.jpg,90\n", "name;fx\nrgb/b1.jpg;90\n", "name\tfx\nb1\t90\n", "name;fx\nb1;90,0\n"]
+)
 def test_frames_of_other_programs(own_pairs: Path, text: str) -> None:
     dataset = open_dataset(with_frames(own_pairs, text), "val", "filled", None)
     assert dict(zip(dataset.names, (s.focal_px for s in dataset), strict=True))["b1"] == 90

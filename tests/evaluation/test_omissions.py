@@ -110,7 +110,9 @@ def test_a_score_log_in_use_is_refused(hqmd, trained_run, tmp_path) -> None:
     assert told.returncode == 1 and f"in use by process {os.getpid()}" in told.stderr and not log.exists()
 
 
-@pytest.mark.parametrize("command", [("calibrate", "--split", "all"), ("evaluate", "--record", "--model"), ("export", "-o", None)])
+@pytest.mark.parametrize(
+    "command", [("calibrate", "--split", "all"), ("evaluate", "--record", "--model"), ("export", "-o", None)]
+)
 @pytest.mark.parametrize("whole_run", [False, True])  # held by its training, which replaces best/
 def test_a_model_that_another_process_changes_is_refused(hqmd, trained_run, tmp_path, command, whole_run) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")

@@ -147,6 +147,7 @@ def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     assert state["step"] >= 4 and not list((tmp_path / "run").rglob("*.part"))
 
 
+@pytest.mark.unix
 def test_a_signal_waits_for_the_end_of_the_step_and_a_second_one_does_not():
     with StopSignals() as signals:
         with pytest.raises(KeyboardInterrupt), signals.held():

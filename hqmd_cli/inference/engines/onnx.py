@@ -18,11 +18,8 @@ from hqmd_cli.config.network import DEPTH_STRIDES
 from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.files.native_lines import native_lines
-<<<<<<< HEAD
 from hqmd_cli.files.regular import require_regular
-=======
 from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
->>>>>>> main
 from hqmd_cli.inference.engines.providers import CPU, Provider
 from hqmd_cli.parallel.processes import fewer_cores
 
