@@ -32,7 +32,7 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 def ending_signals() -> tuple[int, ...]:
     """Return the signals that end a process from outside: SIGTERM, and SIGHUP of a terminal that closes.
 
-    Without SIGHUP where it is ignored, as under `nohup`. The exit code of a process that one ended is SIGNALLED + number.
+    Without SIGHUP where it is ignored, as under `nohup`. A process that one ended has the exit code SIGNALLED + number.
     """
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     return (signal.SIGTERM, *([hangup] if hangup and signal.getsignal(hangup) is not signal.SIG_IGN else []))

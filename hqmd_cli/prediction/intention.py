@@ -26,6 +26,8 @@ from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
 
+LOCK_NAME = re.compile(rf"\.(?P<name>{NAME.pattern})\.lock")
+
 Before = list[int] | None  # size and time of what lay there; None: nothing
 
 
@@ -66,6 +68,9 @@ class Intentions:
         for dead in self.dead:
             for folder in {self.folder, *(place.parent for place in dead.outputs)}:
                 remove_unfinished(folder, {dead.run})
+        for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
+            if (lock := LOCK_NAME.fullmatch(entry.name)) and not (self.folder / lock["name"]).exists():
+                is_claimed(self.folder / lock["name"])  # removes the lock of a run killed before it wrote its intention
         self.claimed.enter_context(claim(self.path))
         self.write(targets)
         sync(self.path)

@@ -214,6 +214,18 @@ def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
     assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
 
 
+def test_the_lock_of_a_run_killed_before_its_intention_is_removed(here, predict):
+    Path("out").mkdir()
+    for name in ("..hqmd-run-0badf00d.json.lock", "..hqmd-run-mine.json.lock"):
+        Path("out", name).write_text("process 1")
+    with claim(Path("out/.hqmd-run-0badcafe.json")):
+        assert predict().returncode == 0
+        assert [name for name in names() if name[0] == "."] == [
+            "..hqmd-run-0badcafe.json.lock",
+            "..hqmd-run-mine.json.lock",
+        ]
+
+
 @pytest.mark.unix
 def test_a_link_in_place_of_a_lock_is_refused_before_anything_is_written(here, predict):
     Path("out").mkdir()
