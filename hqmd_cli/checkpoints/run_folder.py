@@ -6,7 +6,9 @@ history.jsonl   one row per epoch: epoch (from 0), step, loss, learning rate, an
 
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import explain_read_errors, write_text
 from hqmd_cli.files.checked_json import LENIENT, parse_json
+from hqmd_cli.files.locks import claim
 from hqmd_cli.files.regular import read_regular
 
 HISTORY_FILE = "history.jsonl"
 STATE_FOLDER = "state"  # what --resume needs
+STATE_NAME = re.compile(r"\d{8,}\.\d{5,}\.pt")
 STATE_NAMES = (STATE_FOLDER, "state.pt")  # version 0.1 wrote the file
 CHOSEN_BY = "RMSE"  # the metric, lower is better, that decides which epoch is `best`
 
@@ -39,7 +43,13 @@ def holds_run(folder: Path) -> bool:
 
 def can_resume(folder: Path) -> bool:
     """True if a run has a state to continue from."""
-    return any((folder / STATE_FOLDER).glob("*.pt"))
+    return bool(saved_states(folder))
+
+
+def saved_states(folder: Path) -> list[Path]:
+    """List a run's state files, newest first; no other files, such as a copy that the user keeps there."""
+    files = (folder / STATE_FOLDER).glob("*.pt")
+    return sorted((file for file in files if STATE_NAME.fullmatch(file.name)), reverse=True)
 
 
 def refuse_run(folder: Path) -> None:
@@ -57,6 +67,17 @@ def refuse_run(folder: Path) -> None:
             f"{folder}: holds a run already, which cannot continue without its {STATE_FOLDER}/; choose another -o"
             f"{start}"
         )
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a checkpoint's folder while a command changes it, and the run that it lies in, whose training replaces it.
+
+    Raises HqmdError, which tells who holds it, if another process does.
+    """
+    run = folder.resolve().parent
+    with claim(run) if folder.name in (BEST, LAST) and is_run(run) else nullcontext(), claim(folder):
+        yield
 
 
 def read_history(run_dir: Path) -> list[Row]:

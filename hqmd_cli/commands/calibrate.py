@@ -70,6 +70,7 @@ def calibrate(
     """
     from hqmd_cli.checkpoints.checkpoint import record_figures, record_model
     from hqmd_cli.checkpoints.hub import find_own
+    from hqmd_cli.checkpoints.run_folder import held
     from hqmd_cli.evaluation.calibration import CalibrationOptions
     from hqmd_cli.evaluation.calibration import calibrate as calibrate_folder
     from hqmd_cli.reporting.tables import figures_table
@@ -80,11 +81,12 @@ def calibrate(
     session = start_session(data, split, protocol, depth_scale)
     further = [start_further(path, split, depth_scale) for path in also or ()]
     options = CalibrationOptions(size, side or (), detail_side or (), flip, edges, multiple, power)
-    settings, result, verdicts = calibrate_folder(folder, session, options, device, further)
-    if size == DEFAULT_SIZE:
-        record_figures(folder, result.to_dict(), settings)
-    else:
-        record_model(folder, settings)
+    with held(folder):
+        settings, result, verdicts = calibrate_folder(folder, session, options, device, further)
+        if size == DEFAULT_SIZE:
+            record_figures(folder, result.to_dict(), settings)
+        else:
+            record_model(folder, settings)
     print_table(figures_table({model: result}))
     print(f"{folder}: depth {settings.at_size(size).view.calibration_in_words} at size {size}", file=sys.stderr)
     for each, verdict in zip((session, *further), verdicts, strict=False):

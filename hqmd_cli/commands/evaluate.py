@@ -140,8 +140,8 @@ def evaluate(
 
     from hqmd_cli.checkpoints.checkpoint import record_figures
     from hqmd_cli.checkpoints.hub import find_own
+    from hqmd_cli.checkpoints.run_folder import held
     from hqmd_cli.evaluation.prediction_folder import FolderOptions
-    from hqmd_cli.files.locks import claim
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_one, print_under_each, start_session
 
@@ -165,7 +165,7 @@ def evaluate(
     if protocol == ALL:
         print_under_each(session, bool(detail), in_json)
         return
-    with claim(folder) if folder else nullcontext():  # held while it is measured, so that its figures are its own
+    with held(folder) if folder else nullcontext():  # held while it is measured, so that its figures are its own
         all_figures = detail if detail is not None else any((*extras.files, resume, record, in_json))
         results = session.score(all_figures, bool(report), resume)
         if folder:

@@ -46,6 +46,7 @@ def export(
     hqmd export runs/mine/best -o weights/mine
     """
     from hqmd_cli.checkpoints.hub import ONNX_FILES, find_checkpoint, find_own
+    from hqmd_cli.checkpoints.run_folder import held
     from hqmd_cli.export.verify import LIMITS
     from hqmd_cli.files.text import read_lines
     from hqmd_cli.registry import pick
@@ -78,7 +79,8 @@ def export(
         network, info = load_checkpoint(source, cpu)
         difference = export_file(network, info.model, path, precision, size, model_hash(source))
     elif beside:
-        difference = export_beside(load_checkpoint(output, cpu)[0], output, precision)
+        with held(source):
+            difference = export_beside(load_checkpoint(source, cpu)[0], source, precision)
     else:
         with new_folder(output) as aside:
             publish_checkpoint(source, aside, text, output.name)

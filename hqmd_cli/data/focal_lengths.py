@@ -10,6 +10,7 @@ from hqmd_cli.geometry.camera import FX_RANGE
 
 FRAMES_FILE = "frames.csv"  # beside rgb/ and depth/, with columns `name` and `fx`
 DELIMITERS = "\t,;"
+SHORTEST_WITH_COMMA = 10.0  # pixels
 FOCAL_COLUMNS = ("focal", "focal_px", "focal_length", "fx")  # names in the header of a list
 
 
@@ -42,10 +43,12 @@ def read_frames(folder: Path) -> dict[str, float]:
 
 
 def focal_of(text: str) -> float:
-    """Parse a focal length; return 0 if the text is not a number within FX_RANGE."""
+    """Parse a focal length, also with a decimal comma; return 0 if the text is not a number within FX_RANGE."""
     try:
-        focal = float(text)
+        focal = float(text.replace(",", ".", 1))
     except ValueError:
+        return 0.0
+    if "," in text and focal < SHORTEST_WITH_COMMA:  # "1,234" is more likely a thousand and some
         return 0.0
     return focal if FX_RANGE[0] <= focal <= FX_RANGE[1] else 0.0
 

@@ -17,6 +17,7 @@ from hqmd_cli.data import NYU_URL
 from hqmd_cli.data.sample import FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.download import RemoteFile
+from hqmd_cli.files.regular import require_regular
 
 FRAMES = 1449
 IMAGES_SHAPE = (FRAMES, 3, 640, 480)
@@ -75,6 +76,7 @@ def scenes_of(path: Path) -> list[str]:
     if not path.is_file():
         raise HqmdError(f"{path}: no such file")
     try:
+        require_regular(path)
         with h5py.File(path, "r") as file:
             require_inside(path, file, "scenes")
             references = file["scenes"][()].ravel()  # MATLAB stores each text of a cell array as an array
@@ -87,12 +89,18 @@ def scenes_of(path: Path) -> list[str]:
 
 
 def require_inside(path: Path, file: h5py.File, field: str) -> None:
-    """Raise HqmdError if a field's numbers lie in other files: whoever made this one would choose what is read."""
+    """Raise HqmdError if a field's numbers lie in other files: whoever made this one would choose what is read.
+
+    Also raises it for what is no number, or no uint8 in a photo.
+    """
     link = file.get(field, getlink=True)
     dataset = file.get(field) if isinstance(link, h5py.HardLink) else None
     elsewhere = not isinstance(link, (h5py.HardLink, type(None)))
     if elsewhere or (isinstance(dataset, h5py.Dataset) and (dataset.external or dataset.is_virtual)):
         raise HqmdError(f"{path}: {field} lies in another file, unlike in the official one; download it again")
+    kinds = {"images": "u1", "depths": "f4 f8", "rawDepths": "f4 f8"}.get(field)
+    if kinds and isinstance(dataset, h5py.Dataset) and dataset.dtype.str[1:] not in kinds.split():
+        raise HqmdError(f"{path}: {field} holds {dataset.dtype}, unlike the official file; download it again")
 
 
 class NyuMat(FileDataset):
@@ -143,6 +151,7 @@ class NyuMat(FileDataset):
     def open(self) -> h5py.File:
         """Return this process's handle. One inherited by a fork would share its position with the parent."""
         if self._file is None or self._process != os.getpid():
+            require_regular(self.path)  # HDF5 would wait for a pipe's writer
             self._file = None  # close first: HDF5 reuses the descriptor of a file that is still open
             try:
                 self._file, self._process = h5py.File(self.path, "r"), os.getpid()

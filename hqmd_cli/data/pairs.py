@@ -27,6 +27,7 @@ Pair = tuple[str, Path, Path]  # name, photo, depth map
 
 # Words in the names that others give to the two folders. They are named in errors, not read: which one is meant, if
 # there are several, nobody knows.
+COMMENT, QUOTES = "#", "\"'"  # in a split file
 PHOTO_FOLDERS = ("image", "img", "photo", "picture", "color", "colour", "rgb", "input", "left")
 DEPTH_FOLDERS = ("depth", "gt", "groundtruth", "truth", "target", "disparity")
 JUNK = frozenset({"thumbs.db", "desktop.ini"})  # of Windows, in any folder with pictures
@@ -121,7 +122,8 @@ class PairFolder(OwnPairs):
         if split == WHOLE:
             names = sorted(photos.keys() | depths.keys())
         else:
-            names = [known_name(name, photos, depths) for name in read_names(path / f"{split}.txt")]
+            lines = [known_name(name, photos, depths) for name in read_names(path / f"{split}.txt")]
+            names = [name for name in lines if name in photos or name in depths or not name.startswith(COMMENT)]
         missing = {name: kind for found, kind in ((depths, "depth"), (photos, "rgb")) for name in names - found.keys()}
         if missing:
             first = next(name for name in names if name in missing)
@@ -167,10 +169,13 @@ def read_names(path: Path) -> list[str]:
 
 
 def known_name(name: str, photos: dict[str, Path], depths: dict[str, Path]) -> str:
-    """Return the name of a pair for a line of a split file, which may have a suffix or begin with rgb/ or depth/."""
+    """Return the name of a pair for a line of a split file.
+
+    It may be quoted, have a suffix, or begin with rgb/ or depth/.
+    """
     if name in photos or name in depths:
         return name
-    bare = name.replace("\\", "/").removeprefix("./").removeprefix("rgb/").removeprefix("depth/")
+    bare = name.strip(QUOTES).replace("\\", "/").removeprefix("./").removeprefix("rgb/").removeprefix("depth/")
     stem = Path(bare).stem
     has_suffix = Path(bare).suffix.lower() in photo_suffixes() | depth_suffixes()
     return next((known for known in (bare, stem if has_suffix else bare) if known in photos or known in depths), name)

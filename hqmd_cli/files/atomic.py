@@ -21,6 +21,7 @@ WRITE_REMEDIES = {
     errno.ENOSPC: "; make room, or choose another -o",
     errno.EACCES: "; choose another -o",
     errno.EROFS: "; choose another -o",
+    errno.ELOOP: "; a link lies there: remove it",
 }
 
 
@@ -117,7 +118,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     it was.
     """
     mended_folder(path)
-    aside, former = name_beside(path), former_of(path)
+    aside, former = name_beside(path), name_beside(path, f".{path.name}")
     with explain_write_errors(path):
         try:
             aside.mkdir(parents=True)
@@ -133,24 +134,17 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         rmtree(former, ignore_errors=True)
 
 
-def mended_folder(path: Path) -> None:
-    """Remove what a killed `replaced_folder` left; bring the old folder back if the new one is not in its place."""
-    rmtree(aside_of(path), ignore_errors=True)
-    if former_of(path).exists():
-        if path.exists():
-            rmtree(former_of(path), ignore_errors=True)
-        else:
-            former_of(path).rename(path)
+def mended_folder(path: Path, before: Path | None = None) -> None:
+    """Bring back the old folder if a killed `replaced_folder` left the place empty; remove what is left of it else.
 
-
-def aside_of(path: Path) -> Path:
-    """Return where hqmd filled the folder that became `path`, up to commit 6e49211."""
-    return path.with_name(f".{path.name}.new")
-
-
-def former_of(path: Path) -> Path:
-    """Return where the old folder lies while the new one takes its place."""
-    return path.with_name(f".{path.name}.old")
+    `before` is where an earlier hqmd kept it, and left alone if it is not needed.
+    """
+    left = [place for place in path.parent.glob(f".hqmd-*.part.{path.name}") if UNFINISHED.fullmatch(place.name)]
+    left.sort(key=lambda place: place.stat().st_mtime_ns)
+    if (old := left[-1] if left else before) and not path.exists():
+        old.rename(path)
+    for place in left:
+        rmtree(place, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

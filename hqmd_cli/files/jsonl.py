@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from hqmd_cli.files.atomic import unwritable
-from hqmd_cli.files.regular import read_regular, require_regular
+from hqmd_cli.files.regular import open_regular, read_regular, require_regular
 
 ONE_AT_A_TIME = Lock()  # rows come from several threads
 
@@ -49,6 +49,30 @@ def complete_lines(path: Path) -> list[str]:
     if not is_whole(lines[-1]):
         del lines[-1]
     return [line for line in lines if line.strip()]
+
+
+class GrowingFile:
+    """A file to which other processes append, and which they may replace."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.read_of: tuple[int, int] | None = None  # device and number of the file that was read
+        self.end = 0  # of what was read
+
+    def new_lines(self) -> list[str]:
+        """Read the whole lines that were added since the last call; of another file in its place, all."""
+        try:
+            file = open_regular(self.path)
+        except FileNotFoundError:
+            return []
+        with file:
+            state = os.fstat(file.fileno())
+            if (same := (state.st_dev, state.st_ino)) != self.read_of or state.st_size < self.end:
+                self.read_of, self.end = same, 0
+            file.seek(self.end)
+            whole = file.read().rpartition(b"\n")[0]
+        self.end += len(whole) + 1 if whole else 0
+        return [line for line in whole.decode("utf-8-sig", "replace").split("\n") if line.strip()]
 
 
 def is_whole(line: str) -> bool:

@@ -208,8 +208,9 @@ def kind_of(path: Path) -> Format | None:
 
 
 def kind_in_folder(path: Path) -> Format | None:
-    """Return the format of a file in a folder: by its name, or else by its content, which takes longer."""
-    return by_name(path) or by_content(path)
+    """Return the format of a file in a folder: by its name if that is readable, or else by its content."""
+    named = by_name(path)
+    return named if named and named.readable else by_content(path) or named
 
 
 def is_video(path: Path) -> bool:

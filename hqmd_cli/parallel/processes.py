@@ -6,6 +6,7 @@ torchrun there is one process, and torch is not imported.
 
 import math
 import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,12 +20,22 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(days=7)  # for the slowest process; many folders take longer than torch's default of 30 minutes
 
+SIGNALLED = 128
 LOOK_AGAIN_S = 1.0  # between two looks at what other runs in the same folder wrote
 
 
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # that torchrun sets
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def ending_signals() -> tuple[int, ...]:
+    """Return the signals that end a process from outside: SIGTERM, and SIGHUP of a terminal that closes.
+
+    Without SIGHUP where it is ignored, as under `nohup`. A process that one ended has the exit code SIGNALLED + number.
+    """
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    return (signal.SIGTERM, *([hangup] if hangup and signal.getsignal(hangup) is not signal.SIG_IGN else []))
 
 
 def usable_cores() -> int:

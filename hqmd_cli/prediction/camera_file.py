@@ -35,6 +35,8 @@ def read_camera(path: Path) -> dict[str, Any]:
             f"{name}: focal lengths are {shortest:g} to {longest:g} pixels, unlike fx {numbers['fx']:g} and "
             f"fy {numbers['fy']:g}"
         )
+    if not all(abs(numbers[key]) <= longest for key in ("cx", "cy")):
+        raise HqmdError(f"{name}: cx {numbers['cx']:g} and cy {numbers['cy']:g} lie far outside any photo, in pixels")
     size = [values.get(key) for key in SIZE]
     if any(side is not None for side in size) and not all(isinstance(side, int) and side > 0 for side in size):
         raise HqmdError(f"{name}: width and height are whole numbers of pixels; give both or neither")

@@ -9,7 +9,7 @@ from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.formats import VIDEO_OUTPUT
 from hqmd_cli.prediction.frames_job import predict_frames
-from hqmd_cli.prediction.manifest import Row, is_up_to_date, refuse_foreign, write_record
+from hqmd_cli.prediction.manifest import Row, write_record
 from hqmd_cli.prediction.photo_job import Done, PhotoWork
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_video
@@ -38,11 +38,9 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
     targets = [target for target, _ in job.targets]
     notes = {target.name: output.note_of(model.kind) for target, output in job.targets}
     digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
-    before = work.known.get(str(job.source.place), {})
-    if digest and before and is_up_to_date(job, before, notes, work.settings, digest):
+    before, kept = work.earlier(job, notes, digest)
+    if kept:
         return work.keep(job, before)
-    if not work.overwrite:
-        refuse_foreign(job, before, work.sidecars, work.intentions)
     if work.intentions:
         work.intentions.begun.update(targets)
     style = work.style

@@ -10,7 +10,7 @@ from hqmd_cli.files.photos import Photo
 from hqmd_cli.files.regular import file_hash
 from hqmd_cli.files.video_source import RGB, Video, open_video
 from hqmd_cli.inference.open import OpenModel
-from hqmd_cli.prediction.manifest import is_up_to_date, refuse_foreign
+from hqmd_cli.prediction.manifest import Row
 from hqmd_cli.prediction.photo_job import Done, PhotoWork, refuse_panorama
 from hqmd_cli.prediction.plan import Job, frame_place, record_beside
 from hqmd_cli.prediction.result import DepthResult
@@ -32,6 +32,7 @@ class Frame:
     job: Job
     time_s: float
     result: DepthResult | None = None  # None: not predicted, since its files are up to date
+    before: Row | None = None  # the record of files that are up to date
 
 
 def predict_frames(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> Done:
@@ -88,15 +89,12 @@ class FramesRun:
     def predict(self, frame: Frame) -> Frame:
         """Predict the depth of a frame, unless its results are up to date."""
         self.progress(self.number, self.video.frames)
-        before = self.work.known.get(str(frame.job.source.place), {})
-        notes = notes_of(frame.job, self.work.model)
-        if self.digest and before and is_up_to_date(frame.job, before, notes, self.work.settings, self.digest):
+        self.intend(int(frame.job.source.place.stem))
+        before, kept = self.work.earlier(frame.job, notes_of(frame.job, self.work.model), self.digest)
+        if kept:
             if self.work.settings.smooth:  # the frames after it need its depth
                 self.work.model(frame.rgb)
-            return frame
-        self.intend(int(frame.job.source.place.stem))
-        if not self.work.overwrite:
-            refuse_foreign(frame.job, before, self.work.sidecars, self.work.intentions)
+            return replace(frame, before=before)
         name = f"{self.job.source.name}, frame {frame.job.source.place.stem.lstrip('0')}"
         photo = Photo(frame.rgb, None, projection=SPHERICAL if self.video.facts.spherical else "")
         refuse_panorama(frame.job, photo)
@@ -114,7 +112,8 @@ class FramesRun:
     def write(self, frame: Frame) -> None:
         """Write the files of a frame, and record them with its time stamp."""
         if frame.result is None:
-            self.work.keep(frame.job, self.work.known[str(frame.job.source.place)])
+            assert frame.before is not None
+            self.work.keep(frame.job, frame.before)
             self.kept += 1
             return
         stamp = {"frame": int(frame.job.source.place.stem), "time_s": round(frame.time_s, TIME_DIGITS)}

@@ -6,13 +6,15 @@ The next run makes anew what such a file names and no record describes, and neve
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from threading import Lock
+from time import monotonic, sleep
 from typing import Any
 
 from hqmd_cli.errors import HqmdError
@@ -23,6 +25,8 @@ from hqmd_cli.files.regular import file_hash, read_regular
 from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 
 NAME = re.compile(r"\.hqmd-run-(?P<run>[0-9a-f]{8})\.json")
+
+LOCK_NAME = re.compile(rf"\.(?P<name>{NAME.pattern})\.lock")
 
 Before = list[int] | None  # size and time of what lay there; None: nothing
 
@@ -50,7 +54,8 @@ class Intentions:
         self.folder = folder
         self.path = folder / f".hqmd-run-{RUN}.json"
         self.others = read_intentions(folder)
-        self.read_s = monotonic()
+        self.looked_s = -math.inf  # when it was last looked for further ones
+        self.one_at_a_time = Lock()
         self.settings: Mapping[str, Any] = {}
         self.outputs: dict[str, Before] = {}  # relative to the folder
         self.claimed = ExitStack()
@@ -63,6 +68,9 @@ class Intentions:
         for dead in self.dead:
             for folder in {self.folder, *(place.parent for place in dead.outputs)}:
                 remove_unfinished(folder, {dead.run})
+        for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
+            if (lock := LOCK_NAME.fullmatch(entry.name)) and not (self.folder / lock["name"]).exists():
+                is_claimed(self.folder / lock["name"])  # removes the lock of a run killed before it wrote its intention
         self.claimed.enter_context(claim(self.path))
         self.write(targets)
         sync(self.path)
@@ -89,19 +97,24 @@ class Intentions:
         """Absolute paths of all that other runs have written or will write."""
         return {place for other in self.others for place in other.outputs}
 
+    def look_again(self, targets: Iterable[Path]) -> bool:
+        """Look for runs that began meanwhile, if one of these files was written since this run began; return if it did.
+
+        May wait, since looking through a large folder takes time.
+        """
+        top = os.path.abspath(self.folder)
+        before = {target: self.outputs.get(os.path.relpath(os.path.abspath(target), top)) for target in targets}
+        if all(state_of(target) == state for target, state in before.items()):
+            return False
+        with self.one_at_a_time:
+            sleep(max(0.0, self.looked_s + LOOK_AGAIN_S - monotonic()))
+            seen = {other.run for other in self.others}
+            self.others += [other for other in read_intentions(self.folder) if other.run not in seen]
+            self.looked_s = monotonic()
+        return True
+
     def is_result_of_a_run(self, target: Path) -> bool:
         """True if a dead run, or a living one with the same settings, may have written this file without a record."""
-        if self.is_theirs(target):
-            return True
-        if monotonic() - self.read_s < LOOK_AGAIN_S:
-            return False
-        seen = {other.run for other in self.others}  # a run that began after this one
-        self.others += [other for other in read_intentions(self.folder) if other.run not in seen]
-        self.read_s = monotonic()
-        return self.is_theirs(target)
-
-    def is_theirs(self, target: Path) -> bool:
-        """True if one of the runs known so far may have written this file without a record."""
         return any(
             other.may_have_written(target)
             for other in self.others

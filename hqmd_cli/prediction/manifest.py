@@ -5,24 +5,21 @@ photo. With it, a result can be trusted later, and a run can tell if a result is
 """
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.checked_json import LENIENT, parse_json
-from hqmd_cli.files.jsonl import append_line, complete_lines
-from hqmd_cli.files.locks import short_lock
+from hqmd_cli.files.jsonl import GrowingFile, append_line, complete_lines
+from hqmd_cli.files.locks import lock_of, short_lock
 from hqmd_cli.files.regular import file_hash, read_regular, require_regular
-from hqmd_cli.parallel.processes import LOOK_AGAIN_S
 from hqmd_cli.prediction.plan import Job
 from hqmd_cli.prediction.result import DepthResult
 from hqmd_cli.units import RANGE_KEYS, UNITS, Kind
@@ -108,8 +105,8 @@ class Manifest:
         self.folder = folder
         self.path = folder / MANIFEST_FILE
         self.one_at_a_time = Lock()  # among threads, which would poll for the lock between processes
+        self.growing = GrowingFile(self.path)
         self.rows: dict[str, Row] = {}  # as `newest` read them
-        self.read_s = -math.inf
 
     def append(self, row: Row) -> None:
         """Append a row, from any thread. Raises HqmdError if it cannot be written."""
@@ -127,16 +124,15 @@ class Manifest:
                     raise HqmdError(
                         f"{path}: line {number} is not a record of a result; move the file away, or choose another -o"
                     )
-                rows[row["place"]] = {**rows.get(row["place"], {}), **row} if "failed" in row else row
+                add_row(rows, row)
         return rows
 
     def newest(self, place: str) -> Row:
-        """Look up a record that another run may have added; empty without one. Reads the file at most once a second."""
+        """Look up a record that another run may have added; empty without one. Reads what is new in the file."""
         with self.one_at_a_time:
-            if place not in self.rows and monotonic() - self.read_s > LOOK_AGAIN_S:
-                with short_lock(self.path):
-                    self.rows = self.read()
-                self.read_s = monotonic()
+            for row in map(row_of, self.growing.new_lines()):
+                if row is not None:  # `join` complains of what is no row
+                    add_row(self.rows, row)
             return self.rows.get(place, {})
 
     def parts(self) -> list[Path]:
@@ -149,8 +145,8 @@ class Manifest:
 
         Raises HqmdError if a link lies in its place, which would lead the rows elsewhere.
         """
-        if self.path.is_symlink():
-            raise HqmdError(f"{self.path}: a link; hqmd writes a manifest as a file of this folder: remove the link")
+        if link := next((path for path in (self.path, lock_of(self.path)) if path.is_symlink()), None):
+            raise HqmdError(f"{link}: a link; hqmd writes a file of this folder there: remove the link")
         if not (self.path.exists() or self.parts()):
             return
         require_regular(self.path)
@@ -175,6 +171,11 @@ def row_of(line: str) -> Row | None:
     except ValueError:
         return None
     return row if isinstance(row.get("place"), str) else None
+
+
+def add_row(rows: dict[str, Row], row: Row) -> None:
+    """Add a row of a manifest to those before. One of a failure leaves what is known of the files."""
+    rows[row["place"]] = {**rows.get(row["place"], {}), **row} if "failed" in row else row
 
 
 def is_part(path: Path) -> bool:

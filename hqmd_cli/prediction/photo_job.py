@@ -81,21 +81,13 @@ class PhotoWork:
 
     def do(self, job: Job) -> Done:
         """Do a job; let errors of the system through."""
-        source, path, place = job.source, job.source.path, str(job.source.place)
+        source, path = job.source, job.source.path
         notes = {target.name: output.note.format(unit=IN_WORDS[self.model.kind]) for target, output in job.targets}
         # Before the photo is read: if it is replaced meanwhile, the record must not vouch for the new one.
         digest = file_hash(path) if self.intentions and path and path.is_file() else None
-        before = self.known.get(place, {})
-        if digest and before and is_up_to_date(job, before, notes, self.settings, digest):
+        before, kept = self.earlier(job, notes, digest)
+        if kept:
             return self.keep(job, before)
-        if not self.overwrite:
-            try:
-                refuse_foreign(job, before, self.sidecars, self.intentions)
-            except HqmdError:  # unless another run, which goes on at the same time, has recorded it meanwhile
-                before = self.manifest.newest(place) if self.manifest else {}
-                if not (digest and before and is_up_to_date(job, before, notes, self.settings, digest)):
-                    raise
-                return self.keep(job, before)
         content = path if path and not source.is_pipe else content_of(source, self.allow_private)
         photo = read_photo(content, source.name, self.settings.picture)
         refuse_panorama(job, photo)
@@ -104,13 +96,53 @@ class PhotoWork:
             return done._replace(changed=changed_since(before, self.settings, digest))
         return done
 
+    def earlier(self, job: Job, notes: Mapping[str, str], digest: str | None) -> tuple[Row, bool]:
+        """Return the record of a job's earlier results, and True if they are up to date.
+
+        Raises HqmdError if a result would replace a file that neither an earlier run nor another one, which goes on at
+        the same time, has made or is making of this photo.
+        """
+        place = str(job.source.place)
+
+        def is_current(row: Row) -> bool:
+            return bool(digest and row) and is_up_to_date(job, row, notes, self.settings, str(digest))
+
+        before = self.known.get(place, {})
+        if is_current(before):
+            return before, True
+        if self.overwrite:
+            return before, False
+        try:
+            refuse_foreign(job, before, self.sidecars, self.intentions)
+        except HqmdError:
+            if not (self.manifest and self.intentions):
+                raise
+            now = self.manifest.newest(place)
+            if not is_current(now) and self.intentions.look_again(target for target, _ in job.targets):
+                now = self.manifest.newest(place)  # of a run that has ended meanwhile
+            if is_current(now):
+                return now, True
+            refuse_foreign(job, before, self.sidecars, self.intentions)  # raises, unless another run is making it now
+        return before, False
+
     def finish(self, job: Job, result: DepthResult, notes: Mapping[str, str], digest: str | None, **more: Any) -> Done:
-        """Write the files of a job and record them; `more` goes into the record, too."""
-        targets = [target for target, _ in job.targets]
+        """Write the files of a job and record them; `more` goes into the record, too.
+
+        If one cannot be written, the others are, and are recorded; then its HqmdError is raised.
+        """
         result = result._replace(photo=job.source.place.as_posix(), model=self.model.name)
         if self.intentions:
-            self.intentions.begun.update(targets)
-        remarks = {target.name: write_output(output, target, result, self.style) for target, output in job.targets}
+            self.intentions.begun.update(target for target, _ in job.targets)
+        remarks, faults = {}, []
+        for target, output in job.targets:
+            try:
+                remarks[target.name] = write_output(output, target, result, self.style)
+            except HqmdError as error:
+                faults.append(error)
+        if not remarks:
+            raise faults[0]
+        targets = [target for target, _ in job.targets if target.name in remarks]
+        notes = {target.name: notes[target.name] for target in targets}
         if result.is_flat:
             remarks = {name: "; ".join(filter(None, (remark, FLAT_NOTE))) for name, remark in remarks.items()}
         hashes = {target.name: file_hash(target) for target in targets} if self.intentions else {}
@@ -118,6 +150,8 @@ class PhotoWork:
         write_record(job, record, self.manifest, self.sidecars)
         if self.intentions:
             self.intentions.recorded.update(targets)
+        if faults:
+            raise faults[0]
         return Done(job, record)
 
     def keep(self, job: Job, before: Row) -> Done:

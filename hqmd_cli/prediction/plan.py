@@ -99,8 +99,8 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
 def refuse_collisions(jobs: Sequence[Job]) -> None:
     """Raise HqmdError for two results in one file, a result over a photo, or one with the suffix of another output.
 
-    Names that differ only in case or Unicode form are one file on macOS and Windows. They count as one everywhere,
-    because results are copied from one system to another.
+    Names that differ only in case or Unicode form are one file on most disks of macOS and Windows, and count as one
+    unless the disk is seen to tell them apart.
     """
 
     @cache  # folders are few; asking the disk about each of 10,000 files would take seconds
@@ -118,7 +118,8 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
             photos.add(spot(path))
             if path.is_symlink():
                 photos.add(one_form(os.path.realpath(path)))
-    taken: dict[str, Job] = {}
+    twins: dict[Path, tuple[Job, Path]] = {}  # results whose names differ only in case or Unicode form
+    taken: dict[str, tuple[Job, Path]] = {}
     for job in jobs:
         for target, output in job.targets:
             place = spot(target)
@@ -127,14 +128,36 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
             elif place in photos:
                 fault = f"would overwrite a {'video' if job.source.is_video else 'photo'}; choose another -o"
             elif place not in taken:
-                taken[place] = job
+                taken[place] = job, target
                 continue
-            elif taken[place] is job:
+            elif taken[place][0] is job:
                 fault = "would be written twice; give each -o once"
             else:
-                both = f"{taken[place].source.name} and {job.source.name}"
-                fault = f"{both} would both be written to it; rename one, or run them separately"
+                first, similar = twins.get(target, taken[place])
+                if similar != target and keeps_case(target.parent):
+                    twins[target] = job, target
+                    continue
+                fault = f"{first.source.name} and {job.source.name} would both be written to it; "
+                one_disk = "this disk may take their names for one: rename one, or choose another -o"
+                fault += one_disk if similar.name != target.name else "rename one, or run them separately"
             raise HqmdError(f"{printable(str(target))}: {fault}")
+
+
+def keeps_case(folder: Path) -> bool:
+    """True if names that differ only in case stand for two files in a folder, to judge by one that is there already.
+
+    Of a folder that is new or empty, the ones above it on the same disk tell. False if nothing does.
+    """
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    disk = place.stat().st_dev
+    while place.stat().st_dev == disk:
+        names = (entry.name for entry in os.scandir(place))
+        if name := next((name for name in names if name.swapcase() != name), ""):
+            return not (place / name.swapcase()).exists() or not (place / name.swapcase()).samefile(place / name)
+        if place == place.parent:
+            break
+        place = place.parent
+    return False
 
 
 def one_form(path: str) -> str:

@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C, in the commands that keep what they have when they are stopped."""
+"""SIGTERM and SIGHUP as Ctrl-C, in the commands that keep what they have when they are stopped."""
 
 import signal
 import threading
@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from hqmd_cli.errors import INTERRUPTED
-
-TERMINATED = 143  # exit code after SIGTERM: 128 + 15
+from hqmd_cli.parallel.processes import SIGNALLED, ending_signals
 
 
 class Stop:
@@ -17,20 +16,21 @@ class Stop:
     exit_code = INTERRUPTED
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGTERM: the system calls this."""
-        self.exit_code = TERMINATED
+        """Handle a signal: the system calls this."""
+        self.exit_code = SIGNALLED + number
         raise KeyboardInterrupt
 
 
 @contextmanager
 def stops_as_interrupts() -> Iterator[Stop]:
-    """Raise KeyboardInterrupt for SIGTERM, too, inside the `with`; give what tells the exit code."""
+    """Raise KeyboardInterrupt for SIGTERM and SIGHUP, too, inside the `with`; give what tells the exit code."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # Python allows signal handlers there only
         yield stop
         return
-    before = signal.signal(signal.SIGTERM, stop.receive)
+    before = {number: signal.signal(number, stop.receive) for number in ending_signals()}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Stop a training by Ctrl-C, SIGTERM or a time limit, but never in the middle of a step."""
+"""Stop a training by Ctrl-C, SIGTERM, SIGHUP or a time limit, but never in the middle of a step."""
 
 import os
 import re
@@ -10,26 +10,30 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError
+from hqmd_cli.parallel.processes import SIGNALLED, ending_signals
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-TERMINATED = 143  # exit code after SIGTERM: 128 + 15
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class Terminated(SystemExit):
-    """Raised for SIGTERM, as KeyboardInterrupt is for SIGINT."""
+def stopping() -> tuple[int, ...]:
+    """Return the signals that stop a training."""
+    return (signal.SIGINT, *ending_signals())
 
-    def __init__(self) -> None:
-        super().__init__(TERMINATED)
+
+class Terminated(SystemExit):
+    """Raised for SIGTERM and SIGHUP, as KeyboardInterrupt is for SIGINT."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(SIGNALLED + number)
 
 
 def exit_code(reason: BaseException) -> int:
     """Exit code of a process that `reason` stopped."""
-    return TERMINATED if isinstance(reason, Terminated) else INTERRUPTED
+    return int(reason.code or 0) if isinstance(reason, Terminated) else INTERRUPTED
 
 
 class StopSignals:
-    """Context in which SIGINT and SIGTERM wait for the end of a `held` part; a second signal does not wait.
+    """Context in which Ctrl-C, SIGTERM and SIGHUP wait for the end of a `held` part; a second signal does not wait.
 
     With `always`, they are only noted in `received`: several processes have to agree on the step after which they stop.
     """
@@ -40,7 +44,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():  # Python allows signal handlers there only
-            self.before = {number: signal.signal(number, self.receive) for number in STOPPING}
+            self.before = {number: signal.signal(number, self.receive) for number in stopping()}
         return self
 
     def __exit__(
@@ -57,7 +61,7 @@ class StopSignals:
 
     def stop(self) -> None:
         """Raise the exception of the signal that was received."""
-        raise Terminated if self.received == signal.SIGTERM else KeyboardInterrupt
+        raise KeyboardInterrupt if self.received == signal.SIGINT else Terminated(self.received)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -73,11 +77,11 @@ class StopSignals:
 
 @contextmanager
 def stop_signals_blocked() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM. A worker that starts inside keeps them blocked until `ignore_stop_signals` runs."""
+    """Block the stop signals. A worker that starts inside keeps them blocked until `ignore_stop_signals` runs."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping())
     try:
         yield
     finally:
@@ -90,10 +94,12 @@ def ignore_stop_signals(worker: int) -> None:
     SIGTERM, which Python also sends to workers that are left over, ends the worker silently. Another exit code than 0
     would interrupt the main process's step.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = stopping()
+    for number in blocked:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
 
 
 def parse_duration(text: str) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hqmd_cli.checkpoints.hub import find_checkpoint
-from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run
+from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run, saved_states
 from hqmd_cli.config.network import OURS, ModelConfig, without_deleted
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
@@ -175,7 +175,7 @@ def newest_unfinished(asked: Asked, say: Say) -> Path | None:
             if is_claimed(folder):
                 say(f"{folder}: passed over, since another process trains it")
             else:
-                newest = max(state.stat().st_mtime_ns for state in (folder / "state").glob("*.pt"))
+                newest = max(state.stat().st_mtime_ns for state in saved_states(folder))
                 unfinished.append((newest, folder, record))
     system, data = system_of(asked), data_of(asked)
     same = [each for each in unfinished if each[2] and is_of(each[2], system, data)]

@@ -6,7 +6,6 @@ RUN_DIR/history.jsonl             a row per epoch
 """
 
 import math
-import re
 import zipfile
 from collections.abc import Collection, Mapping
 from io import BytesIO
@@ -18,8 +17,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from hqmd_cli.checkpoints.checkpoint import read_info
-from hqmd_cli.checkpoints.hub import BEST, LAST
-from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, Row, read_history, write_history
+from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
+from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, Row, read_history, saved_states, write_history
 from hqmd_cli.checkpoints.weights import start_weights
 from hqmd_cli.config.network import ModelConfig, without_deleted
 from hqmd_cli.config.training import Optimization, TrainConfig
@@ -33,7 +32,6 @@ from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_avera
 from hqmd_cli.training.record import changes, refuse_changes
 
 KEEP = 2  # states on the disk
-STATE_NAME = re.compile(r"\d{8,}\.\d{5,}\.pt")
 COUNTERS = ("step", "epochs_done", "best", "losses", "bad_batches")  # attributes of Run that a state holds
 
 
@@ -142,10 +140,11 @@ class Run:
         if self.accelerator.is_main_process:
             for path in broken:
                 path.unlink()
+            for name in (BEST, LAST):  # first: what is left of one may be its only copy
+                before = run_dir / f".{name}.old"  # up to commit f14ce80
+                mended_folder(run_dir / name, before if (before / CONFIG_FILE).is_file() else None)
             for folder in (run_dir, run_dir / STATE_FOLDER, run_dir / BEST, run_dir / LAST):
                 remove_unfinished(folder)
-            for name in (BEST, LAST):
-                mended_folder(run_dir / name)
             drop_later_rows(run_dir, self.epochs_done)
         return broken
 
@@ -164,12 +163,6 @@ def freeze(network: DepthModel, config: Optimization) -> None:
 def batch_norms(network: nn.Module) -> list[nn.Module]:
     """List all batch norm layers of a network."""
     return [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-
-
-def saved_states(run_dir: Path) -> list[Path]:
-    """List a run's state files, newest first; no other files, such as a copy that the user keeps there."""
-    files = (run_dir / STATE_FOLDER).glob("*.pt")
-    return sorted((file for file in files if STATE_NAME.fullmatch(file.name)), reverse=True)
 
 
 def newest_state(run_dir: Path) -> tuple[Path, dict[str, Any], list[Path]]:

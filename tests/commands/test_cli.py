@@ -240,3 +240,18 @@ def test_a_process_that_ends_early_loses_nothing_of_what_it_says(tmp_path):
     written = done.stdout.splitlines()
     assert len(written) == 3 and all(Path(line).is_file() for line in written)
     assert "3 written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("predict", "x.png", "-o", ""), '-o "": empty'),
+        (("predict", "x.png", "--output="), "--output=: empty"),
+        (("predict", "", "-o", "y.png"), '"": empty'),
+        (("train", "--data", ""), '--data "": empty'),
+    ],
+)
+def test_an_empty_argument_is_a_variable_that_is_not_set(hqmd, arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = hqmd(*arguments)
+    assert result.returncode == 1 and said in result.stderr and not list(tmp_path.iterdir())

@@ -10,13 +10,13 @@ import torch
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info, record_model, save_checkpoint
 from hqmd_cli.checkpoints.hub import CONFIG_FILE
+from hqmd_cli.checkpoints.run_folder import saved_states
 from hqmd_cli.config.network import DELETED, LAST_WITH_DELETED, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.models.recipes import read_recipe
 from hqmd_cli.training.loop import fit
-from hqmd_cli.training.state import saved_states
 
 UNUSED: dict[str, Any] = {"guide": "", "guide_blocks": [5, 7, 9], "guide_channels": 192, "left_out": []}
 USED = [

@@ -102,7 +102,7 @@ def layout(path: Path, **fields: tuple[int, ...]) -> Path:
     """An HDF5 file with empty fields of these shapes."""
     with h5py.File(path, "w") as file:
         for name, shape in fields.items():
-            file.create_dataset(name, shape, np.float32, chunks=(1, *shape[1:]))
+            file.create_dataset(name, shape, np.uint8 if name == "images" else np.float32, chunks=(1, *shape[1:]))
     return path
 
 
@@ -143,6 +143,24 @@ def test_numbers_in_another_file_are_refused(tmp_path: Path, how: str) -> None:
             file["depths"] = h5py.ExternalLink(str(secret), "depths")
     with pytest.raises(HqmdError, match="depths lies in another file"):
         data.open_dataset(path, "test")
+
+
+@pytest.mark.parametrize("field", ["images", "depths"])
+@pytest.mark.parametrize("kind", ["S8", "c8", "O", [("a", "f4")], "f2"])
+def test_numbers_of_another_kind_are_refused(tmp_path: Path, field: str, kind: object) -> None:
+    kinds = {"images": np.uint8, "depths": np.float32, field: h5py.ref_dtype if kind == "O" else np.dtype(kind)}
+    with h5py.File(tmp_path / "other.mat", "w") as file:
+        for name, shape in (("images", IMAGES), ("depths", DEPTHS)):
+            file.create_dataset(name, shape, kinds[name], chunks=(1, *shape[1:]))
+    with pytest.raises(HqmdError, match=rf"other\.mat: {field} holds .*, unlike the official file"):
+        data.open_dataset(tmp_path / "other.mat", "test")
+
+
+@pytest.mark.unix
+def test_a_pipe_called_mat_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mat")
+    with pytest.raises(HqmdError, match="a pipe or device, not a file"):
+        data.open_dataset(tmp_path / "pipe.mat", "test")
 
 
 def test_not_hdf5(tmp_path: Path) -> None:

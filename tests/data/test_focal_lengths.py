@@ -68,7 +68,9 @@ def test_frames_that_no_picture_gets_are_told(own_pairs: Path) -> None:
         read_frames(with_frames(own_pairs, "name,fx\nb1," + "9" * 200_000))
 
 
-@pytest.mark.parametrize("text", ["name,fx\nb1.jpg,90\n", "name;fx\nrgb/b1.jpg;90\n", "name\tfx\nb1\t90\n"])
+@pytest.mark.parametrize(
+    "text", ["name,fx\nb1.jpg,90\n", "name;fx\nrgb/b1.jpg;90\n", "name\tfx\nb1\t90\n", "name;fx\nb1;90,0\n"]
+)
 def test_frames_of_other_programs(own_pairs: Path, text: str) -> None:
     dataset = open_dataset(with_frames(own_pairs, text), "val", "filled", None)
     assert dict(zip(dataset.names, (s.focal_px for s in dataset), strict=True))["b1"] == 90
@@ -84,13 +86,13 @@ def test_a_list_may_have_a_column_of_focal_lengths(own_pairs: Path, head: str) -
     assert dataset[0].focal_px == 700 and "focal lengths from the list" in dataset.description
 
 
-@pytest.mark.parametrize("focal", ["0", "-5", "inf", "1e300", "1e-9", "abc"])
+@pytest.mark.parametrize("focal", ["0", "-5", "inf", "1e300", "1e-9", "abc", '"1,234"'])
 def test_a_focal_length_that_is_none_is_refused_where_the_header_calls_it_so(own_pairs: Path, focal: str) -> None:
     name = open_dataset(own_pairs, "val", "filled", None).names[0]
     photo, depth = (next((own_pairs / part).glob(f"{name}.*")) for part in ("rgb", "depth"))
     row = f"rgb/{photo.name},depth/{depth.name},{focal}\n"
     (own_pairs / "list.csv").write_text("rgb,depth,fx\n" + row)
-    with pytest.raises(HqmdError, match=f"'{focal}' is no focal length in pixels"):
+    with pytest.raises(HqmdError, match=f"'{focal.strip(chr(34))}' is no focal length in pixels"):
         open_dataset(own_pairs / "list.csv", "all", "filled", 1000)
     (own_pairs / "list.csv").write_text(row)  # without a header it may be anything
     assert not open_dataset(own_pairs / "list.csv", "all", "filled", 1000)[0].focal_px

@@ -45,6 +45,15 @@ def test_lists_in_every_unicode_encoding(pairs: Path, encoding: str, end: str) -
     assert open_dataset(pairs, "odd").names == ["a2", "a1"]
 
 
+def test_names_of_a_split_as_people_write_them(pairs: Path) -> None:
+    (pairs / "odd.txt").write_text("# of 2024\n\"a2\"\n'rgb/a1.jpg'\n")
+    assert open_dataset(pairs, "odd").names == ["a2", "a1"]
+    (pairs / "rgb/a1.jpg").rename(pairs / "rgb/#1.jpg")
+    (pairs / "depth/a1.png").rename(pairs / "depth/#1.png")
+    (pairs / "odd.txt").write_text("#1\na2\n")
+    assert open_dataset(pairs, "odd").names == ["#1", "a2"]
+
+
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"'])
 def test_a_stated_delimiter(pairs: Path, first: str) -> None:
     (pairs / "list.csv").write_text(f"{first}\n" + LIST.replace(",", ";"))

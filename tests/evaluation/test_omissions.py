@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,14 +110,20 @@ def test_a_score_log_in_use_is_refused(hqmd, trained_run, tmp_path) -> None:
     assert told.returncode == 1 and f"in use by process {os.getpid()}" in told.stderr and not log.exists()
 
 
-def test_a_model_whose_card_another_process_writes_is_refused(hqmd, trained_run, tmp_path) -> None:
-    import shutil
-
-    data, model = write_many(tmp_path / "few", 2), tmp_path / "model"
-    shutil.copytree(trained_run / "best", model)
-    with claim(model):
-        told = hqmd("evaluate", "--model", model, "--data", data, "--record")
+@pytest.mark.parametrize(
+    "command", [("calibrate", "--split", "all"), ("evaluate", "--record", "--model"), ("export", "-o", None)]
+)
+@pytest.mark.parametrize("whole_run", [False, True])  # held by its training, which replaces best/
+def test_a_model_that_another_process_changes_is_refused(hqmd, trained_run, tmp_path, command, whole_run) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    model = run / "best"
+    given = [*(model if part is None else part for part in command), model]
+    if command[0] != "export":
+        given += ["--data", write_many(tmp_path / "few", 2)]
+    with claim(run if whole_run else model):
+        told = hqmd(*given)
     assert told.returncode == 1 and f"in use by process {os.getpid()}" in told.stderr
+    assert not list(run.rglob("*.lock"))
 
 
 # ---- photos that EXIF turns

@@ -60,6 +60,10 @@ def test_the_name_tells_where_the_content_does_not(tmp_path: Path) -> None:
     assert kinds.is_video(tmp_path / "film.jpg")
     assert not kinds.is_video(tmp_path)  # a folder
     assert kinds.kind_in_folder(tmp_path / "film.jpg") is kinds.BY_NAME["JPEG"]  # without a look
+    (tmp_path / "photo.jxl").write_bytes(b"\xff\xd8\xff\xe0")  # a JPEG: the name would leave it out
+    assert kinds.kind_in_folder(tmp_path / "photo.jxl") is kinds.BY_NAME["JPEG"]
+    (tmp_path / "notes.jxl").write_text("no picture")
+    assert kinds.kind_in_folder(tmp_path / "notes.jxl") is kinds.BY_NAME["JPEG XL"]
 
 
 def test_a_transport_stream_is_not_told_by_a_suffix_it_shares_with_typescript(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Graphs with other inputs, outputs or answers than `hqmd export` writes are refused, and the file is named."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -167,4 +168,11 @@ def test_operators_of_other_libraries_are_unknown(tmp_path: Path) -> None:
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "model.onnx")
     with pytest.raises(HqmdError, match="cannot open it"):
+        OnnxEngine(tmp_path / "model.onnx")
+
+
+@pytest.mark.unix
+def test_a_pipe_in_the_place_of_a_graph_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(HqmdError, match="a pipe or device, not a file"):
         OnnxEngine(tmp_path / "model.onnx")

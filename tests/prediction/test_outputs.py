@@ -18,7 +18,7 @@ from hqmd_cli.geometry.surfaces import normals, on_jumps, unproject
 from hqmd_cli.prediction import plan as planning
 from hqmd_cli.prediction.formats import OUTPUTS, Output, output_for
 from hqmd_cli.prediction.photo_job import write_output
-from hqmd_cli.prediction.plan import Job, plan
+from hqmd_cli.prediction.plan import Job, keeps_case, plan
 from hqmd_cli.prediction.result import DepthResult, Style
 from hqmd_cli.prediction.sources import Source
 from hqmd_cli.prediction.writers import space
@@ -178,9 +178,27 @@ def test_unknown_format_lists_the_formats() -> None:
         ("\u00c4.jpg", "a\u0308.png"),
     ],
 )
-def test_two_results_in_one_file(one: str, other: str) -> None:
-    with pytest.raises(HqmdError, match=rf"out/.*\.npy: in/{one} and in/{other} would both be written to it; rename"):
+def test_two_results_in_one_file(one: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hqmd_cli.prediction.plan.keeps_case", lambda folder: False)
+    with pytest.raises(HqmdError, match=rf"out/.*\.npy: in/{one} and in/{other} would both be written to it; .*rename"):
         plan(here(one, other), [Path("out")], "npy")
+
+
+@pytest.mark.unix
+def test_names_that_differ_only_in_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files where the disk tells them apart, of which another entry of the folder is the witness."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Witness").mkdir()
+    if (tmp_path / "wITNESS").exists():
+        pytest.skip("a disk that does not tell them apart")
+    jobs = plan(here("a.jpg", "A.jpg", "b.jpg"), [Path("out")], "npy")
+    assert len({path for job in jobs for path, _ in job.targets}) == 3
+    with pytest.raises(HqmdError, match="would both be written to it; rename one, or run them separately"):
+        plan(here("a.jpg", "A.jpg", "A.png"), [Path("out")], "npy")
+    (tmp_path / "Witness" / "Name").mkdir()
+    assert keeps_case(Path("Witness/new"))
+    (tmp_path / "Witness" / "nAME").symlink_to("Name")  # as a disk answers that takes them for one
+    assert not keeps_case(Path("Witness/new"))
 
 
 def test_names_that_are_only_alike() -> None:

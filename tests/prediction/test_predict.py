@@ -92,6 +92,7 @@ def test_a_folder_says_where_its_cameras_are_from(hqmd, checkpoint, folder, tmp_
         ('{"fx": 90, "fy": 90, "cx": 47.5}', "cy is missing"),
         ('{"fx": 0, "fy": 90, "cx": 47.5, "cy": 1}', "0.01 to 1e+07 pixels"),
         ('{"fx": 1e300, "fy": 90, "cx": 47.5, "cy": 1}', "0.01 to 1e+07 pixels"),
+        ('{"fx": 90, "fy": 90, "cx": 1e300, "cy": 1}', "far outside any photo"),
         ("[90]", "not a camera in JSON"),
     ],
 )

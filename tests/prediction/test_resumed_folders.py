@@ -125,6 +125,18 @@ def test_a_run_that_cannot_write_a_file_is_gone_on_with(here, predict, monkeypat
     assert not any(name.startswith(".") for name in names()) and "failed" not in rows()["p0.png"]
 
 
+def test_one_format_that_fails_leaves_the_others_with_their_record(here, predict, hqmd):
+    Path("quick.py").write_text(MODEL.replace("1, 2, h", "1, 70, h"))
+    broken = predict()
+    assert broken.returncode == 1 and "does not fit into 16 bits" in broken.stderr and "4 failed" in broken.stderr
+    assert names() == ["manifest.jsonl", *(f"p{number}.npy" for number in range(4))]
+    row = rows()["p0.png"]
+    assert "16 bits" in row["failed"] and row["outputs"].keys() == row["outputs_sha256"].keys() == {"p0.npy"}
+    flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--skip-existing")
+    assert "4 left as they are" in hqmd("predict", "in", "-o", "out", "--format", "npy", *flags).stderr
+    assert "4 failed" in predict("--skip-existing").stderr  # neither refused as a stranger's, nor silently kept
+
+
 def test_the_record_beside_a_single_result_is_completed(here, hqmd):
     flags = ("--model", "py:quick:predict", "--model-kind", "depth", "--skip-existing")
     assert hqmd("predict", "in/p0.png", "-o", "d.npy", *flags).returncode == 0
@@ -200,6 +212,28 @@ def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
     assert "made anew, since not as recorded (fx): 4" in predict("--skip-existing", "--fx", "90").stderr
     Path("quick.py").write_text(MODEL + "\n")
     assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
+
+
+def test_the_lock_of_a_run_killed_before_its_intention_is_removed(here, predict):
+    Path("out").mkdir()
+    for name in ("..hqmd-run-0badf00d.json.lock", "..hqmd-run-mine.json.lock"):
+        Path("out", name).write_text("process 1")
+    with claim(Path("out/.hqmd-run-0badcafe.json")):
+        assert predict().returncode == 0
+        assert [name for name in names() if name[0] == "."] == [
+            "..hqmd-run-0badcafe.json.lock",
+            "..hqmd-run-mine.json.lock",
+        ]
+
+
+@pytest.mark.unix
+def test_a_link_in_place_of_a_lock_is_refused_before_anything_is_written(here, predict):
+    Path("out").mkdir()
+    Path("victim").write_text("mine")
+    Path("out/.manifest.jsonl.lock").symlink_to(here / "victim")
+    result = predict()
+    assert result.returncode == 1 and "hqmd: out/.manifest.jsonl.lock: a link;" in result.stderr
+    assert names() == [".manifest.jsonl.lock"] and Path("victim").read_text() == "mine"
 
 
 def test_a_folder_in_place_of_a_lock_is_named(here, predict):
@@ -320,6 +354,34 @@ def test_two_runs_share_a_folder_and_lose_nothing(here):
 
 
 @pytest.mark.unix
+@pytest.mark.slow
+def test_the_same_command_three_times_at_once(here):
+    for number in range(60):
+        shutil.copy(f"in/p{number % 4}.png", f"in/q{number}.png")
+    for more in (["--skip-existing"], []):  # without it, they have to begin before the first result
+        shutil.rmtree("out", ignore_errors=True)
+        runs = [subprocess.Popen(command("in", "-o", "out", *more), env=environment()) for _ in range(3)]
+        ended = [run.wait() for run in runs]
+        assert ended == [0, 0, 0] if more else 0 in ended
+        assert len(rows()) == 64 and len(names()) == 129
+
+
+def test_a_run_that_began_meanwhile_is_no_stranger(here, predict, monkeypatch):
+    Path("out").mkdir()
+    begin = Intentions.begin
+
+    def begin_and_wait(self, targets, settings):
+        begin(self, targets, settings)
+        leave_intention("0badf00d", [f"p{number}.npy" for number in range(3)], self.settings)
+        for number in range(4):
+            Path(f"out/p{number}.npy").write_bytes(b"half")  # p3 by somebody else
+
+    monkeypatch.setattr(Intentions, "begin", begin_and_wait)
+    with claim(Path("out/.hqmd-run-0badf00d.json")):
+        result = predict("--skip-existing")
+    assert result.returncode == 1 and "3 written, 1 failed" in result.stderr and "out/p3.npy: exists" in result.stderr
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_a_folder_is_completed(here):
     many = random.Random(4)

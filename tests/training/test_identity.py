@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hqmd_cli.checkpoints.run_folder import can_resume, saved_states
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.data.sample import sample_from
@@ -16,7 +17,6 @@ from hqmd_cli.training.identity import DATA_FILE, FileState, differences
 from hqmd_cli.training.loop import EmptyBatch, EpochReport, Note, fit
 from hqmd_cli.training.record import RECORD_FILE, changes, is_unfinished, read_record
 from hqmd_cli.training.resume import Asked, plan_run
-from hqmd_cli.training.state import saved_states
 from kill_harness import MODEL, TRAIN, Slopes
 
 TINY, ONCE = TRAIN.with_settings(epochs=2), TRAIN.with_settings(epochs=1)
@@ -138,8 +138,9 @@ def test_a_folder_that_died_before_its_first_state_is_taken(pairs: Path, tmp_pat
     run = tmp_path / "run"
     (run / "state").mkdir(parents=True)
     (run / RECORD_FILE).write_text("{}")
-    train(pairs, run, time_limit=0)
-    assert saved_states(run)
+    (run / "state" / "best-so-far.pt").write_text("the user's")
+    train(pairs, run, time_limit=0, resume=can_resume(run))
+    assert saved_states(run) and (run / "state" / "best-so-far.pt").read_text() == "the user's"
 
 
 def test_a_second_trainer_is_told_who_holds_the_folder(pairs: Path, tmp_path: Path) -> None:

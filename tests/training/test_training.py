@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
+from hqmd_cli.checkpoints.run_folder import saved_states
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
@@ -23,7 +24,7 @@ from hqmd_cli.training.batches import TrainSet, batches, training_sizes
 from hqmd_cli.training.loop import EpochReport, StepReport, fit, train_step
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
 from hqmd_cli.training.resume import new_run_folder
-from hqmd_cli.training.state import Run, saved_states
+from hqmd_cli.training.state import Run
 
 CPU = torch.device("cpu")
 MODEL = ModelConfig().with_settings(

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint
-from hqmd_cli.checkpoints.run_folder import read_history
+from hqmd_cli.checkpoints.run_folder import read_history, saved_states
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.atomic import aside_of, former_of, replaced_folder
+from hqmd_cli.files.atomic import name_beside, replaced_folder
 from hqmd_cli.training.interruption import StopSignals, Terminated, parse_duration
 from hqmd_cli.training.loop import BadBatch, BrokenState, EpochReport, StepReport, Stopped, fit
-from hqmd_cli.training.state import read_state, saved_states
+from hqmd_cli.training.state import read_state
 from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
 HARNESS = Path(__file__).parents[1] / "kill_harness.py"
@@ -107,8 +107,11 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     assert len(states) == keep and states[0] == 10 and states == sorted(states, reverse=True)
 
 
+STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", None), 129)]
+
+
 @pytest.mark.unix
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path, monkeypatch, number, code):
     monkeypatch.setattr("hqmd_cli.training.loop.track_epoch", lambda *told: os.kill(os.getpid(), number))
     before = signal.getsignal(number)
@@ -122,7 +125,7 @@ def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path,
 
 @pytest.mark.unix
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), STOPS)
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     command = [
         sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "-o", str(tmp_path / "run"),
@@ -144,6 +147,7 @@ def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     assert state["step"] >= 4 and not list((tmp_path / "run").rglob("*.part"))
 
 
+@pytest.mark.unix
 def test_a_signal_waits_for_the_end_of_the_step_and_a_second_one_does_not():
     with StopSignals() as signals:
         with pytest.raises(KeyboardInterrupt), signals.held():
@@ -153,6 +157,12 @@ def test_a_signal_waits_for_the_end_of_the_step_and_a_second_one_does_not():
     with StopSignals() as signals, pytest.raises(Terminated) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals():  # under nohup
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     with StopSignals() as signals, pytest.raises(KeyboardInterrupt), signals.held():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -255,12 +265,14 @@ def test_a_folder_is_replaced_whole_whatever_moment_it_is_killed_at(tmp_path):
     with pytest.raises(RuntimeError), replaced_folder(folder) as aside:
         raise RuntimeError("killed while it is filled")
     assert (folder / "file").read_text() == "new"
-    folder.rename(former_of(folder))  # killed between the two renames
-    aside_of(folder).mkdir()
+    folder.rename(name_beside(folder, ".best"))  # killed between the two renames
+    for users in (".best.old", ".best.new"):
+        (tmp_path / users).mkdir()
     with replaced_folder(folder) as aside:
         assert (folder / "file").read_text() == "new"
         (aside / "file").write_text("newest")
-    assert (folder / "file").read_text() == "newest" and os.listdir(tmp_path) == ["best"]
+    assert (folder / "file").read_text() == "newest"
+    assert sorted(os.listdir(tmp_path)) == [".best.new", ".best.old", "best"]
 
 
 RECIPE = """[model]

@@ -18,6 +18,7 @@ from hqmd_cli.config.network import DEPTH_STRIDES
 from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.files.native_lines import native_lines
+from hqmd_cli.files.regular import require_regular
 from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.engines.providers import CPU, Provider
 from hqmd_cli.parallel.processes import fewer_cores
@@ -47,6 +48,7 @@ class OnnxEngine:
     def __init__(
         self, path: Path, threads: int = 0, precision: str = "fp32", accelerator: Accelerator | None = None
     ) -> None:
+        require_regular(path)  # ONNX Runtime would wait for a pipe's writer
         self.path, self.precision = path, precision
         self.fallback = ""
         self.computing = Lock() if accelerator else None  # not every provider takes two photos at once
