@@ -1,11 +1,12 @@
 """Model cards: README.md of a checkpoint."""
 
+import json
 from functools import cache
 from typing import Any
 
 from hqmd_cli.checkpoints.info import CheckpointInfo, require_figures
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
-from hqmd_cli.config.network import OURS, NetworkConfig
+from hqmd_cli.config.network import OURS, TRANSFORMERS, NetworkConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import View, sides_in_words
 from hqmd_cli.units import DIGITS
@@ -93,6 +94,9 @@ def parts_of(network: NetworkConfig) -> str:
         blocks = ", ".join(map(str, network.high_blocks))  # of a ViT, which has no strides to choose
         features = f"features of blocks {blocks}" if blocks else f"output stride {network.output_stride}"
         return f"{network.backbone} with {features}, ASPP, decoder {network.decoder}"
+    if network.system == TRANSFORMERS:
+        family = json.loads(network.transformers)["config"]["model_type"]
+        return f"{family} of transformers, which opens this folder, too"
     return f"{network.system} (`hqmd models` says whose)"
 
 

@@ -8,9 +8,10 @@ from hqmd_cli.errors import HqmdError
 DEFAULT_MODEL = "hqmd-indoor"
 # A checkpoint's files; a folder with the first one is a checkpoint.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+PROCESSOR_FILE = "preprocessor_config.json"  # of a network of transformers, for that library
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
-HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE]
+HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE, PROCESSOR_FILE]
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 

@@ -20,12 +20,16 @@ from hqmd_cli.config.base import (
     mapping,
     require,
     require_within,
+    text_within,
 )
 from hqmd_cli.config.view import DEFAULT_SIZE, DEFAULT_VIEW, ERROR_TERMS, View, errors_in
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick
 
 OURS = "hqmd"  # the system that the paper describes; a key of models.SYSTEMS
+# The system of networks that others made, and the setting that holds theirs, which other systems' files lack
+TRANSFORMERS = "transformers"
+LONGEST_FOREIGN = 2**16  # letters of it
 
 # Settings that hqmd no longer has, each with the one that tells if it is used. Older checkpoints, such as the bundled
 # ones, still name all of them.
@@ -79,9 +83,20 @@ class NetworkConfig(Settings):
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
-    system: str = OURS  # a key of models.SYSTEMS; each system reads only the settings that its layers have
+    # A key of models.SYSTEMS, or TRANSFORMERS; each system reads only the settings that its layers have
+    system: str = OURS
+    transformers: str = ""  # of that system: its network and processor as JSON (models/foreign_network.py)
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return plain values by their names in files; `transformers` only where the network is one of theirs."""
+        flat = super().to_flat()
+        return flat if self.transformers else {name: flat[name] for name in flat if name != TRANSFORMERS}
 
     def __post_init__(self) -> None:
+        require(
+            (self.system == TRANSFORMERS) == bool(self.transformers),
+            f"system {TRANSFORMERS} and the settings of its network go together: begin with --start hf:org/name",
+        )
         require(
             len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,
             f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
@@ -157,8 +172,10 @@ class ModelConfig(Settings):
                 isinstance(many, (list, tuple)) and len(many) <= most and all(isinstance(m, Mapping) for m in many),
                 f"{name} must be a list of at most {most} sections, not {brief(many)}",
             )
-        plain = {name: value for name, value in without_deleted(values).items() if name not in (*nested, *ERROR_TERMS)}
+        apart = (*nested, *ERROR_TERMS, TRANSFORMERS)
+        plain = {name: value for name, value in without_deleted(values).items() if name not in apart}
         flat = checked(cls.__name__, plain, cls().to_flat())
+        flat[TRANSFORMERS] = text_within(TRANSFORMERS, values.get(TRANSFORMERS, ""), LONGEST_FOREIGN)
         view = View.picked(flat | dict.fromkeys(ERROR_TERMS, ()) | errors_in(cls.__name__, values))
         require(not view.detail_sides, "detail_sides belong into a preset: the default view has none")
         presets = [
