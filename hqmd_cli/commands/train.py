@@ -82,14 +82,14 @@ def train(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Start from the weights of a trained model; hf:org/name fine-tunes one of transformers.",
+            help="Start from the weights of a trained model, or from hf:org/name of transformers.",
         ),
     ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            help="Also learn from the depth of a trained model (distillation); with --unlabelled, from any, or several.",
+            help="Also learn from the depth of a trained model (distillation); with --unlabelled, of any, or several.",
         ),
     ] = None,
     unlabelled: Annotated[

@@ -101,7 +101,7 @@ def last_layer(net: Any) -> tuple[str, nn.Conv2d]:
 
 
 def fixed_side(config: Any) -> int:
-    """Return the side of the squares that a network takes, as a plain ViT of DPT does; 0 for one that takes any size."""
+    """Return the side of the squares that a network takes, as a plain ViT of DPT does; 0 if it takes any size."""
     takes_any = config.model_type != "dpt" or (config.backbone_config is not None and not config.is_hybrid)
     return 0 if takes_any else int(config.image_size)
 

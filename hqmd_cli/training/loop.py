@@ -111,9 +111,9 @@ def fit(
 
     `extra_data` makes up half of each epoch, for example other people's photos beside your own. `start` is a checkpoint
     folder whose weights replace those of a pretrained backbone; checkpoints.weights.start_weights says how far the
-    networks may differ. As text it is a network of transformers (fine_tuning.py). `teacher` is a checkpoint folder whose
-    depth the network learns from, too. After `time_limit` seconds, on Ctrl-C and on SIGTERM, the run saves its state and
-    stops.
+    networks may differ. As text it is a network of transformers (fine_tuning.py). `teacher` is a checkpoint folder
+    whose depth the network learns from, too. After `time_limit` seconds, on Ctrl-C and on SIGTERM, the run saves its
+    state and stops.
 
     Writes into `run_dir`: `best/` and `last/` (checkpoints, with `command` on their cards), `history.jsonl` (a row per
     epoch), `curves.png`, `samples/` (a picture per epoch) and `state/` (the newest `keep` states, for `resume`). Logs

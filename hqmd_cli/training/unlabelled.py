@@ -2,7 +2,7 @@
 
 Any model that hqmd opens teaches. Its map of each photo is kept as 16 bits, and computed once:
 
-    $HQMD_HOME/labels/TEACHER/PHOTO.png    SHA-256 of the model, and of the photo's file
+    $HQMD_HOME/labels/TEACHER-KIND/PHOTO.png    SHA-256 of the model, and of the photo's file
 
 Metres have their unit in the file (files/depth_files.py); it is finer than a millimetre's 65.535 m where a map reaches
 farther. Disparity and relative depth are spread over 1..65535, since their scale and shift teach nothing. 0 is no
@@ -165,7 +165,7 @@ def label_all(photos: Sequence[Photo], model: OpenModel, digest: str, say: Say) 
 
     Raises HqmdError if it fails on more than 1 %. Of several processes, one computes while the others wait.
     """
-    folder = hqmd_home() / "labels" / digest[:32]
+    folder = hqmd_home() / "labels" / f"{digest[:32]}-{model.kind}"
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     labels, faults, sky, last_line = [], [], [], time.monotonic()

@@ -1,22 +1,27 @@
 """`--start hf:`: a depth network of transformers learns metres, resumes to the bit, and opens in both libraries."""
 
 import json
+import os
+import signal
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from conftest import scene
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, read_info
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
-from hqmd_cli.data import open_training_data
 from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.evaluation.protocols import find_protocol
+from hqmd_cli.files.regular import file_hash
+from hqmd_cli.inference.engines.pytorch import TorchEngine
+from hqmd_cli.inference.predictor import DepthPredictor
+from hqmd_cli.training import loop
 from hqmd_cli.training.fine_tuning import require_trainable
-from hqmd_cli.training.loop import EpochReport, Note, StepReport, fit
+from hqmd_cli.training.loop import EpochReport, Note, StepReport, evaluate_and_sample, fit
 
 if find_spec("transformers") is None:
     pytest.skip("the extra hub is not installed", allow_module_level=True)
@@ -30,6 +35,7 @@ SIZE = (32, 44)
 TRAIN = TrainConfig().with_settings(
     batch_size=4, epochs=1, lr=1e-3, optimizer="adamw", loss="l1", first_layer_lr_factor=0.5, backbone_lr_factor=0.5
 )
+LONG = TRAIN.with_settings(epochs=8, lr=1e-2, ema_decay=0.9, schedule="cosine")
 MODEL = ModelConfig().with_settings(size=SIZE)
 
 
@@ -99,9 +105,45 @@ def test_each_family_learns_and_opens_in_both_libraries(models, tmp_path, family
     assert (info.model.network.system, info.step) == ("transformers", 1)
 
 
+def killed_run(start, folder, steps):
+    """Train in a process of its own, which is killed after so many steps; it saves after each."""
+    ear, mouth = os.pipe()
+    if not (pid := os.fork()):
+        try:
+            torch.set_num_threads(1)  # a fork does not take threads along
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(loop, "SAVE_SECONDS", 0)
+                for report in fit(MODEL, LONG, Rooms(range(40)), Rooms(range(90, 96)), folder, start=start):
+                    os.write(mouth, b"." * isinstance(report, StepReport))
+        finally:
+            os._exit(1)
+    os.close(mouth)
+    for _ in range(steps):
+        os.read(ear, 1)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(ear)
+
+
+@pytest.mark.slow
+def test_forty_pairs_lower_the_error_and_a_killed_run_ends_with_the_same_bits(models, tmp_path):
+    data = Rooms(range(40)), Rooms(range(90, 96))
+    unbroken = list(fit(MODEL, LONG, *data, tmp_path / "unbroken", start=models("depth-anything")))
+    errors = [report.val.metrics["RMSE"] for report in unbroken if isinstance(report, EpochReport)]
+    before, _ = load_checkpoint(tmp_path / "unbroken" / "start", CPU)
+    predictor = DepthPredictor(TorchEngine(before, CPU), read_info(tmp_path / "unbroken" / "start").model)
+    untrained = evaluate_and_sample(predictor, data[1], find_protocol("hqmd"))[0].metrics["RMSE"]
+    assert errors[-1] < 0.8 * untrained and errors[-1] < errors[0]
+    killed_run(models("depth-anything"), tmp_path / "killed", steps=13)
+    for _ in fit(MODEL, LONG, *data, tmp_path / "killed", start=models("depth-anything"), resume=True):
+        pass
+    names = [f"{kind}/last/model.safetensors" for kind in ("unbroken", "killed")]
+    assert file_hash(tmp_path / names[0]) == file_hash(tmp_path / names[1])
+
+
 @pytest.mark.slow
 def test_what_it_learned_serves_predict_and_another_run(hqmd, models, photo, tmp_path):
-    tune(models("glpn"), tmp_path / "run", TRAIN.with_settings(max_steps=1))
+    tune(models("glpn"), tmp_path / "run", TRAIN.with_settings(max_steps=1, precision="bf16", ema_decay=0.9))
     best = tmp_path / "run" / "best"
     assert hqmd("info", best).returncode == 0
     result = hqmd("predict", photo, "-o", tmp_path / "depth.npy", "-m", best)
@@ -130,8 +172,8 @@ def test_a_relative_start_becomes_metric_and_says_so(models, tmp_path, farther, 
     """Row M7: the conversion is stated, the saved config says metric and cap, and depth is near the truth at once."""
     data = Rooms(range(8), farther)
     reports = tune(models("depth-anything"), tmp_path, TRAIN.with_settings(max_steps=1), data)
-    assert any(f"gives no metres: they are fitted to its numbers by least squares on 8 training pictures, up to {cap_m} m"
-               in note for note in notes_of(reports))  # fmt: skip
+    said = f"gives no metres: they are fitted to its numbers by least squares on 8 training pictures, up to {cap_m} m"
+    assert any(said in note for note in notes_of(reports))
     for checkpoint in ("start", "best"):
         config = json.loads((tmp_path / checkpoint / "config.json").read_text())
         assert (config["depth_estimation_type"], config["max_depth"]) == ("metric", cap_m)
@@ -143,9 +185,9 @@ def test_a_relative_start_becomes_metric_and_says_so(models, tmp_path, farther, 
 
 
 def test_unusable_starts(models, tmp_path):
-    with pytest.raises(HqmdError, match="hqmd trains depth_anything.*no prompt_depth_anything such as this one"):
+    with pytest.raises(HqmdError, match=r"hqmd trains depth_anything.*no prompt_depth_anything such as this one"):
         require_trainable(models("prompt-depth-anything"), ModelConfig())
-    with pytest.raises(HqmdError, match="brings its own network.*leave out --model fcrn"):
+    with pytest.raises(HqmdError, match=r"brings its own network.*leave out --model fcrn"):
         require_trainable(models("glpn"), ModelConfig().with_settings(system="fcrn"))
     with pytest.raises(HqmdError, match="leave out backbone"):
         require_trainable(models("glpn"), ModelConfig().with_settings(backbone="resnet18"))
