@@ -6,6 +6,7 @@ disparity is made to give metres there: its last layer is scaled and shifted by 
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,12 +78,10 @@ def begin(model: ModelConfig, start: Path | str, train_data: Dataset, run_dir: P
     theirs = read_info(start).model
     if theirs.network.system != TRANSFORMERS:
         return Start(model, start, [])
-    parts, size = (
-        parts_of(theirs.network.transformers),
-        size_from(model, theirs.network.size, theirs.compute.size_multiple),
-    )
-    notes = [*over_cap(parts, look_at(train_data)), in_pictures_of(size)]
-    return Start(theirs.with_settings(size=size), start, notes)
+    size = size_from(model, theirs.network.size, theirs.compute.size_multiple)
+    notes = [*over_cap(parts_of(theirs.network.transformers), look_at(train_data)), in_pictures_of(size)]
+    # Not its view, whose calibration is that of its old weights.
+    return Start(ModelConfig(replace(theirs.network, size=size), theirs.compute), start, notes)
 
 
 def from_transformers(model: ModelConfig, name: str, train_data: Dataset, folder: Path) -> Start:

@@ -138,7 +138,7 @@ def test_samples_hold_the_photo_and_what_the_teacher_gave(teach, photos):
 
 def test_a_large_photo_is_kept_smaller_with_its_camera(teach, tmp_path):
     exif = Image.Exif()
-    exif.get_ifd(0x8769)[0xA405] = 28
+    exif.get_ifd(0x8769).update({0xA405: 28, 0xA002: 1920, 0xA003: 1280})
     (tmp_path / "large").mkdir()
     Image.fromarray(scene(0, (1280, 1920))[0]).save(tmp_path / "large" / "1.jpg", exif=exif)
     whole = SimpleNamespace(asked=None)
