@@ -56,7 +56,8 @@ def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "
 def build_system(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthModel":
     """Build one network; `config.others` is ignored."""
     strided = config.compute.coarse_first and config.network.system == OURS
-    build = resolve_name(STRIDED) if strided else resolve(SYSTEMS | BY_OTHERS, config.network.system, "model")
+    systems = BY_OTHERS if config.network.system in BY_OTHERS else SYSTEMS
+    build = resolve_name(STRIDED) if strided else resolve(systems, config.network.system, "model")
     network: DepthModel = build(config.network, backbone_weights)
     network.depth_stride = config.compute.depth_stride
     return network

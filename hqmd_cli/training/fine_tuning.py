@@ -67,19 +67,23 @@ def require_trainable(name: str, model: ModelConfig) -> None:
         raise HqmdError(f"{source.name}: hqmd trains {', '.join(TRAINED)}, but no {config.model_type} such as this one")
 
 
-def begin(model: ModelConfig, start: Path | str, train_data: Dataset, run_dir: Path) -> Start:
-    """Return the settings of the network that a run begins from, and its checkpoint.
+def begin(model: ModelConfig, start: Path | str, train_data: Dataset, run_dir: Path, resume: bool = False) -> Start:
+    """Return the settings of the network that a run begins, or began, from, and its checkpoint.
 
     A checkpoint of hqmd's own systems must fit `model`; a network of transformers brings its settings. Raises HqmdError
     if it cannot be opened.
     """
     if isinstance(start, str):
-        return from_transformers(model, start, train_data, run_dir / START)
+        if not resume:
+            return from_transformers(model, start, train_data, run_dir / START)
+        start = run_dir / START
     theirs = read_info(start).model
     if theirs.network.system != TRANSFORMERS:
         return Start(model, start, [])
     size = size_from(model, theirs.network.size, theirs.compute.size_multiple)
-    notes = [*over_cap(parts_of(theirs.network.transformers), look_at(train_data)), in_pictures_of(size)]
+    notes = [in_pictures_of(size)]
+    if not resume:
+        notes = over_cap(parts_of(theirs.network.transformers), look_at(train_data)) + notes
     # Not its view, whose calibration is that of its old weights.
     return Start(ModelConfig(replace(theirs.network, size=size), theirs.compute), start, notes)
 

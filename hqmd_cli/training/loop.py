@@ -46,7 +46,7 @@ from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, plain_errors, require_few, training_sizes
 from hqmd_cli.training.curves import write_curves
 from hqmd_cli.training.distillation import Teacher
-from hqmd_cli.training.fine_tuning import START, begin
+from hqmd_cli.training.fine_tuning import begin
 from hqmd_cli.training.identity import content_of
 from hqmd_cli.training.interruption import StopSignals
 from hqmd_cli.training.origins import (
@@ -141,11 +141,9 @@ def fit(
     loss_of, protocol = build_loss(train.objective.loss), find_protocol(train.objective.protocol)
     require_fit(val_data, protocol)  # before the first epoch, not after it
     open_run_folder(run_dir, resume)
-    if start and not resume:
-        model, start, notes = begin(model, start, train_data, run_dir)
+    if start:
+        model, start, notes = begin(model, start, train_data, run_dir, resume)
         yield from map(Note, notes)
-    elif isinstance(start, str):
-        start = run_dir / START
     about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher, (sources or {}).get("origin"))
     datasets = {"train": train_data, "val": val_data, "extra": extra_data}
     record = RunRecord(

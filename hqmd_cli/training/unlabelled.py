@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from hqmd_cli.checkpoints.hub import scheme_of
 from hqmd_cli.data import DATASETS, open_split_or_all
 from hqmd_cli.data.pairs import FilePairs
 from hqmd_cli.data.sample import Dataset, GroundTruth, Sample, too_many
@@ -36,6 +37,7 @@ from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
 from hqmd_cli.prediction.sources import LeftOut, find_sources
 from hqmd_cli.registry import resolve
+from hqmd_cli.training.origins import name_of
 from hqmd_cli.units import IN_WORDS, Kind
 
 LABEL_SIDE = 640  # pixels of a label's shorter side; the teacher sees the photo as it is
@@ -114,12 +116,21 @@ def open_unlabelled(
     """
     photos = without_held_out(find_photos(where, say), held_out, say)
     models = open_models(list(dict.fromkeys(teachers)), OpenOptions(device=device))
-    by = " and ".join(f"{model.name} ({IN_WORDS[model.kind]})" for model in models.values())
+    by = " and ".join(f"{known_as(model.name)} ({IN_WORDS[model.kind]})" for model in models.values())
     if not beside_truth and all(model.kind != "depth" for model in models.values()):
         raise HqmdError(f"nobody says metres: {by}; add a --teacher that gives them, or pairs with depth by --data")
-    digests = {model.name: model.digest() for model in models.values()}
-    labels = [label for m in models.values() for label in label_all(photos, m, digests[m.name], say)]
+    digests = {known_as(model.name): model.digest() for model in models.values()}
+    labels = [label for m in models.values() for label in label_all(photos, m, digests[known_as(m.name)], say)]
     return TaughtPhotos(labels, f"{Path(where).name}, {len(photos)} photos without depth, labelled by {by}", digests)
+
+
+def known_as(name: str) -> str:
+    """Name a teacher on cards: by its folder, for where that lies may be private."""
+    scheme = scheme_of(name)
+    place = Path(name.partition(":")[2] if scheme else name)
+    if not place.exists():
+        return name
+    return f"{scheme}:{place.resolve().name}" if scheme else name_of(place)
 
 
 def find_photos(where: str, say: Say) -> list[Photo]:
