@@ -58,7 +58,7 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
 
 def foreign_parts(model: ModelConfig) -> dict[str, Any]:
     """Return "config" and "processor" of a network of transformers, as that library writes them; empty for others."""
-    return json.loads(model.network.transformers) if model.network.transformers and not model.others else {}
+    return json.loads(model.transformers) if model.transformers and not model.others else {}
 
 
 def copy_checkpoint(source: Path, folder: Path, name: str) -> None:

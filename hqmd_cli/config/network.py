@@ -85,18 +85,8 @@ class NetworkConfig(Settings):
     fuse_channels: int = 256  # DeepLabv3+
     # A key of models.SYSTEMS, or TRANSFORMERS; each system reads only the settings that its layers have
     system: str = OURS
-    transformers: str = ""  # of that system: its network and processor as JSON (models/foreign_network.py)
-
-    def to_flat(self) -> dict[str, Any]:
-        """Return plain values by their names in files; `transformers` only where the network is one of theirs."""
-        flat = super().to_flat()
-        return flat if self.transformers else {name: flat[name] for name in flat if name != TRANSFORMERS}
 
     def __post_init__(self) -> None:
-        require(
-            (self.system == TRANSFORMERS) == bool(self.transformers),
-            f"system {TRANSFORMERS} and the settings of its network go together: begin with --start hf:org/name",
-        )
         require(
             len(self.size) == 2 and min(self.size) >= SMALLEST_SIDE,
             f"size must be (height, width), each at least {SMALLEST_SIDE} pixels, not {self.size}",
@@ -160,6 +150,7 @@ class ModelConfig(Settings):
     weight: float = 1.0  # of this network in the mean
     # How large a further network of an ensemble sees the picture, in percent of what the first one sees
     view_percent: int = 100
+    transformers: str = ""  # of that system: its network and processor as JSON (models/foreign_network.py)
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
@@ -175,7 +166,6 @@ class ModelConfig(Settings):
         apart = (*nested, *ERROR_TERMS, TRANSFORMERS)
         plain = {name: value for name, value in without_deleted(values).items() if name not in apart}
         flat = checked(cls.__name__, plain, cls().to_flat())
-        flat[TRANSFORMERS] = text_within(TRANSFORMERS, values.get(TRANSFORMERS, ""), LONGEST_FOREIGN)
         view = View.picked(flat | dict.fromkeys(ERROR_TERMS, ()) | errors_in(cls.__name__, values))
         require(not view.detail_sides, "detail_sides belong into a preset: the default view has none")
         presets = [
@@ -193,6 +183,7 @@ class ModelConfig(Settings):
             tuple(cls.from_flat(other) for other in nested["also"]),
             flat["weight"],
             flat["view_percent"],
+            text_within(TRANSFORMERS, values.get(TRANSFORMERS, ""), LONGEST_FOREIGN),
         ).with_edge_share(view.edge_share)
 
     def to_flat(self) -> dict[str, Any]:
@@ -209,7 +200,8 @@ class ModelConfig(Settings):
             }
             for name, view in self.presets.items()
         )
-        return super().to_flat() | {"presets": presets, "also": tuple(other.to_flat() for other in self.others)}
+        flat = super().to_flat() | {"presets": presets, "also": tuple(other.to_flat() for other in self.others)}
+        return {name: value for name, value in flat.items() if value or name != TRANSFORMERS}
 
     @property
     def members(self) -> tuple["ModelConfig", ...]:
@@ -250,6 +242,10 @@ class ModelConfig(Settings):
         strides = DEPTH_STRIDES if self.network.system == OURS else (1,)
         stride = self.compute.depth_stride
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")
+        require(
+            (self.network.system == TRANSFORMERS) == bool(self.transformers),
+            f"system {TRANSFORMERS} and the settings of its network go together: begin with --start hf:org/name",
+        )
         nested = any(other.others for other in self.others)
         require(not nested, "a network that is averaged with others averages none itself")
         require(

@@ -8,7 +8,7 @@ a last layer, `logits`, whose bias the network sets so that training starts at a
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeAlias
 
-from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
+from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.registry import resolve
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ SYSTEMS = {
     "make3d": "hqmd_cli.models.table1.make3d:Make3d",
     "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
 }
-# Not for --model: a run begins with one by --start.
-BY_OTHERS = {TRANSFORMERS: "hqmd_cli.models.foreign_network:ForeignNetwork"}
+BY_OTHERS = "hqmd_cli.models.foreign_network:ForeignNetwork"  # not for --model: a run begins with one by --start
 STRIDED = "hqmd_cli.models.strided:StridedDepthNetwork"  # takes the place of "hqmd" with Compute.coarse_first
 
 DECODERS = {
@@ -56,8 +55,9 @@ def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "
 def build_system(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthModel":
     """Build one network; `config.others` is ignored."""
     strided = config.compute.coarse_first and config.network.system == OURS
-    systems = BY_OTHERS if config.network.system in BY_OTHERS else SYSTEMS
-    build = resolve_name(STRIDED) if strided else resolve(systems, config.network.system, "model")
+    if config.transformers:
+        return resolve_name(BY_OTHERS)(config.network, config.transformers)
+    build = resolve_name(STRIDED) if strided else resolve(SYSTEMS, config.network.system, "model")
     network: DepthModel = build(config.network, backbone_weights)
     network.depth_stride = config.compute.depth_stride
     return network

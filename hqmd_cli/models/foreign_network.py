@@ -1,6 +1,6 @@
 """Depth networks of `transformers` that hqmd trains, in metres, and that transformers opens again.
 
-NetworkConfig.transformers holds two parts as JSON: "config", the settings of the network, and "processor", those of the
+ModelConfig.transformers holds two parts as JSON: "config", the settings of the network, and "processor", those of the
 image processor that published it. Weights have the names that transformers gives them, so a checkpoint is a model of
 both libraries (checkpoints/checkpoint.py).
 """
@@ -29,7 +29,7 @@ FALLBACK_SIZE = (480, 640)  # (H, W), for a processor that leaves photos as larg
 
 @cache
 def parts_of(text: str) -> Mapping[str, Any]:
-    """Parse NetworkConfig.transformers. Raises HqmdError for text that is damaged, or that brings in code."""
+    """Parse ModelConfig.transformers. Raises HqmdError for text that is damaged, or that brings in code."""
     try:
         parts: Mapping[str, Any] = json.loads(text)
         family = parts["config"]["model_type"]
@@ -47,10 +47,10 @@ class ForeignNetwork(DepthModel):
 
     not_in_onnx = "its layers are those of transformers"
 
-    def __init__(self, config: NetworkConfig, backbone_weights: str | None = None) -> None:
-        """Build the network with random weights; `backbone_weights` are for hqmd's own."""
+    def __init__(self, config: NetworkConfig, transformers: str) -> None:
+        """Build the network of ModelConfig.transformers with random weights. Raises HqmdError if it cannot be built."""
         super().__init__(config)
-        parts = parts_of(config.transformers)
+        parts = parts_of(transformers)
         self.net = build(parts["config"])
         self.square = fixed_side(self.net.config)
         self.has_one_size = bool(self.square)  # type: ignore[misc]  # of this network, not of the class

@@ -83,9 +83,11 @@ def begin(model: ModelConfig, start: Path | str, train_data: Dataset, run_dir: P
     size = size_from(model, theirs.network.size, theirs.compute.size_multiple)
     notes = [in_pictures_of(size)]
     if not resume:
-        notes = over_cap(parts_of(theirs.network.transformers), look_at(train_data)) + notes
+        notes = over_cap(parts_of(theirs.transformers), look_at(train_data)) + notes
     # Not its view, whose calibration is that of its old weights.
-    return Start(ModelConfig(replace(theirs.network, size=size), theirs.compute), start, notes)
+    return Start(
+        ModelConfig(replace(theirs.network, size=size), theirs.compute, transformers=theirs.transformers), start, notes
+    )
 
 
 def from_transformers(model: ModelConfig, name: str, train_data: Dataset, folder: Path) -> Start:
