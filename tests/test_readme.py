@@ -76,6 +76,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     for name in (pairs / "val.txt").read_text().split():
         depth_m = read_depth_values(next((pairs / "depth").glob(f"{name}.*"))) / 1000 * 1.1
         np.save(maps / f"{name}.npy", depth_m.astype(np.float32))
+    (desk / "measured.csv").write_text("photo,x,y,metres\nphoto.jpg,5,5,1.5\n")
     (desk / "my_model.py").write_text("def predict(image):\n    return 1 + image.mean(axis=2) / 100\n")
     monkeypatch.syspath_prepend(desk)  # which takes back what hqmd adds
     write_scene(desk / "nyu_raw" / "kitchen_0004", count=2)

@@ -67,7 +67,7 @@ def compare(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
-    detail: DetailOption = True,
+    detail: DetailOption = None,
     report: ReportOption = None,
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
     overwrite: OverwriteOption = False,
@@ -83,9 +83,8 @@ def compare(
     from hqmd_cli.files.atomic import require_suffix, write_text
     from hqmd_cli.files.images import write_figure
     from hqmd_cli.inference.open import OpenOptions
-    from hqmd_cli.reporting.comparison import FORMATS, comparisons_table, draw_grid, possible_files, require_drawable
-    from hqmd_cli.reporting.literature import literature_table
-    from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, print_table, start_session
+    from hqmd_cli.reporting.comparison import FORMATS, draw_grid, possible_files, require_drawable
+    from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_figures, start_session
 
     models, folders = models or [], pred or []
     names = [*models, *(folder.name for folder in folders)]
@@ -105,13 +104,9 @@ def compare(
     session = start_session(data, split, protocol, depth_scale, outputs=extras.files)
     beside = extras.published_rows(session.dataset)
     add_sources(session, models, options, folders, folder_options)
-    results = session.score(detail, by_depth=bool(report))
+    results = session.score(any(extras.files) if detail is None else detail, by_depth=bool(report))
     comparisons = comparisons_of(results)
-    print_figures(results)
-    if comparisons:
-        print_table(comparisons_table(comparisons, results))
-    if beside:
-        print_table(literature_table(beside, results[names[0]]))
+    print_figures(results, comparisons, beside, bool(detail))
     if output:
         for path, text in FORMATS[output.suffix.lower()](output, results, comparisons, beside).items():
             write_text(path, text)

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,8 +39,28 @@ from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocols import ALL
 
+if TYPE_CHECKING:
+    from hqmd_cli.inference.open import OpenOptions
+
+# Options by their names in Python
+OF_ONE_PROTOCOL = {"report", "per_picture", "resume", "published", "table1"}
+WITH_POINTS = {
+    "points",
+    "picture",
+    "model",
+    "model_kind",
+    "backend",
+    "device",
+    "side",
+    "size",
+    "flip",
+    "in_json",
+    "overwrite",
+}
+
 
 def evaluate(
+    context: typer.Context,
     data: DataOption = None,
     split: SplitOption = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -63,7 +83,7 @@ def evaluate(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
-    detail: DetailOption = True,
+    detail: DetailOption = None,
     per_picture: PerPictureOption = None,
     published: PublishedOption = False,
     table1: Table1Option = False,
@@ -80,6 +100,16 @@ def evaluate(
         bool, typer.Option("--record", help="Write the figures into the model's config.json and card.")
     ] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Judge by distances that you measured: a .csv with `photo,x,y,metres` in each row, instead of --data.",
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="With --points: draw the photos with both distances, as .png or .jpg.")
+    ] = None,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -89,13 +119,14 @@ def evaluate(
 ) -> None:
     """Measure a model, or a folder of predictions.
 
-    The table shows AbsRel, log10, RMSE, RMSElog, delta1-3, the bias (the median of prediction / truth) and the F1 of
-    depth edges.
+    The table shows RMSE, AbsRel, delta1 and the F1 of depth edges, each with half the width of its 95 % interval; in a
+    wide terminal also the bias (the median of prediction / truth), log10, RMSElog, delta2 and delta3.
 
     \b
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol eigen-filled --pred maps/
     hqmd evaluate --data nyu_depth_v2_labeled.mat --protocol all
+    hqmd evaluate --points measured.csv --picture points.png
     hqmd evaluate --explain eigen-filled
     """
     if explain:
@@ -111,37 +142,53 @@ def evaluate(
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_one, print_under_each, start_session
 
-    changes_view = bool(side or flip or size != DEFAULT_SIZE)
-    if record and (changes_view or protocol == ALL):
-        raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")
-    if pred and (record or changes_view or model != DEFAULT_MODEL or model_kind):
-        raise HqmdError(
-            "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
-        )
-    if protocol == ALL:
-        require_one_protocol({"--report": report, "--per-picture": per_picture, "--resume": resume})
-    folder = find_own(model) if record else None  # a foreign model has no card of ours
-    one = protocol != ALL
-    extras = Extras(per_picture, published and one, table1 and one, report, report_pictures, overwrite)
     options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
+    if points or picture:
+        from hqmd_cli.terminal.points_output import evaluate_points
+
+        refuse_given("--points", given_options(context) - WITH_POINTS)
+        evaluate_points(points, model, options, picture, in_json, overwrite)
+        return
+    refuse_contradictions(record, pred, options, model, protocol)
+    if protocol == ALL:
+        refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
+    folder = find_own(model) if record else None  # a foreign model has no card of ours
+    extras = Extras(per_picture, published, table1, report, report_pictures, overwrite)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
     session = start_session(data, split, protocol, depth_scale, True, [*extras.files, resume])
     beside = extras.published_rows(session.dataset)
     add_sources(session, [] if pred else [model], options, [pred] if pred else [], folder_options)
     if protocol == ALL:
-        print_under_each(session, in_json)
+        print_under_each(session, bool(detail), in_json)
         return
     with claim(folder) if folder else nullcontext():  # held while it is measured, so that its figures are its own
-        results = session.score(detail, bool(report), resume)
+        all_figures = detail if detail is not None else any((*extras.files, resume, record, in_json))
+        results = session.score(all_figures, bool(report), resume)
         if folder:
             record_figures(folder, results[model].to_dict())
-    print_one(results, beside, in_json)
+    print_one(results, beside, bool(detail), in_json)
     extras.write(session, results, [])
 
 
-def require_one_protocol(files: dict[str, Path | None]) -> None:
-    """Raise HqmdError if a file is asked for that holds the figures of one protocol."""
-    for flag, given in files.items():
-        if given:
-            raise HqmdError(f"{flag} is for one protocol, not for {ALL}")
+def refuse_contradictions(record: bool, pred: Path | None, options: "OpenOptions", model: str, protocol: str) -> None:
+    """Raise HqmdError for options of models with files, and for --record with other settings than the model's own."""
+    changes_view = bool(options.sides or options.flip or options.size != DEFAULT_SIZE)
+    if record and (changes_view or protocol == ALL):
+        raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")
+    if pred and (record or changes_view or model != DEFAULT_MODEL or options.kind):
+        raise HqmdError(
+            "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
+        )
+
+
+def given_options(context: typer.Context) -> set[str]:
+    """Return the names of the options on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def refuse_given(chosen: str, given: set[str]) -> None:
+    """Raise HqmdError if any of the options was given, since it has no meaning beside the chosen one."""
+    for name in sorted(given):
+        raise HqmdError(f"--{name.replace('_', '-')} has no meaning with {chosen}; leave one of them out")

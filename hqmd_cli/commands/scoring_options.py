@@ -38,9 +38,12 @@ PredAnywayOption = Annotated[
     bool, typer.Option("--pred-anyway", help="Also score predictions that look wrong; the caption says why they do.")
 ]
 DetailOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--detail/--no-detail", help="Also measure edges, boundaries and normals, which takes 30 ms per picture."
+        "--detail/--no-detail",
+        help="Show every figure with its interval, edges, boundaries, normals, and each pair of models. Measuring "
+        "these takes 30 ms per picture.  [default: only in files and JSON]",
+        show_default=False,
     ),
 ]
 PerPictureOption = Annotated[

@@ -11,6 +11,7 @@ from hqmd_cli.data.sample import Dataset, Sample, too_many
 from hqmd_cli.depth import require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth
+from hqmd_cli.evaluation.metrics.pixels import median_ratio, scale_and_shift
 from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, METRICS, MapPair, measure
 from hqmd_cli.evaluation.prediction_source import Map, PredictionSource
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Alignment, Protocol
@@ -150,12 +151,12 @@ def compared_prediction(pred_m: Map, protocol: Protocol) -> Map:
 
 def by_median(pred: Map, depth_m: Map, scored: Mask) -> Map:
     """Scale to the median of the truth: Zhou et al. 2017, https://arxiv.org/abs/1704.07813, section 4.1."""
-    return pred * (np.median(depth_m[scored]) / np.median(pred[scored]))
+    return pred * median_ratio(pred[scored], depth_m[scored])
 
 
 def in_depth(pred: Map, depth_m: Map, scored: Mask) -> Map:
     """Fit a d + b with the least squared error in metres; the result may be 0 or less."""
-    scale, shift = scale_and_shift(pred[scored], depth_m[scored])
+    scale, shift = fitted_law(pred[scored], depth_m[scored])
     return pred * scale + shift
 
 
@@ -169,18 +170,16 @@ def from_disparity(disparity: Map, depth_m: Map, scored: Mask) -> Map:
 
     `disparity` v is 1 / d up to scale and shift: Ranftl et al. 2020, https://arxiv.org/abs/1907.01341, section 5.
     """
-    scale, shift = scale_and_shift(disparity[scored], 1 / depth_m[scored])
+    scale, shift = fitted_law(disparity[scored], 1 / depth_m[scored])
     fitted = disparity * scale + shift
     return np.divide(1, fitted, out=np.full_like(fitted, np.inf), where=fitted > 0)
 
 
-def scale_and_shift(values: Map, targets: Map) -> tuple[float, float]:
-    """Find a, b that minimise sum (a v + b - t)^2 over (T,) values. Raises HqmdError if all values are the same."""
-    mean, spread = values.mean(), values.var()
-    if spread == 0:
+def fitted_law(values: Map, targets: Map) -> tuple[float, float]:
+    """Fit scale and shift. Raises HqmdError if all (T,) values are the same."""
+    if values.var() == 0:
         raise HqmdError("the prediction is the same at all pixels that count, so no scale and shift fit it")
-    scale = np.mean((values - mean) * (targets - targets.mean())) / spread
-    return float(scale), float(targets.mean() - scale * mean)
+    return scale_and_shift(values, targets)
 
 
 FITS: dict[Alignment, Callable[[Map, Map, Mask], Map]] = {

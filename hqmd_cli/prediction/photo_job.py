@@ -1,6 +1,5 @@
 """One photo from file to files: read, predict, scale, write, record."""
 
-import math
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.depth import LARGEST_DEPTH_M, SMALLEST_DEPTH_M, is_flat, near_and_far, require_depth, require_plausible
+from hqmd_cli.depth import is_flat, near_and_far, require_depth, require_plausible
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.atomic import explain_read_errors
 from hqmd_cli.files.limits import LARGEST_PIXELS
@@ -20,6 +19,7 @@ from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import file_hash, read_pipe, read_stream
 from hqmd_cli.files.several_pictures import with_remedy
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
+from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
 from hqmd_cli.prediction.manifest import (
@@ -40,39 +40,9 @@ from hqmd_cli.units import IN_WORDS
 if TYPE_CHECKING:
     from hqmd_cli.prediction.intention import Intentions
 
+SCALE_FLAG = "--scale-from"
 CONTENT = 16  # levels of 255 that a photo with something to see spans, beyond noise and JPEG
 FLAT_NOTE = "one value everywhere, as the photo shows nothing"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A distance that the user measured, from the camera to what is seen at pixel (x, y)."""
-
-    x: int
-    y: int
-    metres: float
-
-    @classmethod
-    def parse(cls, text: str) -> "Reading":
-        """ "320,240,1.85" -> Reading(320, 240, 1.85). Raises HqmdError for anything else."""
-        try:
-            x, y, metres = text.split(",")
-            reading = cls(int(x), int(y), float(metres))
-        except ValueError as error:
-            raise HqmdError(f"--scale-from {text}: must be X,Y,METRES, such as 320,240,1.85") from error
-        if not SMALLEST_DEPTH_M <= reading.metres <= LARGEST_DEPTH_M:
-            raise HqmdError(
-                f"--scale-from {text}: the distance is in metres, {SMALLEST_DEPTH_M:g} to {LARGEST_DEPTH_M:.0f}"
-            )
-        return reading
-
-    def factor(self, depth_m: NDArray[np.float32], intrinsics: Intrinsics) -> float:
-        """Return the factor for depth, which is along the optical axis; the distance is along the ray to the pixel."""
-        height, width = depth_m.shape
-        if not (0 <= self.x < width and 0 <= self.y < height):
-            raise HqmdError(f"--scale-from: ({self.x}, {self.y}) lies outside the photo, which is {width} x {height}")
-        aside = ((self.x - intrinsics.cx) / intrinsics.fx, (self.y - intrinsics.cy) / intrinsics.fy)
-        return self.metres / (float(depth_m[self.y, self.x]) * math.hypot(1, *aside))
 
 
 class Done(NamedTuple):
@@ -201,7 +171,8 @@ class PhotoWork:
             )
         with np.errstate(over="ignore", under="ignore"):  # refused below
             depth_m = depth_m * np.float32(camera_factor)
-            factor = self.reading.factor(depth_m, intrinsics) if self.reading else 1.0
+            reading = self.reading
+            factor = reading.metres / reading.predicted(depth_m, intrinsics, SCALE_FLAG) if reading else 1.0
             depth_m = depth_m * np.float32(factor)
         if sure and self.reading:
             sure = sure.measured_at(self.reading.x, self.reading.y, depth_m.shape)

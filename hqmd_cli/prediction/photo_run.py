@@ -10,11 +10,12 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_over_input
 from hqmd_cli.files.photos import require_picture
 from hqmd_cli.geometry.camera import require_camera
+from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
-from hqmd_cli.prediction.photo_job import Done, PhotoWork, Reading
+from hqmd_cli.prediction.photo_job import SCALE_FLAG, Done, PhotoWork
 from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
@@ -81,7 +82,7 @@ def prepare(
     """
     faults: list[HqmdError] = []
     left_out = LeftOut()
-    reading = None if scale_from is None else Reading.parse(scale_from)
+    reading = None if scale_from is None else Reading.parse(scale_from, SCALE_FLAG)
     require_camera(fov, fx, camera)
     lens = camera_in(camera) if camera else None
     results = results_among(sources, destinations)

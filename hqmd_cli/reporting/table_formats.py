@@ -23,15 +23,19 @@ class Table:
     words: int = 1  # leading columns of words, aligned left
 
 
-def for_screen(table: Table) -> "ScreenTable":
-    """Make a rich table."""
+def for_screen(table: Table, lines: bool = True) -> "ScreenTable":
+    """Make a rich table, with lines around its cells or with one line below its heads."""
+    from rich.box import HEAVY_HEAD, SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table as ScreenTable
 
     def shown(text: str) -> str:
         return escape("\n".join(map(printable, text.split("\n"))))
 
-    screen = ScreenTable(caption=shown(table.caption), caption_justify="left")
+    box, padding = (HEAVY_HEAD, (0, 1)) if lines else (SIMPLE_HEAD, (0, 0))
+    screen = ScreenTable(
+        caption=shown(table.caption), caption_justify="left", box=box, padding=padding, show_edge=lines
+    )
     for column, head in enumerate(table.heads):
         if column < table.words:
             screen.add_column(shown(head), overflow="fold")

@@ -1,17 +1,19 @@
 """What evaluate, compare and calibrate share: their session, their tables, and the files that they can write."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
 from hqmd_cli.data import find_reader
 from hqmd_cli.data.sample import WHOLE, Dataset
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.evaluation.prediction_folder import FolderOptions
 from hqmd_cli.evaluation.protocols import ALL
 from hqmd_cli.evaluation.results import Result
@@ -21,6 +23,7 @@ from hqmd_cli.files.atomic import require_suffix, write_pieces, write_text
 from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.inference.open import OpenOptions
 from hqmd_cli.installed import require
+from hqmd_cli.reporting.comparison import comparisons_table
 from hqmd_cli.reporting.literature import (
     PublishedRow,
     literature_dicts,
@@ -29,12 +32,12 @@ from hqmd_cli.reporting.literature import (
     require_nyu,
 )
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, write_parquet
+from hqmd_cli.reporting.short_table import short_protocols_table, short_table
 from hqmd_cli.reporting.table_formats import Table, for_screen
 from hqmd_cli.reporting.tables import (
     as_json,
     detail_table,
     figures_table,
-    has_detail,
     one_as_dict,
     protocols_table,
 )
@@ -43,7 +46,8 @@ from hqmd_cli.terminal.streams import for_drawing
 
 REPORT = "report.html"
 ANY_SIZE = "hqmd"  # the protocol for pictures of any size
-TABLE_WIDTH = 120  # columns that the table needs; a narrower terminal breaks lines, but loses nothing
+TABLE_WIDTH = 120  # columns that the long tables need; a narrower terminal breaks lines, but loses nothing
+SHORT_WIDTH = 100  # of the short table where there is no terminal
 
 
 def start_session(
@@ -92,39 +96,63 @@ def add_sources(
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout."""
+    """Print a long table on stdout."""
+    print_within(max(screen_width(), TABLE_WIDTH), for_screen(table))
+
+
+def print_short(table: Table) -> None:
+    """Print a table that was made for the width of the screen, and its caption as wide as that."""
+    caption = Text("\n".join(map(printable, table.caption.split("\n"))))
+    print_within(screen_width(), Group(for_screen(replace(table, caption=""), lines=False), caption))
+
+
+def print_within(width: int, what: RenderableType) -> None:
+    """Print on stdout in so many columns."""
     stdout = for_drawing(sys.stdout)
-    Console(file=stdout, width=max(Console(file=stdout).width, TABLE_WIDTH)).print(for_screen(table))
+    Console(file=stdout, width=width).print(what)
     stdout.flush()
 
 
-def print_figures(results: dict[str, Result]) -> None:
-    """Print the table of figures on stdout, and the detail table if it was measured."""
-    print_table(figures_table(results))
-    if has_detail(results):
-        print_table(detail_table(results))
+def screen_width() -> int:
+    """Return the columns of the terminal, or of $COLUMNS."""
+    return shutil.get_terminal_size((SHORT_WIDTH, 0)).columns
 
 
-def print_one(results: dict[str, Result], published: list[PublishedRow], in_json: bool) -> None:
-    """Print the figures of one model on stdout, with published rows beside them."""
-    ((name, result),) = results.items()
-    if in_json:
-        plain = one_as_dict(name, result)
-        print(as_json(plain | {"published": literature_dicts(published)} if published else plain), end="")
+def print_figures(
+    results: dict[str, Result], comparisons: list[Comparison], published: list[PublishedRow], detail: bool
+) -> None:
+    """Print the short table on stdout; with `detail`, all figures with their intervals, and each pair of models."""
+    if not detail:
+        print_short(short_table(results, comparisons, screen_width()))
     else:
-        print_figures(results)
-        if published:
-            print_table(literature_table(published, result))
+        print_table(figures_table(results))
+        print_table(detail_table(results))
+        if comparisons:
+            print_table(comparisons_table(comparisons, results))
+    if published:
+        print_table(literature_table(published, next(iter(results.values()))))
 
 
-def print_under_each(session: Session, in_json: bool) -> None:
+def print_one(results: dict[str, Result], published: list[PublishedRow], detail: bool, in_json: bool) -> None:
+    """Print the figures of one model on stdout, with published rows beside them."""
+    if not in_json:
+        print_figures(results, [], published, detail)
+        return
+    ((name, result),) = results.items()
+    plain = one_as_dict(name, result)
+    print(as_json(plain | {"published": literature_dicts(published)} if published else plain), end="")
+
+
+def print_under_each(session: Session, detail: bool, in_json: bool) -> None:
     """Score one source under each protocol, and print its figures on stdout."""
     (name,) = session.sources
     by_protocol = session.score_under_each()
     if in_json:
         print(as_json([one_as_dict(name, result) for result in by_protocol.values()]), end="")
-    else:
+    elif detail:
         print_table(protocols_table(name, by_protocol))
+    else:
+        print_short(short_protocols_table(name, by_protocol, screen_width()))
 
 
 @dataclass(frozen=True)

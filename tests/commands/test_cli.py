@@ -156,7 +156,7 @@ def test_evaluate_prints_the_protocol_and_json(hqmd, checkpoint, pairs):
         assert word in " ".join(table.stdout.split())
     row = json.loads(hqmd(*arguments, "--json").stdout)
     assert row["n"] == 2 and row["protocol"] == "hqmd"
-    assert f"{row['metrics']['RMSE']:.4f}" in table.stdout
+    assert f"{row['metrics']['RMSE']:.3f} ±".lstrip("0") in table.stdout
 
 
 def test_evaluate_refuses_what_the_data_cannot_give(hqmd, checkpoint, pairs):

@@ -17,7 +17,7 @@ from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, DETAIL_METRICS, 
 from hqmd_cli.evaluation.prediction_source import model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import find_protocol
-from hqmd_cli.evaluation.results import Result, ScoredPicture
+from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.scoring import DoesNotFit, apply_protocol, compared_truth, score
 from hqmd_cli.reporting.tables import caption
 
@@ -298,13 +298,16 @@ def test_every_metric_declares_its_pooling_and_none_is_pooled_by_default() -> No
         "delta2",
         "delta3",
         "SqRel",
+        "delta@1.05",
+        "delta@1.1",
     ]
 
 
 def test_what_is_called_pooled_is_the_value_of_all_pixels() -> None:
     """Every metric that declares a pool: its pooled figure is the metric of all pixels taken together."""
     predict, data = two_pictures()
-    pooled = evaluate(predict, data, HQMD).aggregated("pooled")
+    scores = score_each(model_source(predict), data, HQMD, detail=True)
+    pooled = collect(scores, data, HQMD).aggregated("pooled")
     maps = [apply_protocol(predict(sample.image), sample, HQMD).pixels for sample in data.samples]
     pred_m, depth_m = (np.concatenate(of_pictures) for of_pictures in zip(*maps, strict=True))
     for name in filter(is_pooled, METRICS):
@@ -387,10 +390,11 @@ def test_detail_is_measured_where_it_is_asked_for(hqmd, trained_run, pairs, tmp_
     assert set(DETAIL_METRICS) <= set(with_detail) and not set(DETAIL_METRICS) & set(plain)
     assert {name: with_detail[name] for name in plain} == plain
     assert with_detail["normalMean"] is None and 0 <= with_detail["boundaryF1"] <= 1
-    table = hqmd("evaluate", *flags).stdout
-    assert all(name in table for name in ("DBEacc [px]", "edgeF1@1", "normal30"))
+    names = ("DBEacc [px]", "edgeF1@1", "normal30", "95 % from")
+    assert all(name in hqmd("evaluate", *flags, "--detail").stdout for name in names)
+    assert not any(name in hqmd("evaluate", *flags).stdout for name in names)
     refused = hqmd("evaluate", *flags, "--report", tmp_path, "--protocol", "all")
-    assert refused.returncode == 1 and "one protocol" in refused.stderr
+    assert refused.returncode == 1 and "--protocol all" in refused.stderr
 
 
 def test_normals_of_nyus_frames_are_known():

@@ -34,14 +34,44 @@ BY_HAND = {
     # The logarithms are ln 2, 0, -ln 2, ln 1.25 and ln 1.6; the last two together are ln 2, so the mean is ln 2 / 5.
     "SILog": 100
     * math.sqrt((2 * math.log(2) ** 2 + math.log(1.25) ** 2 + math.log(1.6) ** 2) / 5 - (math.log(2) / 5) ** 2),
+    "delta@1.05": 1 / 5,
+    "delta@1.1": 1 / 5,
+    # The medians are 2 and 4: with twice the prediction, d/g = 4, 2, 1, 2.5, 3.2.
+    "AbsRelScaled": (3 + 1 + 0 + 1.5 + 2.2) / 5,
+    "delta1Scaled": 1 / 5,
+    # Least squares: covariance 7.6, variance 12.16, so 0.625 d + 1 = 2.25, 2.25, 2.25, 7.25, 6.
+    "AbsRelFitted": (1.25 + 0.125 + 0.4375 + 0.09375 + 0.2) / 5,
+    "delta1Fitted": 3 / 5,
 }
 
 
-def reference_delta(power: int) -> Callable[[list[float], list[float]], float]:
+Slow = Callable[[list[float], list[float]], float]
+
+
+def reference_within(limit: float) -> Slow:
     def share(pred: list[float], depth: list[float]) -> float:
-        return sum(max(d / g, g / d) < 1.25**power for d, g in zip(pred, depth, strict=True)) / len(depth)
+        return sum(max(d / g, g / d) < limit for d, g in zip(pred, depth, strict=True)) / len(depth)
 
     return share
+
+
+def reference_scaled(metric: Slow) -> Slow:
+    def after(pred: list[float], depth: list[float]) -> float:
+        ratio = statistics.median(depth) / statistics.median(pred)
+        return metric([ratio * d for d in pred], depth)
+
+    return after
+
+
+def reference_fitted(metric: Slow) -> Slow:
+    def after(pred: list[float], depth: list[float]) -> float:
+        try:
+            law = statistics.linear_regression(pred, depth)
+        except statistics.StatisticsError:  # a single pixel
+            return metric(depth, depth)
+        return metric([max(law.slope * d + law.intercept, 0.001) for d in pred], depth)
+
+    return after
 
 
 def reference_mean(error: Callable[[float, float], float]) -> Callable[[list[float], list[float]], float]:
@@ -58,15 +88,21 @@ REFERENCE = {
     "RMSElog": lambda pred, depth: math.sqrt(
         reference_mean(lambda d, g: (math.log(d) - math.log(g)) ** 2)(pred, depth)
     ),
-    "delta1": reference_delta(1),
-    "delta2": reference_delta(2),
-    "delta3": reference_delta(3),
+    "delta1": reference_within(1.25),
+    "delta2": reference_within(1.25**2),
+    "delta3": reference_within(1.25**3),
     "bias": lambda pred, depth: statistics.median(d / g for d, g in zip(pred, depth, strict=True)),
     "SqRel": reference_mean(lambda d, g: (d - g) ** 2 / g),
     "SILog": lambda pred, depth: (
         100 * statistics.pstdev(math.log(d) - math.log(g) for d, g in zip(pred, depth, strict=True))
     ),
+    "delta@1.05": reference_within(1.05),
+    "delta@1.1": reference_within(1.1),
 }
+REFERENCE["AbsRelScaled"] = reference_scaled(REFERENCE["AbsRel"])
+REFERENCE["delta1Scaled"] = reference_scaled(REFERENCE["delta1"])
+REFERENCE["AbsRelFitted"] = reference_fitted(REFERENCE["AbsRel"])
+REFERENCE["delta1Fitted"] = reference_fitted(REFERENCE["delta1"])
 
 
 def random_pair(seed: int, count: int = 401) -> tuple[Depths, Depths]:
@@ -97,7 +133,7 @@ def test_agrees_with_a_slow_reference(name: str, count: int) -> None:
 def test_perfect_prediction(name: str) -> None:
     _, depth = random_pair(seed=0)
     perfect = {"↓": 0.0, "↑": 1.0, "→1": 1.0}[PIXELS[name].arrow]
-    assert PIXELS[name].compute(depth.copy(), depth) == perfect
+    assert PIXELS[name].compute(depth.copy(), depth) == pytest.approx(perfect, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", PIXELS)
@@ -119,6 +155,23 @@ def test_silog_forgives_a_common_scale(scale: float) -> None:
     silog = PIXELS["SILog"].compute
     assert silog(scale * pred, depth) == pytest.approx(silog(pred, depth), abs=1e-9)
     assert silog(scale * depth, depth) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("ending", "scale", "shift"), [("Scaled", 1.3, 0), ("Fitted", 1.3, 0.4), ("Fitted", 0.7, -0.2)]
+)
+def test_a_fit_forgives_what_it_fits(ending: str, scale: float, shift: float) -> None:
+    pred, depth = random_pair(seed=7)
+    for name in (f"AbsRel{ending}", f"delta1{ending}"):
+        compute = PIXELS[name].compute
+        assert compute(scale * pred + shift, depth) == pytest.approx(compute(pred, depth), abs=1e-9)
+        assert compute(scale * depth + shift, depth) == pytest.approx(0 if name.startswith("AbsRel") else 1, abs=1e-9)
+
+
+def test_a_fit_never_gives_depth_of_0() -> None:
+    """Least squares puts the first pixel at -0.3 m."""
+    pred, depth = np.array([1.0, 2.0, 3.0]), np.array([0.2, 0.2, 3.2])
+    assert PIXELS["AbsRelFitted"].compute(pred, depth) == pytest.approx((0.995 + 5 + 0.5 / 3.2) / 3)
 
 
 @pytest.mark.parametrize("name", PIXELS)
@@ -153,7 +206,10 @@ def test_delta_thresholds_are_exclusive_both_ways(ratio: float, passed: str, too
     assert "".join(f"{MAIN_METRICS[f'delta{power}'].compute(pred, depth):.0f}" for power in (1, 2, 3)) == passed
 
 
-@pytest.mark.parametrize("name", sorted(PIXELS.keys() - {"SILog"}))
+FORGIVING = {"SILog", "AbsRelScaled", "delta1Scaled", "AbsRelFitted", "delta1Fitted"}
+
+
+@pytest.mark.parametrize("name", sorted(PIXELS.keys() - FORGIVING))
 def test_a_better_prediction_is_less_bad(name: str) -> None:
     _, depth = random_pair(seed=5)
     worse, better = (PIXELS[name].badness(PIXELS[name].compute(s * depth, depth)) for s in (2.1, 1.001))

@@ -20,8 +20,7 @@ import hqmd_cli
 from hqmd_cli.api import load
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL, find_checkpoint
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.geometry.camera import find_intrinsics
-from hqmd_cli.prediction.photo_job import PhotoWork, Reading
+from hqmd_cli.prediction.photo_job import PhotoWork
 
 
 @pytest.fixture
@@ -306,18 +305,6 @@ def test_one_measured_distance_sets_the_scale(hqmd, checkpoint, photo, tmp_path)
     height, width = plain.shape
     straight = scaled[20, 10] * np.hypot(1, np.hypot((10 - (width - 1) / 2) / 50, (20 - (height - 1) / 2) / 50))
     assert straight == pytest.approx(1.85, rel=1e-5)
-
-
-@pytest.mark.parametrize("text", ["", "1,2", "1,2,x", "1,2,0", "1,2,-3", "1,2,inf", "1,2,nan", "1.5,2,3"])
-def test_a_reading_that_is_none(text):
-    with pytest.raises(HqmdError, match="--scale-from"):
-        Reading.parse(text)
-
-
-@pytest.mark.parametrize("place", ["-1,0,2", "0,80,2", "96,0,2"])
-def test_a_reading_outside_the_photo(place):
-    with pytest.raises(HqmdError, match="outside the photo"):
-        Reading.parse(place).factor(np.ones((80, 96), np.float32), find_intrinsics(80, 96))
 
 
 def test_a_photo_from_stdin(hqmd, checkpoint, photo, tmp_path, monkeypatch):

@@ -275,6 +275,6 @@ def test_a_report_that_cannot_be_is_refused_at_once(hqmd, pairs, folders, tmp_pa
     arguments = ["evaluate", "--pred", folders[0], "--data", pairs, "--split", "val"]
     assert "--report takes a folder" in hqmd(*arguments, "--report", tmp_path / "file").stderr
     refused = hqmd(*arguments, "--report", tmp_path / "out", "--protocol", "all")
-    assert "--report is for one protocol" in refused.stderr
+    assert "--report has no meaning with --protocol all" in refused.stderr
     assert hqmd(*arguments, "--report", tmp_path / "out", "--report-pictures", 2).returncode == 2
     assert (tmp_path / "file").read_text() == "mine" and not (tmp_path / "out").exists()

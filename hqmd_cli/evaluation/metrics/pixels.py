@@ -1,4 +1,4 @@
-"""Metrics of single pixels: those of the paper's section 4.2, SqRel, SILog and the bias.
+"""Metrics of single pixels: those of the paper's section 4.2, SqRel, SILog, the bias, and errors after a fit.
 
 `pred_m` and `depth_m` are (T,) arrays in metres, the scored pixels of one picture, all positive and finite (scoring.py
 has checked that). In formulas, d is the prediction, g the truth, and sums run over the T pixels.
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Depths = NDArray[np.floating]
+LEAST_FITTED_M = 0.001  # a fit with a shift may give depth of 0 or less, which has no ratio
 
 
 def abs_rel(pred_m: Depths, depth_m: Depths) -> float:
@@ -50,9 +51,40 @@ def si_log(pred_m: Depths, depth_m: Depths) -> float:
 
 def delta(pred_m: Depths, depth_m: Depths, power: int) -> float:
     """Share of pixels with max(d/g, g/d) < 1.25^power."""
-    return float(np.mean(np.maximum(pred_m / depth_m, depth_m / pred_m) < 1.25**power))
+    return share_within(pred_m, depth_m, 1.25**power)
+
+
+def share_within(pred_m: Depths, depth_m: Depths, limit: float) -> float:
+    """Share of pixels with max(d/g, g/d) < limit."""
+    return float(np.mean(np.maximum(pred_m / depth_m, depth_m / pred_m) < limit))
 
 
 def bias(pred_m: Depths, depth_m: Depths) -> float:
     """Median of d/g: 1 is right, 1.1 means typically ten percent too far."""
     return float(np.median(pred_m / depth_m))
+
+
+# ---- the same after a fit to the truth of the same picture, which tells a wrong shape from a wrong scale
+
+
+def scaled(pred_m: Depths, depth_m: Depths) -> Depths:
+    """Scale a prediction so that its median is the truth's."""
+    return pred_m * median_ratio(pred_m, depth_m)
+
+
+def fitted(pred_m: Depths, depth_m: Depths) -> Depths:
+    """Fit a d + b with the least squared error in metres; the result is LEAST_FITTED_M at least."""
+    scale, shift = scale_and_shift(pred_m, depth_m)
+    return np.maximum(scale * pred_m + shift, LEAST_FITTED_M)
+
+
+def median_ratio(pred_m: Depths, depth_m: Depths) -> float:
+    """Divide the medians: Zhou et al. 2017, https://arxiv.org/abs/1704.07813, section 4.1."""
+    return float(np.median(depth_m) / np.median(pred_m))
+
+
+def scale_and_shift(values: Depths, targets: Depths) -> tuple[float, float]:
+    """Find a, b that minimise sum (a v + b - t)^2 over (T,) values; a is 0 if all values are the same."""
+    mean, spread = values.mean(), values.var()
+    scale = np.mean((values - mean) * (targets - targets.mean())) / spread if spread else 0.0
+    return float(scale), float(targets.mean() - scale * mean)

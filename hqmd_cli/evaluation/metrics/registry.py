@@ -24,7 +24,21 @@ from hqmd_cli.evaluation.metrics.boundaries import (
     edge_scores,
 )
 from hqmd_cli.evaluation.metrics.normals import normal_angles
-from hqmd_cli.evaluation.metrics.pixels import Depths, abs_rel, bias, delta, log10, rmse, rmse_log, si_log, sq_rel
+from hqmd_cli.evaluation.metrics.pixels import (
+    LEAST_FITTED_M,
+    Depths,
+    abs_rel,
+    bias,
+    delta,
+    fitted,
+    log10,
+    rmse,
+    rmse_log,
+    scaled,
+    share_within,
+    si_log,
+    sq_rel,
+)
 from hqmd_cli.geometry.camera import Intrinsics
 
 EDGE_THRESHOLDS_M = (0.25, 0.5, 1.0)  # Hu et al.'s paper; the released code has 0.25
@@ -94,6 +108,10 @@ WITHIN = "share of pixels with max(d/g, g/d) <"
 SAXENA = "Saxena et al. 2009, Make3D"
 KITTI = "KITTI depth devkit, evaluate_depth.cpp, https://www.cvlibs.net/datasets/kitti/eval_depth.php"
 HU = "Hu et al. 2019, section 4.3, https://arxiv.org/abs/1803.08673, and their released code"
+ZHOU = "Zhou et al. 2017, https://arxiv.org/abs/1704.07813, section 4.1"
+RANFTL = "Ranftl et al. 2020, https://arxiv.org/abs/1907.01341, section 5, in depth in place of disparity"
+SCALED = "once each map is scaled so that its median is the truth's"
+FITTED = f"of a d + b, by least squares in metres for each map, {LEAST_FITTED_M:g} m at least"
 KOCH = "Koch et al. 2018, https://arxiv.org/abs/1805.01328, and the script of iBims-1; edges of the truth by Canny"
 DEPTH_PRO = "Bochkovskii et al. 2024, Depth Pro, section 3.2, https://arxiv.org/abs/2410.02073"
 FOUHEY = "Fouhey et al. 2013, Data-Driven 3D Primitives; normals by planes fitted to 7 x 7 pixels of depth"
@@ -132,6 +150,17 @@ def normal_share(limit_deg: float) -> Metric:
     return normal_metric("↑", "1", formula, lambda angles_deg: np.mean(angles_deg < limit_deg))
 
 
+def after_fit(
+    fit: Callable[[Depths, Depths], Depths],
+    metric: Callable[[Depths, Depths], float],
+    arrow: Arrow,
+    formula: str,
+    source: str,
+) -> Metric:
+    """A metric of pixels, after a fit of each picture to its truth."""
+    return Metric(lambda d, g: metric(fit(d, g), g), "pixels", "detail", "per picture", arrow, "1", formula, source)
+
+
 # In the order of the columns. The fields of Metric: compute, of, table, pool, arrow, unit, formula, source.
 METRICS: dict[str, Metric] = {
     "AbsRel": Metric(abs_rel, "pixels", "main", "mean", "↓", "1", "mean of |d - g| / g", EIGEN),
@@ -148,6 +177,16 @@ METRICS: dict[str, Metric] = {
     "SILog": Metric(
         si_log, "pixels", "extra", "per picture", "↓", "1", "100 times the standard deviation of ln d - ln g", KITTI
     ),
+    "delta@1.05": Metric(
+        partial(share_within, limit=1.05), "pixels", "detail", "mean", "↑", "1", f"{WITHIN} 1.05", "hqmd"
+    ),
+    "delta@1.1": Metric(
+        partial(share_within, limit=1.1), "pixels", "detail", "mean", "↑", "1", f"{WITHIN} 1.1", "hqmd"
+    ),
+    "AbsRelScaled": after_fit(scaled, abs_rel, "↓", f"AbsRel {SCALED}", ZHOU),
+    "delta1Scaled": after_fit(scaled, partial(delta, power=1), "↑", f"delta1 {SCALED}", ZHOU),
+    "AbsRelFitted": after_fit(fitted, abs_rel, "↓", f"AbsRel {FITTED}", RANFTL),
+    "delta1Fitted": after_fit(fitted, partial(delta, power=1), "↑", f"delta1 {FITTED}", RANFTL),
     "edgeF1": edge_metric("main", 0.25, "f1"),
     "edgeP@0.25": edge_metric("detail", 0.25, "precision"),
     "edgeR@0.25": edge_metric("detail", 0.25, "recall"),

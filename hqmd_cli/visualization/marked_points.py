@@ -1,0 +1,37 @@
+"""Photos with marks at pixels, and a line of text beside each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from hqmd_cli.visualization.colormap import RGB
+from hqmd_cli.visualization.panels import PANEL_HEIGHT, to_panel_height
+
+RADIUS = 6
+TEXT = 15
+
+
+class Mark(NamedTuple):
+    """A pixel of a photo, with what is written beside it."""
+
+    x: int
+    y: int
+    text: str
+
+
+def marked(rgb: RGB, marks: Sequence[Mark]) -> RGB:
+    """Shrink a photo (H, W, 3) to the height of a panel, and draw a ring and a text at each mark."""
+    panel = Image.fromarray(to_panel_height(rgb))
+    share = PANEL_HEIGHT / rgb.shape[0], panel.width / rgb.shape[1]
+    draw, font = ImageDraw.Draw(panel), ImageFont.load_default(TEXT)
+    for mark in marks:
+        x, y = (mark.x + 0.5) * share[1], (mark.y + 0.5) * share[0]
+        for radius, colour in ((RADIUS + 1, "black"), (RADIUS, "white")):
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour)
+        wide = draw.textlength(mark.text, font)
+        left = x + RADIUS + 4 if x + RADIUS + 4 + wide < panel.width else max(0, x - RADIUS - 4 - wide)
+        top = min(max(0, y - TEXT / 2), panel.height - TEXT - 3)
+        draw.text((left, top), mark.text, "white", font, stroke_width=2, stroke_fill="black")
+    return np.asarray(panel)

@@ -1,0 +1,101 @@
+"""The table on the screen: half-widths, marks of the paired test, and columns that leave in their order."""
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
+from hqmd_cli.evaluation.protocols import PROTOCOLS
+from hqmd_cli.evaluation.results import Result
+from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
+from hqmd_cli.reporting.short_table import COLUMNS, short_protocols_table, short_table
+from hqmd_cli.reporting.table_formats import for_screen
+
+PICTURES = 40
+SPREAD = np.random.default_rng(0).normal(0, 0.05, PICTURES)
+SPREAD -= SPREAD.mean()
+
+
+def result(spread: np.ndarray = SPREAD, protocol: str = "hqmd", **figures: float) -> Result:
+    per_picture = {name: figures.get(name, 0.6) + spread for name in MAIN_METRICS}
+    names = [str(picture) for picture in range(PICTURES)]
+    return Result(PROTOCOLS[protocol], "pairs, val", "filled", names, per_picture, np.full(PICTURES, 100))
+
+
+def shown(results: dict[str, Result], width: int) -> tuple[list[str], dict[str, list[str]], str]:
+    table = short_table(results, comparisons_of(results) if len(results) > 1 else [], width)
+    return table.heads, {row[0]: row[1:] for row in table.rows}, table.caption
+
+
+def test_a_cell_is_the_figure_and_half_its_interval() -> None:
+    one = result(RMSE=1.2, AbsRel=0.15)
+    _, rows, _ = shown({"mine": one}, 200)
+    for place, (metric, figure) in enumerate({"RMSE": "1.", "AbsRel": "."}.items()):
+        value, (low, high) = one.metrics[metric], one.intervals[metric]
+        cell = rows["mine"][place]
+        assert cell.startswith(figure) and len(cell.split(" ±")) == 2
+        assert [float(part) for part in cell.split(" ±")] == pytest.approx([value, (high - low) / 2], abs=5e-4)
+
+
+def test_the_best_and_its_ties_are_marked() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.3, PICTURES)
+    noise -= noise.mean()
+    results = {"best": result(RMSE=0.5), "tie": result(SPREAD + noise, RMSE=0.51), "worse": result(RMSE=0.7)}
+    _, rows, caption = shown(results, 200)
+    assert [rows[name][0][-1] for name in ("best", "tie")] == ["*", "="]
+    assert rows["worse"][0][-1].isdigit()
+    assert "* best; = not told from the best by the paired test" in caption
+    untested = [row[len(PAIRED) :] for row in rows.values()]
+    assert all(cell[-1].isdigit() for row in untested for cell in row)
+    assert "bias, log10, RMSElog, delta2, delta3: not tested" in caption
+
+
+def test_one_model_and_protocols_have_no_marks() -> None:
+    _, rows, caption = shown({"mine": result()}, 200)
+    assert "paired" not in caption and all(cell[-1].isdigit() for cell in rows["mine"])
+    table = short_protocols_table("mine", {name: result(protocol=name) for name in ("hqmd", "fcrn")}, 200)
+    assert [row[0] for row in table.rows] == ["hqmd", "fcrn"] and not table.bold
+    assert "pooled over pixels (hash b53fc755)" in table.caption
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 100, 140])
+@pytest.mark.parametrize("name", ["m", "a/rather/long/folder/of/a/model"])
+def test_columns_leave_in_their_order_until_the_table_fits(width: int, name: str) -> None:
+    results = {name: result(bias=1.0), "other": result(bias=0.7)}
+    heads, _, caption = shown(results, width)
+    count = len(heads) - 1
+    assert [head.split()[0] for head in heads[1:]] == list(COLUMNS[:count])
+    hidden = COLUMNS[count:]
+    assert (f"not shown in this width: {', '.join(hidden)}; --detail shows all" in caption) == bool(hidden)
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(for_screen(short_table(results, comparisons_of(results), width), lines=False))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(head in lines[0] or width < 60 for head in ("RMSE", "AbsRel")[:count])
+    assert ".600" in "".join(lines) or width < 60
+
+
+def test_an_unknown_figure_says_so() -> None:
+    results = {"mine": result(edgeF1=np.nan), "other": result(edgeF1=np.nan)}
+    _, rows, _ = shown(results, 200)
+    assert rows["mine"][COLUMNS.index("edgeF1")] == "unknown"
+
+
+def test_every_main_metric_has_a_column() -> None:
+    assert set(COLUMNS) == set(MAIN_METRICS)
+
+
+@pytest.mark.parametrize(("count", "warned"), [(29, True), (30, False)])
+def test_a_small_set_is_called_one(count: int, warned: bool) -> None:
+    small = result()
+    few = Result(
+        small.protocol,
+        small.data,
+        small.ground_truth,
+        small.names[:count],
+        {name: values[:count] for name, values in small.per_picture.items()},
+        small.pixels[:count],
+    )
+    assert (f"only {count} pictures" in short_table({"mine": few}, [], 200).caption) == warned
+    assert (f"only {count} pictures" in short_protocols_table("mine", {"hqmd": few}, 200).caption) == warned
