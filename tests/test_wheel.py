@@ -25,5 +25,6 @@ def test_predict_from_a_wheel_outside_the_repository(tmp_path, photo, run_hqmd):
     result = run_hqmd("predict", photo, "-o", "depth.png", "--model", DEFAULT_MODEL, env=env, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "depth.png").is_file()
+    assert (site / "hqmd_cli" / "checkpoints" / "catalogue.toml").is_file()
     assert (site / "hqmd_cli" / "weights" / DEFAULT_MODEL / "model.safetensors").is_file()
     assert all((site / "hqmd_cli" / "reporting" / "html" / name).is_file() for name in (TEMPLATE, STYLE, SCRIPT))

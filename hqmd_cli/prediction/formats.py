@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
 
+from hqmd_cli.registry import Registry
 from hqmd_cli.units import IN_WORDS, Kind
 
 
@@ -40,53 +41,57 @@ class Output:
 
 
 DEFAULT_FORMAT = "color"
-OUTPUTS = {
-    "color": Output(".png", "hqmd_cli.prediction.writers.color:write_color", "colours from near to far"),
-    "mm": Output(
-        ".mm.png", "hqmd_cli.prediction.writers.numbers:write_mm", "16-bit PNG in millimetres", needs_metres=True
-    ),
-    "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:write_npy", "float32 {unit}"),
-    "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:write_tiff", "float32 {unit}"),
-    "npz": Output(
-        ".npz", "hqmd_cli.prediction.writers.numbers:write_npz", "float32 {unit}, and the camera", needs_camera=True
-    ),
-    "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:write_exr_map", "OpenEXR, float32 {unit}"),
-    "ply": Output(
-        ".ply",
-        "hqmd_cli.prediction.writers.space:write_ply",
-        "points in metres: x right, y up, the camera at 0",
-        needs_camera=True,
-        needs_metres=True,
-        has_points=True,
-    ),
-    "glb": Output(
-        ".glb",
-        "hqmd_cli.prediction.writers.space:write_glb",
-        "mesh in metres: x right, y up, the camera at 0",
-        needs_camera=True,
-        needs_metres=True,
-        has_points=True,
-    ),
-    "normals": Output(
-        ".normals.png",
-        "hqmd_cli.prediction.writers.space:write_normals",
-        "normals: red right, green up, blue to the camera",
-        needs_camera=True,
-        needs_metres=True,  # up to a factor, but without a shift
-    ),
-    "uncertainty": Output(
-        ".uncertainty.png",
-        "hqmd_cli.prediction.writers.numbers:write_uncertainty_png",
-        "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
-        needs_uncertainty=True,
-    ),
-    "uncertainty-npy": Output(
-        ".uncertainty.npy",
-        "hqmd_cli.prediction.writers.numbers:write_uncertainty_npy",
-        "relative error of the shape, float32, 1 = 100 %",
-        needs_uncertainty=True,
-    ),
-}
+OUTPUTS = Registry(
+    "hqmd.outputs",
+    {
+        "color": Output(".png", "hqmd_cli.prediction.writers.color:write_color", "colours from near to far"),
+        "mm": Output(
+            ".mm.png", "hqmd_cli.prediction.writers.numbers:write_mm", "16-bit PNG in millimetres", needs_metres=True
+        ),
+        "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:write_npy", "float32 {unit}"),
+        "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:write_tiff", "float32 {unit}"),
+        "npz": Output(
+            ".npz", "hqmd_cli.prediction.writers.numbers:write_npz", "float32 {unit}, and the camera", needs_camera=True
+        ),
+        "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:write_exr_map", "OpenEXR, float32 {unit}"),
+        "ply": Output(
+            ".ply",
+            "hqmd_cli.prediction.writers.space:write_ply",
+            "points in metres: x right, y up, the camera at 0",
+            needs_camera=True,
+            needs_metres=True,
+            has_points=True,
+        ),
+        "glb": Output(
+            ".glb",
+            "hqmd_cli.prediction.writers.space:write_glb",
+            "mesh in metres: x right, y up, the camera at 0",
+            needs_camera=True,
+            needs_metres=True,
+            has_points=True,
+        ),
+        "normals": Output(
+            ".normals.png",
+            "hqmd_cli.prediction.writers.space:write_normals",
+            "normals: red right, green up, blue to the camera",
+            needs_camera=True,
+            needs_metres=True,  # up to a factor, but without a shift
+        ),
+        "uncertainty": Output(
+            ".uncertainty.png",
+            "hqmd_cli.prediction.writers.numbers:write_uncertainty_png",
+            "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
+            needs_uncertainty=True,
+        ),
+        "uncertainty-npy": Output(
+            ".uncertainty.npy",
+            "hqmd_cli.prediction.writers.numbers:write_uncertainty_npy",
+            "relative error of the shape, float32, 1 = 100 %",
+            needs_uncertainty=True,
+        ),
+    },
+    of_strings=False,
+)
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py
 OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff"}
 BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
@@ -98,4 +103,16 @@ LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
 def output_for(path: Path) -> Output | None:
     """Find the kind of file that a path's suffix asks for, the longest suffix first; None for any other suffix."""
     name = path.name.lower()
-    return next((BY_SUFFIX[suffix] for suffix in LONGEST_FIRST if name.endswith(suffix)), None)
+    known = next((BY_SUFFIX[suffix] for suffix in LONGEST_FIRST if name.endswith(suffix)), None)
+    if known is None and path.suffix not in ("", VIDEO_OUTPUT.suffix) and extend_outputs():
+        return output_for(path)
+    return known
+
+
+def extend_outputs() -> bool:
+    """Add the outputs of other packages; True if that adds any."""
+    OUTPUTS.extend()
+    added = {OUTPUTS[name].suffix: OUTPUTS[name] for name in OUTPUTS.plugged if OUTPUTS[name].suffix not in BY_SUFFIX}
+    BY_SUFFIX.update(added)
+    LONGEST_FIRST[:] = sorted(BY_SUFFIX, key=len, reverse=True)
+    return bool(added)

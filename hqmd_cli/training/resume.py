@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hqmd_cli.checkpoints.hub import find_checkpoint, scheme_of
+from hqmd_cli.checkpoints.hub import find_checkpoint, find_model, scheme_of
 from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run
 from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig, without_deleted
 from hqmd_cli.config.training import TrainConfig
@@ -72,8 +72,11 @@ class Plan:
 
         Raises HqmdError if there is no such model.
         """
-        model = self.sources.get("start")
-        return model if not model or scheme_of(model) == "hf" else find_checkpoint(model)
+        if not (model := self.sources.get("start")):
+            return None
+        place = find_model(model)
+        address = place.address("torch") if not isinstance(place, Path | str) else place
+        return address if isinstance(address, str) and scheme_of(address) == "hf" else find_checkpoint(model)
 
     @property
     def teacher(self) -> Path | None:
@@ -88,7 +91,7 @@ class Plan:
             if self.sources.get("extra_data"):
                 raise HqmdError("--unlabelled and --extra-data both take half of an epoch; give one of them")
             return None
-        if len(teachers) > 1 or any(map(scheme_of, teachers)):
+        if len(teachers) > 1 or not all(isinstance(find_model(name), Path) for name in teachers):
             raise HqmdError(f"--teacher {teachers[-1]}: answers beforehand only; name its photos: --unlabelled PHOTOS")
         return find_checkpoint(teachers[0]) if teachers else None
 

@@ -224,7 +224,7 @@ def map_of(model: OpenModel, photo: Photo) -> NDArray[np.float32]:
     """Return a teacher's map of a photo, no larger than LABEL_SIDE; metres are those of the photo's own camera."""
     rgb, focal_px = seen(photo)
     height, width = rgb.shape[:2]
-    values = model(rgb)
+    values = model.sees(rgb, focal_px).depth if model.sees else model(rgb)
     if model.follows_camera:
         values = values * np.float32(find_intrinsics(height, width, fx=focal_px).metres_factor(height, width))
     scale = min(1.0, LABEL_SIDE / min(height, width))
