@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.checkpoint import read_info, save_checkpoint
-from hqmd_cli.checkpoints.hub import scheme_of
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
@@ -43,11 +42,6 @@ class Start(NamedTuple):
     model: ModelConfig
     checkpoint: Path
     notes: list[str]  # for the user
-
-
-def is_foreign(start: Path | str | None) -> bool:
-    """True for hf:org/name and hf:FOLDER."""
-    return isinstance(start, str) and scheme_of(start) == "hf"
 
 
 def require_trainable(name: str, model: ModelConfig) -> None:

@@ -119,6 +119,8 @@ def open_unlabelled(
     by = " and ".join(f"{known_as(model.name)} ({IN_WORDS[model.kind]})" for model in models.values())
     if not beside_truth and all(model.kind != "depth" for model in models.values()):
         raise HqmdError(f"nobody says metres: {by}; add a --teacher that gives them, or pairs with depth by --data")
+    for model in models.values():
+        say(f"teacher: {model.in_words}")
     digests = {known_as(model.name): model.digest() for model in models.values()}
     labels = [label for m in models.values() for label in label_all(photos, m, digests[known_as(m.name)], say)]
     return TaughtPhotos(labels, f"{Path(where).name}, {len(photos)} photos without depth, labelled by {by}", digests)
