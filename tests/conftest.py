@@ -64,6 +64,14 @@ def write_pairs(folder: Path) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip on Windows what needs named pipes, signals between processes, or users."""
+    if os.name == "nt":
+        for item in items:
+            if item.get_closest_marker("unix"):
+                item.add_marker(pytest.mark.skip(reason="needs what only Unix has"))
+
+
 def pytest_unconfigure() -> None:
     """Skip the interpreter's last garbage collection, which takes seconds just before the process ends."""
     gc.freeze()

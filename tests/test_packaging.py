@@ -1,7 +1,9 @@
 """Conda recipe, citation, changelog, licences and workflows, as needed to publish, agree with the package."""
 
 import re
+import runpy
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import WEIGHTS_LICENCE
 from hqmd_cli.checkpoints.hub import bundled_models
+from hqmd_cli.installed import EXTRAS
 
 yaml = pytest.importorskip("yaml", reason="comes with huggingface-hub")
 ROOT = Path(__file__).parents[1]
@@ -19,6 +22,7 @@ CONDA = {
     "torch": "pytorch",
     "huggingface-hub": "huggingface_hub",
     "opencv-python": "py-opencv",
+    "opencv-python-headless": "py-opencv",
     "isal": "python-isal",
     "matplotlib": "matplotlib-base",
 }
@@ -41,11 +45,25 @@ def test_every_requirement_of_the_wheel_is_a_named_conda_package() -> None:
     assert recipe["about"]["license"] == PROJECT["license"]
 
 
+def test_every_requirement_of_light_is_a_conda_package_of_the_recipe() -> None:
+    """So conda's hqmd can stand for hqmd-light; its OpenCV needs no other name."""
+    light = runpy.run_path(str(ROOT / "packaging" / "light" / "hatch_build.py"))
+    run = {line.split(" ", 1)[0] for line in read("packaging/conda/recipe.yaml")["requirements"]["run"]}
+    names = [light["package_of"](line) for line in light["light"](PROJECT, EXTRAS)["dependencies"]]
+    assert names and {CONDA.get(name, name) for name in names} <= run
+
+
 def test_the_recipe_renders() -> None:
     rattler = pytest.importorskip("rattler_build", reason="py-rattler-build is not installed")
     recipe = rattler.Stage0Recipe.from_file(str(ROOT / "packaging" / "conda" / "recipe.yaml"))
     (variant,) = recipe.render(rattler.VariantConfig())
     assert (variant.recipe.package.name, str(variant.recipe.package.version)) == ("hqmd", __version__)
+
+
+def test_the_citation_says_of_the_paper_what_its_text_says() -> None:
+    """Its text names neither venue nor year."""
+    (paper,) = read("CITATION.cff")["references"]
+    assert set(paper) == {"type", "title", "authors", "repository-code"}
 
 
 def test_the_citation_names_the_paper_and_this_version() -> None:
@@ -80,6 +98,21 @@ def test_code_and_weights_have_licences_of_their_own() -> None:
     for name in bundled_models():
         card = (ROOT / "weights" / name / "README.md").read_text("utf-8")
         assert WEIGHTS_LICENCE in card and "\nlicense: other\n" in card
+
+
+@pytest.mark.parametrize("page", ["README.md", "packaging/light/README.md"])
+def test_readmes_tell_the_two_licences_apart(page: str) -> None:
+    text = " ".join((ROOT / page).read_text("utf-8").split())
+    assert "Code: Apache-2.0." in text and re.search(r"weights .*trained on .*research.*weights/LICENSE\.md", text)
+
+
+def test_the_list_of_models_tells_them_apart(hqmd: Callable) -> None:
+    assert WEIGHTS_LICENCE in " ".join(re.sub(r"[^\w .;,'-]", " ", hqmd("models").stdout).split())
+
+
+def test_the_docs_say_what_another_package_should_depend_on() -> None:
+    text = " ".join((ROOT / "docs" / "install.md").read_text("utf-8").split())
+    assert "let it depend on `hqmd-light`, and on `hqmd` if it trains" in text
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)

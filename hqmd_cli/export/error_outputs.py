@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +17,7 @@ from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.inference.engines.check_pictures import check_pictures
+from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.uncertainty import FLAT_STD, NEAR_M, WINDOW
 from hqmd_cli.models.layers import resize
 

@@ -40,6 +40,23 @@ def native_lines(said: list[str]) -> Iterator[None]:
             said += [printable(line.strip())[:LONGEST_LINE] for line in lines[:MOST_LINES] if line.strip()]
 
 
+@contextmanager
+def no_native_lines() -> Iterator[None]:
+    """Drop the lines that libraries print on stderr inside the `with`, where `native_lines` would catch them."""
+    if python_prints_there():
+        yield
+        return
+    with ONE_AT_A_TIME:
+        before, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, STDERR)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(before, STDERR)
+            os.close(before)
+
+
 def python_prints_there() -> bool:
     """True if Python's stderr has the descriptor of the libraries, or that one is closed."""
     try:

@@ -7,6 +7,7 @@ torchrun there is one process, and torch is not imported.
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +23,8 @@ LOOK_AGAIN_S = 1.0  # between two looks at what other runs in the same folder wr
 
 
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")  # that torchrun sets
-CGROUP_QUOTAS = ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")  # versions 2 and 1
-CGROUP_PERIOD = "/sys/fs/cgroup/cpu/cpu.cfs_period_us"
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
@@ -39,13 +40,30 @@ def fewer_cores() -> int:
 
 
 def container_cores() -> float:
-    """Return the limit of a container in cores; infinity without one."""
-    for path in CGROUP_QUOTAS:
+    """Return the limit of this process's container or service in cores: the least one on the way up to the root."""
+    return min(limit_of(folder) for folder in own_cgroups())
+
+
+def own_cgroups() -> set[Path]:
+    """Return the folders of this process's control groups, versions 2 and 1, with all above them."""
+    folders = {CGROUPS, CGROUPS / "cpu"}
+    with suppress(OSError):
+        for line in OWN_CGROUPS.read_text("utf-8", "replace").splitlines():
+            _, controllers, name = line.split(":", 2)
+            if ".." not in name and (not controllers or "cpu" in controllers.split(",")):
+                own = (CGROUPS / "cpu" if controllers else CGROUPS) / name.lstrip("/")
+                folders |= {folder for folder in (own, *own.parents) if folder.is_relative_to(CGROUPS)}
+    return folders
+
+
+def limit_of(folder: Path) -> float:
+    """Return the limit that one control group sets, in cores; infinity without one."""
+    for name in ("cpu.max", "cpu.cfs_quota_us"):  # versions 2 and 1
         try:
-            quota, *period = Path(path).read_text("ascii").split()
+            quota, *period = (folder / name).read_text("ascii").split()
             if quota in ("max", "-1"):
                 return math.inf
-            return int(quota) / int(period[0] if period else Path(CGROUP_PERIOD).read_text("ascii"))
+            return int(quota) / int(period[0] if period else (folder / "cpu.cfs_period_us").read_text("ascii"))
         except (OSError, ValueError, ZeroDivisionError):  # not this version
             continue
     return math.inf

@@ -83,6 +83,7 @@ def test_weights_that_are_cut_off_are_refused(weights: Path, kept: int) -> None:
         require_whole(weights)
 
 
+@pytest.mark.unix
 def test_a_pipe_in_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.safetensors")
     with pytest.raises(HqmdError, match=r"model\.safetensors: a pipe or device, not a file"):

@@ -256,6 +256,7 @@ def builder(pairs: Path, delay_s: float = 0, largest: int = 10**6) -> subprocess
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.unix
 def test_a_disk_that_takes_no_more(pairs: Path, folder: Path) -> None:
     first, error, last = builder(pairs, largest=20_000).communicate(timeout=60)[0].splitlines()
     assert "decoding 4 pictures" in first and last.startswith("PairFolder ")
@@ -263,6 +264,7 @@ def test_a_disk_that_takes_no_more(pairs: Path, folder: Path) -> None:
     assert [file.suffix for file in folder.iterdir()] == [".lock"]
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_of_several_processes_one_builds(pairs: Path, folder: Path) -> None:
     outputs = [process.communicate(timeout=60)[0] for process in [builder(pairs, 0.1) for _ in range(3)]]
@@ -272,6 +274,7 @@ def test_of_several_processes_one_builds(pairs: Path, folder: Path) -> None:
     assert len(list(folder.iterdir())) == 2  # the file and the lock
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_a_killed_builder_leaves_nothing_that_passes_for_whole(pairs: Path, folder: Path) -> None:
     for _ in range(2):

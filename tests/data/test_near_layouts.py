@@ -61,6 +61,7 @@ def test_names_that_are_no_utf8(pairs: Path) -> None:
         assert open_dataset(path, split)[0].name == "k\udcfcche"
 
 
+@pytest.mark.unix
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     for content in (b"\x89PNG\r\n\0\1\2", b"\xff\xfe\x00\xd8"):
         (tmp_path / "x").write_bytes(content)

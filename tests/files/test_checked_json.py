@@ -50,6 +50,7 @@ def test_files_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json", dict) == read_toml(tmp_path / "a.toml") == {"a": 1}
 
 
+@pytest.mark.unix
 def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):

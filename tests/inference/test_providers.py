@@ -143,10 +143,13 @@ def test_a_refused_graph_is_computed_on_the_cpu_and_not_tried_again(stub: type[S
     assert [on for on, *_ in stub.opened] == [OPENVINO, CPU, CPU]
 
 
-@pytest.mark.parametrize("what", ["model", "runtime", "driver", "system"])
+@pytest.mark.parametrize("what", ["model", "runtime", "driver", "library", "system"])
 def test_a_verdict_ends_with_what_it_was_about(
     stub: type[Stub], model: Path, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    driver = tmp_path / "driver"
+    driver.write_text("580.1" if what == "driver" else "x" * 5000, "utf-8")
+    monkeypatch.setattr(accelerators, "DRIVERS", (tmp_path / "none", driver))
     stub.change = staticmethod(lambda depth_m: depth_m * 2)
     assert "not on OpenVINO" in name_of(model)
     stub.change = staticmethod(np.copy)
@@ -159,8 +162,7 @@ def test_a_verdict_ends_with_what_it_was_about(
     elif what == "system":
         monkeypatch.setattr(accelerators.platform, "platform", lambda: "another")
     else:
-        (tmp_path / "driver").write_text("580.1")
-        monkeypatch.setattr(accelerators, "NVIDIA_DRIVER", tmp_path / "driver")
+        driver.write_text("580.2" if what == "driver" else "x" * 5001, "utf-8")
     assert name_of(model) == "ONNX Runtime on OpenVINO, fp32"
 
 

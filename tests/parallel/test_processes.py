@@ -52,18 +52,32 @@ def test_what_another_program_left_in_the_environment_is_refused(monkeypatch, le
     [
         ({"cpu.max": "150000 100000\n"}, 1.5),
         ({"cpu.max": "max 100000\n"}, math.inf),
-        ({"cpu.cfs_quota_us": "200000\n", "cpu.cfs_period_us": "100000\n"}, 2),
-        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
         ({"cpu.max": "nonsense"}, math.inf),
         ({}, math.inf),
+        # Of a service (CPUQuota= of systemd), and of the slice that it is in.
+        ({"system.slice/hqmd.service/cpu.max": "100000 100000\n"}, 1),
+        ({"system.slice/cpu.max": "200000 100000\n", "system.slice/hqmd.service/cpu.max": "max 100000\n"}, 2),
+        ({"system.slice/other.service/cpu.max": "100000 100000\n"}, math.inf),
+        ({"cpu/docker/cpu.cfs_quota_us": "50000\n", "cpu/docker/cpu.cfs_period_us": "100000\n"}, 0.5),
     ],
 )
-def test_the_limit_of_a_container(monkeypatch, tmp_path, files, cores):
+def test_the_limit_of_a_container_or_service(monkeypatch, tmp_path, files, cores):
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(processes, "CGROUP_QUOTAS", (tmp_path / "cpu.max", tmp_path / "cpu.cfs_quota_us"))
-    monkeypatch.setattr(processes, "CGROUP_PERIOD", tmp_path / "cpu.cfs_period_us")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    (tmp_path / "own").write_text("12:cpu,cpuacct:/docker\n3:memory:/x\n0::/system.slice/hqmd.service\n", "utf-8")
+    monkeypatch.setattr(processes, "CGROUPS", tmp_path)
+    monkeypatch.setattr(processes, "OWN_CGROUPS", tmp_path / "own")
     assert processes.container_cores() == cores
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     assert usable_cores() == min(8, math.ceil(min(8, cores))) and fewer_cores() == usable_cores()
+
+
+def test_a_group_outside_what_this_process_sees_is_left_out(monkeypatch, tmp_path):
+    (tmp_path / "own").write_text("0::/../elsewhere\n", "utf-8")
+    monkeypatch.setattr(processes, "CGROUPS", tmp_path / "here")
+    monkeypatch.setattr(processes, "OWN_CGROUPS", tmp_path / "own")
+    assert processes.own_cgroups() == {tmp_path / "here", tmp_path / "here" / "cpu"}

@@ -412,6 +412,7 @@ def test_videos_that_would_overwrite_themselves(hqmd, checkpoint, clip, tmp_path
         assert result.returncode == 1 and "would overwrite" in result.stderr and clip.read_bytes() == before
 
 
+@pytest.mark.unix
 def test_a_named_pipe_gives_a_photo(hqmd, checkpoint, photo, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(photo.read_bytes()))

@@ -319,6 +319,7 @@ def test_two_runs_share_a_folder_and_lose_nothing(here):
     assert len(rows()) == 300 and len(names()) == 601
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_killed_at_any_moment_a_folder_is_completed(here):
     many = random.Random(4)

@@ -63,6 +63,7 @@ def test_a_folder_with_a_photo_s_name_is_a_folder(here: Path) -> None:
     assert found("in", "x.png") == [("in/scan.tif/page.png", "scan.tif/page.png"), ("x.png/y.jpg", "y.jpg")]
 
 
+@pytest.mark.unix
 def test_what_cannot_be_read_is_not_left_out_in_silence(here: Path) -> None:
     """Broken links, named or found, and a pipe: each fails when it is read, with a line of its own."""
     touch(here / "in/a.jpg")

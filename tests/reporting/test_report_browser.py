@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
     options.binary_location = BROWSER
     for flag in ("--headless=new", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"):
         options.add_argument(flag)
-    if os.geteuid() == 0:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # which Chromium asks of root
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, ChromeService(DRIVER))

@@ -3,7 +3,6 @@
 import math
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -92,6 +91,7 @@ def test_the_newest_state_is_broken_and_the_one_before_is_taken(tmp_path):
     assert read_history(tmp_path / "stopped") == read_history(tmp_path / "unbroken")
 
 
+@pytest.mark.unix
 def test_a_pipe_in_place_of_a_state_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "1.pt")
     with pytest.raises(HqmdError, match=r"1\.pt: cannot be read: .*a pipe or device"):
@@ -107,6 +107,7 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
     assert len(states) == keep and states[0] == 10 and states == sorted(states, reverse=True)
 
 
+@pytest.mark.unix
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path, monkeypatch, number, code):
     monkeypatch.setattr("hqmd_cli.training.loop.track_epoch", lambda *told: os.kill(os.getpid(), number))
@@ -119,6 +120,7 @@ def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path,
     assert read_state(saved_states(tmp_path / "run")[0])["step"] == 2 and signal.getsignal(number) is before
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
@@ -175,9 +177,12 @@ def test_durations():
             parse_duration(nonsense)
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_last_state_as_it_was(tmp_path):
     """By a limit of the system's on the size of files, which stands for a full disk."""
+    import resource
+
     stopped = run(tmp_path)
     next(stopped)
     stopped.close()

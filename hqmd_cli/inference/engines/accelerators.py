@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from hqmd_cli.checkpoints.config_file import model_hash
 from hqmd_cli.errors import HqmdError
@@ -23,11 +22,20 @@ from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.engines.check_pictures import CHECKED_SIZES, check_pictures
 from hqmd_cli.inference.engines.onnx import Accelerator, OnnxEngine
+from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.engines.providers import Provider, options_of
 
 LARGEST_DIFFERENCE = 0.01  # from the CPU's depth: the median of any tile
 TILES = 4  # each way; a median of the whole picture would not show that a quadrant is wrong
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+# Files that a new driver replaces; kernel and system are in platform.platform().
+DRIVERS = (
+    Path("/proc/driver/nvidia/version"),
+    Path("/sys/module/amdgpu/version"),
+    Path("/usr/lib/wsl/lib/libcuda.so.1"),
+    Path(r"C:\Windows\System32\nvcuda.dll"),
+    Path(r"C:\Windows\System32\DirectML.dll"),
+)
+LARGEST_VERSION = 4096  # bytes; a larger file is a library, told by its size and time
 
 
 def open_accelerated(
@@ -83,15 +91,25 @@ def verdict_file(checkpoint: Path, graph: Path, accelerator: Accelerator) -> Pat
 
     None for a user without a home folder.
     """
-    driver = NVIDIA_DRIVER.read_text("utf-8", "replace") if NVIDIA_DRIVER.is_file() else ""
     about = [
         model_hash(checkpoint), graph.name, accelerator.provider.name, sorted(accelerator.options.items()),
-        onnxruntime.__version__, platform.platform(), driver,
+        onnxruntime.__version__, platform.platform(), [*map(driver_version, DRIVERS)],
     ]  # fmt: skip
     try:
         return hqmd_home() / "providers" / f"{sha256(json.dumps(about).encode()).hexdigest()[:32]}.json"
     except HqmdError:
         return None
+
+
+def driver_version(path: Path) -> str:
+    """Return what changes with a driver: the text of its version, or the size and time of its library."""
+    try:
+        about = path.stat()
+        if about.st_size <= LARGEST_VERSION:  # 0 in /proc
+            return path.read_text("utf-8", "replace")
+        return f"{about.st_size} {about.st_mtime_ns}"
+    except OSError:
+        return ""
 
 
 def remembered(place: Path | None) -> str | None:

@@ -12,13 +12,13 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from hqmd_cli.config.network import DEPTH_STRIDES
 from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.files.native_lines import native_lines
+from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.engines.providers import CPU, Provider
 from hqmd_cli.parallel.processes import fewer_cores
 
