@@ -120,6 +120,11 @@ class Compute(Settings):
     coarse_first: bool = False  # convolve maps of several strides each at its own (models/strided.py)
     depth_stride: int = 1  # compute depth at every so manieth pixel each way; predict goes on along the photo's edges
 
+    def rounded(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return a size (H, W) in whole multiples of `size_multiple`."""
+        height, width = (max(1, round(side / self.size_multiple)) * self.size_multiple for side in size)
+        return height, width
+
     def __post_init__(self) -> None:
         require(
             1 <= self.size_multiple <= SMALLEST_SIDE,

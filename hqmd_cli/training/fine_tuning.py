@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.checkpoints.checkpoint import read_info, save_checkpoint
 from hqmd_cli.checkpoints.info import CheckpointInfo
-from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
+from hqmd_cli.config.network import OURS, TRANSFORMERS, Compute, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data.sample import Dataset, Sample, evenly
 from hqmd_cli.errors import HqmdError
@@ -114,10 +114,8 @@ def from_transformers(model: ModelConfig, name: str, train_data: Dataset, folder
 
 def size_from(model: ModelConfig, theirs: tuple[int, int], step: int) -> tuple[int, int]:
     """Return the size (H, W) that the user chose, in whole steps of the network, or else `theirs`."""
-    if model.network.size == ModelConfig().network.size:
-        return theirs
-    height, width = (max(step, round(side / step) * step) for side in model.network.size)
-    return height, width
+    is_chosen = model.network.size != ModelConfig().network.size
+    return Compute(size_multiple=step).rounded(model.network.size) if is_chosen else theirs
 
 
 def in_pictures_of(size: tuple[int, int]) -> str:

@@ -154,9 +154,11 @@ def continued(asked: Asked, run_dir: Path) -> Plan:
     """Plan to continue a run. Raises HqmdError with old and new values of settings that are asked for otherwise."""
     record = record_of(run_dir)
     model, train = record.configs if asked.recipe is None else read_recipe(asked.recipe, asked.model)
+    settings = dict(asked.settings)
     if record.configs[0].network.system == TRANSFORMERS:  # which no recipe describes
         model = record.configs[0]
-    model, train = override(model, asked.settings), override(train, asked.settings)
+        settings["size"] = settings.get("size") and model.compute.rounded(settings["size"])
+    model, train = override(model, settings), override(train, settings)
     now = model.to_flat() | train.to_flat() | ({"system": asked.model} if asked.model else {})
     refuse_changes(run_dir, changes(record.settings, now), run_dir)
     given = located({name: value for name, value in asked.sources.items() if value is not None})

@@ -203,3 +203,18 @@ def test_settings_that_bring_in_code_are_refused(models, tmp_path):
         config.write_text(json.dumps(values | {"model": values["model"] | {"transformers": changed}}))
         with pytest.raises(HqmdError, match=said):
             load_checkpoint(config.parent, CPU)
+
+
+@pytest.mark.slow
+def test_the_command_starts_and_goes_on(hqmd, models, pairs, tmp_path):
+    run = tmp_path / "run"
+    asked = ("train", "--data", pairs, "--start", models("depth-anything"), "-o", run, "--size", "33x46",
+             "--batch-size", "2", "--epochs", "2", "--recipe", "modern", "--workers", "0")  # fmt: skip
+    first = hqmd(*asked, "--time-limit", "0s")
+    assert first.returncode == 0 and "it learns from pictures of 32 x 48" in first.stderr, first.stderr
+    assert "gives no metres" in first.stderr and "stopped after step 1" in first.stderr
+    alone = hqmd("train", "--resume", "-o", run, "--time-limit", "0s")
+    assert alone.returncode == 0 and "stopped after step 2" in alone.stderr, alone.stderr
+    last = hqmd(*asked, "--resume")
+    assert last.returncode == 0 and "epoch 2:" in last.stderr, last.stderr
+    assert hqmd("train", "--data", pairs, "--start", "py:a:b", "-o", tmp_path / "no").returncode == 1
