@@ -72,8 +72,9 @@ class Plan:
 
         Raises HqmdError if there is no such model.
         """
-        model = self.sources.get("start")
-        return model if not model or scheme_of(model) == "hf" else find_checkpoint(model)
+        if not (model := self.sources.get("start")):
+            return None
+        return model if scheme_of(model) == "hf" else find_checkpoint(model)
 
     @property
     def teacher(self) -> Path | None:
