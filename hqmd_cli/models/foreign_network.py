@@ -54,6 +54,8 @@ class ForeignNetwork(DepthModel):
         self.net = build(parts["config"])
         self.square = fixed_side(self.net.config)
         self.has_one_size = bool(self.square)  # type: ignore[misc]  # of this network, not of the class
+        self.mean: Tensor
+        self.std: Tensor
         mean, std = normalisation(parts["processor"])
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -89,7 +91,8 @@ def build(values: Mapping[str, Any]) -> Any:
     except Exception as error:  # no common type
         raise HqmdError(f"transformers cannot build its network: {first_line(error)}") from error
     name, last = last_layer(net)
-    precise = FullPrecisionConv(last.in_channels, last.out_channels, last.kernel_size[0], padding=last.padding)
+    sizes = last.in_channels, last.out_channels, last.kernel_size[0]
+    precise = FullPrecisionConv(*sizes, padding=last.padding)  # type: ignore[arg-type]
     precise.weight, precise.bias = last.weight, last.bias
     net.set_submodule(name, precise)
     return net

@@ -141,7 +141,7 @@ def fit(
     loss_of, protocol = build_loss(train.objective.loss), find_protocol(train.objective.protocol)
     require_fit(val_data, protocol)  # before the first epoch, not after it
     open_run_folder(run_dir, resume)
-    if start:
+    if start is not None:
         model, start, notes = begin(model, start, train_data, run_dir, resume)
         yield from map(Note, notes)
     about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher, (sources or {}).get("origin"))

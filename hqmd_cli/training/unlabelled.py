@@ -63,7 +63,7 @@ class Label(NamedTuple):
     kind: Kind
 
 
-@dataclass(frozen=True)
+@dataclass
 class TaughtPhotos:
     """Photos with the maps of one or several teachers: a sample for each photo and teacher."""
 
