@@ -1,11 +1,12 @@
 """Model cards: README.md of a checkpoint."""
 
+import json
 from functools import cache
 from typing import Any
 
 from hqmd_cli.checkpoints.info import CheckpointInfo, require_figures
 from hqmd_cli.checkpoints.settings import compared, paper_of, shown
-from hqmd_cli.config.network import OURS, NetworkConfig
+from hqmd_cli.config.network import OURS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import View, sides_in_words
 from hqmd_cli.units import DIGITS
@@ -21,7 +22,7 @@ def model_card(name: str, info: CheckpointInfo, address: str = "THIS_FOLDER") ->
     """
     model, training, members = info.model, info.training, (info.model, *info.model.others)
     networks = [
-        f"{parts_of(member.network)}, trained at {member.network.size[0]} x {member.network.size[1]}"
+        f"{parts_of(member)}, trained at {member.network.size[0]} x {member.network.size[1]}"
         f"{f', sees photos at {member.view_percent} % of the first' if member.view_percent != 100 else ''}"
         for member in members
     ]
@@ -87,12 +88,16 @@ def recipe_of(training: TrainConfig, system: str) -> str:
     return f"the paper's, except (paper's values in brackets) {told}" if others else "the paper's"
 
 
-def parts_of(network: NetworkConfig) -> str:
+def parts_of(model: ModelConfig) -> str:
     """Describe a network in a line."""
+    network = model.network
     if network.system == OURS:
         blocks = ", ".join(map(str, network.high_blocks))  # of a ViT, which has no strides to choose
         features = f"features of blocks {blocks}" if blocks else f"output stride {network.output_stride}"
         return f"{network.backbone} with {features}, ASPP, decoder {network.decoder}"
+    if model.transformers:
+        family = json.loads(model.transformers)["config"]["model_type"]
+        return f"{family} of transformers, which opens this folder, too"
     return f"{network.system} (`hqmd models` says whose)"
 
 

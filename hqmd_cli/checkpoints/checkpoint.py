@@ -1,6 +1,7 @@
 """Write and read checkpoints: folders in the Hugging Face hub's convention, which reopen without a flag.
 
-config.json         hqmd's version, ModelConfig, TrainConfig, the training data, and figures with their protocol
+config.json         hqmd's version, ModelConfig, TrainConfig, the training data, and figures with their protocol; of a
+                    network of transformers also its settings there, and preprocessor_config.json
 model.safetensors   the weights
 model.onnx          the graph for ONNX Runtime, which reads the same weights; optional (export/onnx_graph.py)
 model.int8.onnx     the graph in 8-bit integers, which are made from the same weights when it is opened; optional
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.config_file import read_config
-from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, copy_of, shared_place
+from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, PROCESSOR_FILE, WEIGHTS_FILE, copy_of, shared_place
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.weights import load_weights, require_recorded
 from hqmd_cli.config.network import ModelConfig
@@ -51,11 +52,19 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
     write_bytes(folder / WEIGHTS_FILE, content)
     write_text(folder / CONFIG_FILE, config)
     write_text(folder / CARD_FILE, card)
+    if processor := foreign_parts(info.model).get("processor"):
+        write_text(folder / PROCESSOR_FILE, json.dumps(processor, indent=2) + "\n")
+
+
+def foreign_parts(model: ModelConfig) -> dict[str, Any]:
+    """Return "config" and "processor" of a network of transformers, as that library writes them; empty for others."""
+    return json.loads(model.transformers) if model.transformers and not model.others else {}
 
 
 def copy_checkpoint(source: Path, folder: Path, name: str) -> None:
-    """Copy config, weights and card into an empty folder; the card's title becomes `name`."""
-    for file in (CONFIG_FILE, WEIGHTS_FILE):
+    """Copy config, weights, processor and card into an empty folder; the card's title becomes `name`."""
+    processor = [PROCESSOR_FILE] if (source / PROCESSOR_FILE).exists() else []
+    for file in (CONFIG_FILE, WEIGHTS_FILE, *processor):
         copyfile(source / file, folder / file)
     card = (source / CARD_FILE).read_text(encoding="utf-8")
     (folder / CARD_FILE).write_text(card.replace(f"# {source.name}\n", f"# {name}\n", 1), encoding="utf-8")
@@ -137,6 +146,7 @@ def config_text(info: CheckpointInfo, weights_sha256: str = "") -> str:
     """Return the content of config.json; with the hash of other weights than those of `info`, if it is given."""
     weights_sha256 = weights_sha256 or info.weights_sha256
     values = {
+        **foreign_parts(info.model).get("config", {}),
         "hqmd_version": __version__,
         "model": info.model.to_flat(),
         "training": info.training.to_flat(),

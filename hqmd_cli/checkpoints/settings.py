@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hqmd_cli.config.base import Settings
-from hqmd_cli.config.network import OURS, ModelConfig
+from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 
 
@@ -27,8 +27,8 @@ class Setting:
 
 
 def paper_of(system: str) -> tuple[ModelConfig, TrainConfig]:
-    """Return the authors' settings of a system. Our own system's are the defaults, which need no torch."""
-    if system == OURS:
+    """Return the authors' settings of a system; the defaults, which need no torch, for our own and transformers'."""
+    if system in (OURS, TRANSFORMERS):
         return ModelConfig(), TrainConfig()
     from hqmd_cli.models.recipes import from_paper
 
@@ -36,9 +36,11 @@ def paper_of(system: str) -> tuple[ModelConfig, TrainConfig]:
 
 
 def compared(config: Settings, paper: Settings) -> list[Setting]:
-    """Pair each setting with the paper's. `also` is left out: it holds further networks."""
+    """Pair each setting with the paper's. `also` and the foreign network are left out, which are no single values."""
     own, theirs = config.to_flat(), paper.to_flat()
-    return [Setting(name, value, theirs.get(name, ())) for name, value in own.items() if name != "also"]
+    return [
+        Setting(name, value, theirs.get(name, ())) for name, value in own.items() if name not in ("also", TRANSFORMERS)
+    ]
 
 
 def shown(value: Any) -> str:

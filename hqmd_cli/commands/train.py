@@ -82,10 +82,25 @@ def train(
         ),
     ] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Start from the weights of a trained model.")
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from the weights of a trained model, or from hf:org/name of transformers.",
+        ),
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Also learn from the depth of a trained model (distillation).")
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Also learn from the depth of a trained model (distillation); with --unlabelled, of any, or several.",
+        ),
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PHOTOS",
+            help="Learn from photos without depth, which each --teacher labels once; with --data, as many of each.",
+        ),
     ] = None,
     decoder: Annotated[DecoderName | None, typer.Option(help="Variant of the network." + paper("decoder"))] = None,
     loss: Annotated[LossName | None, typer.Option(help="Training objective." + paper("loss"))] = None,
@@ -179,7 +194,7 @@ def train(
     }  # fmt: skip
     sources = {
         "data": data, "val_data": val_data, "extra_data": extra_data, "depth_scale": depth_scale, "start": start,
-        "backbone_weights": backbone_weights, "teacher": teacher,
+        "backbone_weights": backbone_weights, "teacher": teacher or None, "unlabelled": unlabelled,
     }  # fmt: skip
     plan = plan_run(Asked(output, resume, recipe, model, options, sources), say)
     plan.require_weights()
@@ -190,7 +205,7 @@ def train(
     pictures = open_run_data(plan.train, plan.sources, cache, chosen := pick_device(device), say)
     reports = fit(
         plan.model, plan.train, pictures.train, pictures.val, plan.run_dir, extra_data=pictures.extra,
-        backbone_weights=plan.backbone_weights, start=plan.checkpoint("start"), teacher=plan.checkpoint("teacher"),
+        backbone_weights=plan.backbone_weights, start=plan.start, teacher=plan.teacher,
         device=chosen, workers=workers, resume=plan.resume, compiled=compiled, time_limit=seconds, keep=keep,
         trackers=trackers, command=command_line(), sources=plan.sources, verify=verify, accept_changes=accept_changes,
     )  # fmt: skip

@@ -81,6 +81,12 @@ def checked(title: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) 
     return {**defaults, **{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}}
 
 
+def text_within(name: str, value: Any, longest: int) -> str:
+    """Return a text of a file. Raises HqmdError for anything else, and for one that is longer than it may be."""
+    require(isinstance(value, str) and len(value) <= longest, f"{name} cannot be {brief(value)}")
+    return str(value)
+
+
 def fits(value: Any, default: Any) -> bool:
     """Return True if a value from JSON or TOML has its default's type; None stands for an optional whole number."""
     if isinstance(default, tuple):

@@ -20,12 +20,16 @@ from hqmd_cli.config.base import (
     mapping,
     require,
     require_within,
+    text_within,
 )
 from hqmd_cli.config.view import DEFAULT_SIZE, DEFAULT_VIEW, ERROR_TERMS, View, errors_in
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import pick
 
 OURS = "hqmd"  # the system that the paper describes; a key of models.SYSTEMS
+# The system of networks that others made, and the setting that holds theirs, which other systems' files lack
+TRANSFORMERS = "transformers"
+LONGEST_FOREIGN = 2**16  # letters of it
 
 # Settings that hqmd no longer has, each with the one that tells if it is used. Older checkpoints, such as the bundled
 # ones, still name all of them.
@@ -79,7 +83,8 @@ class NetworkConfig(Settings):
     aspp_channels: int = 256  # DeepLabv3+
     low_channels: int = 48  # DeepLabv3+: low features are narrowed so that they do not outweigh the context
     fuse_channels: int = 256  # DeepLabv3+
-    system: str = OURS  # a key of models.SYSTEMS; each system reads only the settings that its layers have
+    # A key of models.SYSTEMS, or TRANSFORMERS; each system reads only the settings that its layers have
+    system: str = OURS
 
     def __post_init__(self) -> None:
         require(
@@ -115,6 +120,11 @@ class Compute(Settings):
     coarse_first: bool = False  # convolve maps of several strides each at its own (models/strided.py)
     depth_stride: int = 1  # compute depth at every so manieth pixel each way; predict goes on along the photo's edges
 
+    def rounded(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return a size (H, W) in whole multiples of `size_multiple`."""
+        height, width = (max(1, round(side / self.size_multiple)) * self.size_multiple for side in size)
+        return height, width
+
     def __post_init__(self) -> None:
         require(
             1 <= self.size_multiple <= SMALLEST_SIDE,
@@ -145,6 +155,7 @@ class ModelConfig(Settings):
     weight: float = 1.0  # of this network in the mean
     # How large a further network of an ensemble sees the picture, in percent of what the first one sees
     view_percent: int = 100
+    transformers: str = ""  # of that system: its network and processor as JSON (models/foreign_network.py)
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
@@ -157,7 +168,8 @@ class ModelConfig(Settings):
                 isinstance(many, (list, tuple)) and len(many) <= most and all(isinstance(m, Mapping) for m in many),
                 f"{name} must be a list of at most {most} sections, not {brief(many)}",
             )
-        plain = {name: value for name, value in without_deleted(values).items() if name not in (*nested, *ERROR_TERMS)}
+        apart = (*nested, *ERROR_TERMS, TRANSFORMERS)
+        plain = {name: value for name, value in without_deleted(values).items() if name not in apart}
         flat = checked(cls.__name__, plain, cls().to_flat())
         view = View.picked(flat | dict.fromkeys(ERROR_TERMS, ()) | errors_in(cls.__name__, values))
         require(not view.detail_sides, "detail_sides belong into a preset: the default view has none")
@@ -176,6 +188,7 @@ class ModelConfig(Settings):
             tuple(cls.from_flat(other) for other in nested["also"]),
             flat["weight"],
             flat["view_percent"],
+            text_within(TRANSFORMERS, values.get(TRANSFORMERS, ""), LONGEST_FOREIGN),
         ).with_edge_share(view.edge_share)
 
     def to_flat(self) -> dict[str, Any]:
@@ -192,7 +205,8 @@ class ModelConfig(Settings):
             }
             for name, view in self.presets.items()
         )
-        return super().to_flat() | {"presets": presets, "also": tuple(other.to_flat() for other in self.others)}
+        flat = super().to_flat() | {"presets": presets, "also": tuple(other.to_flat() for other in self.others)}
+        return {name: value for name, value in flat.items() if value or name != TRANSFORMERS}
 
     @property
     def members(self) -> tuple["ModelConfig", ...]:
@@ -233,6 +247,10 @@ class ModelConfig(Settings):
         strides = DEPTH_STRIDES if self.network.system == OURS else (1,)
         stride = self.compute.depth_stride
         require(stride in strides, f"depth_stride must be one of {strides}, not {stride}")
+        require(
+            (self.network.system == TRANSFORMERS) == bool(self.transformers),
+            f"system {TRANSFORMERS} and the settings of its network go together: begin with --start hf:org/name",
+        )
         nested = any(other.others for other in self.others)
         require(not nested, "a network that is averaged with others averages none itself")
         require(

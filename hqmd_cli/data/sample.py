@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.geometry.camera import find_intrinsics
+from hqmd_cli.units import Kind
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of missing and broken frames: they are left out and named; with more nothing starts
@@ -28,6 +29,7 @@ class Sample:
     focal_px: float | None = None  # of the photo's camera, at this size; None: NYU's camera is assumed
     masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
     remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read; not in the cache
+    kind: Kind = "depth"  # of depth_m: only a teacher's labels may be no metres (training/unlabelled.py)
 
     @property
     def camera_factor(self) -> float:

@@ -35,6 +35,7 @@ SYSTEMS = Registry(
         "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
     },
 )
+BY_OTHERS = "hqmd_cli.models.foreign_network:ForeignNetwork"  # not for --model: a run begins with one by --start
 STRIDED = "hqmd_cli.models.strided:StridedDepthNetwork"  # takes the place of "hqmd" with Compute.coarse_first
 
 DECODERS = {
@@ -57,6 +58,8 @@ def build_model(config: ModelConfig, backbone_weights: str | None = "none") -> "
 def build_system(config: ModelConfig, backbone_weights: str | None = "none") -> "DepthModel":
     """Build one network; `config.others` is ignored."""
     strided = config.compute.coarse_first and config.network.system == OURS
+    if config.transformers:
+        return resolve_name(BY_OTHERS)(config.network, config.transformers)
     build = resolve_name(STRIDED) if strided else resolve(SYSTEMS, config.network.system, "model")
     network: DepthModel = build(config.network, backbone_weights)
     network.depth_stride = config.compute.depth_stride

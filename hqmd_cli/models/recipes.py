@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hqmd_cli.config.base import mapping
-from hqmd_cli.config.network import OURS, ModelConfig
+from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.checked_json import read_toml
@@ -60,7 +60,7 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
 def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:
     """Return a system's settings by its authors, with `values` over them. Raises HqmdError for wrong values."""
     model, training = (mapping(section, values.get(section, {})) for section in ("model", "training"))
-    if system != OURS:  # whose settings are the defaults: torch is not imported to learn that
+    if system not in (OURS, TRANSFORMERS):  # whose settings are the defaults: torch is not imported to learn that
         paper = resolve(SYSTEMS, system, "model").paper
         model, training = {**paper.model, **model}, {**paper.training, **training}
     return ModelConfig.from_flat({**model, "system": system}), TrainConfig.from_flat(training)

@@ -74,7 +74,8 @@ class TrainTransform:
         move = turn_and_crop(enlarged, angle, top, left, flip, self.size) @ turned_picture(camera, pitch, yaw)
         depth_m: NDArray[Any] = sample.depth_m
         if most:
-            depth_m = depth_m * turned_depth(camera_of((height, width), focal), (height, width), pitch, yaw)
+            factor = turned_depth(camera_of((height, width), focal), (height, width), pitch, yaw)
+            depth_m = depth_m / factor if sample.kind == "disparity" else depth_m * factor
         from_photo = move @ enlarge(enlarged[1] / width, enlarged[0] / height)
 
         def warp(array: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.registry import pick
 from hqmd_cli.training.augmentation import AUGMENTATIONS, TrainTransform
 from hqmd_cli.training.interruption import ignore_stop_signals, stop_signals_blocked
+from hqmd_cli.units import KINDS
 
 
 class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
@@ -43,6 +44,7 @@ class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
         self.order = rng.permutation(examples_per_epoch(data, extra))
         self.drawn = rng.permutation(len(extra) if extra else 0)
         self.skip = skip
+        self.mixes_kinds = any(getattr(part, "mixes_kinds", False) for part in (data, extra))  # as TaughtPhotos do
 
     def __len__(self) -> int:
         return len(self.order) - self.skip
@@ -57,7 +59,8 @@ class TrainSet(torch.utils.data.Dataset[dict[str, Any]]):
                 sample = self.sample(index)
                 example = transform(sample, np.random.default_rng((self.seed, self.epoch, index)))
                 # Text, since a DataLoader collates text into a list.
-                return {**example, "name": sample.name, "faults": "\n".join(faults)}
+                kind = {"kind": KINDS.index(sample.kind)} if self.mixes_kinds else {}
+                return {**example, **kind, "name": sample.name, "faults": "\n".join(faults)}
             except HqmdError as error:
                 faults.append(" ".join(str(error).split()))
                 require_few(faults, self.data, self.extra)

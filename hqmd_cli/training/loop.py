@@ -37,6 +37,7 @@ from hqmd_cli.files.atomic import explain_write_errors, replaced_folder
 from hqmd_cli.inference.engines.pytorch import TorchEngine
 from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.losses import build_loss
+from hqmd_cli.losses.relative import of_kinds
 from hqmd_cli.losses.terms import NoValidDepth
 from hqmd_cli.models.ordinal import DISCRETISATIONS
 from hqmd_cli.parallel.batch_sums import GlobalBatchNorm
@@ -45,9 +46,17 @@ from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, plain_errors, require_few, training_sizes
 from hqmd_cli.training.curves import write_curves
 from hqmd_cli.training.distillation import Teacher
+from hqmd_cli.training.fine_tuning import begin
 from hqmd_cli.training.identity import content_of
 from hqmd_cli.training.interruption import StopSignals
-from hqmd_cli.training.origins import DATA_IN_WORDS, check_identity, holding_run_folder, open_run_folder, origins
+from hqmd_cli.training.origins import (
+    DATA_IN_WORDS,
+    check_identity,
+    contents_of_teachers,
+    holding_run_folder,
+    open_run_folder,
+    origins,
+)
 from hqmd_cli.training.record import RunRecord
 from hqmd_cli.training.reports import (
     BadBatch,
@@ -84,7 +93,7 @@ def fit(
     *,
     extra_data: Dataset | None = None,
     backbone_weights: str = "default",
-    start: Path | None = None,
+    start: Path | str | None = None,
     teacher: Path | None = None,
     device: torch.device | None = None,
     workers: int = 0,
@@ -102,8 +111,9 @@ def fit(
 
     `extra_data` makes up half of each epoch, for example other people's photos beside your own. `start` is a checkpoint
     folder whose weights replace those of a pretrained backbone; checkpoints.weights.start_weights says how far the
-    networks may differ. `teacher` is a checkpoint folder whose depth the network learns from, too. After `time_limit`
-    seconds, on Ctrl-C and on SIGTERM, the run saves its state and stops.
+    networks may differ. As text it is a network of transformers (fine_tuning.py). `teacher` is a checkpoint folder
+    whose depth the network learns from, too. After `time_limit` seconds, on Ctrl-C and on SIGTERM, the run saves its
+    state and stops.
 
     Writes into `run_dir`: `best/` and `last/` (checkpoints, with `command` on their cards), `history.jsonl` (a row per
     epoch), `curves.png`, `samples/` (a picture per epoch) and `state/` (the newest `keep` states, for `resume`). Logs
@@ -131,11 +141,14 @@ def fit(
     loss_of, protocol = build_loss(train.objective.loss), find_protocol(train.objective.protocol)
     require_fit(val_data, protocol)  # before the first epoch, not after it
     open_run_folder(run_dir, resume)
+    if start is not None:
+        model, start, notes = begin(model, start, train_data, run_dir, resume)
+        yield from map(Note, notes)
     about = origins(train_data, val_data, extra_data, backbone_weights, start, teacher, (sources or {}).get("origin"))
     datasets = {"train": train_data, "val": val_data, "extra": extra_data}
     record = RunRecord(
-        model.to_flat() | train.to_flat(), about, dict(sources or {}), content_of(teacher, start, backbone_weights),
-        int(total_steps),
+        model.to_flat() | train.to_flat(), about, dict(sources or {}),
+        content_of(teacher, start, backbone_weights) | contents_of_teachers(train_data, extra_data), int(total_steps),
     )  # fmt: skip
     if Ranks.from_environment().is_first:
         yield from map(Note, check_identity(run_dir, record, datasets, resume, verify, accept_changes))
@@ -283,7 +296,10 @@ def train_step(run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher 
         with accelerator.no_sync(run.learner) if part is not parts[-1] else nullcontext():
             with GlobalBatchNorm() if accelerator.num_processes > 1 else nullcontext():
                 estimate = run.learner(rgb)
-            loss = loss_of(estimate, depth_m, valid)
+            if "kind" in part:
+                loss = of_kinds(loss_of, estimate, depth_m, valid, part["kind"].to(accelerator.device))
+            else:
+                loss = loss_of(estimate, depth_m, valid)
             if teach:
                 share = config.objective.teacher_share
                 loss = (1 - share) * loss + share * loss_of(estimate, teach(rgb), valid)

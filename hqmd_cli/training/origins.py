@@ -112,17 +112,27 @@ def origins(
         origin = Path(backbone_weights).name  # the path may be private
         if start:
             before = read_info(start)
-            origin = (
-                f"{name_of(start)}, which had learned from {before.data} and started from {before.backbone_weights}"
-            )
+            origin = before.backbone_weights  # of a network of transformers that has not learned here yet
+            if before.step or before.data:
+                origin = f"{name_of(start)}, which had learned from {before.data} and started from {origin}"
     data = train_data.description + (f", and as much of {extra_data.description}" if extra_data else "")
     return {
         "data": data,
         "train data": f"{data}, {examples_per_epoch(train_data, extra_data)} an epoch",
         "val data": f"{val_data.description}, {len(val_data)}",
         "weights at the start": origin,
-        "teacher": name_of(teacher) if teacher else "",
+        "teacher": name_of(teacher) if teacher else " and ".join(teachers_of(train_data, extra_data)),
     }
+
+
+def teachers_of(*datasets: Dataset | None) -> dict[str, str]:
+    """Return the models that labelled the photos of a run, by name, with their SHA-256 (unlabelled.py)."""
+    return {name: digest for data in datasets for name, digest in getattr(data, "teachers", {}).items()}
+
+
+def contents_of_teachers(*datasets: Dataset | None) -> dict[str, str]:
+    """Return what teachers_of does, by the name that RunRecord.content has for them."""
+    return {f"teacher {name}": digest for name, digest in teachers_of(*datasets).items()}
 
 
 def name_of(checkpoint: Path) -> str:

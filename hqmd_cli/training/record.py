@@ -2,7 +2,8 @@
 
 settings     of model and training, flat
 about        what it learns from, in words
-sources      data, val_data, extra_data, start, teacher: absolute paths or names; depth_scale; backbone_weights
+sources      data, val_data, extra_data, unlabelled, start, teacher: absolute paths or names, or a list of them;
+             depth_scale; backbone_weights
 content      SHA-256 of teacher, start and backbone weights
 total_steps  after which the run is finished
 
@@ -21,7 +22,7 @@ from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import LAST
 from hqmd_cli.checkpoints.run_folder import can_resume, read_history
 from hqmd_cli.checkpoints.settings import shown
-from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.config.network import TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import write_text
@@ -46,13 +47,21 @@ class RunRecord:
         """The settings of model and training."""
         model, train = ModelConfig().to_flat(), TrainConfig().to_flat()
         return (
-            ModelConfig.from_flat({name: value for name, value in self.settings.items() if name in model}),
+            ModelConfig.from_flat(
+                {name: value for name, value in self.settings.items() if name in {*model, TRANSFORMERS}}
+            ),
             TrainConfig.from_flat({name: value for name, value in self.settings.items() if name in train}),
         )
 
     def write(self, run_dir: Path) -> None:
         """Write the record."""
         write_text(run_dir / RECORD_FILE, json.dumps(asdict(self), indent=1, default=str) + "\n")
+
+
+def teachers_in(sources: Mapping[str, Any]) -> list[str]:
+    """Return the names of a run's teachers."""
+    named = sources.get("teacher") or []
+    return [named] if isinstance(named, str) else list(named)
 
 
 def read_record(run_dir: Path) -> RunRecord | None:

@@ -12,9 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hqmd_cli.checkpoints.hub import find_checkpoint
+from hqmd_cli.checkpoints.hub import find_checkpoint, find_model, scheme_of
 from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run, saved_states
-from hqmd_cli.config.network import OURS, ModelConfig, without_deleted
+from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig, without_deleted
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
 from hqmd_cli.errors import HqmdError
@@ -23,13 +23,14 @@ from hqmd_cli.installed import require
 from hqmd_cli.models.pretrained import refuse_out_of_reach
 from hqmd_cli.models.recipes import override, read_recipe
 from hqmd_cli.parallel.processes import Ranks
-from hqmd_cli.training.record import RunRecord, changes, is_unfinished, read_record, refuse_changes
+from hqmd_cli.training.record import RunRecord, changes, is_unfinished, read_record, refuse_changes, teachers_in
 
 RUNS = Path("runs")  # below the current folder
 PATHS = (
     "data",
     "val_data",
     "extra_data",
+    "unlabelled",
     "start",
     "teacher",
     "backbone_weights",
@@ -65,15 +66,43 @@ class Plan:
         """The first weights of the backbone: default, none, or a file."""
         return self.sources.get("backbone_weights") or "default"
 
-    def checkpoint(self, name: str) -> Path | None:
-        """Return the folder of `start` or `teacher`; None without one. Raises HqmdError if there is no such model."""
-        model = self.sources.get(name)
-        return find_checkpoint(model) if model else None
+    @property
+    def start(self) -> Path | str | None:
+        """The checkpoint that it starts from, or the name of a network of transformers; None without one.
+
+        Raises HqmdError if there is no such model.
+        """
+        if not (model := self.sources.get("start")):
+            return None
+        place = find_model(model)
+        address = place.address("torch") if not isinstance(place, Path | str) else place
+        return address if isinstance(address, str) and scheme_of(address) == "hf" else find_checkpoint(model)
+
+    @property
+    def teacher(self) -> Path | None:
+        """The checkpoint that answers for each picture of a batch; None without one, and if photos are labelled before.
+
+        Raises HqmdError if there is no such model.
+        """
+        teachers = teachers_in(self.sources)
+        if self.sources.get("unlabelled"):
+            if not teachers:
+                raise HqmdError("--unlabelled: name a --teacher, who labels the photos")
+            if self.sources.get("extra_data"):
+                raise HqmdError("--unlabelled and --extra-data both take half of an epoch; give one of them")
+            return None
+        if len(teachers) > 1 or not all(isinstance(find_model(name), Path) for name in teachers):
+            raise HqmdError(f"--teacher {teachers[-1]}: answers beforehand only; name its photos: --unlabelled PHOTOS")
+        return find_checkpoint(teachers[0]) if teachers else None
 
     def require_weights(self) -> None:
         """Raise HqmdError within seconds if a model or pretrained weights cannot be had, before the data is read."""
-        start = self.checkpoint("start")
-        self.checkpoint("teacher")
+        start = self.start
+        self.teacher  # noqa: B018  # raises
+        if isinstance(start, str) and not self.resume:
+            from hqmd_cli.training.fine_tuning import require_trainable  # imports torch
+
+            require_trainable(start, self.model)
         if self.resume or start:
             return
         if self.backbone_weights not in ("default", "none") and not Path(self.backbone_weights).is_file():
@@ -99,14 +128,21 @@ def plan_run(asked: Asked, say: Say) -> Plan:
     model, train = read_recipe(asked.recipe, asked.model)
     model, train = override(model, asked.settings), override(train, asked.settings)
     if run_dir is None:
-        run_dir = new_run_folder(model.network.system, say)
+        run_dir = new_run_folder(system_of(asked), say)
     elif asked.resume and not holds_run(run_dir):
         say(f"{run_dir}: there is no run to resume, so one is started")
     refuse_run(run_dir)
-    sources = located({**asked.sources, "data": asked.sources.get("data") or default_data()})
-    if used := next((name for name in PATHS if sources.get(name) and is_place(run_dir, sources[name])), None):
+    alone = asked.sources.get("unlabelled") and not asked.sources.get("data")
+    main = "val_data" if alone else "data"  # photos without depth need no others but for the validation
+    sources = located({**asked.sources, main: asked.sources.get(main) or default_data()})
+    if used := next((name for name in PATHS if any(is_place(run_dir, one) for one in each(sources.get(name)))), None):
         raise HqmdError(f"{run_dir}: is what --{used.replace('_', '-')} reads; choose another -o")
     return Plan(run_dir, False, model, train, sources)
+
+
+def each(source: str | list[str] | None) -> list[str]:
+    """Return the names of a source, of which a teacher may have several."""
+    return [str(source)] if isinstance(source, str | Path) else source or []
 
 
 def is_place(folder: Path, source: str) -> bool:
@@ -118,7 +154,11 @@ def continued(asked: Asked, run_dir: Path) -> Plan:
     """Plan to continue a run. Raises HqmdError with old and new values of settings that are asked for otherwise."""
     record = record_of(run_dir)
     model, train = record.configs if asked.recipe is None else read_recipe(asked.recipe, asked.model)
-    model, train = override(model, asked.settings), override(train, asked.settings)
+    settings = dict(asked.settings)
+    if record.configs[0].network.system == TRANSFORMERS:  # which no recipe describes
+        model = record.configs[0]
+        settings["size"] = settings.get("size") and model.compute.rounded(settings["size"])
+    model, train = override(model, settings), override(train, settings)
     now = model.to_flat() | train.to_flat() | ({"system": asked.model} if asked.model else {})
     refuse_changes(run_dir, changes(record.settings, now), run_dir)
     given = located({name: value for name, value in asked.sources.items() if value is not None})
@@ -155,10 +195,15 @@ def located(sources: Mapping[str, Any]) -> dict[str, Any]:
     """Make the paths of files and folders absolute, so that a run continues from any folder."""
     result = dict(sources)
     for name in PATHS:
-        if result.get(name):
-            path = Path(result[name])
-            result[name] = str(path.absolute() if path.exists() else result[name])
+        if found := [located_one(one, name) for one in each(result.get(name))]:
+            result[name] = found if found[1:] else found[0]
     return result
+
+
+def located_one(source: str, name: str) -> str:
+    """Make the path of a file or a folder absolute, and that of a pattern of photos."""
+    path = Path(source)
+    return str(path.absolute()) if path.exists() or name == "unlabelled" else source
 
 
 def newest_unfinished(asked: Asked, say: Say) -> Path | None:
@@ -201,6 +246,8 @@ def is_of(record: RunRecord, system: str, data: str | None) -> bool:
 
 def system_of(asked: Asked) -> str:
     """Return the system that was asked for."""
+    if scheme_of(asked.sources.get("start") or ""):
+        return TRANSFORMERS
     return read_recipe(asked.recipe, asked.model)[0].network.system
 
 

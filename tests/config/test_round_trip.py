@@ -62,7 +62,8 @@ def test_flat_names_are_unique() -> None:
     """Two groups with a setting of one name would share one place in files."""
     for config in (ModelConfig(), TrainConfig()):
         parts = [getattr(config, field.name) for field in fields(config)]
-        count = sum(len(part.to_flat()) if isinstance(part, Settings) else 1 for part in parts)
+        # Files leave out the text of a network of transformers where there is none.
+        count = sum(len(part.to_flat()) if isinstance(part, Settings) else part != "" for part in parts)
         assert len(config.to_flat()) == count
 
 

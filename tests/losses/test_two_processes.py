@@ -15,7 +15,7 @@ from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models.base import Estimate
 from hqmd_cli.models.ordinal import spacing_increasing
 
-NAMES = tuple(LOSSES)
+NAMES = (*LOSSES, "relative")
 PLAIN = "plain means"
 SIZE, BINS = (12, 16), 5
 HALVES = (slice(0, 2), slice(2, 4))
@@ -59,6 +59,7 @@ def registered() -> Iterator[None]:
     """Register the loss with plain means, which has to be found out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(LOSSES, PLAIN, f"{__name__}:plain_means")
+        patch.setitem(LOSSES, "relative", "hqmd_cli.losses.relative:of_disparity")  # not for --loss
         yield
 
 

@@ -1,8 +1,8 @@
 """Depth models of `transformers`: hf:org/name[@revision] on the Hugging Face hub, or hf:FOLDER as it has them.
 
 A model comes with an image processor, which resizes photos for the network and depth back to the photo. No code from
-the hub is run (trust_remote_code; trusted_config.py), and weights are read from safetensors only, because pickles can
-run code.
+the hub is run (trust_remote_code; models/trusted_config.py), and weights are read from safetensors only, because
+pickles can run code.
 """
 
 import math
@@ -26,9 +26,9 @@ from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign.adapter import refuse_options, seen_with_mirror, settled_kind, with_mirror
 from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, left_open, meaning_of, require_read
-from hqmd_cli.inference.foreign.trusted_config import fix_attention, require_trusted
 from hqmd_cli.inference.open import OpenModel, OpenOptions, Seen
 from hqmd_cli.installed import missing, require
+from hqmd_cli.models.trusted_config import fix_attention, require_trusted
 
 if TYPE_CHECKING:
     import torch
@@ -57,13 +57,8 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
     """Open hf:org/name or hf:FOLDER. Raises HqmdError if it is missing, not a depth model, or cannot be computed."""
     refuse_options(name, wish, ("auto", "torch"), "is computed by torch, at the size that its own processor wants")
     transformers = import_transformers()
-    source = find_source(name.partition(":")[2])
-    require_trusted(source.name, source.folder, source.files)
+    source, config = find_network(name.partition(":")[2])
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
-        config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
-        require_depth_model(source, config)
-        require_read(config)
-        fix_attention(config)
         stated = meaning_of(config, source.repo)
         kind, origin = settled_kind(source.name, stated, wish, why_open=left_open(config))
 
@@ -85,6 +80,19 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
         origin=origin,
         sees=sees,
     )
+
+
+def find_network(place: str) -> tuple[Source, Any]:
+    """Find a depth model's files, and read its settings. Raises HqmdError as open_model."""
+    transformers = import_transformers()
+    source = find_source(place)
+    require_trusted(source.name, source.folder, source.files)
+    with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
+        config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+        require_depth_model(source, config)
+        require_read(config)
+        fix_attention(config)
+    return source, config
 
 
 def import_transformers() -> Any:

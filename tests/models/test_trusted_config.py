@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.inference.foreign.trusted_config import distrust, fix_attention, require_trusted
+from hqmd_cli.models.trusted_config import distrust, fix_attention, require_trusted
 
 REFUSED = {
     "kernel": {"_attn_implementation": "evil/kernel"},
