@@ -1,4 +1,4 @@
-"""Run the shell lines of the README and of the pages for users, and check what these say about the code."""
+"""Run the shell and Python lines of the README and of docs/, and check what these say about the code."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from docs_pages import PAGES, README, python_blocks, shell_lines
 from file_server import FileServer
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.checkpoint import read_info
@@ -29,8 +30,8 @@ from hub_server import USERS, HubServer, environment
 from kinect_room import write_scene
 
 ROOT = Path(__file__).parents[1]
-USER_PAGES = ("predict", "train", "evaluate", "models")
 MOST_README_LINES = 130
+MOST_LINES_NOT_RUN = 8  # with `no-run: reason`; a line more needs a reason that convinces
 # What the README promises to work exactly as typed.
 FOUR_COMMANDS = (
     "hqmd predict photo.jpg -o depth.png",
@@ -38,15 +39,17 @@ FOUR_COMMANDS = (
     "hqmd evaluate --split test",
     "hqmd compare hqmd-indoor hqmd-indoor-small",
 )
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in USER_PAGES}
-TEXT = "\n".join([README, *PAGES.values()])
-LINES = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
-HQMD_LINES = [line for line in LINES if line.startswith("hqmd ")]
+LINES = [line.text for line in shell_lines() if not line.no_run]
+HQMD_LINES = [*dict.fromkeys(line for line in LINES if line.startswith("hqmd "))]  # some stand on two pages
 # What keeps a training line short: the same code on a network that fits into a test.
 SHORT = shlex.split(
     "--backbone test_efficientnet --backbone-weights none --size 32x48 --batch-size 2 --epochs 1 --workers 0"
 )
+
+# The network is that of --start.
+SHORT_GOING_ON = shlex.split(
+    "--size 64x96 --batch-size 2 --max-steps 1 --precision fp32 --workers 0"
+)  # the network is that of --start
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     for name in (pairs / "val.txt").read_text().split():
         depth_m = read_depth_values(next((pairs / "depth").glob(f"{name}.*"))) / 1000 * 1.1
         np.save(maps / f"{name}.npy", depth_m.astype(np.float32))
+    (desk / "my-rooms.toml").write_text(re.search(r"```toml\n(.*?)```", PAGES["protocols"], re.DOTALL)[1])
     (desk / "measured.csv").write_text("photo,x,y,metres\nphoto.jpg,5,5,1.5\n")
     (desk / "my_model.py").write_text("def predict(image):\n    return 1 + image.mean(axis=2) / 100\n")
     monkeypatch.syspath_prepend(desk)  # which takes back what hqmd adds
@@ -97,6 +101,12 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
 def test_every_shell_line_is_a_known_one():
     assert [line for line in LINES if not line.startswith(("hqmd ", "pip install "))] == []
     assert len(HQMD_LINES) >= 7 and any(line.startswith(EXPORT) for line in HQMD_LINES)
+
+
+def test_lines_that_no_test_runs_are_few_and_say_why():
+    not_run = [line for line in shell_lines() if line.no_run]
+    assert all(len(line.no_run) > 10 for line in not_run)
+    assert len(not_run) <= MOST_LINES_NOT_RUN, "\n".join(f"{line.page}: {line.text}" for line in not_run)
 
 
 def test_the_readme_is_short_and_shows_the_four_commands():
@@ -155,7 +165,7 @@ def push_as_the_user_would(line, desk):
 def test_the_training_lines_run_one_after_the_other(desk, hqmd):
     shutil.rmtree(desk / "runs" / "mine")
     for line in (line for line in HQMD_LINES if " train " in line and " -o " in line):
-        result = hqmd(*shlex.split(line)[1:], *SHORT)
+        result = hqmd(*shlex.split(line)[1:], *(SHORT_GOING_ON if "--start" in line else SHORT))
         assert result.returncode == 0, result.stderr
         assert (desk / re.search(r"-o (\S+)", line)[1] / "best" / "config.json").is_file()
 
@@ -169,17 +179,74 @@ def test_training_without_a_run_folder_makes_one_below_runs(desk, hqmd):
 
 
 def test_the_python_lines_run(desk):
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (block,) = python_blocks(README)
     names = {}
     exec(block, names)
     assert names["depth_m"].shape == (80, 96) and names["depth_m"].min() > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if python_blocks(text)])
+def test_the_python_of_a_page_runs_after_its_shell_lines(page, desk, hqmd, capsys):
+    write_phone_recording(desk / "scan")
+    for line in (line.text for line in shell_lines() if line.page == page and line.text.startswith("hqmd predict ")):
+        if "--model" not in line:
+            assert hqmd(*shlex.split(line)[1:]).returncode == 0
+    names = {}
+    for block in python_blocks(PAGES[page]):
+        exec(block, names)
+    if page == "own_data":
+        check_phone_pairs(desk / "lidar_pairs", hqmd)
+    elif page == "points":
+        a, b = (names["point"](*place) for place in ((20, 30), (70, 30)))
+        assert capsys.readouterr().out.endswith(f"{np.linalg.norm(a - b):.2f} m\n") and a[0] < b[0]
+    else:
+        assert names["depth_m"].shape == (80, 96) and names["depth_m"].dtype == np.float32
+
+
+@pytest.mark.slow
+def test_the_first_page_shows_what_hqmd_says(desk, hqmd):
+    """All but the digits, which depend on the processor."""
+    line = next(line.text for line in shell_lines() if line.page == "start" and line.text.startswith("hqmd predict "))
+    (shown,) = re.findall(r"```text\n(.*?)```", PAGES["start"], re.DOTALL)
+    told = hqmd(*shlex.split(line)[1:]).stderr
+    assert [re.sub(r"\d+", "#", each.strip()) for each in (shown, told)] == [re.sub(r"\d+", "#", shown.strip())] * 2
+
+
+def write_phone_recording(folder):
+    """Write a recording in the form of Stray Scanner: 61 frames; the phone is not sure of the left half."""
+    for name in ("depth", "confidence"):
+        (folder / name).mkdir(parents=True)
+    frames = cv2.VideoWriter(str(folder / "rgb.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 60, (192, 144))
+    sure = np.repeat(np.uint8([[0, 2]]), (128, 128), axis=1).repeat(192, axis=0)
+    for number in range(61):
+        blocks = np.random.default_rng(number).integers(0, 255, (6, 8, 3), np.uint8)  # no frame looks like another
+        frames.write(cv2.resize(blocks, (192, 144), interpolation=cv2.INTER_NEAREST))
+        depth_mm = np.arange(1500 + number, 3420 + number, 10, np.uint16)[:, None].repeat(256, axis=1)
+        cv2.imwrite(str(folder / "depth" / f"{number:06}.png"), depth_mm)
+        cv2.imwrite(str(folder / "confidence" / f"{number:06}.png"), sure)
+    frames.release()
+    np.savetxt(folder / "camera_matrix.csv", [[150, 0, 96], [0, 150, 72], [0, 0, 1]], delimiter=",")
+
+
+def check_phone_pairs(pairs, hqmd):
+    depth_mm = cv2.imread(str(pairs / "depth" / "scan_000030.png"), cv2.IMREAD_UNCHANGED)
+    assert depth_mm.shape == (480, 640) and (depth_mm[:, :320] == 0).all() and (depth_mm[0, 320:] == 1530).all()
+    assert (pairs / "frames.csv").read_text().splitlines()[1] == "scan_000000,500.0"  # 150 x 640 / 192
+    assert [(pairs / f"{split}.txt").read_text().split() for split in ("train", "val")] == [
+        ["scan_000000", "scan_000030"],
+        ["scan_000060"],
+    ]
+    told = hqmd("check", pairs)
+    assert told.returncode == 0 and "millimetres" in told.stdout and "focal lengths from frames.csv" in told.stdout
+
+
 def test_the_two_first_commands_are_what_ci_installs_and_runs():
-    first, second = (line for line in LINES if line.startswith("pip install "))
+    first, second, light = (line for line in LINES if line.startswith("pip install "))
     ci = (ROOT / ".ci" / "run").read_text()
     assert "pip install ." in first and "hqmd predict examples/" in first
     assert second == "pip install '.[dev]' && pytest"
+    assert light == "pip install ./packaging/light"  # what tests/test_wheels.py builds and installs
     assert "pip install -q '.[dev]'" in ci and re.search(r"^pytest$", ci, re.MULTILINE)
 
 
@@ -232,5 +299,5 @@ def test_names_and_numbers_of_the_prose_are_the_codes():
         8,
         1e-4,
     )
-    assert all(f"| `{name}` |" in PAGES["evaluate"] for name in PROTOCOLS)
+    assert all(f"| `{name}` |" in PAGES["protocols"] for name in PROTOCOLS)
     assert DEFAULT_MODEL in bundled_models() and all(name in README for name in bundled_models())

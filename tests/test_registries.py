@@ -55,9 +55,17 @@ def depths_of(protocol: Protocol) -> str:
     return protocol.limits() + ("" if protocol.aggregation == "mean" else f"; {how}")
 
 
-@pytest.mark.parametrize(("page", "table"), [("predict", outputs_table()), ("evaluate", protocols_table())])
+@pytest.mark.parametrize(("page", "table"), [("predict", outputs_table()), ("protocols", protocols_table())])
 def test_tables_of_formats_and_protocols(page: str, table: str) -> None:
     assert table in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), f"docs/{page}.md needs this table:\n\n{table}\n"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=list(PROTOCOLS))
+def test_each_protocol_has_its_rules_and_its_source(protocol: Protocol) -> None:
+    rules, source = protocol.recipe(protocol.ground_truth), protocol.source
+    told = f"- Rules: {rules}.\n- Hash: `{protocol.digest}`\n- Source: {source}.\n"
+    section = (ROOT / "docs" / "protocols.md").read_text("utf-8").partition(f"### `{protocol.name}`\n")[2]
+    assert told in section.partition("\n#")[0], f"### `{protocol.name}` in docs/protocols.md needs this:\n\n{told}"
 
 
 def test_the_table_of_systems() -> None:

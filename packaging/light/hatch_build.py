@@ -11,6 +11,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 CLONE = Path(__file__).parents[2]
 HEAVY = ("torch", "picture")  # extras of hqmd_cli/installed.py whose packages are in the base of hqmd
 ON_TORCH = ("export", "hub")  # extras that are of no use without torch
+OF_A_CLONE = ("dev", "docs")  # extras for work on hqmd itself
 INSTEAD = {"opencv-python": "opencv-python-headless"}  # which needs no libGL
 
 
@@ -26,7 +27,8 @@ def light(project: dict[str, Any], extra_of: dict[str, str]) -> dict[str, Any]:
     for requirement in project["dependencies"]:
         name = package_of(requirement)
         heavy.get(extra_of.get(name, ""), base).append(INSTEAD.get(name, name) + requirement.removeprefix(name))
-    extras = {name: packages for name, packages in project["optional-dependencies"].items() if name != "dev"} | heavy
+    optional = project["optional-dependencies"].items()
+    extras = {name: packages for name, packages in optional if name not in OF_A_CLONE} | heavy
     for extra in ON_TORCH:
         extras[extra] = [*extras[extra], *extras["torch"]]
     same = ("license", "keywords", "classifiers", "scripts")

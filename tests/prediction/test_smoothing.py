@@ -81,7 +81,7 @@ def test_moving_edges_are_not_smeared(seen: dict[str, list]) -> None:
 
 
 def test_even_change_lags_by_a_few_frames() -> None:
-    """Walking towards a wall, 1 % a frame: steady, and behind by the frames that docs/predict.md states."""
+    """Walking towards a wall, 1 % a frame: steady, and behind by the frames that docs/video.md states."""
     rgb, truth = WALL[:, : SIZE[1]], [FAR_M * 0.99**time for time in range(15)]
     coming = iter(truth)
     smoothed = Smoothed(lambda rgb: np.full(SIZE, next(coming), np.float32))
