@@ -47,6 +47,8 @@ class LoadedModel:
         file.
         """
         known, camera = seen_by(photo, fx, picture)
+        if self.model.sees:
+            return self.for_camera(self.model.seen_with(known.rgb, camera)[0], camera)
         return self.for_camera(self.model(known.rgb), camera)
 
     def with_uncertainty(
@@ -108,11 +110,14 @@ def load(
     size: str = DEFAULT_SIZE,
     flip: bool = False,
     kind: str | None = None,
+    profile: str = "",
 ) -> LoadedModel:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
-    hf:org/name[@revision] is any depth model of transformers, py:module:function any Python function. If such a model
-    does not say what it gives, state it with `kind`; the returned function has it as its `kind`.
+    A short name of the catalogue (`hqmd models`) is a model of others, hf:org/name[@revision] any depth model of
+    transformers, onnx:FILE or onnx:org/name[@revision]/FILE any ONNX file, py:module:function any Python function. If
+    such a model does not say what it gives, state it with `kind`; the returned function has it as its `kind`. `profile`
+    is that of an ONNX file: a name in the catalogue, or a TOML file.
 
     `sides` are the shorter sides, in pixels, of further views that add detail, and `size` names one of the model's
     presets instead; the metres come from the model's own sides. The returned function takes a path or a PIL picture,
@@ -122,4 +127,4 @@ def load(
     focal length `fx` in pixels if you pass it, else that of the EXIF, else NYU's. Both raise HqmdError, for a model or
     an option that is not available and for a photo of another type.
     """
-    return LoadedModel(open_model(model, OpenOptions(backend, device, sides, size, flip, kind=kind)))
+    return LoadedModel(open_model(model, OpenOptions(backend, device, sides, size, flip, kind=kind, profile=profile)))

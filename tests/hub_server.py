@@ -86,7 +86,9 @@ class HubServer:
 
 
 def commit_of(repo: str, revision: str) -> str:
-    """Any 40 hexadecimal digits will do, as long as they are the revision's own."""
+    """Any 40 hexadecimal digits will do, as long as they are the revision's own; a commit is its own."""
+    if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
+        return revision
     return hashlib.sha1(f"{repo}@{revision}".encode()).hexdigest()
 
 

@@ -88,10 +88,12 @@ def test_what_needs_more_says_so_in_one_line(
     assert list((tmp_path / "desk").iterdir()) == []
 
 
-def test_models_lists_the_bundled_ones(light: Callable) -> None:
+def test_models_lists_everything(light: Callable) -> None:
     done = light("models")
-    assert done.returncode == 0 and "hqmd-indoor-small" in done.stdout
-    assert done.stderr == f"without the networks to train, which need torch; {how_to_install('torch')}\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(name in done.stdout for name in ("hqmd-indoor-small", "da2-small", "eigen2014"))
+    done = light("models", "--time")
+    assert done.returncode == 1 and done.stderr == f"hqmd: --time needs torch; {how_to_install('torch')}\n"
 
 
 def test_help_and_info_need_nothing(light: Callable) -> None:

@@ -44,6 +44,7 @@ EXCEPTIONS = {
     ("__init__", "hqmd_cli.api"),
     # Registry strings: a checkpoint's name decides what opens it, before anything that opens it is imported.
     ("checkpoints/hub", "hqmd_cli.inference.foreign.hugging_face:open_model"),
+    ("checkpoints/hub", "hqmd_cli.inference.foreign.onnx_file:open_model"),
     ("checkpoints/hub", "hqmd_cli.inference.foreign.python_function:open_model"),
 }
 

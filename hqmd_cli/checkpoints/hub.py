@@ -2,8 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.registry import Registry
+
+if TYPE_CHECKING:
+    from hqmd_cli.checkpoints.catalogue import Entry
 
 DEFAULT_MODEL = "hqmd-indoor"
 QUICK_MODEL = "hqmd-indoor-small"  # of the bundled ones
@@ -12,6 +17,10 @@ CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "READ
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
 HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE]
+NOT_OWN = (
+    "{name}: predict, evaluate and compare take such a model; this asks for a checkpoint of hqmd's own, whose files it "
+    "reads or changes"
+)
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 
@@ -42,20 +51,42 @@ def find_checkpoint(name: str) -> Path:
     Raises HqmdError, which lists the choices.
     """
     if scheme_of(name):
-        raise HqmdError(
-            f"{name}: predict, evaluate and compare take such a model; this asks for a checkpoint of hqmd's own, whose "
-            "files it reads or changes"
-        )
+        raise HqmdError(NOT_OWN.format(name=name))
     if here := find_here(name):
         return here
     folder = Path(name)
     if folder.is_dir():
         there = f"; {folder / BEST} is one" if (folder / BEST / CONFIG_FILE).is_file() else ""
         raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint{there}")
+    if known_elsewhere(name):
+        raise HqmdError(NOT_OWN.format(name=name))
     if match := HUB_NAME.fullmatch(name):
         return download(match["repo"], match["revision"])
     choices = ["a checkpoint folder", "org/name[@revision] on the Hugging Face hub", *FORMS, *bundled_models()]
+    choices += ["and what `hqmd models` lists"]
     raise HqmdError(f"no model {name!r}; there are: {', '.join(choices)}")
+
+
+def known_elsewhere(name: str) -> "Entry | None":
+    """Return what the catalogue knows of a short name; None if it is not one of them."""
+    from hqmd_cli.checkpoints.catalogue import find_entry
+
+    return find_entry(name)
+
+
+def find_model(name: str) -> "Path | str | Entry":
+    """Find a model of any kind: a checkpoint folder, the address of a foreign model, or an entry of the catalogue.
+
+    This is where short names get their meaning. The catalogue is read only for a name that is nothing else here.
+    Raises HqmdError as find_checkpoint.
+    """
+    if scheme_of(name):
+        return name
+    if here := find_here(name):
+        return here
+    if entry := known_elsewhere(name):
+        return entry
+    return find_checkpoint(name)
 
 
 def download(repo: str, revision: str | None) -> Path:
@@ -98,16 +129,23 @@ def shared_place(folder: Path) -> str | None:
     return None
 
 
-FOREIGN = {
-    "hf": "hqmd_cli.inference.foreign.hugging_face:open_model",
-    "py": "hqmd_cli.inference.foreign.python_function:open_model",
-}
+FOREIGN = Registry(
+    "hqmd.foreign",
+    {
+        "hf": "hqmd_cli.inference.foreign.hugging_face:open_model",
+        "onnx": "hqmd_cli.inference.foreign.onnx_file:open_model",
+        "py": "hqmd_cli.inference.foreign.python_function:open_model",
+    },
+)
 
 
-FORMS = ("hf:org/name[@revision] of transformers", "py:module:function")  # for messages
+# For messages.
+FORMS = ("hf:org/name[@revision] of transformers", "onnx:FILE or onnx:org/name[@revision]/FILE", "py:module:function")
 
 
 def scheme_of(name: str) -> str | None:
     """Return "hf" for "hf:org/name"; None for a name without a known scheme."""
     scheme, colon, _ = name.partition(":")
+    if colon and len(scheme) > 1 and scheme.isidentifier() and scheme not in FOREIGN:  # one letter is a drive
+        FOREIGN.extend()
     return scheme if colon and scheme in FOREIGN else None

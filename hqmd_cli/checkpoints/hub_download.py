@@ -38,7 +38,7 @@ def snapshot(repo: str, revision: str | None, files: Sequence[str]) -> Path:
     except Exception as error:  # the hub's client passes on errors of its HTTP library
         said = printable(first_line(error))
         raise HqmdError(f"{where}: download from the Hugging Face hub failed: {said}") from error
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*")):
         if path.resolve() not in there:
             require_arrived(where, path)
     return folder

@@ -73,7 +73,8 @@ def calibrate(
     from hqmd_cli.evaluation.calibration import CalibrationOptions
     from hqmd_cli.evaluation.calibration import calibrate as calibrate_folder
     from hqmd_cli.reporting.tables import figures_table
-    from hqmd_cli.terminal.evaluation_output import print_table, start_further, start_session
+    from hqmd_cli.terminal.evaluation_output import start_further, start_session
+    from hqmd_cli.terminal.table_output import print_table
 
     folder = find_own(model)
     session = start_session(data, split, protocol, depth_scale)

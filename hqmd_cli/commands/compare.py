@@ -11,6 +11,7 @@ from hqmd_cli.commands.options import (
     DeviceOption,
     FlipOption,
     ModelKindOption,
+    OnnxProfileOption,
     OverwriteOption,
     SideOption,
     SizeOption,
@@ -43,6 +44,7 @@ def compare(
         list[str] | None, typer.Argument(metavar="MODEL...", help=ANY_MODEL_HELP, show_default=False)
     ] = None,
     model_kind: ModelKindOption = None,
+    onnx_profile: OnnxProfileOption = "",
     data: DataOption = None,
     split: SplitOption = None,
     pred: Annotated[list[Path] | None, typer.Option(metavar="DIR", help=f"{PRED_HELP} May be repeated.")] = None,
@@ -98,7 +100,7 @@ def compare(
         require_drawable(picture)
     own = (picture, *possible_files(output))
     extras = Extras(per_picture, published, table1, report, report_pictures, overwrite, own)
-    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
+    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind, profile=onnx_profile)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
 
     session = start_session(data, split, protocol, depth_scale, outputs=extras.files)

@@ -13,6 +13,7 @@ from hqmd_cli.commands.options import (
     FlipOption,
     ModelKindOption,
     ModelOption,
+    OnnxProfileOption,
     OverwriteOption,
     SideOption,
     SizeOption,
@@ -49,6 +50,7 @@ WITH_POINTS = {
     "picture",
     "model",
     "model_kind",
+    "onnx_profile",
     "backend",
     "device",
     "side",
@@ -65,6 +67,7 @@ def evaluate(
     split: SplitOption = None,
     model: ModelOption = DEFAULT_MODEL,
     model_kind: ModelKindOption = None,
+    onnx_profile: OnnxProfileOption = "",
     pred: Annotated[
         Path | None,
         typer.Option(
@@ -142,7 +145,7 @@ def evaluate(
     from hqmd_cli.inference.open import OpenOptions
     from hqmd_cli.terminal.evaluation_output import Extras, add_sources, print_one, print_under_each, start_session
 
-    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind)
+    options = OpenOptions(backend, device, side or (), size, flip, kind=model_kind, profile=onnx_profile)
     if points or picture:
         from hqmd_cli.terminal.points_output import evaluate_points
 
@@ -176,7 +179,7 @@ def refuse_contradictions(record: bool, pred: Path | None, options: "OpenOptions
     changes_view = bool(options.sides or options.flip or options.size != DEFAULT_SIZE)
     if record and (changes_view or protocol == ALL):
         raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")
-    if pred and (record or changes_view or model != DEFAULT_MODEL or options.kind):
+    if pred and (record or changes_view or model != DEFAULT_MODEL or options.kind or options.profile):
         raise HqmdError(
             "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
         )

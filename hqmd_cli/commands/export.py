@@ -69,13 +69,14 @@ def export(
     import torch  # only now, since it takes seconds
 
     from hqmd_cli.checkpoints.checkpoint import load_checkpoint, publish_checkpoint
+    from hqmd_cli.checkpoints.config_file import model_hash
     from hqmd_cli.export.onnx_graph import export_beside, export_file
     from hqmd_cli.files.atomic import new_folder
 
     cpu = torch.device("cpu")
     if alone:
         network, info = load_checkpoint(source, cpu)
-        difference = export_file(network, info.model, path, precision, size)
+        difference = export_file(network, info.model, path, precision, size, model_hash(source))
     elif beside:
         difference = export_beside(load_checkpoint(output, cpu)[0], output, precision)
     else:

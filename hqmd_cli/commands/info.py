@@ -19,7 +19,7 @@ def info(
     ] = None,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Describe a model, a training run or this installation.
+    """Describe a model, one of the catalogue (`hqmd models`), a training run or this installation.
 
     Shows a model's size, data, command, settings (* where they differ from the paper) and recorded figures.
 
@@ -30,7 +30,7 @@ def info(
     """
     import json
 
-    from hqmd_cli.checkpoints.hub import find_checkpoint, find_here
+    from hqmd_cli.checkpoints.hub import find_checkpoint, find_here, known_elsewhere
     from hqmd_cli.checkpoints.run_folder import is_run
     from hqmd_cli.errors import printable
     from hqmd_cli.reporting.model_info import checkpoint_text, describe_checkpoint, describe_run, run_text
@@ -44,6 +44,11 @@ def info(
     elif here is None and is_run(Path(model)):
         about = describe_run(Path(model))
         text = run_text(about)
+    elif here is None and (entry := known_elsewhere(model)):
+        from hqmd_cli.checkpoints.catalogue import as_dict
+        from hqmd_cli.reporting.model_list import entry_text
+
+        about, text = as_dict(entry), entry_text(entry)
     else:
         folder = here or find_checkpoint(model)
         # The folder of a model from the hub is named by its commit.

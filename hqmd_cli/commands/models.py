@@ -1,4 +1,4 @@
-"""`hqmd models`: the systems to train, and the bundled models."""
+"""`hqmd models`: the bundled models, those of others by name, and the systems to train."""
 
 from typing import Annotated
 
@@ -10,35 +10,61 @@ def models(
         bool,
         typer.Option("--time", help="Measure how long each network takes for a picture on this CPU; takes minutes."),
     ] = False,
+    verify: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Download a model of others, if it is not here, and try it on a picture."),
+    ] = None,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the bundled models, and the networks that can be trained.
+    """List the bundled models, the models of others that hqmd knows by name, and the networks that can be trained.
 
     \b
     hqmd models
+    hqmd models --verify da2-small
     hqmd models --time --json
     """
     import json
-    import sys
-    from importlib.util import find_spec
 
-    from hqmd_cli.installed import how_to_install
-    from hqmd_cli.reporting.model_list import bundled_rows, bundled_table, system_rows, systems_table
-    from hqmd_cli.terminal.evaluation_output import print_table
+    from hqmd_cli.checkpoints.catalogue import as_dict, entries
+    from hqmd_cli.reporting.model_list import bundled_rows, bundled_table, catalogue_table, system_rows, systems_table
     from hqmd_cli.terminal.progress import with_progress
+    from hqmd_cli.terminal.table_output import NARROW, print_table
 
-    systems = []
-    if find_spec("torch"):
-        systems = system_rows(time, lambda names: with_progress(names, "systems", len(names)))
-    else:
-        print(f"without the networks to train, which need torch; {how_to_install('torch')}", file=sys.stderr)
-    bundled = bundled_rows()
+    if verify:
+        return try_entry(verify)
+    if time:
+        from hqmd_cli.installed import require
+
+        require("torch", "--time")
+    plain = iter if not time else lambda names: with_progress(names, "systems", len(names))
+    systems, bundled, known = system_rows(time, plain), bundled_rows(), list(entries().values())
     if in_json:
-        print(
-            json.dumps({"systems": [s.to_dict() for s in systems], "bundled": [b.to_dict() for b in bundled]}, indent=1)
-        )
+        listed = {"systems": [s.to_dict() for s in systems], "bundled": [b.to_dict() for b in bundled]}
+        print(json.dumps({**listed, "catalogue": [as_dict(entry) for entry in known]}, indent=1))
         return
-    if systems:
-        print_table(systems_table(systems))
-    if bundled:
-        print_table(bundled_table(bundled))
+    for table in (bundled_table(bundled) if bundled else None, catalogue_table(known), systems_table(systems)):
+        if table:
+            print_table(table, NARROW)
+
+
+def try_entry(name: str) -> None:
+    """Open a model of the catalogue, and compute one picture with it; print what it is and gives."""
+    from time import perf_counter
+
+    import numpy as np
+
+    from hqmd_cli.checkpoints.catalogue import entry_named, keep, tried_now
+    from hqmd_cli.inference.engines.check_pictures import check_pictures
+    from hqmd_cli.inference.open import OpenOptions, open_model
+
+    entry = entry_named(name)
+    model = open_model(entry.name, OpenOptions())
+    began = perf_counter()
+    seen = model(next(check_pictures()))
+    seconds = perf_counter() - began
+    if not np.isfinite(seen).all():
+        typer.echo(f"hqmd: {name}: its map is not finite", err=True)
+        raise typer.Exit(1)
+    keep(entry.name, {"tried": tried_now(seconds)})
+    print(f"{entry.name}: {model.in_words}")
+    print(f"one picture in {seconds:.1f} s, {seen.min():.4g} to {seen.max():.4g}; licence: {entry.licence}")

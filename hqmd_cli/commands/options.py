@@ -15,13 +15,18 @@ KINDS_HELP = f"{', '.join(KINDS)} (depth is in metres)."
 MODEL_HELP = "A bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
 ANY_MODEL_HELP = (
-    f"{MODEL_HELP} Or hf:org/name[@revision], a depth model of transformers; or py:module:function, a Python function."
+    f"{MODEL_HELP} Or a model of others: a name that `hqmd models` lists; hf:org/name[@revision] of transformers; "
+    "onnx:FILE or onnx:org/name[@revision]/FILE; py:module:function."
 )
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help=ANY_MODEL_HELP, show_default=DEFAULT_MODEL)]
 ModelKindOption = Annotated[
     str | None,
-    typer.Option(help=f"What an hf: or py: model returns, if it does not say: {KINDS_HELP}"),
+    typer.Option(help=f"What a model of others returns, if it does not say: {KINDS_HELP}"),
+]
+OnnxProfileOption = Annotated[
+    str,
+    typer.Option(metavar="NAME|FILE.toml", help="How an onnx: model wants its picture, and what it returns."),
 ]
 ACCELERATORS = ", ".join(PROVIDERS)
 DeviceOption = Annotated[

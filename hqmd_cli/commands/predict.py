@@ -1,6 +1,7 @@
 """`hqmd predict`: photos, and video, to depth."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,16 +15,19 @@ from hqmd_cli.commands.options import (
     FlipOption,
     ModelKindOption,
     ModelOption,
+    OnnxProfileOption,
     SideOption,
     SizeOption,
 )
 from hqmd_cli.config.view import DEFAULT_SIZE
-from hqmd_cli.prediction.formats import DEFAULT_FORMAT, OUTPUTS
+from hqmd_cli.prediction.formats import DEFAULT_FORMAT, OUTPUTS, extend_outputs
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
 if TYPE_CHECKING:
     from hqmd_cli.prediction.photo_run import PhotoRun
 
+if "--help" in sys.argv:  # which lists what other packages add
+    extend_outputs()
 OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for output in OUTPUTS.values())
 
 
@@ -52,6 +56,7 @@ def predict(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     model_kind: ModelKindOption = None,
+    onnx_profile: OnnxProfileOption = "",
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     side: SideOption = None,
@@ -125,7 +130,7 @@ def predict(
     """
     from hqmd_cli.inference.open import OpenOptions, opener
 
-    options = OpenOptions(backend, device, side or (), size, flip, compiled=compiled, kind=model_kind)
+    options = OpenOptions(backend, device, side or (), size, flip, 0, compiled, model_kind, onnx_profile)
     open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
     from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style

@@ -14,6 +14,9 @@ from hqmd_cli.config.training import PRECISIONS, TrainConfig
 from hqmd_cli.losses import LOSSES
 from hqmd_cli.models import DECODERS, SYSTEMS
 
+# What other packages add can be chosen, too; so these are read here, as for a list.
+LOSSES.extend()
+SYSTEMS.extend()
 LossName = StrEnum("LossName", {name: name for name in LOSSES})  # type: ignore[misc]
 ModelName = StrEnum("ModelName", {name: name for name in SYSTEMS})  # type: ignore[misc]
 PrecisionName = StrEnum("PrecisionName", {name: name for name in PRECISIONS})  # type: ignore[misc]

@@ -8,25 +8,28 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.files.home import hqmd_home
-from hqmd_cli.registry import resolve
+from hqmd_cli.registry import Registry, resolve
 
 if TYPE_CHECKING:
     from hqmd_cli.data.sample import Dataset, FileDataset
 
-DATASETS = {
-    ".mat": "hqmd_cli.data.nyu:NyuMat",
-    ".csv": "hqmd_cli.data.lists:PairList",
-    ".tsv": "hqmd_cli.data.lists:PairList",
-    ".txt": "hqmd_cli.data.lists:PairList",
-    "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
-    "iBims-1/": "hqmd_cli.data.ibims:Ibims",
-    "DIODE/": "hqmd_cli.data.diode:Diode",
-    "TUM RGB-D/": "hqmd_cli.data.tum:TumRgbd",
-    "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
-    "pairs/": "hqmd_cli.data.pairs:PairFolder",
-}
+DATASETS = Registry(
+    "hqmd.datasets",
+    {
+        ".mat": "hqmd_cli.data.nyu:NyuMat",
+        ".csv": "hqmd_cli.data.lists:PairList",
+        ".tsv": "hqmd_cli.data.lists:PairList",
+        ".txt": "hqmd_cli.data.lists:PairList",
+        "KITTI/": "hqmd_cli.data.kitti:KittiDepth",
+        "iBims-1/": "hqmd_cli.data.ibims:Ibims",
+        "DIODE/": "hqmd_cli.data.diode:Diode",
+        "TUM RGB-D/": "hqmd_cli.data.tum:TumRgbd",
+        "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
+        "pairs/": "hqmd_cli.data.pairs:PairFolder",
+    },
+)
 
 NYU_FILE = "nyu_depth_v2_labeled.mat"
 NYU_URL = f"https://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/{NYU_FILE}"
@@ -93,8 +96,11 @@ def find_reader(path: Path) -> "type[FileDataset]":
 
 def layout_of(path: Path) -> str:
     """Return the key in DATASETS for a folder. Raises HqmdError if no layout fits, or several do."""
-    readers = {name: resolve(DATASETS, name, "kind of data") for name in DATASETS if name.endswith("/")}
+    readers = folder_readers()
     fitting = [name for name, reader in readers.items() if reader.recognises(path)]
+    if not fitting and DATASETS.extend():
+        readers = folder_readers()
+        fitting = [name for name, reader in readers.items() if reader.recognises(path)]
     if len(fitting) > 1 and "pairs/" in fitting and {"iBims-1/", "TUM RGB-D/"} & set(fitting):
         fitting.remove("pairs/")  # their rgb/ and depth/ look like pairs, but masks, times and unit matter
     if not fitting:
@@ -107,6 +113,18 @@ def layout_of(path: Path) -> str:
         names = ", ".join(name.rstrip("/") for name in fitting)
         raise HqmdError(f"{path}: data in several layouts ({names}); give the folder of one of them")
     return fitting[0]
+
+
+def folder_readers() -> "dict[str, type[FileDataset]]":
+    """Return the class of each layout of folders; those of other packages that cannot be imported are named."""
+    readers = {}
+    for name in [name for name in DATASETS if name.endswith("/")]:
+        try:
+            readers[name] = resolve(DATASETS, name, "kind of data")
+        except HqmdError as error:
+            complain(error)
+            del DATASETS[name]
+    return readers
 
 
 def default_data() -> Path:

@@ -5,6 +5,7 @@ its weights from the model.safetensors beside it, by offset (ONNX's external dat
 and both engines use the same ones.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from hqmd_cli import __version__
 from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.config.network import ModelConfig
@@ -34,6 +36,7 @@ from hqmd_cli.registry import pick
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
 
+METADATA = "hqmd"  # key of the metadata in a single file
 # Version of the operators in a checkpoint's graph, for the ONNX Runtime that hqmd requires: one operator for the
 # attention of all heads, and one for GELU, make a transformer faster. A single file keeps to WIDELY_KNOWN.
 NEWEST = 23
@@ -100,11 +103,17 @@ def drop_zero_biases(graph: Any) -> None:
 
 
 def export_file(
-    network: "Network", model: ModelConfig, path: Path, precision: str = "fp32", size: tuple[int, int] | None = None
+    network: "Network",
+    model: ModelConfig,
+    path: Path,
+    precision: str = "fp32",
+    size: tuple[int, int] | None = None,
+    digest: str = "",
 ) -> Difference:
     """Write one self-contained .onnx file; return its difference from torch.
 
-    precision: a key of LIMITS. size: (height, width) of its pictures; None: any. The graph shows the network a picture
+    precision: a key of LIMITS. size: (height, width) of its pictures; None: any. digest: of the model, for the metadata
+    by which onnx: models are reopened (inference/foreign/onnx_file.py). The graph shows the network a picture
     at the model's own sides, calibrates, and returns metres for every pixel (export/standalone.py), as no program
     around it does. Raises HqmdError as verify does.
     """
@@ -118,7 +127,19 @@ def export_file(
         graph = standalone_graph([in_int8(g) for g in graphs] if precision == "int8" else graphs, model)
         if size:
             set_size(graph, size)
+        graph.metadata_props.add(key=METADATA, value=json.dumps(described(size, digest)))
         return write_verified(graph, Standalone(network, model), path, limits, size)
+
+
+def described(size: tuple[int, int] | None, digest: str) -> dict[str, Any]:
+    """Return what a reader of a single file has to know, as plain data: its metres are those of NYU's camera."""
+    return {
+        "unit": "metre",
+        "camera": "nyu",
+        "size": size and list(size),
+        "model_sha256": digest,
+        "hqmd_version": __version__,
+    }
 
 
 def export_beside(network: nn.Module, checkpoint: Path, precision: str = "fp32") -> Difference:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from hqmd_cli.checkpoints.hub import FOREIGN, find_checkpoint, find_here, scheme_of
+from hqmd_cli.checkpoints.hub import FOREIGN, find_here, find_model, scheme_of
 from hqmd_cli.config.view import DEFAULT_SIZE
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.limits import require_sides
@@ -22,10 +22,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hqmd_cli.checkpoints.catalogue import Entry
+    from hqmd_cli.geometry.camera import Intrinsics
     from hqmd_cli.inference.engines import Engine
     from hqmd_cli.inference.uncertainty import Uncertainty
 
 Predict: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"  # (H, W, 3) RGB -> (H, W)
+
+
+class Seen(NamedTuple):
+    """What a model sees in a photo that finds the camera by itself, or leaves out parts such as the sky."""
+
+    depth: NDArray[np.float32]  # (H, W), finite; metres, or what the model's kind says
+    focal_px: float | None = None  # of the camera that the numbers hold for; None: the model does not tell
+    remark: str = ""  # what readers must know of this map
+
+
+Sees: TypeAlias = "Callable[[NDArray[np.uint8], float | None], Seen]"  # (photo, its focal length in pixels if known)
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class OpenOptions:
     threads: int = 0  # of ONNX Runtime, per photo; 0: one per core
     compiled: bool = False  # use torch.compile
     kind: str | None = None  # of a foreign model's maps, for models that do not declare it
+    profile: str = ""  # of an onnx: model: a name in the catalogue, or a TOML file; empty: by what the file says
 
     def __post_init__(self) -> None:
         if self.sides and self.size != DEFAULT_SIZE:
@@ -67,9 +81,8 @@ class OpenModel:
     fallback: str = ""  # why the CPU computes in place of an accelerator that is there
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
-    seen_with: Callable[[OpenOptions], OpenModel] | None = (
-        None  # the same engine with the sides or size of these options
-    )
+    seen_with: Callable[[OpenOptions], OpenModel] | None = None  # the same engine with other sides or size
+    sees: Sees | None = None  # of foreign models that give a focal length or a remark; else None, and `predict` is all
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
@@ -77,6 +90,20 @@ class OpenModel:
     def with_uncertainty(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Uncertainty | None]:
         """Return the map, and how sure it is; None if the model does not know."""
         return self.surely(image) if self.surely else (self.predict(image), None)
+
+    def seen_with(
+        self, image: NDArray[np.uint8], camera: Intrinsics
+    ) -> tuple[NDArray[np.float32], Intrinsics, tuple[str, ...]]:
+        """Ask a model that `sees`: return its map, the camera that this holds for, and remarks.
+
+        It is told a focal length that is known, and else tells its own.
+        """
+        assert self.sees
+        seen = self.sees(image, camera.fx if camera.is_known else None)
+        if seen.focal_px and not camera.is_known:
+            origin = f"focal length of {seen.focal_px:.5g} pixels, as the model sees it"
+            camera = replace(camera, fx=seen.focal_px, fy=seen.focal_px, origin=origin, is_known=True)
+        return seen.depth, camera, (seen.remark,) if seen.remark else ()
 
     def require_uncertainty(self, what: str) -> None:
         """Raise HqmdError, which begins with what is asked for, if the model does not know how sure it is."""
@@ -106,15 +133,47 @@ def open_models(names: Sequence[str], options: OpenOptions) -> dict[str, OpenMod
 
     Raises HqmdError for a model or an option that is not available, and if no model has the kind in the options.
     """
-    folders = {name: None if scheme_of(name) else find_checkpoint(name) for name in names}
-    opened = {
-        name: open_checkpoint(name, folder, options)
-        if folder
-        else resolve(FOREIGN, name.partition(":")[0], "scheme")(name, options)
-        for name, folder in folders.items()
-    }
+    places = {name: find_model(name) for name in names}
+    opened = {name: open_at(name, place, options) for name, place in places.items()}
     require_kind(opened, options)
     return opened
+
+
+def open_at(name: str, place: Path | str | Entry, options: OpenOptions) -> OpenModel:
+    """Open what find_model found."""
+    if isinstance(place, Path):
+        model = open_checkpoint(name, place, options)
+    else:
+        model = open_foreign(place, options) if isinstance(place, str) else open_entry(place, options)
+    if options.profile and not model.name.startswith("onnx:"):
+        raise HqmdError(f"--onnx-profile is for onnx: models, and {name} is none")
+    return model
+
+
+def open_foreign(address: str, options: OpenOptions) -> OpenModel:
+    """Open a model by its scheme and place, such as hf:org/name."""
+    model: OpenModel = resolve(FOREIGN, address.partition(":")[0], "scheme")(address, options)
+    return model
+
+
+def open_entry(entry: Entry, options: OpenOptions) -> OpenModel:
+    """Open a model of the catalogue, and keep the commit of its first download.
+
+    Raises HqmdError if it gives something else than the catalogue says: its files, or an old library, would be wrong.
+    """
+    from hqmd_cli.checkpoints.catalogue import keep_commit
+
+    address = entry.address(options.backend)
+    by_onnx = address.startswith("onnx:")
+    profile = (options.profile or entry.profile) if by_onnx else options.profile
+    model = open_foreign(address, replace(options, profile=profile))
+    if model.kind != entry.kind:
+        raise HqmdError(
+            f"{entry.name}: the catalogue says {IN_WORDS[entry.kind]}, but {model.name} gives {IN_WORDS[model.kind]}"
+            f"{model.why}; its files are of another model, or the library is too old for it"
+        )
+    keep_commit(entry, model.name)
+    return replace(model, origin="; ".join(filter(None, (model.origin, entry.licence_note))))
 
 
 def open_model(name: str, options: OpenOptions) -> OpenModel:
@@ -140,8 +199,7 @@ def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
     if options.kind and options.kind not in {model.kind for model in opened.values()}:
         given = "; ".join(f"{name} gives {IN_WORDS[model.kind]}{model.why}" for name, model in opened.items())
         raise HqmdError(
-            f"--model-kind {options.kind} is for hf: and py: models that do not say what they give; "
-            f"{given or 'name one'}"
+            f"--model-kind {options.kind} is for models of others that do not say what they give; {given or 'name one'}"
         )
 
 

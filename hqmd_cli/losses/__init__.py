@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.registry import resolve
+from hqmd_cli.registry import Registry, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,8 @@ OWN_LOSSES: dict[str, str] = {
     "mrf-laplacian": "hqmd_cli.losses.random_fields:mrf_laplacian",
     "ordinal": "hqmd_cli.losses.ordinal:ordinal",
 }
-LOSSES = DEPTH_LOSSES | OWN_LOSSES
+# A loss of another package is one of depth.
+LOSSES = Registry("hqmd.losses", DEPTH_LOSSES | OWN_LOSSES)
 
 
 def build_loss(name: str) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeAlias
 
 from hqmd_cli.config.network import OURS, ModelConfig
-from hqmd_cli.registry import resolve
+from hqmd_cli.registry import Registry, resolve
 
 if TYPE_CHECKING:
     from hqmd_cli.models.base import DepthModel
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 
     Network: TypeAlias = DepthModel | Ensemble
 
-SYSTEMS = {
-    "hqmd": "hqmd_cli.models.network:DepthNetwork",
-    "fcrn": "hqmd_cli.models.table1.fcrn:FCRN",
-    "hu": "hqmd_cli.models.table1.hu:Hu",
-    "dorn": "hqmd_cli.models.table1.dorn:DORN",
-    "eigen2014": "hqmd_cli.models.table1.eigen2014:Eigen2014",
-    "eigen2015": "hqmd_cli.models.table1.eigen2015:Eigen2015",
-    "d3net": "hqmd_cli.models.table1.d3net:D3Net",
-    "moukari": "hqmd_cli.models.table1.moukari:Moukari",
-    "mscrf-unified": "hqmd_cli.models.table1.mscrf:Unified",
-    "mscrf-cascade": "hqmd_cli.models.table1.mscrf:Cascade",
-    "dcnf": "hqmd_cli.models.table1.dcnf:Dcnf",
-    "make3d": "hqmd_cli.models.table1.make3d:Make3d",
-    "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
-}
+SYSTEMS = Registry(
+    "hqmd.models",
+    {
+        "hqmd": "hqmd_cli.models.network:DepthNetwork",
+        "fcrn": "hqmd_cli.models.table1.fcrn:FCRN",
+        "hu": "hqmd_cli.models.table1.hu:Hu",
+        "dorn": "hqmd_cli.models.table1.dorn:DORN",
+        "eigen2014": "hqmd_cli.models.table1.eigen2014:Eigen2014",
+        "eigen2015": "hqmd_cli.models.table1.eigen2015:Eigen2015",
+        "d3net": "hqmd_cli.models.table1.d3net:D3Net",
+        "moukari": "hqmd_cli.models.table1.moukari:Moukari",
+        "mscrf-unified": "hqmd_cli.models.table1.mscrf:Unified",
+        "mscrf-cascade": "hqmd_cli.models.table1.mscrf:Cascade",
+        "dcnf": "hqmd_cli.models.table1.dcnf:Dcnf",
+        "make3d": "hqmd_cli.models.table1.make3d:Make3d",
+        "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
+    },
+)
 STRIDED = "hqmd_cli.models.strided:StridedDepthNetwork"  # takes the place of "hqmd" with Compute.coarse_first
 
 DECODERS = {

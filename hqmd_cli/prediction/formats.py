@@ -10,6 +10,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from hqmd_cli.registry import Registry
 from hqmd_cli.units import IN_WORDS, Kind
 
 if TYPE_CHECKING:
@@ -44,60 +45,67 @@ class Output:
 
 
 DEFAULT_FORMAT = "color"
-OUTPUTS = {
-    "color": Output(".png", "hqmd_cli.prediction.writers.color:encode_color", "colours from near to far"),
-    "mm": Output(
-        ".mm.png", "hqmd_cli.prediction.writers.numbers:encode_mm", "16-bit PNG in millimetres", needs_metres=True
-    ),
-    "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:encode_map", "float32 {unit}"),
-    "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:encode_tiff", "float32 {unit}"),
-    "npz": Output(
-        ".npz", "hqmd_cli.prediction.writers.numbers:encode_npz", "float32 {unit}, and the camera", needs_camera=True
-    ),
-    "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:encode_exr_map", "OpenEXR, float32 {unit}"),
-    "ply": Output(
-        ".ply",
-        "hqmd_cli.prediction.writers.space:encode_ply",
-        "points in metres: x right, y up, the camera at 0",
-        needs_camera=True,
-        needs_metres=True,
-        has_points=True,
-    ),
-    "glb": Output(
-        ".glb",
-        "hqmd_cli.prediction.writers.space:encode_glb",
-        "mesh in metres: x right, y up, the camera at 0",
-        needs_camera=True,
-        needs_metres=True,
-        has_points=True,
-    ),
-    "normals": Output(
-        ".normals.png",
-        "hqmd_cli.prediction.writers.space:encode_normals",
-        "normals: red right, green up, blue to the camera",
-        needs_camera=True,
-        needs_metres=True,  # up to a factor, but without a shift
-    ),
-    "look": Output(
-        ".look.html",
-        "hqmd_cli.prediction.writers.look:encode_look",
-        "a page of photo and depth to look at, {unit}",
-        needs_camera=True,
-        has_points=True,
-    ),
-    "uncertainty": Output(
-        ".uncertainty.png",
-        "hqmd_cli.prediction.writers.numbers:encode_uncertainty_png",
-        "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
-        needs_uncertainty=True,
-    ),
-    "uncertainty-npy": Output(
-        ".uncertainty.npy",
-        "hqmd_cli.prediction.writers.numbers:encode_uncertainty_map",
-        "relative error of the shape, float32, 1 = 100 %",
-        needs_uncertainty=True,
-    ),
-}
+OUTPUTS = Registry(
+    "hqmd.outputs",
+    {
+        "color": Output(".png", "hqmd_cli.prediction.writers.color:encode_color", "colours from near to far"),
+        "mm": Output(
+            ".mm.png", "hqmd_cli.prediction.writers.numbers:encode_mm", "16-bit PNG in millimetres", needs_metres=True
+        ),
+        "npy": Output(".npy", "hqmd_cli.prediction.writers.numbers:encode_map", "float32 {unit}"),
+        "tiff": Output(".tiff", "hqmd_cli.prediction.writers.numbers:encode_tiff", "float32 {unit}"),
+        "npz": Output(
+            ".npz",
+            "hqmd_cli.prediction.writers.numbers:encode_npz",
+            "float32 {unit}, and the camera",
+            needs_camera=True,
+        ),
+        "exr": Output(".exr", "hqmd_cli.prediction.writers.numbers:encode_exr_map", "OpenEXR, float32 {unit}"),
+        "ply": Output(
+            ".ply",
+            "hqmd_cli.prediction.writers.space:encode_ply",
+            "points in metres: x right, y up, the camera at 0",
+            needs_camera=True,
+            needs_metres=True,
+            has_points=True,
+        ),
+        "glb": Output(
+            ".glb",
+            "hqmd_cli.prediction.writers.space:encode_glb",
+            "mesh in metres: x right, y up, the camera at 0",
+            needs_camera=True,
+            needs_metres=True,
+            has_points=True,
+        ),
+        "normals": Output(
+            ".normals.png",
+            "hqmd_cli.prediction.writers.space:encode_normals",
+            "normals: red right, green up, blue to the camera",
+            needs_camera=True,
+            needs_metres=True,  # up to a factor, but without a shift
+        ),
+        "look": Output(
+            ".look.html",
+            "hqmd_cli.prediction.writers.look:encode_look",
+            "a page of photo and depth to look at, {unit}",
+            needs_camera=True,
+            has_points=True,
+        ),
+        "uncertainty": Output(
+            ".uncertainty.png",
+            "hqmd_cli.prediction.writers.numbers:encode_uncertainty_png",
+            "relative error of the shape, 16-bit PNG, 1 = 0.01 %",
+            needs_uncertainty=True,
+        ),
+        "uncertainty-npy": Output(
+            ".uncertainty.npy",
+            "hqmd_cli.prediction.writers.numbers:encode_uncertainty_map",
+            "relative error of the shape, float32, 1 = 100 %",
+            needs_uncertainty=True,
+        ),
+    },
+    of_strings=False,
+)
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py
 OTHER_SUFFIXES = {".jpg": "color", ".jpeg": "color", ".tif": "tiff", ".html": "look"}
 BY_SUFFIX = {output.suffix: output for output in OUTPUTS.values()} | {
@@ -109,4 +117,16 @@ LONGEST_FIRST = sorted(BY_SUFFIX, key=len, reverse=True)
 def output_for(path: Path) -> Output | None:
     """Find the kind of file that a path's suffix asks for, the longest suffix first; None for any other suffix."""
     name = path.name.lower()
-    return next((BY_SUFFIX[suffix] for suffix in LONGEST_FIRST if name.endswith(suffix)), None)
+    known = next((BY_SUFFIX[suffix] for suffix in LONGEST_FIRST if name.endswith(suffix)), None)
+    if known is None and path.suffix not in ("", VIDEO_OUTPUT.suffix) and extend_outputs():
+        return output_for(path)
+    return known
+
+
+def extend_outputs() -> bool:
+    """Add the outputs of other packages; True if that adds any."""
+    OUTPUTS.extend()
+    added = {OUTPUTS[name].suffix: OUTPUTS[name] for name in OUTPUTS.plugged if OUTPUTS[name].suffix not in BY_SUFFIX}
+    BY_SUFFIX.update(added)
+    LONGEST_FIRST[:] = sorted(BY_SUFFIX, key=len, reverse=True)
+    return bool(added)

@@ -157,8 +157,13 @@ class PhotoWork:
         camera_factor = intrinsics.metres_factor(height, width) if self.model.follows_camera else 1.0
         camera_error = intrinsics.metres_error
         surely = None if is_frame else self.model.surely  # the errors of photos are not those of a video's frames
+        said: tuple[str, ...] = ()
         try:
-            depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
+            if self.model.sees:
+                depth_m, intrinsics, said = self.model.seen_with(photo.rgb, intrinsics)
+                sure = None
+            else:
+                depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
         except HqmdError as error:
             raise HqmdError(f"{name}: {error}") from error
         if sure and not self.reading:
@@ -183,7 +188,7 @@ class PhotoWork:
             require_plausible(depth_m, name + scaled)
         near, far = near_and_far(float(depth_m.min()), float(depth_m.max()), self.model.kind)
         panorama = [PANORAMA_NOTE.format(projection=photo.projection)] if photo.projection else []
-        remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama)
+        remarks = (*(with_remedy(remark, "--picture N") for remark in photo.remarks), *panorama, *said)
         return DepthResult(
             photo.rgb, depth_m, intrinsics, near, far, factor, self.model.kind, camera_factor, remarks, flat, sure
         )

@@ -1,28 +1,30 @@
-"""The lists of `hqmd models`: systems to train, with origin, size and speed, and the bundled checkpoints.
+"""The lists of `hqmd models`: bundled checkpoints, the catalogue of others' models, and the systems to train.
 
-Parameters are counted, seconds are measured, and figures come from config.json. The systems need torch, the bundled
-checkpoints do not.
+Figures come from config.json, and what is known of systems from the catalogue's file, as their classes import torch.
+Seconds are measured. The tables fit 80 columns; JSON has everything.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hqmd_cli.checkpoints.card import WEIGHTS_LICENCE
+from hqmd_cli.checkpoints.catalogue import facts
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import HUB_FILES, bundled_models
 from hqmd_cli.config.network import ModelConfig
+from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.models import SYSTEMS, build_system
 from hqmd_cli.models.recipes import from_paper
 from hqmd_cli.registry import resolve
 from hqmd_cli.reporting.table_formats import Table
-from hqmd_cli.units import DIGITS
+from hqmd_cli.units import DIGITS, IN_WORDS
 
 if TYPE_CHECKING:
-    from hqmd_cli.models.base import Paper
+    from hqmd_cli.checkpoints.catalogue import Entry
 
 SHOWN_METRICS = ("AbsRel", "log10", "RMSE", "delta1")  # of the eleven in a checkpoint's figures, as columns
 TIMED_PICTURES = 5  # after one to warm up
@@ -33,21 +35,16 @@ class SystemRow:
     """A system with the settings of its authors."""
 
     name: str
-    paper: "Paper"
+    authors: str
+    source: str
+    weights: str  # where trained weights are, and their licence
     size: tuple[int, int]  # (H, W) of its input
     parameters: int
     seconds: float | None = None  # per picture of that size
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; without seconds unless they were measured."""
-        plain = {
-            "name": self.name,
-            "authors": self.paper.authors,
-            "source": self.paper.url,
-            "weights": self.paper.weights,
-            "size": list(self.size),
-            "parameters": self.parameters,
-        }
+        plain = {key: value for key, value in asdict(self).items() if key != "seconds"} | {"size": list(self.size)}
         return plain if self.seconds is None else {**plain, "seconds": self.seconds}
 
 
@@ -70,14 +67,30 @@ def system_rows(timed: bool, watch: Callable[[list[str]], Iterator[str]] = iter)
 
     `watch` wraps the names, for example with a progress bar.
     """
+    known = facts()["system"]
+    SYSTEMS.extend()
     rows = []
     for name in watch(list(SYSTEMS)):
-        config = from_paper(name, {})[0]
-        seconds = seconds_of(config) if timed else None
-        rows.append(
-            SystemRow(name, resolve(SYSTEMS, name, "model").paper, config.network.size, parameters_of(config), seconds)
-        )
+        try:
+            row = system_row(name, known[name]) if name in known else counted_row(name)
+        except HqmdError as error:  # of another package, which cannot be imported
+            complain(error)
+            continue
+        rows.append(replace(row, seconds=seconds_of(from_paper(name, {})[0])) if timed else row)
     return rows
+
+
+def system_row(name: str, known: Mapping[str, Any]) -> SystemRow:
+    """Return what the catalogue's file says of a system."""
+    height, width = known["size"]
+    return SystemRow(name, known["authors"], known["source"], known["weights"], (height, width), known["parameters"])
+
+
+def counted_row(name: str) -> SystemRow:
+    """Return what a system's class says; its parameters are counted. Imports torch."""
+    config = from_paper(name, {})[0]
+    paper = resolve(SYSTEMS, name, "model").paper
+    return SystemRow(name, paper.authors, paper.url, paper.weights, config.network.size, parameters_of(config))
 
 
 def parameters_of(config: ModelConfig) -> int:
@@ -122,42 +135,80 @@ def bundled_row(name: str, folder: Path) -> BundledRow:
 def systems_table(rows: list[SystemRow]) -> Table:
     """Make the table of systems."""
     timed = all(row.seconds is not None for row in rows)
-    heads = ["system", "by", "source", "trained weights", "size", "parameters [M]", *(["s / picture"] if timed else [])]
+    heads = ["system", "by", "size", "parameters [M]", *(["s / picture"] if timed else [])]
     lines = [
         [
             row.name,
-            row.paper.authors,
-            row.paper.url,
-            row.paper.weights,
+            row.authors,
             f"{row.size[0]} x {row.size[1]}",
             f"{row.parameters / 1e6:.1f}",
             *([f"{row.seconds:.3f}"] if row.seconds is not None else []),
         ]
         for row in rows
     ]
-    caption = "hqmd train --model SYSTEM trains one with its authors' settings"
+    caption = "hqmd train --model SYSTEM trains one with its authors' settings; --json has sources and licences"
     if timed:
         import torch
 
         caption += f"; median of {TIMED_PICTURES} pictures of that size, torch on {torch.get_num_threads()} CPU threads"
-    return Table(heads, lines, caption, words=4)
+    return Table(heads, lines, caption, words=2)
 
 
 def bundled_table(rows: list[BundledRow]) -> Table:
-    """Make the table of bundled checkpoints, with the protocol of the figures in each row."""
+    """Make the table of bundled checkpoints, with the protocol of the figures below it."""
     lines = []
     for row in rows:
         metrics = row.figures.get("metrics", {})
         known = (metrics.get(name) for name in SHOWN_METRICS)
         figures = ["-" if value is None else f"{value:.{DIGITS}f}" for value in known]
-        about = [str(row.figures.get(key, "-")) for key in ("protocol", "data", "n")]
-        lines.append([row.name, row.system, *about[:2], f"{row.bytes / 1e6:.1f}", *figures, about[2]])
-    recipes = {str(row.figures["protocol"]): str(row.figures["recipe"]) for row in rows if row.figures}
-    notes = [f"protocol {name}: {recipe}" for name, recipe in recipes.items()]
-    caption = "\n".join([*notes, f"licence: {WEIGHTS_LICENCE}"])
-    return Table(
-        ["bundled model", "system", "protocol", "measured on", "on disk [MB]", *SHOWN_METRICS, "n"],
-        lines,
-        caption,
-        words=4,
+        lines.append([row.name, f"{row.bytes / 1e6:.1f}", *figures, str(row.figures.get("n", "-"))])
+    measured = {
+        f"measured on {row.figures['data']}, protocol {row.figures['protocol']}: {row.figures['recipe']}": None
+        for row in rows
+        if row.figures
+    }
+    caption = "\n".join([*measured, f"licence: {WEIGHTS_LICENCE}"])
+    return Table(["bundled model", "on disk [MB]", *SHOWN_METRICS, "n"], lines, caption, words=1)
+
+
+def catalogue_table(entries: Sequence["Entry"]) -> Table:
+    """Make the table of others' models."""
+    lines = [
+        [
+            entry.name,
+            "metres" if entry.kind == "depth" else entry.kind,
+            entry.focal or "-",
+            entry.commercial,
+            "onnx" if entry.onnx else "torch",
+            "-" if entry.parameters is None else f"{entry.parameters:.0f}",
+            "-" if entry.mb is None else str(entry.mb),
+        ]
+        for entry in entries
+    ]
+    untried = [entry.name for entry in entries if not entry.tried]
+    which = "all" if len(untried) == len(entries) else ", ".join(untried)
+    caption = (
+        "hqmd predict -m MODEL downloads one once; focal: its metres need the focal length, or it gives one; com. use: "
+        "whether the licence of the weights allows commercial use; M: million parameters; MB: of the download; --json "
+        "has licences and sources"
     )
+    caption += f"\nunverified here, which hqmd models --verify MODEL mends: {which}" if untried else ""
+    return Table(["model of others", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
+
+
+def entry_text(entry: "Entry") -> str:
+    """Describe a model of the catalogue for `hqmd info`."""
+    focal = {"needs": "; its metres need the focal length", "gives": "; gives the focal length", "": ""}[entry.focal]
+    size = [f"{entry.parameters:g} million parameters"] if entry.parameters else []
+    size += [f"{entry.mb} MB"] if entry.mb else []
+    backends = {"onnx": entry.onnx, "torch": entry.hf}
+    lines = [
+        f"{entry.name}: {entry.title}",
+        f"gives: {IN_WORDS[entry.kind]}{focal}",
+        *([f"size: {', '.join(size)}"] if size else []),
+        f"licence of the weights: {entry.licence}; commercial use: {entry.commercial}",
+        *(f"opens as: {entry.address(backend)}" for backend, there in backends.items() if there),
+        f"tried here: {entry.tried or f'no; hqmd models --verify {entry.name} does'}",
+        *(f"source: {source}" for source in entry.source),
+    ]
+    return "\n".join(lines)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from PIL import Image, UnidentifiedImageError
@@ -27,8 +27,7 @@ from hqmd_cli.serving.problems import Problem, in_query
 from hqmd_cli.serving.uploads import Upload
 from hqmd_cli.serving.wishes import JSON, PHOTO, VIEW, Wish
 
-Asked = TypeVar("Asked")
-Given = TypeVar("Given")
+Compute = TypeVar("Compute", bound=Callable[..., Any])
 BUDGET = PixelBudget(LARGEST_PIXELS)  # of the photos in work at a time
 LONGEST_HEADER = 500  # letters
 LONGEST_NAME = 80
@@ -51,18 +50,19 @@ def one_at_a_time(model: OpenModel, name: str, lock: Any = None) -> OpenModel:
         name=name,
         predict=locked(model.predict, lock),
         surely=locked(model.surely, lock) if model.surely else None,
+        sees=locked(model.sees, lock) if model.sees else None,
         seen_with=(lambda options: one_at_a_time(others(options), name, lock)) if others else None,
     )
 
 
-def locked(compute: Callable[[Asked], Given], lock: Any) -> Callable[[Asked], Given]:
+def locked(compute: Compute, lock: Any) -> Compute:
     """Return a function that holds the lock while it computes."""
 
-    def compute_alone(asked: Asked) -> Given:
+    def compute_alone(*asked: Any) -> Any:
         with lock:
-            return compute(asked)
+            return compute(*asked)
 
-    return compute_alone
+    return cast(Compute, compute_alone)
 
 
 def depth_of(upload: Upload, wish: Wish) -> Answer:

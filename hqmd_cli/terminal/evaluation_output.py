@@ -1,19 +1,15 @@
 """What evaluate, compare and calibrate share: their session, their tables, and the files that they can write."""
 
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.text import Text
-
 from hqmd_cli.data import find_reader
 from hqmd_cli.data.sample import WHOLE, Dataset
-from hqmd_cli.errors import HqmdError, printable
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.prediction_folder import FolderOptions
 from hqmd_cli.evaluation.protocols import ALL
 from hqmd_cli.evaluation.results import Result
@@ -33,7 +29,6 @@ from hqmd_cli.reporting.literature import (
 )
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, write_parquet
 from hqmd_cli.reporting.short_table import short_protocols_table, short_table
-from hqmd_cli.reporting.table_formats import Table, for_screen
 from hqmd_cli.reporting.tables import (
     as_json,
     detail_table,
@@ -42,12 +37,10 @@ from hqmd_cli.reporting.tables import (
     protocols_table,
 )
 from hqmd_cli.terminal.progress import with_progress
-from hqmd_cli.terminal.streams import for_drawing
+from hqmd_cli.terminal.table_output import print_short, print_table, screen_width
 
 REPORT = "report.html"
 ANY_SIZE = "hqmd"  # the protocol for pictures of any size
-TABLE_WIDTH = 120  # columns that the long tables need; a narrower terminal breaks lines, but loses nothing
-SHORT_WIDTH = 100  # of the short table where there is no terminal
 
 
 def start_session(
@@ -93,29 +86,6 @@ def add_sources(
     session.add_models(models, options)
     for folder in folders:
         session.add_folder(folder, folder_options)
-
-
-def print_table(table: Table) -> None:
-    """Print a long table on stdout."""
-    print_within(max(screen_width(), TABLE_WIDTH), for_screen(table))
-
-
-def print_short(table: Table) -> None:
-    """Print a table that was made for the width of the screen, and its caption as wide as that."""
-    caption = Text("\n".join(map(printable, table.caption.split("\n"))))
-    print_within(screen_width(), Group(for_screen(replace(table, caption=""), lines=False), caption))
-
-
-def print_within(width: int, what: RenderableType) -> None:
-    """Print on stdout in so many columns."""
-    stdout = for_drawing(sys.stdout)
-    Console(file=stdout, width=width).print(what)
-    stdout.flush()
-
-
-def screen_width() -> int:
-    """Return the columns of the terminal, or of $COLUMNS."""
-    return shutil.get_terminal_size((SHORT_WIDTH, 0)).columns
 
 
 def print_figures(

@@ -24,7 +24,7 @@ def run_photos(run: PhotoRun, names: bool = True) -> None:
     """
     print(run.work.model.in_words, file=sys.stderr)
     model = run.work.model
-    tally, interrupted = Tally(model.kind, model.follows_camera, run.given, names), False
+    tally, interrupted = Tally(model.kind, model.follows_camera or bool(model.sees), run.given, names), False
     for fault in run.faults:
         tally.count(fault)
     try:

@@ -24,6 +24,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.regular import file_hash
 from hqmd_cli.inference.foreign import hugging_face
 from hqmd_cli.inference.foreign.output_kinds import meaning_of
+from hqmd_cli.inference.open import OpenOptions
 from hqmd_cli.installed import how_to_install
 from hub_server import HubServer, commit_of
 
@@ -78,6 +79,9 @@ def test_each_family_gives_what_transformers_own_pipeline_gives(models, rgb, fam
     folder = models(family)
     pipeline = transformers.pipeline("depth-estimation", model=str(folder), device="cpu")
     expected = pipeline(Image.fromarray(rgb))["predicted_depth"].numpy()
+    if "depth-pro" not in family:  # what cubic interpolation makes of edges is kept in the network's own range
+        given = raw_answer(folder, rgb)[1].predicted_depth
+        expected = expected.clip(float(given.min()), float(given.max()))
     depth_of = opened(folder)
     depth = depth_of(rgb)
     assert depth.shape == SIZE and depth.dtype == np.float32 and depth.std() > 1e-3 * abs(depth.mean())
@@ -116,6 +120,7 @@ def test_zoedepth_by_hand(models, rgb):
     top, left = (int(np.sqrt(side / 2) * 3) for side in SIZE)
     framed = (SIZE[0] + 2 * top, SIZE[1] + 2 * left)
     depth = torch.nn.functional.interpolate(answer.predicted_depth[None], framed, mode="bicubic")[0, 0]
+    depth = depth.clamp(answer.predicted_depth.min(), answer.predicted_depth.max())
     np.testing.assert_allclose(opened(models("zoedepth"))(rgb), depth[top:-top, left:-left].numpy(), rtol=1e-5)
 
 
@@ -124,8 +129,45 @@ def test_zoedepths_own_mirror_is_ours(models, rgb):
     _, mirrored = raw_answer(models("zoedepth"), np.ascontiguousarray(rgb[:, ::-1]))
     own = processor.post_process_depth_estimation(answer, [SIZE], outputs_flipped=mirrored)[0]["predicted_depth"]
     ours = opened(models("zoedepth"), flip=True)(rgb)
-    np.testing.assert_allclose(ours, own.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(ours, own.numpy(), rtol=5e-4)  # ours stays within what the network gave
     assert np.abs(ours - opened(models("zoedepth"))(rgb)).max() > 1e-4
+
+
+def test_edges_stay_within_what_the_network_gave(models, rgb, monkeypatch):
+    """M6: a step from 0.1 to 9 m; cubic interpolation alone would go below zero beside it, and above."""
+    model = hugging_face.open_model(f"hf:{models('depth-anything-metric')}", OpenOptions())
+    step = torch.full((1, 32, 32), 0.1)
+    step[:, :, 16:] = 9
+    answer = transformers.modeling_outputs.DepthEstimatorOutput(predicted_depth=step)
+    theirs = model.predict.processor.post_process_depth_estimation(answer, [SIZE])[0]["predicted_depth"]
+    assert theirs.min() < 0 and theirs.max() > 9
+    monkeypatch.setattr(model.predict, "network", lambda **inputs: answer)
+    ours = model(rgb)
+    np.testing.assert_allclose(ours, theirs.clamp(0.1, 9).numpy(), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_depth_pro_gives_its_camera_and_takes_a_known_one(models, rgb):
+    """Its metres follow the focal length; ml-depth-pro divides inverse depth by the one it is given."""
+    model = load(f"hf:{models('depth-pro')}").model
+    seen = model.sees(rgb, None)
+    field_of_view = raw_answer(models("depth-pro"), rgb)[1].field_of_view
+    assert seen.focal_px == pytest.approx(SIZE[1] / 2 / np.tan(np.radians(float(field_of_view[0])) / 2), rel=1e-5)
+    told = model.sees(rgb, 2 * seen.focal_px)
+    np.testing.assert_allclose(told.depth, 2 * seen.depth, rtol=1e-5)
+    assert load(f"hf:{models('depth-pro-without-fov')}").model.sees is None
+
+
+def test_a_library_that_ignores_metric_settings_is_refused(models, monkeypatch):
+    """M1: it would open the model, and give relative depth."""
+
+    class OfOld(transformers.PretrainedConfig):
+        model_type = "depth_anything"
+
+    old = OfOld(depth_estimation_type="metric", max_depth=20)
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lambda *args, **also: old)
+    with pytest.raises(HqmdError, match="too old for metric Depth Anything"):
+        opened(models("depth-anything-metric"))
 
 
 @pytest.mark.slow
@@ -211,7 +253,7 @@ def test_families_are_called_as_transformers_calls_them():
 
 
 def test_what_is_open_has_to_be_stated(models, rgb):
-    with pytest.raises(HqmdError, match="does not say what its numbers are; state it with --model-kind"):
+    with pytest.raises(HqmdError, match=r"does not say what its numbers are.*; state it with --model-kind"):
         load(f"hf:{models('dpt')}")
     assert load(f"hf:{models('dpt')}", kind="relative").kind == "relative"
     with pytest.raises(HqmdError, match=r"--model-kind depth is for .*depth_estimation_type is relative"):

@@ -6,22 +6,21 @@ but wrong depth. So its first depth is compared with the CPU's.
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from hqmd_cli.checkpoints.config_file import model_hash
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import write_text
 from hqmd_cli.files.checked_json import read_json
 from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.inference.engines import Engine
 from hqmd_cli.inference.engines.check_pictures import CHECKED_SIZES, check_pictures
-from hqmd_cli.inference.engines.onnx import Accelerator, OnnxEngine
+from hqmd_cli.inference.engines.onnx import Accelerator
 from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.engines.providers import Provider, options_of
 
@@ -38,17 +37,31 @@ DRIVERS = (
 LARGEST_VERSION = 4096  # bytes; a larger file is a library, told by its size and time
 
 
+class Tried(Engine, Protocol):
+    """What can be tried: an engine that knows how many nodes its accelerator took."""
+
+    nodes: int
+    said: str  # what ONNX Runtime printed when it opened the accelerator
+
+
+E = TypeVar("E", bound=Tried)
+Make: TypeAlias = Callable[[Accelerator | None], E]  # opens the graph there; None: on the CPU
+
+
 def open_accelerated(
-    checkpoint: Path, graph: Path, precision: str, providers: Sequence[Provider], device: str
-) -> tuple[OnnxEngine | None, str]:
-    """Open a graph on the first provider that computes it right; None if none does, and why."""
+    make: Make[E], graph: Path, about: Callable[[], list[str]], providers: Sequence[Provider], device: str
+) -> tuple[E | None, str]:
+    """Open a graph on the first provider that computes it right; None if none does, and why.
+
+    `about` tells what a verdict holds for: the model's hash and the graph's name.
+    """
     reasons = []
     for provider in providers:
         accelerator = Accelerator(provider, options_of(provider, device))
-        place = verdict_file(checkpoint, graph, accelerator)
+        place = verdict_file(about(), accelerator)
         reason = remembered(place)
         if not reason:
-            engine, reason, is_lasting = tried(graph, precision, accelerator, is_known=reason is not None)
+            engine, reason, is_lasting = tried(make, graph, accelerator, is_known=reason is not None)
             if engine:
                 remember(place, "")
                 return engine, ""
@@ -58,15 +71,15 @@ def open_accelerated(
     return None, "; ".join(reasons)
 
 
-def tried(graph: Path, precision: str, accelerator: Accelerator, is_known: bool) -> tuple[OnnxEngine | None, str, bool]:
+def tried(make: Make[E], graph: Path, accelerator: Accelerator, is_known: bool) -> tuple[E | None, str, bool]:
     """Open a graph on an accelerator and, unless it `is_known` to be right, compare its depth with the CPU's.
 
     Returns the engine or None, why not, and whether that stays so for this model, runtime and driver.
     """
     engine = None
     try:
-        engine = OnnxEngine(graph, 0, precision, accelerator)
-        off = 0.0 if is_known or not engine.nodes else largest_difference(engine, OnnxEngine(graph, 0, precision))
+        engine = make(accelerator)
+        off = 0.0 if is_known or not engine.nodes else largest_difference(engine, make(None))
     except HqmdError as error:
         return None, str(error).removeprefix(f"{graph}: ").removeprefix("ONNX Runtime cannot open it: "), engine is None
     if not engine.nodes:
@@ -86,17 +99,17 @@ def largest_difference(one: Engine, other: Engine) -> float:
     return float(max(medians))
 
 
-def verdict_file(checkpoint: Path, graph: Path, accelerator: Accelerator) -> Path | None:
+def verdict_file(about: Sequence[str], accelerator: Accelerator) -> Path | None:
     """Return the file of a verdict, which holds for one model, accelerator, ONNX Runtime, system and driver.
 
     None for a user without a home folder.
     """
-    about = [
-        model_hash(checkpoint), graph.name, accelerator.provider.name, sorted(accelerator.options.items()),
+    known = [
+        *about, accelerator.provider.name, sorted(accelerator.options.items()),
         onnxruntime.__version__, platform.platform(), [*map(driver_version, DRIVERS)],
     ]  # fmt: skip
     try:
-        return hqmd_home() / "providers" / f"{sha256(json.dumps(about).encode()).hexdigest()[:32]}.json"
+        return hqmd_home() / "providers" / f"{sha256(json.dumps(known).encode()).hexdigest()[:32]}.json"
     except HqmdError:
         return None
 

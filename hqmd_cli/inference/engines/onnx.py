@@ -49,27 +49,8 @@ class OnnxEngine:
     ) -> None:
         self.path, self.precision = path, precision
         self.fallback = ""
-        self.nodes, self.said = 0, ""  # what ONNX Runtime printed when it opened the accelerator
         self.computing = Lock() if accelerator else None  # not every provider takes two photos at once
-        options = onnxruntime.SessionOptions()
-        # 0: one per core of the machine, which ONNX Runtime counts whatever this process may use.
-        options.intra_op_num_threads = threads or fewer_cores()
-        options.log_severity_level = SILENT
-        # The highest level takes a fifth longer to open and computes no faster.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT
-        try:
-            if accelerator:
-                self.session, self.said = open_on(accelerator, path, options)
-            else:
-                # Without its fallback, which prints, and tries the same again.
-                self.session = onnxruntime.InferenceSession(path, options, providers=[CPU], enable_fallback=0)
-        except Exception as error:  # ONNX Runtime's errors have no common type
-            raise HqmdError(f"{path}: ONNX Runtime cannot open it: {brief(reason_of(error))}") from error
-        where = "the CPU"
-        if accelerator:
-            self.nodes, total = nodes_on(accelerator.provider.name, self.session)
-            partly = "" if self.nodes == total else f" ({self.nodes} of {total} nodes, the others on the CPU)"
-            where = f"{accelerator.provider.words}{partly}"
+        self.session, self.nodes, where, self.said = open_session(path, threads, accelerator)
         self.name = f"ONNX Runtime on {where}, {precision}"
         require_values(path, "inputs", self.session.get_inputs(), RGB, "tensor(uint8)", (1, ANY, ANY, 3))
         outputs = [value for value in self.session.get_outputs() if value.name not in ERROR_TERMS]
@@ -92,6 +73,32 @@ class OnnxEngine:
         if not np.isfinite(depth_m).all():
             raise HqmdError(f"{self.path}: its depth is not finite; the graph or its weights are damaged")
         return depth_m[0]
+
+
+def open_session(
+    path: Path, threads: int, accelerator: Accelerator | None
+) -> tuple[onnxruntime.InferenceSession, int, str, str]:
+    """Open a graph on the CPU or an accelerator, with so many threads (0: one per core).
+
+    Returns the session, how many nodes the accelerator took, where it computes, and what ONNX Runtime printed when it
+    opened the accelerator. Raises HqmdError if it cannot be opened.
+    """
+    options = onnxruntime.SessionOptions()
+    # 0: one per core of the machine, which ONNX Runtime counts whatever this process may use.
+    options.intra_op_num_threads = threads or fewer_cores()
+    options.log_severity_level = SILENT
+    # The highest level takes a fifth longer to open and computes no faster.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT
+    try:
+        if not accelerator:
+            # Without its fallback, which prints, and tries the same again.
+            return onnxruntime.InferenceSession(path, options, providers=[CPU], enable_fallback=0), 0, "the CPU", ""
+        session, said = open_on(accelerator, path, options)
+    except Exception as error:  # ONNX Runtime's errors have no common type
+        raise HqmdError(f"{path}: ONNX Runtime cannot open it: {brief(reason_of(error))}") from error
+    nodes, total = nodes_on(accelerator.provider.name, session)
+    partly = "" if nodes == total else f" ({nodes} of {total} nodes, the others on the CPU)"
+    return session, nodes, f"{accelerator.provider.words}{partly}", said
 
 
 def available() -> tuple[list[str], Path]:

@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,11 +74,15 @@ def open_in_onnx(checkpoint: Path, precision: str, backend: str, device: str, th
     providers = candidates(device, names) if device != "cpu" else []
     why = clash(names, packages) if device == "auto" else ""
     if providers:
+        from hqmd_cli.checkpoints.config_file import model_hash
         from hqmd_cli.inference.engines.accelerators import open_accelerated
 
         # The 8-bit graph is for CPUs.
         whole = "fp32" if backend == AUTO and (checkpoint / ONNX_FILES["fp32"]).is_file() else precision
-        engine, why = open_accelerated(checkpoint, checkpoint / ONNX_FILES[whole], whole, providers, device)
+        graph = checkpoint / ONNX_FILES[whole]
+        engine, why = open_accelerated(
+            partial(OnnxEngine, graph, 0, whole), graph, lambda: [model_hash(checkpoint), graph.name], providers, device
+        )
         if engine:
             return engine
         if device != "auto":

@@ -5,6 +5,7 @@ the hub is run (trust_remote_code; trusted_config.py), and weights are read from
 run code.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from hqmd_cli.checkpoints.hub_download import snapshot
 from hqmd_cli.checkpoints.safetensors_file import read_header
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.regular import file_hash
-from hqmd_cli.inference.foreign.adapter import refuse_options, settled_kind, with_mirror
-from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, meaning_of
+from hqmd_cli.inference.foreign.adapter import refuse_options, seen_with_mirror, settled_kind, with_mirror
+from hqmd_cli.inference.foreign.output_kinds import NO_DEPTH, left_open, meaning_of, require_read
 from hqmd_cli.inference.foreign.trusted_config import fix_attention, require_trusted
-from hqmd_cli.inference.open import OpenModel, OpenOptions
+from hqmd_cli.inference.open import OpenModel, OpenOptions, Seen
 from hqmd_cli.installed import missing, require
 
 if TYPE_CHECKING:
@@ -61,13 +62,18 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
     with quiet(), explained(f"{source.name}: transformers {transformers.__version__} cannot open it"):
         config = transformers.AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
         require_depth_model(source, config)
+        require_read(config)
         fix_attention(config)
-        kind, origin = settled_kind(source.name, meaning_of(config, source.repo), wish)
+        stated = meaning_of(config, source.repo)
+        kind, origin = settled_kind(source.name, stated, wish, why_open=left_open(config))
 
         from hqmd_cli.inference.device import pick_device
 
         device = pick_device(wish.device)
         model = load(source, config, device)
+    sees = (
+        (seen_with_mirror(model.see) if wish.flip else model.see) if getattr(config, "use_fov_model", False) else None
+    )
     return OpenModel(
         name=source.name,
         predict=with_mirror(model) if wish.flip else model,
@@ -77,6 +83,7 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
         flips=wish.flip,
         kind=kind,
         origin=origin,
+        sees=sees,
     )
 
 
@@ -169,9 +176,18 @@ class DepthModel:
 
     def __init__(self, name: str, network: Any, processor: Any, device: "torch.device") -> None:
         self.name, self.network, self.processor, self.device = name, network, processor, device
+        self.inverts = network.config.model_type == "depth_pro"  # its processor turns inverse depth into depth
         self.computing = Lock()  # includes the processor, as some convert the whole photo to floats
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.see(image, None).depth
+
+    def see(self, image: NDArray[np.uint8], focal_px: float | None) -> Seen:
+        """Compute the map of a photo (H, W, 3).
+
+        A model that predicts the field of view gives the focal length in pixels. Where that is known, its metres follow
+        it (ml-depth-pro, src/depth_pro/depth_pro.py, infer: inverse depth is divided by the focal length).
+        """
         import torch
 
         height, width = image.shape[:2]
@@ -182,17 +198,27 @@ class DepthModel:
             for part in ("predicted_depth", "field_of_view"):  # resized on the CPU: photos are large
                 if answer.get(part) is not None:
                     answer[part] = answer[part].float().cpu()
-            return self.at_size(answer, (height, width)).reshape(height, width).numpy()
+            depth = self.at_size(answer, (height, width)).reshape(height, width).numpy()
+        if answer.get("field_of_view") is None:
+            return Seen(depth)
+        own = width / (2 * math.tan(math.radians(float(answer["field_of_view"][0])) / 2))
+        return Seen(depth * np.float32(focal_px / own) if focal_px else depth, focal_px or own)
 
     def at_size(self, answer: Any, size: tuple[int, int]) -> "torch.Tensor":
-        """Resize depth to (H, W) by the processor, else bicubically, as transformers' pipeline did."""
+        """Resize depth to (H, W) by the processor, else bicubically, as transformers' pipeline did.
+
+        Where the numbers stay what the network gave, they stay within its range: cubic interpolation overshoots at
+        edges, even below zero.
+        """
         import torch
 
+        given = answer["predicted_depth"]
         if way_back := getattr(self.processor, "post_process_depth_estimation", None):
             # Positional: most call it target_sizes, ZoeDepth calls it source_sizes and removes its padding.
-            return way_back(answer, [size])[0]["predicted_depth"]
-        depth = answer["predicted_depth"][:, None]
-        return torch.nn.functional.interpolate(depth, size, mode="bicubic", align_corners=False)
+            depth = way_back(answer, [size])[0]["predicted_depth"]
+        else:
+            depth = torch.nn.functional.interpolate(given[:, None], size, mode="bicubic", align_corners=False)
+        return depth if self.inverts else depth.clamp(given.min(), given.max())
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.units import Kind
 
 Stated = tuple[Kind, str]  # a kind, and how it is known
@@ -64,3 +65,18 @@ def meaning_of(config: Any, repo: str) -> Stated | None:
     """Tell the kind from settings and the name on the hub (empty for a folder); None if they leave it open."""
     family = FAMILIES.get(config.model_type)
     return family(config, repo) if family else None
+
+
+def require_read(config: Any) -> None:
+    """Raise HqmdError for a library that ignores the settings of metric Depth Anything: it would give other numbers.
+
+    transformers issue 32890: a config keeps settings that nothing reads, so its class is asked.
+    """
+    if config.model_type == "depth_anything" and not hasattr(type(config)(), "depth_estimation_type"):
+        raise HqmdError("this transformers is too old for metric Depth Anything, whose settings it ignores: update it")
+
+
+def left_open(config: Any) -> str:
+    """Say which settings leave the kind open, for a message; an empty string if the family has none for it."""
+    names = [name for name in ("depth_estimation_type", "max_depth") if hasattr(config, name)]
+    return f"its config has {' and '.join(f'{name} {getattr(config, name)}' for name in names)}" if names else ""

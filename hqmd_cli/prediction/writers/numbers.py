@@ -14,17 +14,23 @@ from hqmd_cli.prediction.result import DepthResult, Encoded, Style
 from hqmd_cli.units import IN_WORDS
 
 SMALLEST_MM_M = 0.0005  # rounds to 0 mm
+LARGEST_MM_M = 65.5355  # rounds to more than 65,535 mm
 STEPS_OF_ERROR = 10_000  # of a 16-bit PNG, from 0 to an error of 100 %
 
 
 def encode_mm(path: Path, result: DepthResult, style: Style) -> Encoded:
-    """Encode a 16-bit PNG in millimetres; say how much is too near for it."""
-    content = encode_depth_mm(path, result.depth_m)
-    share = float(np.mean(result.depth_m < SMALLEST_MM_M))
-    return (
-        content,
-        f"{share:.1%} of the pixels are nearer than half a millimetre, written as 0, no depth" if share else "",
-    )
+    """Encode a 16-bit PNG in millimetres; say how much is too near or too far for it.
+
+    Raises HqmdError if everything is too far.
+    """
+    beyond = result.depth_m >= LARGEST_MM_M
+    content = encode_depth_mm(path, result.depth_m if beyond.all() else np.where(beyond, np.float32(0), result.depth_m))
+    shares = {
+        "nearer than half a millimetre": float(np.mean(result.depth_m < SMALLEST_MM_M)),
+        "farther than 65.535 m, which 16 bits do not hold": float(np.mean(beyond)),
+    }
+    said = [f"{share:.1%} of the pixels are {what}" for what, share in shares.items() if share]
+    return content, f"{' and '.join(said)}, written as 0, no depth" if said else ""
 
 
 def encode_npz(path: Path, result: DepthResult, style: Style) -> Encoded:
