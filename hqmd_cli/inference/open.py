@@ -81,8 +81,8 @@ class OpenModel:
     fallback: str = ""  # why the CPU computes in place of an accelerator that is there
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
+    with_options: Callable[[OpenOptions], OpenModel] | None = None  # the same engine with other sides or size
     sees: Sees | None = None  # of foreign models that give a focal length or a remark; else None, and `predict` is all
-    shown_with: Callable[[OpenOptions], OpenModel] | None = None  # the same engine, with other sides or another size
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
@@ -230,7 +230,7 @@ def shown_by(engine: Engine, name: str, folder: Path, options: OpenOptions) -> O
         follows_camera=True,
         fallback=engine.fallback,
         surely=predictor.with_uncertainty if predictor.model.view.errors else None,
-        shown_with=lambda others: shown_by(engine, name, folder, others),
+        with_options=lambda others: shown_by(engine, name, folder, others),
     )
 
 

@@ -45,14 +45,14 @@ class Answer:
 
 def one_at_a_time(model: OpenModel, name: str, lock: Any = None) -> OpenModel:
     """Return a model, under this name, that computes one photo at a time, however many threads call it."""
-    lock, others = lock or Lock(), model.shown_with
+    lock, others = lock or Lock(), model.with_options
     return replace(
         model,
         name=name,
         predict=locked(model.predict, lock),
         surely=locked(model.surely, lock) if model.surely else None,
         sees=locked(model.sees, lock) if model.sees else None,
-        shown_with=(lambda options: one_at_a_time(others(options), name, lock)) if others else None,
+        with_options=(lambda options: one_at_a_time(others(options), name, lock)) if others else None,
     )
 
 

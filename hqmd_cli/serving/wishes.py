@@ -129,9 +129,9 @@ def seen_as_asked(model: OpenModel, values: Mapping[str, Any]) -> OpenModel:
     options = OpenOptions(sides=sides, size=size)
     if not sides and size == DEFAULT_SIZE:
         return model
-    if model.shown_with is None:
+    if model.with_options is None:
         raise HqmdError(f"--side and --size: {model.name} chooses its own")
-    return model.shown_with(options)
+    return model.with_options(options)
 
 
 def answer_for(accept: str) -> str:
