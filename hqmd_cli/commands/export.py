@@ -62,8 +62,7 @@ def export(
         refuse({"--size": size}, "is for a single file: give -o a name that ends in .onnx")
     if beside:
         refuse({"--note": note}, "is for a new folder: give -o another folder")
-        find_own(model)
-        refuse_existing_outputs([path], overwrite)
+        refuse_existing_outputs([find_own(model) / path.name], overwrite)
     elif not alone:
         refuse_existing_outputs([output], overwrite=False, remedy="remove it")
     text = "\n".join(read_lines(note, "text")).strip() if note else None
