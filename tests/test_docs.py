@@ -26,7 +26,7 @@ from hqmd_cli.visualization import COLORMAPS
 DOCS = ROOT / "docs"
 PICTURES = DOCS / "pictures"
 MOST_BYTES_OF_PICTURES = 1_000_000
-OTHERS_OPTIONS = {"--user", "--fit"}  # Docker's, and of a script in benchmarks/
+OTHERS_OPTIONS = {"--help", "--user", "--fit", "--noproxy"}  # also Docker's, curl's, and of a script in benchmarks/
 QUESTIONS = 30  # of the research into what users of depth tools ask
 # Outputs that are shown by one picture: they hold the same numbers.
 NUMBERS = ("npy", "tiff", "npz", "exr")
@@ -97,7 +97,9 @@ def test_pictures_are_small_and_each_is_shown() -> None:
 )
 def test_what_is_better_seen_is_shown(page: str, names: list[str]) -> None:
     missing = [name for name in names if f"(pictures/{name}.jpg)" not in PAGES[page]]
-    assert not missing, f"docs/draw_pictures.py should draw, and docs/{page}.md show, {', '.join(missing)}"
+    assert not missing, (
+        f"docs/{page}.md should show, and docs/draw_pictures.py draw (or you, of a page), {', '.join(missing)}"
+    )
 
 
 def test_the_faq_answers_each_question_in_two_sentences() -> None:

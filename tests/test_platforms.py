@@ -30,6 +30,7 @@ HELPERS = {
     "tests/kill_harness.py",
     "tests/data/test_cache.py:BUILDER",
     "tests/files/test_photos.py:READ_IN_A_NEW_PROCESS",
+    "tests/training/test_fine_tuning.py:killed_run",
 }
 WITHOUT_UNIX = f"""
 import importlib, os, signal, socket, subprocess, sys, tempfile, threading, concurrent.futures, selectors, PIL.Image

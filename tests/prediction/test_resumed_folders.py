@@ -110,12 +110,12 @@ def test_a_file_that_only_has_the_name_of_an_intention_is_left_alone(here, predi
     assert Path("out/.hqmd-run-notes.json").read_text() == "mine"
 
 
-def test_a_run_that_cannot_write_a_file_is_gone_on_with(here, predict, monkeypatch):
-    def full(path, depth_m):
-        raise HqmdError(f"{path}: cannot be written: No space left on device")
+def test_a_run_that_cannot_record_a_file_is_gone_on_with(here, predict, monkeypatch):
+    def full(*_):
+        raise HqmdError("out/manifest.jsonl: cannot be written: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hqmd_cli.prediction.writers.numbers.encode_depth_mm", full)
+        patch.setattr("hqmd_cli.prediction.photo_job.write_record", full)
         broken = predict()
     assert broken.returncode == 1 and "0 written, 4 failed" in broken.stderr
     assert "No space left" in rows()["p0.png"]["failed"] and f".hqmd-run-{RUN}.json" in names()
@@ -126,7 +126,7 @@ def test_a_run_that_cannot_write_a_file_is_gone_on_with(here, predict, monkeypat
 
 
 def test_one_format_that_fails_leaves_the_others_with_their_record(here, predict, hqmd):
-    Path("quick.py").write_text(MODEL.replace("1, 2, h", "1, 70, h"))
+    Path("quick.py").write_text(MODEL.replace("1, 2, h", "66, 70, h"))
     broken = predict()
     assert broken.returncode == 1 and "does not fit into 16 bits" in broken.stderr and "4 failed" in broken.stderr
     assert names() == ["manifest.jsonl", *(f"p{number}.npy" for number in range(4))]
@@ -382,6 +382,7 @@ def test_a_run_that_began_meanwhile_is_no_stranger(here, predict, monkeypatch):
     assert result.returncode == 1 and "3 written, 1 failed" in result.stderr and "out/p3.npy: exists" in result.stderr
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_killed_at_any_moment_a_folder_is_completed(here):
     many = random.Random(4)

@@ -125,6 +125,7 @@ def killed_run(start, folder, steps):
     os.close(ear)
 
 
+@pytest.mark.unix
 @pytest.mark.slow
 def test_forty_pairs_lower_the_error_and_a_killed_run_ends_with_the_same_bits(models, tmp_path):
     data = Rooms(range(40)), Rooms(range(90, 96))
