@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from threading import Lock
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
 
 NPZ_NAMES = ("depth", "pred")  # arrays to read from an .npz that holds several
+# Held while NumPy parses a header: before 3.11.8 and 3.12.2, Python fails if two threads parse at once
+# (https://github.com/python/cpython/issues/106905).
+NPY_HEADERS = Lock()
 NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)(?:\r\n|\s)")
 LONGEST_PFM_HEADER = 1024  # bytes; of a PGM's, too
@@ -97,19 +101,26 @@ def read_npy(path: Path) -> NDArray[np.number]:
     """Read the array of an .npy. Never unpickles, which could run any code."""
     require_start(path, NPY_START, "numpy.save")
     with path.open("rb") as file:
-        require_npy_size(file, path.stat().st_size)
-        file.seek(0)
-        return np.load(file, allow_pickle=False)
+        shape, by_columns, dtype = require_npy_size(file, path.stat().st_size)
+        if dtype.hasobject:
+            raise ValueError("Object arrays cannot be loaded")
+        values = np.fromfile(file, dtype, math.prod(shape))
+    return values.reshape(shape[::-1]).T if by_columns else values.reshape(shape)
 
 
-def require_npy_size(file: IO[bytes], size: int | None = None) -> None:
-    """Raise ValueError for an .npy that is too large by its header, or has fewer than `size` bytes in all."""
+def require_npy_size(file: IO[bytes], size: int | None = None) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return the shape of an .npy, whether it is stored by columns, and its type.
+
+    Raises ValueError if it is too large by its header, or has fewer than `size` bytes in all.
+    """
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    with NPY_HEADERS:
+        shape, by_columns, dtype = read(file)
     require_array(shape, dtype.itemsize)
     if size is not None and size < (needed := math.prod(shape) * dtype.itemsize):
         raise ValueError(f"{size} bytes, its header says {needed}")
+    return shape, by_columns, dtype
 
 
 def require_start(path: Path, start: bytes, writer: str) -> None:
@@ -133,7 +144,8 @@ def read_npz(path: Path) -> NDArray[np.number]:
         members = {name.removesuffix(".npy"): name for name in arrays.zip.namelist()}  # as numpy finds them
         with arrays.zip.open(members[chosen[0]]) as member:
             require_npy_size(member)
-        return arrays[chosen[0]]
+        with NPY_HEADERS:
+            return arrays[chosen[0]]
 
 
 def read_pfm(path: Path) -> NDArray[np.number]:
@@ -192,7 +204,8 @@ def depth_size(path: Path) -> tuple[int, int]:
         if path.suffix.lower() == ".npy":
             if not path.is_file():
                 raise no_file(path, str(path))
-            return np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+            with NPY_HEADERS:
+                return np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
         with open_picture(path) as picture:
             return picture.size[::-1]
     except Exception as error:  # damaged files make numpy and Pillow raise all sorts

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values, write_depth_mm, write_depth_npy
+from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values, read_npy, write_depth_mm, write_depth_npy
 from pictures import corners, some_depth
 
 
@@ -131,3 +132,19 @@ def test_a_full_disk_is_told_with_the_system_s_words(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", script, str(tmp_path / "d.npy")], capture_output=True, text=True)
     assert "d.npy: cannot be written: File too large" in run.stderr and not list(tmp_path.iterdir())
+
+
+def test_npy_files_are_read_in_many_threads_at_once(tmp_path: Path) -> None:
+    """Python 3.11.7 raises SystemError if two threads parse headers at once; by columns and of four kinds of numbers."""
+    arrays = [
+        np.asarray(np.arange(24).reshape(4, 6), dtype, order)  # type: ignore[call-overload]
+        for dtype in ("<f4", ">f8", "u2", "?")
+        for order in "CF"
+    ]
+    for number, values in enumerate(arrays):
+        np.save(tmp_path / f"{number}.npy", values)
+    files = sorted(tmp_path.iterdir()) * 200
+    with ThreadPoolExecutor(8) as pool:
+        for file, values in zip(files, pool.map(read_npy, files), strict=True):
+            np.testing.assert_array_equal(values, arrays[int(file.stem)])
+            assert values.dtype == arrays[int(file.stem)].dtype
