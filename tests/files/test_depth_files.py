@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_with_the_system_s_words(tmp_path: Path) -> None:
 
 
 def test_npy_files_are_read_in_many_threads_at_once(tmp_path: Path) -> None:
-    """Python 3.11.7 raises SystemError if two threads parse headers at once; by columns and of four kinds of numbers."""
+    """Python 3.11.7 raises SystemError if two threads parse headers at once. Also by columns, and of other numbers."""
     arrays = [
         np.asarray(np.arange(24).reshape(4, 6), dtype, order)  # type: ignore[call-overload]
         for dtype in ("<f4", ">f8", "u2", "?")
