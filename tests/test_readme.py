@@ -31,7 +31,7 @@ from kinect_room import write_scene
 
 ROOT = Path(__file__).parents[1]
 MOST_README_LINES = 130
-MOST_LINES_NOT_RUN = 8  # with `no-run: reason`; a line more needs a reason that convinces
+MOST_LINES_NOT_RUN = 14  # with `no-run: reason`; a line more needs a reason that convinces
 # What the README promises to work exactly as typed.
 FOUR_COMMANDS = (
     "hqmd predict photo.jpg -o depth.png",

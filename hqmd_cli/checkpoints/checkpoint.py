@@ -48,11 +48,12 @@ def save_checkpoint(folder: Path, network: "Network", info: CheckpointInfo, half
             raise HqmdError(f"{folder}: a weight is too large for half precision")
     content = save(tensors, metadata={"format": "pt"})  # not save_file, which raises errors of its own on a full disk
     config = config_text(info, hashlib.sha256(content).hexdigest())
+    processor = foreign_parts(info.model).get("processor")
     card = model_card(name or folder.name, info)
     write_bytes(folder / WEIGHTS_FILE, content)
     write_text(folder / CONFIG_FILE, config)
     write_text(folder / CARD_FILE, card)
-    if processor := foreign_parts(info.model).get("processor"):
+    if processor:
         write_text(folder / PROCESSOR_FILE, json.dumps(processor, indent=2) + "\n")
 
 
