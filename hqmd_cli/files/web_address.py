@@ -12,6 +12,11 @@ def is_web_address(text: str) -> bool:
     return text.lower().startswith(SCHEMES)
 
 
+def without_password(url: str) -> str:
+    """Hide a name and a password in an address, for messages and records: http://***@host/a.jpg."""
+    return re.sub(r"^(https?://)[^/?#]*@", r"\1***@", url, flags=re.IGNORECASE)
+
+
 def name_of(url: str) -> str:
     """Return the last part of an address as a plain name of a file, such as "a b.jpg" for .../a%20b.jpg?size=2."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
 from hqmd_cli.files.regular import is_pipe
-from hqmd_cli.files.web_address import is_web_address, name_of
+from hqmd_cli.files.web_address import is_web_address, name_of, without_password
 
 STDIN = "-"
 CAMERA = "camera:"
@@ -31,7 +31,9 @@ class Source:
     @cached_property
     def name(self) -> str:
         """The name for messages: printable, and on one line, whatever bytes the file's name holds."""
-        return printable(self.url or ("stdin" if self.path is None else str(self.path)))
+        if self.url:
+            return printable(without_password(self.url))
+        return printable("stdin" if self.path is None else str(self.path))
 
 
 def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:

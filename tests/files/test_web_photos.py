@@ -116,3 +116,13 @@ def test_addresses_and_names() -> None:
         assert name_of(url) == name
     with pytest.raises(HqmdError, match="a name and a password"):
         fetch_photo("http://me:secret@a.example/x")
+
+
+@pytest.mark.parametrize("address", ["http://anna:sesame@127.0.0.1:9/a.jpg", "HTTPS://sesame@photos.example/a.jpg"])
+def test_a_password_in_an_address_is_neither_shown_nor_recorded(hqmd, trained_run, tmp_path, address):
+    out = tmp_path / "out"
+    (tmp_path / "b.txt").write_text("no photo")
+    done = hqmd("predict", address, tmp_path / "b.txt", "-o", out, "--model", trained_run / "best", "--format", "npy")
+    written = "".join(path.read_text(encoding="utf-8") for path in out.glob("*.jsonl"))
+    assert done.returncode == 1 and "://***@" in done.stderr
+    assert "sesame" not in done.stderr + done.stdout + written
