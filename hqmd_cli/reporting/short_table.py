@@ -8,7 +8,7 @@ from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import PAIRED, Comparison
 from hqmd_cli.reporting.table_formats import Table
-from hqmd_cli.reporting.tables import Results, best_models, caption, head_of, measured_on
+from hqmd_cli.reporting.tables import Results, best_models, caption, few, head_of, measured_on
 
 # In a narrow terminal the last column is the first to go.
 COLUMNS = tuple(dict.fromkeys((*PAIRED, "bias", *MAIN_METRICS)))
@@ -16,7 +16,6 @@ DIGITS = 3  # decimals: half an interval is seldom below 0.002
 CELL = len("1.000 ±.000") + 2  # with its mark, and the space to the next column
 SHORTEST_NAME, LONGEST_NAME = 8, 24
 SIGNIFICANT = 0.05
-FEW = 30  # pictures; with fewer, the bootstrap's intervals are too narrow
 BEST, TIE = "*", "="
 
 
@@ -101,11 +100,3 @@ def left_out(shown: Sequence[str]) -> list[str]:
     """Name the columns that do not fit, if there are any."""
     hidden = COLUMNS[len(shown) :]
     return [f"not shown in this width: {', '.join(hidden)}; --detail shows all"] if hidden else []
-
-
-def few(results: Results) -> list[str]:
-    """Say that there are too few pictures to rely on the figures, if that is so."""
-    count = len(next(iter(results.values())).names)
-    return [f"only {count} pictures: do not rank models by so few, and expect the intervals to be too narrow"] * (
-        count < FEW
-    )

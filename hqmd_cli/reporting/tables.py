@@ -14,6 +14,7 @@ from hqmd_cli.evaluation.results import Result
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
 
+FEW = 30  # pictures; with fewer, the bootstrap's intervals are too narrow
 ENDS = ("95 % from", "to")  # heads of an interval's ends
 
 Results = Mapping[str, Result]  # model -> result, all on one dataset under one protocol
@@ -22,7 +23,15 @@ Results = Mapping[str, Result]  # model -> result, all on one dataset under one 
 def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
     """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models."""
     remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
-    return "; ".join([measured_on(next(iter(results.values())), metrics), METHOD, *remarks])
+    return "; ".join([measured_on(next(iter(results.values())), metrics), METHOD, *few(results), *remarks])
+
+
+def few(results: Results) -> list[str]:
+    """Say that there are too few pictures to rely on the figures, if that is so."""
+    count = len(next(iter(results.values())).names)
+    return [f"only {count} pictures: do not rank models by so few, and expect too narrow intervals and too small p"] * (
+        count < FEW
+    )
 
 
 def measured_on(result: Result, metrics: Iterable[str] = MAIN_METRICS) -> str:
