@@ -70,6 +70,24 @@ def test_probes_are_answered_while_the_line_is_full_of_the_largest_photos(serve)
     assert len(seconds) > 10 and sorted(seconds)[len(seconds) * 9 // 10] < 0.5, seconds
 
 
+def test_a_chunked_body_meets_the_limit_while_it_arrives(serve) -> None:
+    """200 MB without a Content-Length: refused after 50 MB, and never held."""
+    port, process = serve(*TINY_MODEL)
+    assert Wire(port).post(picture_bytes(240, 320, "JPEG")).answer()[0] == 200
+    before, most = process.memory_info().rss, 0
+    wire = Wire(port).send(b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    piece = b"f4240\r\n" + bytes(1_000_000) + b"\r\n"
+    for _ in range(200):
+        try:
+            wire.send(piece)
+        except OSError:
+            break
+        most = max(most, process.memory_info().rss - before)
+    status, told = wire.problem()
+    assert status == 413 and "50 MB" in told
+    assert most < 60e6, f"{most / 1e6:.0f} MB more"
+
+
 def test_memory_does_not_grow_with_the_number_of_photos(serve) -> None:
     port, process = serve(*TINY_MODEL)
     photo = picture_bytes(240, 320, "JPEG")
