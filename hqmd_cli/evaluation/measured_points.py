@@ -1,7 +1,7 @@
 """Judge a model by distances that somebody measured with a tape, on a few photos without depth maps."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,7 +120,7 @@ class PointScores:
         points = [
             {
                 "photo": str(photo.path),
-                **point.point.reading.__dict__,
+                **asdict(point.point.reading),
                 "predicted_m": point.predicted_m,
                 "error": point.error,
                 "camera": photo.camera,
@@ -134,7 +134,7 @@ class PointScores:
 def read_points(path: Path) -> list[Point]:
     """Read rows of `photo,x,y,metres`, or `photo,x,y,metres,fx` with focal lengths in pixels, below a header line.
 
-    Photos lie beside the file, or have a full path. Raises HqmdError for a row that is none.
+    Photos lie beside the file, or have a full path. Raises HqmdError for a row that it cannot read.
     """
     heads, *rows = [row for row in split_cells(read_lines(path, "list of points")) if any(row)] or [[]]
     if [head.lower() for head in heads] not in (HEADS, [*HEADS, FOCAL_HEAD]):

@@ -28,6 +28,7 @@ from hqmd_cli.export.verify import LIMITS, Difference, Limits, verify
 from hqmd_cli.files.atomic import write_aside
 from hqmd_cli.inference.engines.check_pictures import CHECKED_SIZES
 from hqmd_cli.inference.engines.pytorch import PhotoToDepth, TorchEngine
+from hqmd_cli.inference.foreign.onnx_file import OWN_KEY
 from hqmd_cli.installed import require
 from hqmd_cli.models.base import DepthModel
 from hqmd_cli.models.ordinal import OrdinalHead
@@ -36,7 +37,6 @@ from hqmd_cli.registry import pick
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
 
-METADATA = "hqmd"  # key of the metadata in a single file
 # Version of the operators in a checkpoint's graph, for the ONNX Runtime that hqmd requires: one operator for the
 # attention of all heads, and one for GELU, make a transformer faster. A single file keeps to WIDELY_KNOWN.
 NEWEST = 23
@@ -127,7 +127,7 @@ def export_file(
         graph = standalone_graph([in_int8(g) for g in graphs] if precision == "int8" else graphs, model)
         if size:
             set_size(graph, size)
-        graph.metadata_props.add(key=METADATA, value=json.dumps(described(size, digest)))
+        graph.metadata_props.add(key=OWN_KEY, value=json.dumps(described(size, digest)))
         return write_verified(graph, Standalone(network, model), path, limits, size)
 
 

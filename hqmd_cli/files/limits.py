@@ -24,7 +24,7 @@ PIECE_BYTES = 2**20
 
 
 class TooLarge(ValueError):
-    """What is read has more pixels or bytes than anything may have."""
+    """A file, or a picture in it, exceeds a limit of this module."""
 
 
 def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: str = "scale it to") -> None:

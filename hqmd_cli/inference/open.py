@@ -146,7 +146,7 @@ def open_at(name: str, place: Path | str | Entry, options: OpenOptions) -> OpenM
     else:
         model = open_foreign(place, options) if isinstance(place, str) else open_entry(place, options)
     if options.profile and not model.name.startswith("onnx:"):
-        raise HqmdError(f"--onnx-profile is for onnx: models, and {name} is none")
+        raise HqmdError(f"--onnx-profile works with onnx: models only; {name} is not one")
     return model
 
 

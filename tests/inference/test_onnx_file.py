@@ -339,7 +339,7 @@ def test_what_nobody_says_is_not_guessed(tmp_path: Path) -> None:
         load(f"onnx:{path}")
     with pytest.raises(HqmdError, match="neither a file here nor org/name"):
         load("onnx:./nothing.onnx")
-    with pytest.raises(HqmdError, match="--onnx-profile is for onnx: models, and hqmd-indoor-small is none"):
+    with pytest.raises(HqmdError, match="--onnx-profile works with onnx: models only; hqmd-indoor-small is not one"):
         load("hqmd-indoor-small", profile="moge-2")
     with pytest.raises(HqmdError, match="--size is for hqmd's own models"):
         load(f"onnx:{path}", profile="depth-anything-v2", size="fast")

@@ -32,8 +32,8 @@ def settled_kind(
 ) -> tuple[Kind, str]:
     """Return the kind of a model's numbers, and how it is known.
 
-    The model's own statement counts first, then --model-kind, then `assumed`. Raises HqmdError, which says why it is
-    open, if there is none.
+    The model's own statement counts first, then --model-kind, then `assumed`. Without any of the three, raises
+    HqmdError saying why the kind is open.
     """
     if stated:
         return stated

@@ -76,7 +76,7 @@ class Known(NamedTuple):
 
 
 def open_model(name: str, wish: OpenOptions) -> OpenModel:
-    """Open onnx:FILE. Raises HqmdError if there is none, or nobody says what it wants and gives."""
+    """Open onnx:FILE. Raises HqmdError for a missing file, and for one without a profile."""
     refuse_options(name, wish, ("auto", "onnx"), "is computed by ONNX Runtime, at the size that its profile says")
     source = find_source(name.partition(":")[2])
     graph, why = open_graph(source, wish)
@@ -100,7 +100,7 @@ def open_model(name: str, wish: OpenOptions) -> OpenModel:
 
 
 def find_source(place: str) -> Source:
-    """Find a file here, else on the hub, downloaded once with its weights. Raises HqmdError if there is none."""
+    """Find a local file, or download it with its weights from the hub. Raises HqmdError if neither has it."""
     path = Path(place).expanduser()
     if path.is_file():
         return Source(path, f"onnx:{place}")

@@ -71,7 +71,7 @@ class Profile(Settings):
     scale: float = 1.0  # metres per unit of the output
     focal: float = 0.0  # metres = output * focal length in pixels of the resized picture / focal; 0: they need none
     after: str = ""  # a key of AFTERS
-    tokens: int = 0  # for an input `num_tokens`; 0: there is none
+    tokens: int = 0  # value for the input `num_tokens`; 0: the file has no such input
     source: str = ""  # who says so
 
     def __post_init__(self) -> None:

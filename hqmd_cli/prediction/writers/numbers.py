@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from hqmd_cli.files.depth_files import encode_depth_mm, encode_npy
+from hqmd_cli.files.depth_files import LARGEST_MM_M, encode_depth_mm, encode_npy
 from hqmd_cli.files.exr_writer import encode_exr
 from hqmd_cli.files.photos import LARGEST_16_BIT
 from hqmd_cli.files.png import encode_png
@@ -14,7 +14,6 @@ from hqmd_cli.prediction.result import DepthResult, Encoded, Style
 from hqmd_cli.units import IN_WORDS
 
 SMALLEST_MM_M = 0.0005  # rounds to 0 mm
-LARGEST_MM_M = 65.5355  # rounds to more than 65,535 mm
 STEPS_OF_ERROR = 10_000  # of a 16-bit PNG, from 0 to an error of 100 %
 
 
@@ -23,7 +22,7 @@ def encode_mm(path: Path, result: DepthResult, style: Style) -> Encoded:
 
     Raises HqmdError if everything is too far.
     """
-    beyond = result.depth_m >= LARGEST_MM_M
+    beyond = result.depth_m >= LARGEST_MM_M + SMALLEST_MM_M  # rounds to more
     content = encode_depth_mm(path, result.depth_m if beyond.all() else np.where(beyond, np.float32(0), result.depth_m))
     shares = {
         "nearer than half a millimetre": float(np.mean(result.depth_m < SMALLEST_MM_M)),
