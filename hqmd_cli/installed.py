@@ -40,6 +40,7 @@ EXTRAS = {
     "starlette": "serve",
     "uvicorn": "serve",
     "python_multipart": "serve",
+    "ray": "ray",
 }
 # Distributions that put the same files in place: where one of them is removed or installed last, the others break.
 ONNX_RUNTIMES = (

@@ -1,6 +1,8 @@
 """`hqmd evaluate`: measure one model on one dataset."""
 
+import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,15 +10,21 @@ import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
 from hqmd_cli.commands.options import (
+    ActorsOption,
+    AddressOption,
     BackendOption,
+    CpusPerActorOption,
     DeviceOption,
+    EngineOption,
     FlipOption,
+    GpusPerActorOption,
     ModelKindOption,
     ModelOption,
     OnnxProfileOption,
     OverwriteOption,
     SideOption,
     SizeOption,
+    actors_of,
 )
 from hqmd_cli.commands.scoring_options import (
     DEFAULT_PROTOCOL,
@@ -41,7 +49,11 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.protocols import ALL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hqmd_cli.evaluation.results import ScoredPicture
     from hqmd_cli.inference.open import OpenOptions
+    from hqmd_cli.parallel.ray_actors import Actors
 
 # Options by their names in Python
 OF_ONE_PROTOCOL = {"report", "per_picture", "resume", "published", "table1"}
@@ -86,6 +98,11 @@ def evaluate(
     side: SideOption = None,
     size: SizeOption = DEFAULT_SIZE,
     flip: FlipOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = "",
+    actors: ActorsOption = 0,
+    cpus_per_actor: CpusPerActorOption = 0,
+    gpus_per_actor: GpusPerActorOption = 0.0,
     detail: DetailOption = None,
     per_picture: PerPictureOption = None,
     published: PublishedOption = False,
@@ -152,7 +169,8 @@ def evaluate(
         refuse_given("--points", given_options(context) - WITH_POINTS)
         evaluate_points(points, model, options, picture, in_json, overwrite)
         return
-    refuse_contradictions(record, pred, options, model, protocol)
+    on_ray = actors_of(engine, address, actors, cpus_per_actor, gpus_per_actor)
+    refuse_contradictions(record, pred, options, model, protocol, bool(on_ray))
     if protocol == ALL:
         refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
     folder = find_own(model) if record else None  # a foreign model has no card of ours
@@ -167,15 +185,32 @@ def evaluate(
         return
     with held(folder) if folder else nullcontext():  # held while it is measured, so that its figures are its own
         all_figures = detail if detail is not None else any((*extras.files, resume, record, in_json))
-        results = session.score(all_figures, bool(report), resume)
+        results = session.score(all_figures, bool(report), resume, spread_over(on_ray, model, options))
         if folder:
             record_figures(folder, results[model].to_dict())
     print_one(results, beside, bool(detail), in_json)
     extras.write(session, results, [])
 
 
-def refuse_contradictions(record: bool, pred: Path | None, options: "OpenOptions", model: str, protocol: str) -> None:
+def spread_over(
+    actors: "Actors | None", model: str, options: "OpenOptions"
+) -> "Callable[..., Iterator[ScoredPicture]]":
+    """Return what scores each picture: this process, or actors of Ray."""
+    if actors is None:
+        from hqmd_cli.evaluation.evaluate import score_each
+
+        return score_each
+    from hqmd_cli.evaluation.spread import Spread
+
+    return Spread(actors, model, options, partial(print, file=sys.stderr))
+
+
+def refuse_contradictions(
+    record: bool, pred: Path | None, options: "OpenOptions", model: str, protocol: str, on_ray: bool
+) -> None:
     """Raise HqmdError for options of models with files, and for --record with other settings than the model's own."""
+    if on_ray and (pred or protocol == ALL):
+        raise HqmdError("--engine ray runs a model under one protocol: without --pred and --protocol all")
     changes_view = bool(options.sides or options.flip or options.size != DEFAULT_SIZE)
     if record and (changes_view or protocol == ALL):
         raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")

@@ -1,14 +1,18 @@
 """Options of the commands that open a model."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hqmd_cli.checkpoints.hub import DEFAULT_MODEL
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.limits import LARGEST_PIXELS, sides_in
 from hqmd_cli.inference.engines.providers import PROVIDERS
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.units import KINDS
+
+if TYPE_CHECKING:
+    from hqmd_cli.parallel.ray_actors import Actors
 
 KINDS_HELP = f"{', '.join(KINDS)} (depth is in metres)."
 
@@ -78,3 +82,36 @@ FlipOption = Annotated[
     bool, typer.Option("--flip", help="Average with the depth of the mirrored photo, which takes twice the time.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+ENGINES = ("local", "ray")
+EngineOption = Annotated[
+    str, typer.Option(metavar="|".join(ENGINES), help="What computes: this process, or actors of Ray (hqmd[ray]).")
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster to join; auto finds one on this machine.  [default: one of its own]",
+    ),
+]
+ActorsOption = Annotated[
+    int, typer.Option(min=1, help="With --engine ray: processes that compute at a time.  [default: as many as fit]")
+]
+CpusPerActorOption = Annotated[
+    int, typer.Option(min=1, help="With --engine ray: cores, and threads, of each.", show_default="1")
+]
+GpusPerActorOption = Annotated[
+    float, typer.Option(min=0, help="With --engine ray: GPUs of each; 0.5: two share one.", show_default="0")
+]
+
+
+def actors_of(engine: str, address: str, number: int, cpus: int, gpus: float) -> "Actors | None":
+    """Return where `--engine ray` computes; None for local. Raises HqmdError for Ray's options without it."""
+    if engine not in ENGINES:
+        raise HqmdError(f"no engine named {engine!r}; there are: {', '.join(ENGINES)}")
+    if engine == "ray":
+        from hqmd_cli.parallel.ray_actors import Actors
+
+        return Actors(address, number, cpus or 1, gpus)
+    if address or number or cpus or gpus:
+        raise HqmdError("--address, --actors, --cpus-per-actor and --gpus-per-actor are for --engine ray")
+    return None

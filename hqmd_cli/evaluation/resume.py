@@ -35,7 +35,7 @@ class ScoreLog:
         if path.exists() and path.stat().st_size:
             self.read()
         else:
-            append_row(self.path, self.settings)
+            self.write(self.settings)
 
     def read(self) -> None:
         """Read the rows, without a last line that a killed process left unfinished."""
@@ -69,16 +69,19 @@ class ScoreLog:
 
     def add(self, sample: Sample, scored: ScoredPicture) -> None:
         """Write one picture's figures, with full precision."""
-        append_row(
-            self.path,
+        self.write(
             {
                 "name": scored.name,
                 "checksum": checksum(sample),
                 "pixels": scored.pixels,
                 "figures": without_nan(scored.figures),
                 "by_depth": None if scored.by_depth is None else scored.by_depth.tolist(),
-            },
+            }
         )
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Write a row."""
+        append_row(self.path, row)
 
 
 ROW = {"name": str, "checksum": int, "pixels": int, "figures": dict}

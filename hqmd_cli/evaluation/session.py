@@ -89,10 +89,17 @@ class Session:
         self.note(f"predictions: {predictions.description}")
         self.sources[folder.name] = folder_source(folder, predictions, self.dataset, options.score_anyway)
 
-    def score(self, detail: bool = False, by_depth: bool = False, resume: Path | None = None) -> dict[str, Result]:
+    def score(
+        self,
+        detail: bool = False,
+        by_depth: bool = False,
+        resume: Path | None = None,
+        each: Callable[..., Iterator[ScoredPicture]] = score_each,
+    ) -> dict[str, Result]:
         """Score every source under the only protocol.
 
-        detail, by_depth: as in scoring.score. resume: the file of a ScoreLog, for a single source.
+        detail, by_depth: as in scoring.score. resume: the file of a ScoreLog, for a single source. each: what scores
+        the pictures, score_each or a Spread.
         """
         for source in self.sources.values():
             require_compatible(source, self.protocol)  # all, before the first takes its minutes
@@ -105,7 +112,7 @@ class Session:
                 log = ScoreLog(resume, self.settings(source, detail, by_depth)) if resume else None
                 if log and log.rows:
                     self.note(f"{resume}: {len(log.rows)} of {len(self.dataset)} pictures are scored already")
-                scores = score_each(source, self.dataset, self.protocol, detail, by_depth, log, omissions=omissions)
+                scores = each(source, self.dataset, self.protocol, detail, by_depth, log, omissions=omissions)
                 with set_complaints_first(source):
                     scored_by[name] = list(self.progress(scores, name, len(self.dataset)))
             remarks[name] = source.remark()  # raises for a wrong set of files, before the next source takes its minutes
