@@ -45,7 +45,8 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); a folder or bucket; or - for stdout. May repeat.",
+            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); a folder or bucket; or - for stdout. "
+            "May repeat.",
         ),
     ],
     formats: Annotated[

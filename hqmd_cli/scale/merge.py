@@ -9,7 +9,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.installed import require
 from hqmd_cli.scale.places import join, listed, written
 from hqmd_cli.scale.recipe import Row
-from hqmd_cli.scale.results import PART, planned, read_manifest, schema_of
+from hqmd_cli.scale.results import PART, is_loose, manifest_of, planned, read_manifest, schema_of
 from hqmd_cli.scale.shards import shown
 
 MANIFEST, ERRORS = "manifest.parquet", "errors.parquet"
@@ -64,7 +64,7 @@ def merge(output: str) -> Merged:
         )
     found = Merged(parts=counts.pop())
     found.missing_parts = sorted(set(range(found.parts)) - {int(match[1]) for match in plans.values()})
-    shards = Counter(shard for name in plans for shard in planned(output, f"manifests/{name}"))
+    shards = Counter(shard for name in plans for shard in planned(output, f"manifests/{name}")[0])
     found.twice = [shard for shard, times in shards.items() if times > 1]
     found.missing = [shard for shard in sorted(shards) if f"{shard}.parquet" not in there]
     write_joined(output, rows_of(output, [shard for shard in sorted(shards) if f"{shard}.parquet" in there], found))
@@ -75,11 +75,11 @@ def rows_of(output: str, shards: list[str], found: Merged) -> Iterator[list[Row]
     """Yield the rows of each shard, and count them."""
     seen: set[int] = set()
     for shard in shards:
-        facts, rows = read_manifest(join(output, f"manifests/{shard}.parquet"))
+        facts, rows = read_manifest(join(output, manifest_of(shard)))
         found.settings.add(facts.get("settings_sha256", ""))
         found.errors += sum(1 for row in rows if row["error"])
         found.photos += sum(1 for row in rows if not row["error"])
-        for row in rows if shard.startswith("photos-") else ():
+        for row in rows if is_loose(shard) else ():
             if (name := hash(row["key"])) in seen:
                 found.twice.append(row["key"])
             seen.add(name)
@@ -93,11 +93,15 @@ def write_joined(output: str, groups: Iterator[list[Row]]) -> None:
 
     done = pyarrow.schema([("shard", pyarrow.string()), *schema_of()])
     wrong = pyarrow.schema([done.field(name) for name in ("shard", "key", "photo", "error")])
-    with written(join(output, MANIFEST)) as good, written(join(output, ERRORS)) as bad:
-        with ParquetWriter(good, done) as manifest, ParquetWriter(bad, wrong) as errors:
-            for rows in groups:
-                add(manifest, [row for row in rows if not row["error"]], done)
-                add(errors, [row for row in rows if row["error"]], wrong)
+    with (
+        written(join(output, MANIFEST)) as good,
+        written(join(output, ERRORS)) as bad,
+        ParquetWriter(good, done) as manifest,
+        ParquetWriter(bad, wrong) as errors,
+    ):
+        for rows in groups:
+            add(manifest, [row for row in rows if not row["error"]], done)
+            add(errors, [row for row in rows if row["error"]], wrong)
 
 
 def add(writer: Any, rows: list[Row], schema: Any) -> None:

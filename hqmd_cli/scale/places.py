@@ -23,7 +23,11 @@ from hqmd_cli.installed import require
 
 T = TypeVar("T")
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # scheme -> what fsspec needs for it
-ANONYMOUS = {"s3": {"anon": True}, "gs": {"token": "anon"}, "az": {"anon": True}}  # for buckets that are public
+ANONYMOUS: dict[str, dict[str, Any]] = {
+    "s3": {"anon": True},
+    "gs": {"token": "anon"},
+    "az": {"anon": True},
+}  # for buckets that are public
 HOW_TO_SIGN_IN = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default login",
@@ -118,9 +122,8 @@ def connection(scheme: str) -> Any:
     if key not in connections:
         import fsspec
 
-        options = ANONYMOUS.get(scheme, {}) if scheme in unsigned else {}
-        made = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
-        connections[key] = made
+        options = ANONYMOUS[scheme] if scheme in unsigned else {}
+        connections[key] = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     return connections[key]
 
 

@@ -134,7 +134,7 @@ def row_of(sample: Sample, record: Row, result: DepthResult, members: tuple[tupl
         "unit": record["unit"],
         "near": result.near,
         "far": result.far,
-        "outputs": [name for name, _ in members],
+        "outputs": [printable(name) for name, _ in members],
         "sizes": [len(content) for _, content in members],
         "record": finite_json(record, Path(sample.name)),
     }

@@ -1,24 +1,26 @@
 """What a run leaves in its output: a tar for each tar, and files for loose photos; and the records of both.
 
-OUT/00017.tar                        KEY.depth.mm.png and so on, KEY.json; equal bytes, whoever makes it and when
-OUT/a/b.mm.png                       of a loose photo a/b.jpg
-OUT/manifests/part-00003-of-00010.json   the shards of one part of the run; written before the first result
-OUT/manifests/00017.tar.parquet      a row for each photo; written when its results are there, so a shard without is not done
-OUT/manifest.parquet, errors.parquet all rows, joined (merge.py)
+OUT/00017.tar                           KEY.depth.mm.png and so on, KEY.json; equal bytes, whoever makes it and when
+OUT/a/b.mm.png                          of a loose photo a/b.jpg
+OUT/manifests/part-00003-of-00010.json  the shards of one part of the run; written before the first result
+OUT/manifests/00017.tar.parquet         a row for each photo, written last: a shard without is not done
+OUT/manifest.parquet, errors.parquet    all rows, joined (merge.py)
 """
 
 import json
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.files.atomic import explain_read_errors
+from hqmd_cli.files.atomic import RUN, explain_read_errors, remove_unfinished
 from hqmd_cli.files.checked_json import parse_json
+from hqmd_cli.files.locks import claim
 from hqmd_cli.files.regular import file_hash
 from hqmd_cli.scale.places import Entry, join, listed, read, scheme_of, write, written
 from hqmd_cli.scale.recipe import Answer, Row
@@ -49,6 +51,7 @@ class Outcome(NamedTuple):
     kept: int = 0
     errors: tuple[str, ...] = ()  # of photos
     fault: str = ""  # why the whole shard is not done
+    files: tuple[str, ...] = ()  # that were written, below the output
 
 
 class Todo(NamedTuple):
@@ -66,6 +69,7 @@ class Output:
     address: str
     part: Part
     settings_sha256: str
+    held: ExitStack = field(default_factory=ExitStack, compare=False)  # of a local part, which one process does
 
     def begin(
         self, shards: Sequence[Shard], suffixes: Sequence[str], skip: bool, overwrite: bool
@@ -75,30 +79,32 @@ class Output:
         Raises HqmdError if the output was begun in another number of parts, and for results that exist, unless they may
         be kept (`skip`) or replaced (`overwrite`). Those of a part that was begun are this part's own.
         """
-        there = {entry.name: entry for entry in listed(self.address)}
         own = f"manifests/part-{self.part}.json"
+        if not scheme_of(self.address):
+            self.held.enter_context(claim(Path(self.address, own)))
+        there = {entry.name: entry for entry in listed(self.address)}
         self.refuse_other_count(there)
         if own in there and not (skip or overwrite):
             raise HqmdError(
-                f"{shown(self.address)}: part {self.part.index} of {self.part.count} has run before; pass --skip-existing "
-                "to go on, or --overwrite"
+                f"{shown(self.address)}: part {self.part.index} of {self.part.count} has run before; "
+                "pass --skip-existing to go on, or --overwrite"
             )
         if own not in there and not overwrite:
             refuse_existing(self.address, shards, suffixes, there)
-        before = self.planned(own) if own in there else []
-        loose = [shard.name for shard in shards if shard.kind == "photos"]
-        kept = [name for name in before if not (loose and name.startswith("photos-"))]
-        plan = {"shards": sorted({*kept, *(shard.name for shard in shards)})}
-        write(join(self.address, own), (json.dumps(plan, indent=1) + "\n").encode("utf-8", "backslashreplace"))
+        before = self.resumed(own) if own in there else []
+        loose = any(shard.is_loose for shard in shards)
+        kept = {name for name in before if not (loose and is_loose(name))}
+        plan = {"shards": sorted(kept | {shard.name for shard in shards}), "run": RUN}
+        write(join(self.address, own), (json.dumps(plan, indent=1) + "\n").encode())
         self.refuse_other_count({f"manifests/{entry.name}": entry for entry in listed(join(self.address, "manifests"))})
-        done = {} if overwrite or not skip else {shard.name: self.finished(shard, there) for shard in shards}
-        known = self.known_photos(shards, before, there) if skip and not overwrite else {}
+        keep = skip and not overwrite
+        done = {shard.name: self.finished(shard, there) for shard in shards} if keep else {}
+        known = self.known_photos(before, there) if keep and loose else {}
         todo = [Todo(shard, known) for shard in shards if not done.get(shard.name)]
-        if known and loose:
-            now = {key for shard in shards for key in shard.keys}
-            first = next(number for number, each in enumerate(todo) if each.shard.kind == "photos")
-            carried = [row for key, row in known.items() if key not in now]
-            todo[first] = todo[first]._replace(carried=carried)
+        if known:
+            now = {printable(key) for shard in shards for key in shard.keys}
+            first = next(number for number, each in enumerate(todo) if each.shard.is_loose)
+            todo[first] = todo[first]._replace(carried=[row for key, row in known.items() if key not in now])
         return todo, [outcome for outcome in done.values() if outcome]
 
     def refuse_other_count(self, there: Mapping[str, Entry]) -> None:
@@ -106,35 +112,35 @@ class Output:
         counts = {int(match[2]) for name in there if (match := PART.fullmatch(name))}
         if other := counts - {self.part.count}:
             raise HqmdError(
-                f"{shown(self.address)}: was begun in {other.pop()} parts, not {self.part.count}, and the parts would not fit "
-                "together; give --shard I/N with that N, or choose another -o"
+                f"{shown(self.address)}: was begun in {other.pop()} parts, not {self.part.count}; "
+                "give --shard I/N with that N, or choose another -o"
             )
 
-    def planned(self, name: str) -> list[str]:
-        """Read the names of the shards of a part."""
-        return planned(self.address, name)
+    def resumed(self, name: str) -> list[str]:
+        """Read the names of the shards of a part that was begun, and remove what a killed run left unfinished."""
+        shards, run = planned(self.address, name)
+        for folder in {Path(self.address, shard).parent for shard in shards} if not scheme_of(self.address) else ():
+            remove_unfinished(folder, {run})
+        return shards
 
     def finished(self, shard: Shard, there: Mapping[str, Entry]) -> Outcome | None:
         """Return what an earlier run made of a tar or Parquet file, if that is up to date and all there."""
-        name = manifest_of(shard)
-        if shard.kind == "photos" or name not in there or shard.name not in there:
+        name = manifest_of(shard.name)
+        if shard.is_loose or name not in there or shard.name not in there:
             return None
-        facts = facts_in(join(self.address, name))
+        facts, _ = read_manifest(join(self.address, name))
         wanted = [self.settings_sha256, shard.entries[0].version, there[shard.name].size]
         if [facts.get(key) for key in ("settings_sha256", "source", "result_bytes")] != wanted:
             return None
         return Outcome(shard.name, kept=facts["done"], errors=("",) * facts["failed"])
 
-    def known_photos(
-        self, shards: Sequence[Shard], before: Sequence[str], there: Mapping[str, Entry]
-    ) -> dict[str, Row]:
-        """Map the keys of loose photos to what an earlier run with these settings recorded, if the results are there."""
-        known = {}
-        for name in before if any(shard.kind == "photos" for shard in shards) else ():
-            place = f"manifests/{name}.parquet"
-            if not name.startswith("photos-") or place not in there:
+    def known_photos(self, before: Sequence[str], there: Mapping[str, Entry]) -> dict[str, Row]:
+        """Map keys of loose photos to what an earlier run with these settings recorded, if the results are there."""
+        known: dict[str, Row] = {}
+        for name in before:
+            if not is_loose(name) or manifest_of(name) not in there:
                 continue
-            facts, rows = read_manifest(join(self.address, place))
+            facts, rows = read_manifest(join(self.address, manifest_of(name)))
             if facts.get("settings_sha256") == self.settings_sha256:
                 known |= {row["key"]: row for row in rows if not row["error"] and is_there(row, there)}
         return known
@@ -160,63 +166,64 @@ class Output:
     ) -> Outcome:
         """Write the results of a shard, in the order of its photos, and then its manifest.
 
-        `answers` without members are those of results that are there. A shard that is not whole in the end is done
-        again by the next run. An exception, also of `answers`, leaves a tar as it was; loose photos that are done are
-        recorded.
+        Loose photos are stored already (`store`). A shard that is not whole in the end is done again by the next run.
+        An exception, also of `answers`, leaves a tar as it was; loose photos that are done are recorded.
         """
-        shard, rows = todo.shard, list(todo.carried)
-        before, facts = len(rows), {}
-        try:
-            if shard.kind == "photos":
+        name, rows = todo.shard.name, list[Row]()
+        if todo.shard.is_loose:
+            try:
                 rows.extend(answer.row for answer in answers)
-            else:
-                with written(join(self.address, shard.name)) as file:
-                    rows.extend(fill_tar(file, answers))
-                    facts = {"result_bytes": file.tell(), "source": shard.entries[0].version if is_whole() else ""}
-        finally:
-            if shard.kind == "photos":
+            finally:
                 done = {row["key"] for row in rows}
-                rows += [todo.known[key] for key in map(printable, shard.keys) if key in todo.known and key not in done]
-                self.record(shard, rows, facts)
-        if shard.kind != "photos":
-            self.record(shard, rows, facts)
-        new = rows[before:]
-        errors = tuple(
-            f"{shard.name}: {row['error']}" if shard.kind != "photos" else row["error"] for row in new if row["error"]
-        )
-        kept = sum(1 for row in new if todo.known.get(row["key"]) is row)
-        return Outcome(shard.name, len(new) - len(errors) - kept, kept, errors)
+                left = [key for key in map(printable, todo.shard.keys) if key not in done and key in todo.known]
+                self.record(name, [*todo.carried, *rows, *(todo.known[key] for key in left)], {})
+        else:
+            with written(join(self.address, name)) as file:
+                rows = fill_tar(file, answers)
+                size = file.tell()
+            source = todo.shard.entries[0].version if is_whole() else ""
+            self.record(name, rows, {"result_bytes": size, "source": source})
+        within = "" if todo.shard.is_loose else f"{name}: "
+        errors = tuple(f"{within}{row['error']}" for row in rows if row["error"])
+        new = [row for row in rows if not row["error"] and todo.known.get(row["key"]) is not row]
+        files = tuple(file for row in new for file in row["outputs"]) if todo.shard.is_loose else (name,)
+        return Outcome(name, len(new), len(rows) - len(errors) - len(new), errors, files=files)
 
-    def record(self, shard: Shard, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
+    def record(self, name: str, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
         """Write the manifest of a shard."""
         failed = sum(1 for row in rows if row["error"])
         facts = {"settings_sha256": self.settings_sha256, "done": len(rows) - failed, "failed": failed, **facts}
-        write(join(self.address, manifest_of(shard)), parquet_of(rows, facts))
+        write(join(self.address, manifest_of(name)), parquet_of(rows, facts))
 
 
-def manifest_of(shard: Shard) -> str:
+def manifest_of(shard: str) -> str:
     """Return the name of a shard's manifest below the output."""
-    return f"manifests/{shard.name}.parquet"
+    return f"manifests/{shard}.parquet"
 
 
-def planned(output: str, name: str) -> list[str]:
-    """Read the names of the shards of a part. Raises HqmdError if the file is none of ours."""
+def is_loose(shard: str) -> bool:
+    """True for the name of a shard of loose photos."""
+    return not shard.endswith(".tar")
+
+
+def planned(output: str, name: str) -> tuple[list[str], str]:
+    """Read the names of a part's shards, and the run that wrote them. Raises HqmdError if the file is none of ours."""
+    place = join(output, name)
     try:
-        plan = parse_json(read(join(output, name)), dict)
-        return [str(name) for name in plan["shards"]]
+        plan = parse_json(read(place), dict)
+        return [str(shard) for shard in plan["shards"]], str(plan["run"])
     except (ValueError, KeyError, TypeError) as error:
-        raise HqmdError(
-            f"{shown(join(output, name))}: is no list of shards; move it away, or choose another -o"
-        ) from error
+        raise HqmdError(f"{shown(place)}: is no list of shards; move it away, or choose another -o") from error
 
 
 def refuse_existing(output: str, shards: Sequence[Shard], suffixes: Sequence[str], there: Mapping[str, Entry]) -> None:
     """Raise HqmdError naming a result that would be replaced, though this part has not begun."""
-    names = (shard.name for shard in shards if shard.kind != "photos")
+    names = (shard.name for shard in shards if not shard.is_loose)
     loose = (key + suffix for shard in shards for key in shard.keys for suffix in suffixes)
     if found := next((name for name in (*names, *loose) if name in there), None):
         raise HqmdError(
-            f"{shown(join(output, found))}: exists, and no record says that a run made it; pass --overwrite, or choose another -o"
+            f"{shown(join(output, found))}: exists, and no record says that this run made it; "
+            "pass --overwrite, or choose another -o"
         )
 
 
@@ -270,8 +277,3 @@ def read_manifest(address: str) -> tuple[dict[str, Any], list[Row]]:
         return json.loads(table.schema.metadata[b"hqmd"]), table.select([*COLUMNS]).to_pylist()
     except (ArrowException, KeyError, TypeError, ValueError) as error:
         raise HqmdError(f"{shown(address)}: is no manifest of hqmd; move it away, or choose another -o") from error
-
-
-def facts_in(address: str) -> dict[str, Any]:
-    """Return the facts of a shard."""
-    return read_manifest(address)[0]

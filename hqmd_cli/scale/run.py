@@ -92,9 +92,9 @@ def prepare_scale(
     allow_private: bool = False,
     dry: bool = False,
 ) -> ScaleRun:
-    """Do everything that comes before the first photo. Raises HqmdError if a source, the output or an option is refused.
+    """Do everything that comes before the first photo; a `dry` run writes nothing.
 
-    A `dry` run looks at the output, but writes nothing.
+    Raises HqmdError if a source, the output or an option is refused.
     """
     part = Part.parse(shard) if shard else Part()
     require("pyarrow", "a run over shards")
@@ -110,12 +110,15 @@ def prepare_scale(
     workers = usable_cores()
     work = recipe.open(1 if workers > 1 else 0)
     to = Output(output, part, work.settings_sha256)
-    if dry:
-        todo, done = [Todo(each, {}) for each in shards], []
-    else:
+    run = ScaleRun(recipe, work, workers, to, shards, [], [], left_out, Limit(limit))
+    if not dry:
         suffixes = [each.suffix for each in work.outputs] + ([".json"] if as_json else [])
-        todo, done = to.begin(shards, suffixes, skip_existing, overwrite)
-    return ScaleRun(recipe, work, workers, to, shards, todo, done, left_out, Limit(limit))
+        try:
+            run.todo, run.done = to.begin(shards, suffixes, skip_existing, overwrite)
+        except BaseException:
+            to.held.close()
+            raise
+    return run
 
 
 def run_local(run: ScaleRun) -> Iterator[Outcome]:
@@ -141,10 +144,10 @@ def do_shard(run: ScaleRun, todo: Todo) -> Outcome:
 
 
 def doing(work: Work, output: Output, todo: Todo) -> Callable[[Sample], Answer]:
-    """Return the function that does one photo of a shard, from any thread; results of loose photos are written at once."""
+    """Return the function that does one photo of a shard, from any thread; it writes those of loose photos at once."""
 
     def do(sample: Sample) -> Answer:
-        if todo.shard.kind != "photos":
+        if not todo.shard.is_loose:
             return answer(sample, work)
         if output.is_current(sample, todo.known):
             return Answer(todo.known[printable(sample.key)])
@@ -169,10 +172,10 @@ def estimate(run: ScaleRun) -> Estimate:
     outcomes = [outcome for _, outcome in run_jobs(iter(some), lambda sample: answer(sample, run.work), run.workers)]
     seconds = monotonic() - began
     size = sum(shard.size for shard in run.shards)
-    loose = [shard for shard in run.shards if shard.kind == "photos"]
+    loose = [shard for shard in run.shards if shard.is_loose]
     photos = sum(len(shard.entries) for shard in loose)
     packed = size - sum(shard.size for shard in loose)
-    ends = [found[-1].end for shard, found in zip(chosen, tried, strict=True) if shard.kind != "photos" and found]
+    ends = [found[-1].end for shard, found in zip(chosen, tried, strict=True) if not shard.is_loose and found]
     if packed and sum(ends):
         photos += round(packed * sum(1 for sample in some if sample.end) / sum(ends))
     failures = sum(1 for each in outcomes if isinstance(each, HqmdError) or each.row["error"])

@@ -51,7 +51,7 @@ def samples(shard: Shard, left_out: LeftOut) -> Iterator[Sample]:
     `left_out` gets what a tar holds besides. Raises HqmdError if the file cannot be read for a reason that may pass,
     or if it was replaced meanwhile: then what was read of it counts for nothing.
     """
-    if shard.kind == "photos":
+    if shard.is_loose:
         for entry, key in zip(shard.entries, shard.keys, strict=True):
             yield Sample(key, printable(entry.name), None, entry)
         return
@@ -113,8 +113,8 @@ def is_photo(member: tarfile.TarInfo, left_out: LeftOut) -> bool:
 
 def sample_of(member: tarfile.TarInfo, archive: tarfile.TarFile, keys: Keys) -> Sample:
     """Read one photo of a tar."""
-    shown = printable(member.name)
     name = str(PurePosixPath(member.name.lstrip("/")))  # without ./
+    shown = printable(name)
     if ".." in PurePosixPath(name).parts:
         return Sample("", shown, fault="its name leads out of the tar")
     if member.size > LARGEST_PHOTO_BYTES:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -40,9 +41,8 @@ class Part:
 
     def takes(self, name: str) -> bool:
         """True if a loose photo of this name belongs to this part, whatever other photos there are."""
-        return (
-            int(hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:15], 16) % self.count == self.index
-        )
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index
 
     def __str__(self) -> str:
         return f"{self.index:05}-of-{self.count:05}"
@@ -56,6 +56,11 @@ class Shard:
     name: str  # of its manifest below the output; the tar of results has it, too
     entries: tuple[Entry, ...]  # the file itself, or the photos
     keys: tuple[str, ...] = ()  # of the loose photos' results
+
+    @property
+    def is_loose(self) -> bool:
+        """True for loose photos."""
+        return self.kind == "photos"
 
     @property
     def size(self) -> int:
@@ -97,9 +102,7 @@ def find_shards(sources: Sequence[str], output: str, part: Part, left_out: LeftO
         raise HqmdError(f"{shown(inside)}: lies in the output {shown(output)}; choose another -o")
     files = [entry for entry in entries if suffix_of(entry.name) in SUFFIXES]
     names = [str(PurePosixPath(entry.name).with_suffix(".tar")) for entry in files]
-    if twice := next(
-        (name for name, after in zip(sorted(names), sorted(names)[1:], strict=False) if name == after), None
-    ):
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
         raise HqmdError(f"{printable(twice)}: two sources would both be written to it; run them into two outputs")
     shards = [
         Shard(SUFFIXES[suffix_of(entry.name)], name, (entry,))  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import typer
 
 from hqmd_cli.errors import HqmdError, complain, printable
 from hqmd_cli.inference.open import OpenOptions
+from hqmd_cli.prediction.formats import output_for
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.scale.merge import merge
 from hqmd_cli.scale.places import join
@@ -33,18 +34,19 @@ def run_shards(
 ) -> None:
     """Do the shards of this part, and sum up. Exit code 1 if a photo or a shard failed, 130 after Ctrl-C.
 
-    `refused` are options that are not for shards, and `same` those of prepare_scale with the names that they have there.
+    `refused` are options that are not for shards, `same` those of prepare_scale by their names there.
     """
     if given := [flag for flag, value in refused.items() if value is not None]:
         raise HqmdError(f"{' and '.join(given)}: not for tars, buckets, --shard, --limit and --dry-run")
-    if len(destinations) > 1:
-        raise HqmdError("give one -o: a folder or a bucket for all results")
     output = address_of(destinations[0])
+    if len(destinations) > 1 or output == "-" or output_for(destinations[0]):
+        raise HqmdError(f"-o {printable(output)}: tars, buckets and --shard take one -o, a folder or a bucket")
     run = prepare_scale(sources, output, model, options, formats, style, shard=shard, limit=limit, dry=dry, **same)
     print(run.work.photos.model.in_words, file=sys.stderr)
     if dry:
         return describe(estimate(run), run)
-    finish(run, run_local(run))
+    with run.output.held:
+        finish(run, run_local(run))
 
 
 def address_of(path: Path) -> str:
@@ -77,8 +79,9 @@ def finish(run: ScaleRun, outcomes: Iterable[Outcome]) -> None:
         raise typer.Exit(stopped)
     if run.output.part.count == 1:
         merge(run.output.address)
+    if earlier := sum(len(outcome.errors) for outcome in run.done):
+        print(f"{earlier} of these failed in an earlier run; --overwrite does their tars again", file=sys.stderr)
     if failed or broken:
-        print("hqmd: --skip-existing tries the shards and loose photos that failed again", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -86,8 +89,8 @@ def say(outcome: Outcome, run: ScaleRun) -> None:
     """Name what became of one shard."""
     for error in (*outcome.errors, *([outcome.fault] if outcome.fault else [])):
         complain(HqmdError(error))
-    if not outcome.fault:
-        print(printable(join(run.output.address, outcome.name)))
+    for file in outcome.files:
+        print(printable(join(run.output.address, file)))
 
 
 def describe(found: Estimate, run: ScaleRun) -> None:
@@ -97,7 +100,7 @@ def describe(found: Estimate, run: ScaleRun) -> None:
     if found.tried:
         hours = found.seconds / found.tried * found.photos / 3600
         print(
-            f"{found.tried} photos took {found.seconds:.1f} s ({found.failed} failed), so all take about {hours:.3g} hours "
-            f"on this machine with {run.workers} threads; nothing was written",
+            f"{found.tried} photos took {found.seconds:.1f} s ({found.failed} failed), so all take about {hours:.3g} "
+            f"hours on this machine with {run.workers} threads; nothing was written",
             file=sys.stderr,
         )
