@@ -175,8 +175,9 @@ def estimate(run: ScaleRun) -> Estimate:
     loose = [shard for shard in run.shards if shard.is_loose]
     photos = sum(len(shard.entries) for shard in loose)
     packed = size - sum(shard.size for shard in loose)
-    ends = [found[-1].end for shard, found in zip(chosen, tried, strict=True) if not shard.is_loose and found]
-    if packed and sum(ends):
-        photos += round(packed * sum(1 for sample in some if sample.end) / sum(ends))
+    pairs = [(shard, found) for shard, found in zip(chosen, tried, strict=True) if found and not shard.is_loose]
+    read = sum(shard.size if len(found) < each else found[-1].end for shard, found in pairs)
+    if packed and read:
+        photos += round(packed * sum(len(found) for _, found in pairs) / read)
     failures = sum(1 for each in outcomes if isinstance(each, HqmdError) or each.row["error"])
     return Estimate(len(run.shards), size, photos, not packed, len(some), failures, seconds)

@@ -133,9 +133,8 @@ def test_goes_on_with_what_is_missing_or_changed(here, predict, hqmd):
     assert len(rows("out")) == 5
     assert "2 left as they are" in predict("in/000.tar", "-o", "out", "--skip-existing").stderr  # fewer sources
     assert len(rows("out")) == 5
-    limited = predict("in/*.tar", "-o", "few", "--limit", "3")
-    assert "2 shards: 3 written" not in limited.stderr and "3 shards: 3 written" in limited.stderr
-    assert predict("in/*.tar", "-o", "few", "--skip-existing").stdout.split() == ["few/001.tar", "few/002.tar"]
+    assert "1 written, 0 failed, 2 shards not begun" in predict("in/*.tar", "-o", "few", "--limit", "1").stderr
+    assert predict("in/*.tar", "-o", "few", "--skip-existing").stdout.count(".tar") == 3
     assert hqmd("predict", "in/*.tar", "-o", "out", "--skip-existing", *QUICK[:-1], "mm").stdout.count(".tar") == 3
 
 
@@ -188,7 +187,7 @@ def test_dry_run_counts_and_writes_nothing(here, predict):
     assert done.returncode == 0 and not Path("out").exists()
     assert f"{size:,} bytes to read" in done.stderr and "6 photos took" in done.stderr
     photos = int(done.stderr.split("about ")[1].split(" photos")[0])
-    assert 6 <= photos <= 12  # it cannot know how much of a tar is padding
+    assert photos == 6
 
 
 def test_refusals_before_anything_is_written(here, predict):
