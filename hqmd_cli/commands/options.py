@@ -94,7 +94,7 @@ AddressOption = Annotated[
     ),
 ]
 ActorsOption = Annotated[
-    int, typer.Option(min=1, help="With --engine ray: processes that compute at a time.  [default: as many as fit]")
+    int, typer.Option(min=1, help="With --engine ray: processes that compute at a time.", show_default="as many as fit")
 ]
 CpusPerActorOption = Annotated[
     int, typer.Option(min=1, help="With --engine ray: cores, and threads, of each.", show_default="1")

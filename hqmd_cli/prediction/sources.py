@@ -47,6 +47,22 @@ def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
     return (to_file and kinds.is_video(Path(sources[0]))) or (to_video and kinds.can_move(Path(sources[0])))
 
 
+def goes_in_shards(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
+    """True for tars, Parquet files and buckets, and for names in braces, which hqmd_cli/scale reads."""
+
+    def is_packed(source: str) -> bool:
+        if is_web_address(source):
+            return False
+        in_braces = "{" in source and not os.path.lexists(source)
+        return (
+            in_braces
+            or "://" in source
+            or (source.lower().endswith((".tar", ".parquet")) and not os.path.isdir(source))
+        )
+
+    return any(map(is_packed, sources)) or any(":/" in path.as_posix()[2:] for path in destinations)
+
+
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:
     """Raise HqmdError naming the options that are given (not None), since they are for photos only."""
     if given := [flag for flag, value in photo_options.items() if value is not None]:
