@@ -83,12 +83,10 @@ def join(folder: str, name: str) -> str:
 def ask(address: str, do: Callable[[Any], T]) -> T:
     """Call `do` with the connection that an address needs.
 
-    Tries again after what may pass; and after a refusal once, with the credentials read anew, since they expire. Raises
-    FileNotFoundError, and HqmdError naming the address for all other faults.
+    Tries again after what may pass, each time with the credentials read anew, since they expire; after a refusal once
+    only. Raises FileNotFoundError, and HqmdError naming the address for all other faults.
     """
-    scheme, shown = scheme_of(address), printable(address)
-    error: Exception = OSError("no answer")
-    refused = 0
+    scheme, refused = scheme_of(address), 0
     for number in range(TRIES):
         try:
             return do(connection(scheme))
@@ -96,24 +94,24 @@ def ask(address: str, do: Callable[[Any], T]) -> T:
             raise
         except Exception as fault:  # these libraries raise all sorts
             error = fault
-        if is_refusal(error):
-            connections.pop((os.getpid(), scheme), None)
-            if "credentials" in type(error).__name__.lower() or "credentials" in str(error).lower():
-                unsigned.add(scheme)
-            refused += 1
-            if refused > 1:
-                break
-        elif number < TRIES - 1:
+        connections.pop((os.getpid(), scheme), None)
+        refused += is_refusal(error)
+        if "credentials" in first_line(error).lower():
+            unsigned.add(scheme)
+        if refused > 1:
+            break
+        if number < TRIES - 1:
             sleep(WAIT_S * 2**number)
     said = printable(without_secrets(first_line(error)))[:MESSAGE]
     remedy = f"; {HOW_TO_SIGN_IN.get(scheme, 'sign in')}, then go on with --skip-existing" if refused else ""
-    raise HqmdError(f"{shown}: {said}{remedy}") from error
+    raise HqmdError(f"{printable(address)}: {said}{remedy}") from error
 
 
 def is_refusal(error: Exception) -> bool:
     """True if a cloud does not know, or no longer takes, the credentials."""
-    name = type(error).__name__
-    return isinstance(error, PermissionError) or any(part in name for part in ("Credential", "Authenticat", "Token"))
+    said = f"{type(error).__name__} {error}"  # S3 answers HEAD with a token that has expired by "Bad Request" alone
+    words = ("Credential", "credentials", "Authenticat", "Token", "Bad Request", "expired")
+    return isinstance(error, PermissionError) or any(word in said for word in words)
 
 
 def connection(scheme: str) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from hqmd_cli.errors import HqmdError, printable
@@ -187,8 +187,9 @@ class Output:
                 size = file.tell()
             source = todo.shard.entries[0].version if is_whole() else ""
             self.record(name, rows, {"result_bytes": size, "source": source})
-        within = "" if todo.shard.is_loose else f"{name}: "
-        errors = tuple(f"{within}{row['error']}" for row in rows if row["error"])
+        alone = todo.shard.is_loose or PurePosixPath(todo.shard.entries[0].name).name  # what names itself
+        wrong = [row for row in rows if row["error"]]
+        errors = tuple(row["error"] if alone in (True, row["photo"]) else f"{name}: {row['error']}" for row in wrong)
         new = [row for row in rows if not row["error"] and todo.known.get(row["key"]) is not row]
         files = tuple(file for row in new for file in row["outputs"]) if todo.shard.is_loose else (name,)
         return Outcome(name, len(new), len(rows) - len(errors) - len(new), errors, files=files)

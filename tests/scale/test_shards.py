@@ -178,7 +178,7 @@ def test_parquet_of_bytes(here, predict):
     names = read_tar(Path("out/data.tar"))
     assert [name for name in names if name.endswith(".json")] == ["x/a.json", "00000002.json"]
     Path("cut.parquet").write_bytes(Path("data.parquet").read_bytes()[:-50])
-    assert "cut.tar: cut.parquet: cut off or damaged" in predict("cut.parquet", "-o", "cut").stderr
+    assert "hqmd: cut.parquet: cut off or damaged" in predict("cut.parquet", "-o", "cut").stderr
 
 
 def test_dry_run_counts_and_writes_nothing(here, predict):
