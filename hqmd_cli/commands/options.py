@@ -94,24 +94,25 @@ AddressOption = Annotated[
     ),
 ]
 ActorsOption = Annotated[
-    int, typer.Option(min=1, help="With --engine ray: processes that compute at a time.", show_default="as many as fit")
+    int | None,
+    typer.Option(min=1, help="With --engine ray: processes that compute at a time.", show_default="as many as fit"),
 ]
 CpusPerActorOption = Annotated[
-    int, typer.Option(min=1, help="With --engine ray: cores, and threads, of each.", show_default="1")
+    int | None, typer.Option(min=1, help="With --engine ray: cores, and threads, of each.", show_default="1")
 ]
 GpusPerActorOption = Annotated[
-    float, typer.Option(min=0, help="With --engine ray: GPUs of each; 0.5: two share one.", show_default="0")
+    float | None, typer.Option(min=0, help="With --engine ray: GPUs of each; 0.5: two share one.", show_default="0")
 ]
 
 
-def actors_of(engine: str, address: str, number: int, cpus: int, gpus: float) -> "Actors | None":
+def actors_of(engine: str, address: str, number: int | None, cpus: int | None, gpus: float | None) -> "Actors | None":
     """Return where `--engine ray` computes; None for local. Raises HqmdError for Ray's options without it."""
     if engine not in ENGINES:
         raise HqmdError(f"no engine named {engine!r}; there are: {', '.join(ENGINES)}")
     if engine == "ray":
         from hqmd_cli.parallel.ray_actors import Actors
 
-        return Actors(address, number, cpus or 1, gpus)
-    if address or number or cpus or gpus:
+        return Actors(address, number or 0, cpus or 1, gpus or 0.0)
+    if address or any(each is not None for each in (number, cpus, gpus)):
         raise HqmdError("--address, --actors, --cpus-per-actor and --gpus-per-actor are for --engine ray")
     return None

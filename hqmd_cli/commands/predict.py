@@ -136,9 +136,9 @@ def predict(
     ] = False,
     engine: EngineOption = "local",
     address: AddressOption = "",
-    actors: ActorsOption = 0,
-    cpus_per_actor: CpusPerActorOption = 0,
-    gpus_per_actor: GpusPerActorOption = 0.0,
+    actors: ActorsOption = None,
+    cpus_per_actor: CpusPerActorOption = None,
+    gpus_per_actor: GpusPerActorOption = None,
 ) -> None:
     """Write the metric depth of photos and video.
 
