@@ -106,13 +106,18 @@ GpusPerActorOption = Annotated[
 
 
 def actors_of(engine: str, address: str, number: int | None, cpus: int | None, gpus: float | None) -> "Actors | None":
-    """Return where `--engine ray` computes; None for local. Raises HqmdError for Ray's options without it."""
+    """Return where `--engine ray` computes; None for local. Raises HqmdError for Ray's options without it.
+
+    Also if Ray is not there, or the actors do not fit.
+    """
     if engine not in ENGINES:
         raise HqmdError(f"no engine named {engine!r}; there are: {', '.join(ENGINES)}")
     if engine == "ray":
         from hqmd_cli.parallel.ray_actors import Actors
 
-        return Actors(address, number or 0, cpus or 1, gpus or 0.0)
+        actors = Actors(address, number or 0, cpus or 1, gpus or 0.0)
+        actors.check()  # before anything is read or written
+        return actors
     if address or any(each is not None for each in (number, cpus, gpus)):
         raise HqmdError("--address, --actors, --cpus-per-actor and --gpus-per-actor are for --engine ray")
     return None

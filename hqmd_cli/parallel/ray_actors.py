@@ -11,6 +11,7 @@ import os
 import pickle
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hqmd_cli import __version__
-from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.installed import require
 from hqmd_cli.parallel.processes import usable_cores
 
@@ -33,7 +34,6 @@ MOST_BLOCKS = 10_000
 CALM = {  # Ray's switches, before it is imported; whoever sets one of them keeps it
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, it would upload the folder
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -68,6 +68,12 @@ class Actors:
             remedy = f"give --actors {fit} or less" if fit else "give them less"
             raise HqmdError(f"--actors {self.number or 1}: {fit} fit, with {asked} on {there}; {remedy}")
         return self.number or fit
+
+    def check(self) -> None:
+        """Raise HqmdError if Ray is not installed, or more are asked for than fit on this machine's cores."""
+        require("ray", "--engine ray")
+        if not (self.address or self.gpus):
+            self.fitting([{"CPU": usable_cores()}])
 
     def fitting_on(self, node: Mapping[str, float]) -> int:
         """Return how many run at once on a node."""
@@ -109,7 +115,6 @@ def outcomes(
     `make`, units and outcomes are pickled. A unit whose actor or node is lost is done again, elsewhere. Raises
     HqmdError if that does, and for actors that do not fit.
     """
-    require("ray", "--engine ray")
     with joined(actors, note) as number:
         import ray
         import ray.data
@@ -135,7 +140,7 @@ def outcomes(
                     raise outcome
                 yield outcome
         except ray.exceptions.RayError as error:
-            raise HqmdError(f"Ray ends the run: {first_line(error)}; --skip-existing goes on from here") from error
+            raise HqmdError(f"Ray ends the run: {last_line(error)}; run it again, with --skip-existing") from error
 
 
 @contextmanager
@@ -149,8 +154,6 @@ def joined(actors: Actors, note: Callable[[str], object]) -> Iterator[int]:
     given: dict[str, Any] = {"address": actors.address}
     folder = None
     if not actors.address:
-        if not actors.gpus:
-            actors.fitting([{"CPU": usable_cores()}])  # before Ray's seconds
         if "RAY_ADDRESS" in os.environ:
             note("ray: a cluster of its own on this machine; RAY_ADDRESS is not used, --address joins a cluster")
         folder = short_folder(note)
@@ -165,15 +168,36 @@ def joined(actors: Actors, note: Callable[[str], object]) -> Iterator[int]:
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
+    ending = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**given, logging_level=logging.ERROR, log_to_driver=False, runtime_env={})
+        with without_stderr():
+            ray.init(**given, logging_level=logging.ERROR, log_to_driver=False, runtime_env={})
+        signal.signal(signal.SIGTERM, ending)  # which Ray replaces
         yield actors.fitting([node["Resources"] for node in ray.nodes() if node["Alive"]])
     except (ConnectionError, TimeoutError, ray.exceptions.AuthenticationError) as error:
-        raise HqmdError(f"ray: {actors.address or 'its cluster'} does not answer: {first_line(error)}") from error
+        raise HqmdError(f"ray: {actors.address or 'its cluster'} does not answer: {last_line(error)}") from error
     finally:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def without_stderr() -> Iterator[None]:
+    """Drop what Ray's native code prints while it starts, each time; what goes wrong is raised."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of an exception's text: of a traceback from an actor, what was raised there."""
+    return printable((str(error).strip() or type(error).__name__).splitlines()[-1])
 
 
 def short_folder(note: Callable[[str], object]) -> str:

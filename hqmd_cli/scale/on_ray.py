@@ -41,7 +41,8 @@ def run_ray(run: ScaleRun, actors: Actors, note: Callable[[str], object]) -> Ite
 def in_actor(recipe: Recipe, output: Output, threads: int, run: str) -> Callable[[Todo], Done]:
     """Return what does a shard in an actor of this run."""
     atomic.RUN = run  # whoever goes on with the run may remove what this process leaves unfinished
-    guarded = Guarded(partial(answering, recipe, threads))
+    guarded = Guarded(partial(answering, recipe, threads, output.settings_sha256))
+    guarded.start()  # what is wrong with the model, or this node, ends the run
 
     def each(sample: Sample) -> Answer:
         try:
@@ -56,6 +57,12 @@ def in_actor(recipe: Recipe, output: Output, threads: int, run: str) -> Callable
     return do
 
 
-def answering(recipe: Recipe, threads: int) -> Callable[[Sample], Answer]:
-    """Open the model, and return what does a photo."""
-    return partial(answer, work=recipe.open(threads))
+def answering(recipe: Recipe, threads: int, settings_sha256: str) -> Callable[[Sample], Answer]:
+    """Open the model, and return what does a photo. Raises HqmdError if it computes otherwise than the driver's."""
+    work = recipe.open(threads)
+    if work.settings_sha256 != settings_sha256:
+        raise HqmdError(
+            f"a node computes with {work.photos.model.in_words}, which is not as the driver does; start hqmd on a "
+            "machine like the nodes, or give --device and --backend"
+        )
+    return partial(answer, work=work)

@@ -171,7 +171,17 @@ def test_a_lost_actor_and_a_lost_node_cost_time_but_no_photo(here, cluster):
 
 
 def test_figures_of_one_machine_to_the_last_digit_also_of_a_resumed_run(here, pairs):
-    model = ("--model", "py:killer:predict", "--model-kind", "depth", "--data", str(pairs), "--split", "train", "--json")
+    model = (
+        "--model",
+        "py:killer:predict",
+        "--model-kind",
+        "depth",
+        "--data",
+        str(pairs),
+        "--split",
+        "train",
+        "--json",
+    )
     code, _, said = finished(start("evaluate", *model, "--per-picture", "local.csv"))
     assert code == 0, said
     code, out, said = finished(start("evaluate", *model, *RAY, "--per-picture", "ray.csv", "--resume", "log.jsonl"))

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("ray")
-from conftest import scene
-from shards import QUICK, jpeg, write_tar
 from test_buckets import faults, hashes, put_tars, s3  # noqa: F401
 from test_ray import RAY, finished, start
+
+from conftest import scene
+from shards import QUICK, jpeg, write_tar
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.unix, pytest.mark.timeout(3600)]
 
