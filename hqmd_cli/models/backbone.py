@@ -88,8 +88,8 @@ def picked(stages: Sequence[T], numbers: Iterable[int]) -> list[T]:
 class PyramidBackbone(Backbone):
     """A network with features at several strides, including 4: nearly every convolutional one.
 
-    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`, or those of `high_blocks`, at the
-    size of the finest one. The paper uses one stage each.
+    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`, or those of `high_blocks`, at
+    the size of the finest one. The paper uses one stage each.
     """
 
     def __init__(self, config: NetworkConfig, net: Any) -> None:

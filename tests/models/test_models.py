@@ -292,7 +292,7 @@ def test_a_vision_transformer_joins_the_blocks_it_should(setting: dict[str, Any]
 
 
 def test_a_convolutional_network_ends_at_the_last_stage_that_it_names() -> None:
-    """Up to stride 16 of EfficientNet-Lite0, a quarter of its weights; what is left gives what the whole network gives."""
+    """Up to stride 16 of EfficientNet-Lite0, a quarter of its weights; the stages that are left give the same."""
     whole, cut = (build(small("tf_efficientnet_lite0", output_stride=32, **s)) for s in ({}, {"high_blocks": (3,)}))
     assert cut.backbone.high_stride == 16 and whole.backbone.high_stride == 32
     assert 4 * sum(p.numel() for p in cut.backbone.parameters()) < sum(p.numel() for p in whole.backbone.parameters())
