@@ -173,15 +173,10 @@ def predict(
     if goes_alone(sources, output):
         from hqmd_cli.terminal.predict_video import run_video
 
-        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera}
-        for_photos |= {
-            "--edge-rtol": edge_rtol,
-            "--max-uncertainty": max_uncertainty,
-            "--picture": picture,
-            "--format": formats,
-            "--json": as_json or None,
-            "--skip-existing": skip_existing or None,
-        }
+        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera,
+                      "--edge-rtol": edge_rtol, "--max-uncertainty": max_uncertainty, "--picture": picture,
+                      "--format": formats, "--json": as_json or None,
+                      "--skip-existing": skip_existing or None}  # fmt: skip
         refuse_for_video(for_photos)
         return run_video(sources, output, open_with, style, overwrite, smooth)
     from hqmd_cli.prediction.photo_run import prepare

@@ -38,7 +38,19 @@ BLOCK_BYTES = 2**23  # read at a time of a large file; two are in memory
 TRIES = 4  # of one request; the clients of the clouds try several times themselves
 WAIT_S = 0.5  # before the second try, twice as long before each one after
 MESSAGE = 200  # letters of what a cloud says
+LIBRARIES = ("s3fs", "gcsfs", "adlfs", "azure", "google", "aiobotocore", "botocore", "asyncio")
+# So that off Google's machines it does not take long to see that there are no credentials.
+BRIEF = {"GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
+HOST = "storage.googleapis.com"  # gcsfs looks for it for half a minute where there is no network
+NOT_THERE = (
+    "STORAGE_EMULATOR_HOST",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)  # with these it is elsewhere
 connections: dict[tuple[int, str], Any] = {}  # of this process; a connection does not survive a fork
+answered: set[str] = set()  # schemes that could be reached
 unsigned: set[str] = set()  # schemes for which there are no credentials
 
 
@@ -89,7 +101,11 @@ def ask(address: str, do: Callable[[Any], T]) -> T:
     scheme, refused = scheme_of(address), 0
     for number in range(TRIES):
         try:
-            return do(connection(scheme))
+            answer = do(connection(scheme))
+            if scheme not in answered:
+                answered.add(scheme)
+                connections.pop((os.getpid(), scheme), None)
+            return answer
         except (FileNotFoundError, HqmdError):
             raise
         except Exception as fault:  # these libraries raise all sorts
@@ -98,7 +114,7 @@ def ask(address: str, do: Callable[[Any], T]) -> T:
         refused += is_refusal(error)
         if "credentials" in first_line(error).lower():
             unsigned.add(scheme)
-        if refused > 1:
+        if refused > 1 or (scheme not in answered and "connect" in str(error).lower()):
             break
         if number < TRIES - 1:
             sleep(WAIT_S * 2**number)
@@ -118,10 +134,24 @@ def connection(scheme: str) -> Any:
     """Return the fsspec filesystem of a scheme, which keeps no listings: others write at the same time."""
     key = os.getpid(), scheme
     if key not in connections:
+        import logging
+        import socket
+
         import fsspec
 
+        if scheme == "gs" and scheme not in answered and not any(map(os.environ.get, NOT_THERE)):
+            try:
+                socket.getaddrinfo(HOST, 443)
+            except OSError as error:
+                raise HqmdError(f"gs://: {HOST} cannot be found ({error.strerror}); is there a network?") from error
+
+        for name in LIBRARIES:  # what they log ends in an error, or in another try
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        os.environ.update({name: value for name, value in BRIEF.items() if name not in os.environ})
         options = ANONYMOUS[scheme] if scheme in unsigned else {}
         connections[key] = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
+        if scheme not in answered:
+            connections[key].retries = 1  # of s3fs: where there is no network, say so at once
     return connections[key]
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -11,11 +13,22 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from docs_pages import PAGES
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.prediction.sources import LeftOut
 from hqmd_cli.scale.shards import Keys, Part, expanded, find_shards
 from shards import MODEL, QUICK, jpeg, read_tar, write_tar
 
+# Slurm sets the number of tasks that were submitted now, not of the first time.
+SBATCH = """#!{python}
+import os, subprocess, sys
+first, _, last = sys.argv[1].removeprefix("--array=").partition("-")
+tasks = range(int(first), int(last or first) + 1)
+for task in tasks:
+    if str(task) != os.environ["KILLED"]:
+        more = {{"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": str(len(tasks))}}
+        subprocess.run(["sh", "-c", sys.argv[-1]], env=os.environ | more, check=True)
+"""
 LONG = "ü" * 60 + "/" + "写真" * 30
 
 
@@ -188,6 +201,30 @@ def test_dry_run_counts_and_writes_nothing(here, predict):
     assert f"{size:,} bytes to read" in done.stderr and "6 photos took" in done.stderr
     photos = int(done.stderr.split("about ")[1].split(" photos")[0])
     assert photos == 6
+
+
+@pytest.mark.unix
+@pytest.mark.slow
+def test_the_slurm_lines_of_the_docs_with_one_task_submitted_again(here, tmp_path, run_hqmd, monkeypatch):
+    """A stub of sbatch runs each task as Slurm would; the first time, task 1 is killed before it begins."""
+    lines = [line for line in PAGES["scale"].splitlines() if line.startswith("sbatch ")]
+    assert len(lines) == 2 and all("/10 " in line and "--array=" in line for line in lines)
+    Path("in").rename("tars")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    flags = " ".join(QUICK[:4])
+    (bin_folder / "hqmd").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hqmd_cli "$@" {flags}\n')
+    (bin_folder / "sbatch").write_text(SBATCH.format(python=sys.executable))
+    for tool in bin_folder.iterdir():
+        tool.chmod(0o755)
+    environment = os.environ | {"PATH": f"{bin_folder}:{os.environ['PATH']}", "KILLED": "1", "OMP_NUM_THREADS": "1"}
+    three = [line.replace("0-9", "0-2").replace("/10 ", "/3 ").replace("array=3", "array=1") for line in lines]
+    first = subprocess.run(three[0], shell=True, env=environment, capture_output=True, text=True, check=False)
+    assert [path.name for path in sorted(Path("depths").glob("*.tar"))] == ["000.tar", "002.tar"], first.stderr
+    assert "of 3 parts 1 have not run" in run_hqmd("merge-manifests", "depths").stderr
+    subprocess.run(three[1], shell=True, env=environment | {"KILLED": ""}, check=True, capture_output=True)
+    merged = run_hqmd("merge-manifests", "depths")
+    assert merged.returncode == 0 and "6 photos done, 0 failed" in merged.stderr
 
 
 def test_refusals_before_anything_is_written(here, predict):
