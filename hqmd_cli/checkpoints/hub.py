@@ -15,9 +15,10 @@ QUICK_MODEL = "hqmd-indoor-small"  # of the bundled ones
 # A checkpoint's files; a folder with the first one is a checkpoint.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 PROCESSOR_FILE = "preprocessor_config.json"  # of a network of transformers, for that library
+HASHES_FILE = "photo_hashes.npy"  # of what it learned from (photo_hashes.py); not every checkpoint has it
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
-HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE, PROCESSOR_FILE]
+HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE, PROCESSOR_FILE, HASHES_FILE]
 NOT_OWN = (
     "{name}: predict, evaluate and compare take such a model; this asks for a checkpoint of hqmd's own, whose files it "
     "reads or changes"

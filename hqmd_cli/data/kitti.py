@@ -31,6 +31,7 @@ SELECTION_DEPTH = "groundtruth_depth"
 class KittiDepth(PublishedPairs):
     """One split: `train`, `val`, or `selection`, the 1000 frames of 1216 x 352 that the benchmark validates on."""
 
+    known_as = "KITTI"
     title = "KITTI depth"
     layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
     split_help = "KITTI's are train, val and selection, as unpacked"

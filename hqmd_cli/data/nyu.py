@@ -106,6 +106,7 @@ def require_inside(path: Path, file: h5py.File, field: str) -> None:
 class NyuMat(FileDataset):
     """One split of the labelled file. Safe with several workers: each process opens the file itself."""
 
+    known_as = "NYU Depth V2"
     split_help = "trainval is the official 795 frames, train and val its parts"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:

@@ -69,6 +69,7 @@ class FileDataset(Dataset):
     every class against this contract.
     """
 
+    known_as: str = ""  # the published data that it is; empty for data of the user's own
     layout: str = ""  # how the files lie in the folder; empty for a format that is a single file
     split_help: str  # how the user gets a split, for the message about a split that does not exist
     units_per_metre: float | None = None  # of the depth files, where the user may state it

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.checkpoints.photo_hashes import copies_in_words
+from hqmd_cli.data.check.near_duplicates import Hashes, hash_of, thumbnail
 from hqmd_cli.data.sample import Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.units import Kind
@@ -41,20 +43,30 @@ def model_source(
     remark: str = "",
     identity: Callable[[], str] = str,
     follows_camera: bool = False,
+    learned_from: Hashes | None = None,
 ) -> PredictionSource:
     """Predict with any callable from a photo to its map. Its HqmdErrors get the name of the photo.
 
     `follows_camera`: its metres are those of NYU's camera, and are scaled where the data knows another focal length.
+    `learned_from`: hashes of photos; the remark counts the copies among those that it has predicted.
     """
+    seen: dict[str, NDArray[np.uint8]] = {}
+
+    def remark_on_all() -> str:
+        if learned_from is None or not seen:
+            return remark
+        return "; ".join(filter(None, (remark, copies_in_words([*seen], map(hash_of, seen.values()), learned_from))))
 
     def map_of(sample: Sample) -> Map:
+        if learned_from is not None:
+            seen[sample.name] = thumbnail(sample.image)
         try:
             pred = predict(sample.image)
             return scaled(pred, sample) if follows_camera and sample.focal_px else pred
         except HqmdError as error:
             raise HqmdError(f"{sample.name}: {error}") from error
 
-    return PredictionSource(map_of, kind, predict, follows_camera, lambda: remark, identity)
+    return PredictionSource(map_of, kind, predict, follows_camera, remark_on_all, identity)
 
 
 def scaled(pred: Map, sample: Sample) -> Map:

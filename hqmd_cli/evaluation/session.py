@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from hqmd_cli import __version__
+from hqmd_cli.checkpoints.catalogue import what_it_saw
+from hqmd_cli.checkpoints.photo_hashes import read_hashes
 from hqmd_cli.data import default_data, find_reader, open_dataset
 from hqmd_cli.data.check.quick_check import HEADERS
 from hqmd_cli.data.check.turned import turned_pairs
@@ -74,12 +76,15 @@ class Session:
         """Open models and add them by their names, with a note on foreign ones and those that fell back to the CPU."""
         for name, model in open_models(names, options).items():
             identity = partial(identity_of, model)
-            source = model_source(model.predict, model.kind, model.remark, identity, model.follows_camera)
+            seen = what_it_saw(model.name, getattr(self.dataset, "known_as", "")) if model.remark else ""
+            remark = "; ".join(filter(None, (model.remark, seen)))
+            hashes = read_hashes(model.folder) if model.folder else None
+            source = model_source(model.predict, model.kind, remark, identity, model.follows_camera, hashes)
             if model.remark or model.fallback:
-                self.note(f"model: {model.in_words}")
+                self.note(f"model: {model.in_words}{f'; {seen}' if seen else ''}")
             if model.remark and (finding := check_first_maps(source, self.dataset)):
                 self.note(f"model: {name}: {finding}")
-                source = replace(source, remark=partial(str, f"{model.remark}; {finding}"))
+                source = replace(source, remark=partial(str, f"{remark}; {finding}"))
             self.sources[name] = source
 
     def add_folder(self, folder: Path, options: FolderOptions) -> None:

@@ -82,6 +82,7 @@ class OpenModel:
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
     with_options: Callable[[OpenOptions], OpenModel] | None = None  # the same engine with other sides or size
+    folder: Path | None = None  # of one of hqmd's own
     sees: Sees | None = None  # of foreign models that give a focal length or a remark; else None, and `predict` is all
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -231,6 +232,7 @@ def shown_by(engine: Engine, name: str, folder: Path, options: OpenOptions) -> O
         fallback=engine.fallback,
         surely=predictor.with_uncertainty if predictor.model.view.errors else None,
         with_options=lambda others: shown_by(engine, name, folder, others),
+        folder=folder,
     )
 
 
