@@ -6,8 +6,8 @@
     python benchmarks/audit.py chosen                         # the best of equal epochs, chosen on the test pictures
     python benchmarks/audit.py collapsed                      # delta1 of a network that predicts next to nothing
 
-PAIRS is a folder of NYU's pictures of 480 x 640, of which `--split` is scored; a MODEL may be a folder of predictions, too.
-The last three need no data.
+PAIRS is a folder of NYU's pictures of 480 x 640, of which `--split` is scored; a MODEL may be a folder of predictions,
+too. The last three need no data.
 """
 
 import argparse

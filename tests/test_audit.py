@@ -18,7 +18,7 @@ from hqmd_cli.reporting.literature import FILE
 ROOT = Path(__file__).parents[1]
 PAGE = PAGES["audit"]
 # An indented command, with the block of what it prints, if one follows.
-COMMANDS = re.findall(r"^    python (benchmarks/audit\.py [^\n]*)\n(?:\n```text\n(.*?)```)?", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = re.findall(r"^    python (benchmarks/audit\.py .*)\n(?:\n```text\n((?:[^`].*\n)*)```)?", PAGE, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def test_every_job_is_on_the_page():
 @pytest.mark.parametrize(("command", "shown"), COMMANDS, ids=[shlex.split(command)[1] for command, _ in COMMANDS])
 def test_the_commands_print_what_the_page_shows(command, shown, frames):
     arguments = [str(frames) if word == "PAIRS" else word for word in shlex.split(command)]
-    run = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, check=True)
+    command_line = [sys.executable, *arguments]
+    run = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, timeout=280, check=True)
     if shown:
         assert run.stdout == shown
     elif "factor" in command:

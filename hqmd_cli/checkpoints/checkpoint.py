@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.config_file import read_config
-from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, HASHES_FILE, PROCESSOR_FILE, WEIGHTS_FILE, copy_of, shared_place
+from hqmd_cli.checkpoints.hub import (
+    CARD_FILE,
+    CONFIG_FILE,
+    HASHES_FILE,
+    PROCESSOR_FILE,
+    WEIGHTS_FILE,
+    copy_of,
+    shared_place,
+)
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.weights import load_weights, require_recorded
 from hqmd_cli.config.network import ModelConfig
