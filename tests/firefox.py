@@ -40,6 +40,8 @@ COMMANDS = {
     Command.W3C_EXECUTE_SCRIPT_ASYNC: "ExecuteAsyncScript",
     Command.FIND_ELEMENT: "FindElement",
     Command.FIND_ELEMENTS: "FindElements",
+    Command.FIND_CHILD_ELEMENT: "FindElement",
+    Command.FIND_CHILD_ELEMENTS: "FindElements",
     Command.CLICK_ELEMENT: "ElementClick",
     Command.SEND_KEYS_TO_ELEMENT: "ElementSendKeys",
     Command.GET_ELEMENT_TEXT: "GetElementText",
@@ -95,7 +97,7 @@ class Marionette:
             length += digit
         return json.loads(self.file.read(int(length)))
 
-    def ask(self, name: str, **asked: Any) -> tuple[Any, Any]:
+    def ask(self, name: str, /, **asked: Any) -> tuple[Any, Any]:
         """Send a command; return the error and the result, of which one is None."""
         self.count += 1
         content = json.dumps([0, self.count, name, asked]).encode()
@@ -118,6 +120,8 @@ class Marionette:
                 asked["full"] = False
             elif command == Command.NEW_SESSION:
                 asked = asked["capabilities"]
+            elif command in (Command.FIND_CHILD_ELEMENT, Command.FIND_CHILD_ELEMENTS):
+                asked["element"] = asked.pop("id")
             error, result = self.ask(f"WebDriver:{COMMANDS[command]}", **asked)
         if error:
             return {"status": 500, "value": json.dumps(error)}

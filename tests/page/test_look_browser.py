@@ -144,7 +144,9 @@ class Opened:
     def download(self, kind: str) -> Path:
         before = set(self.folder.iterdir())
         self.browser.execute_script("arguments[0].click()", self.part(f"get-{kind}"))
-        new = self.until(lambda: [p for p in set(self.folder.iterdir()) - before if p.suffix not in (".crdownload", ".part")])
+        new = self.until(
+            lambda: [p for p in set(self.folder.iterdir()) - before if p.suffix not in (".crdownload", ".part")]
+        )
         time.sleep(0.2)
         return new[0]
 

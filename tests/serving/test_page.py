@@ -72,7 +72,7 @@ def wait_for(browser: Browser, selector: str, words: str) -> None:
 
 def faults(browser: Browser) -> list[str]:
     """What the browser complained of, such as a breach of the policy; answers with an error status are expected."""
-    return [text for text in browser.said() if "the server responded with" not in text and "software WebGL" not in text]
+    return [text for text in browser.said() if "the server responded with" not in text and "WebGL" not in text]
 
 
 def encoded(image: np.ndarray, form: str = "PNG", **how: Any) -> bytes:
