@@ -258,7 +258,8 @@ def test_a_private_mode_reads_and_gives_the_same_numbers(opened, room: DepthResu
     """It adds noise to pixels that a page reads from a canvas; depth is read from the file's own bytes."""
     page = opened(room)
     noisy = """const canvas = document.createElement('canvas'), pen = canvas.getContext('2d');
-        pen.fillStyle = 'rgb(40, 120, 200)'; pen.fillRect(0, 0, 16, 16); return [...pen.getImageData(0, 0, 9, 1).data]"""
+        pen.fillStyle = 'rgb(40, 120, 200)'; pen.fillRect(0, 0, 16, 16);
+        return [...pen.getImageData(0, 0, 9, 1).data]"""
     assert page.browser.execute_script(noisy) != [40, 120, 200, 255] * 9  # so this mode is on
     kept_m = np.load(page.download("npy"))
     np.testing.assert_array_equal(np.nan_to_num(kept_m), np.round(room.depth_m * 1000).astype(np.float32) / 1000)

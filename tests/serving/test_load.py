@@ -220,14 +220,12 @@ def test_both_loopbacks_answer() -> None:
 def test_every_address_of_a_name_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the first one is not of this machine, or comes twice."""
     known = socket.getaddrinfo
-    monkeypatch.setattr(
-        "socket.getaddrinfo",
-        lambda host, *more, **how: [
-            found
-            for each in ("203.0.113.7", "127.0.0.1", "127.0.0.1", "127.0.0.2")
-            for found in known(each, *more, **how)
-        ],
-    )
+    addresses = ("203.0.113.7", "127.0.0.1", "127.0.0.1", "127.0.0.2")
+
+    def several(host: str, *more, **how) -> list:
+        return [known(each, *more, **how)[0] for each in addresses]
+
+    monkeypatch.setattr("socket.getaddrinfo", several)
     sockets = sockets_for(ServerSettings(host="localhost", port=0))
     try:
         assert [sock.getsockname()[0] for sock in sockets] == ["127.0.0.1", "127.0.0.2"]
