@@ -524,8 +524,9 @@ def test_without_webgl(opened, room: DepthResult) -> None:
     none = """const known = HTMLCanvasElement.prototype.getContext;
         HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
           return kind.startsWith('webgl') ? null : known.call(this, kind, ...more); }"""
-    page = opened(room, before=none)
-    assert not page.part("tab-room").is_enabled()
+    page = opened(room, PHONE, before=none)
+    tab, why = page.part("tab-room"), page.part("no-room")
+    assert not tab.is_enabled() and tab.rect["x"] + tab.rect["width"] < why.rect["x"]  # neither lies over the other
     assert page.part("no-room").text == "3D needs WebGL2, which this browser does not offer."
     page.click((30, 60), SIZE)
     page.click((120, 100), SIZE)

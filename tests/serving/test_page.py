@@ -37,7 +37,9 @@ if (way === "choose" || way === "take") {
     document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
   }
 } else {
-  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+  const paste = new ClipboardEvent("paste", { bubbles: true, cancelable: true });
+  Object.defineProperty(paste, "clipboardData", { value: data }); // which Firefox does not take from a page
+  document.body.dispatchEvent(paste);
 }
 """
 
