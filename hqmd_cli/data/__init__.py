@@ -26,11 +26,18 @@ DATASETS = Registry(
         "iBims-1/": "hqmd_cli.data.ibims:Ibims",
         "DIODE/": "hqmd_cli.data.diode:Diode",
         "TUM RGB-D/": "hqmd_cli.data.tum:TumRgbd",
+        "ETH3D/": "hqmd_cli.data.eth3d:Eth3d",
+        "Sintel/": "hqmd_cli.data.sintel:Sintel",
+        "SUN RGB-D/": "hqmd_cli.data.sun_rgbd:SunRgbd",
+        "Hypersim/": "hqmd_cli.data.hypersim:Hypersim",
+        "ScanNet/": "hqmd_cli.data.scannet:ScanNet",
+        "SYNS-Patches/": "hqmd_cli.data.syns:SynsPatches",
         "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
         "pairs/": "hqmd_cli.data.pairs:PairFolder",
     },
 )
 
+LIKE_PAIRS = {"iBims-1/", "TUM RGB-D/", "Sintel/", "ScanNet/"}
 NYU_FILE = "nyu_depth_v2_labeled.mat"
 NYU_URL = f"https://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/{NYU_FILE}"
 
@@ -101,8 +108,8 @@ def layout_of(path: Path) -> str:
     if not fitting and DATASETS.extend():
         readers = folder_readers()
         fitting = [name for name, reader in readers.items() if reader.recognises(path)]
-    if len(fitting) > 1 and "pairs/" in fitting and {"iBims-1/", "TUM RGB-D/"} & set(fitting):
-        fitting.remove("pairs/")  # their rgb/ and depth/ look like pairs, but masks, times and unit matter
+    if len(fitting) > 1 and "pairs/" in fitting and LIKE_PAIRS & set(fitting):
+        fitting.remove("pairs/")  # their rgb/ or depth/ look like pairs, but masks, times and unit matter
     if not fitting:
         from hqmd_cli.data.pairs import near_miss
 

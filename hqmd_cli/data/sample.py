@@ -69,6 +69,9 @@ class FileDataset(Dataset):
     every class against this contract.
     """
 
+    title: str = ""  # of a published set: the name that its authors use
+    home: str = ""  # where a published set is had
+    licence: str = ""  # of a published set; says so if it was not read in the set's own words
     layout: str = ""  # how the files lie in the folder; empty for a format that is a single file
     split_help: str  # how the user gets a split, for the message about a split that does not exist
     units_per_metre: float | None = None  # of the depth files, where the user may state it

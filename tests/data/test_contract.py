@@ -6,6 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_benchmark_layouts import (
+    write_eth3d,
+    write_hypersim,
+    write_scannet,
+    write_sintel,
+    write_sun_rgbd,
+    write_syns,
+)
 from test_near_layouts import write_tum
 from test_published_layout import write_diode, write_ibims, write_kitti
 
@@ -37,6 +45,12 @@ INSTANCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "iBims-1/": (write_ibims, "test"),
     "DIODE/": (write_diode, "val"),
     "TUM RGB-D/": (write_tum, "all"),
+    "ETH3D/": (write_eth3d, "pipes"),
+    "Sintel/": (write_sintel, "final"),
+    "SUN RGB-D/": (write_sun_rgbd, "kv2"),
+    "Hypersim/": (write_hypersim, "val"),
+    "ScanNet/": (write_scannet, "scene0000_00"),
+    "SYNS-Patches/": (write_syns, "val"),
     "pairs/": (write_pairs, "train"),
 }
 
