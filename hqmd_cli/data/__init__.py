@@ -32,6 +32,7 @@ DATASETS = Registry(
         "Hypersim/": "hqmd_cli.data.hypersim:Hypersim",
         "ScanNet/": "hqmd_cli.data.scannet:ScanNet",
         "SYNS-Patches/": "hqmd_cli.data.syns:SynsPatches",
+        "MoGe/": "hqmd_cli.data.moge:MoGeSet",
         "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
         "pairs/": "hqmd_cli.data.pairs:PairFolder",
     },
@@ -47,13 +48,13 @@ def open_dataset(
 ) -> "FileDataset":
     """Open one split of the data at `path`.
 
-    `ground_truth` ("filled" or "raw") selects the depth in a file that holds both. `depth_scale` states the units per
+    `ground_truth` ("raw", else filled) selects the depth in a file that holds both. `depth_scale` states the units per
     metre of depth files that do not say. Raises HqmdError if the path, the split or the unit is wrong.
     """
     reader = find_reader(path)
     if split not in (splits := reader.splits(path)):
         raise HqmdError(f"{path}: no split {split!r}, there are: {', '.join(splits)}; {reader.split_help}")
-    return reader(path, split, ground_truth, depth_scale)  # type: ignore[arg-type]
+    return reader(path, split, "raw" if ground_truth == "raw" else "filled", depth_scale)
 
 
 def open_training_data(
@@ -132,6 +133,13 @@ def folder_readers() -> "dict[str, type[FileDataset]]":
             complain(error)
             del DATASETS[name]
     return readers
+
+
+def published_sets() -> "list[type[FileDataset]]":
+    """Return the classes of all sets that hqmd reads as their authors publish them."""
+    DATASETS.extend()
+    readers = [resolve(DATASETS, ".mat", "kind of data"), *folder_readers().values()]
+    return [reader for reader in readers if reader.home]
 
 
 def default_data() -> Path:

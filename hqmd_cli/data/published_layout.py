@@ -32,7 +32,7 @@ class PublishedPairs(FilePairs):
         if not pairs:
             raise HqmdError(f"{path}: split {split!r} of {self.title} has no depth maps")
         self.pairs = pairs
-        self.ground_truth = "raw" if ground_truth == "raw" else "as given"
+        self.ground_truth: GroundTruth = "raw" if ground_truth == "raw" else "as given"
         self.description = f"{path.resolve().name} ({self.title}), {split}"
 
     def read_16_bit_m(self, depth: Path, units_per_metre: float) -> NDArray[np.float32]:

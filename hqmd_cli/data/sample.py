@@ -14,7 +14,7 @@ from hqmd_cli.units import Kind
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of missing and broken frames: they are left out and named; with more nothing starts
-GroundTruth = Literal["filled", "raw", "as given"]
+GroundTruth = Literal["filled", "raw", "as given", "warped"]  # warped: as MoGe's evaluation does (data/moge.py)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from hqmd_cli.files.photos import photo_size
 from hqmd_cli.files.regular import open_regular
 
 TAG = 202021.25
-PASSES = ("final", "clean")
+PASSES, CAMERAS = ("final", "clean"), "camdata_left"
 CAP_M = 70.0
 REMEDY = "unpack MPI-Sintel-depth-training-20150305.zip again"
 HEADER, CAMERA = struct.Struct("<fii"), struct.Struct("<f9d")
@@ -53,7 +53,8 @@ class Sintel(PublishedPairs):
     @staticmethod
     def recognises(path: Path) -> bool:
         """True if depth of Sintel lies in `path` or its training/."""
-        return any(root_of(path).glob("depth/*/frame_*.dpt"))
+        root = root_of(path)  # few folders have a pass; looking into depth/ of any other may take long
+        return any((root / each).is_dir() for each in (*PASSES, CAMERAS)) and any(root.glob("depth/*/frame_*.dpt"))
 
     @staticmethod
     def splits(path: Path) -> list[str]:
@@ -78,7 +79,7 @@ class Sintel(PublishedPairs):
     def read_size(self, depth: Path) -> tuple[int, int]:
         """Read (H, W) of a depth map."""
         _, width, height = read_header(depth, HEADER)
-        return height, width
+        return int(height), int(width)
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, infinite beyond the cap."""
@@ -93,7 +94,7 @@ def root_of(path: Path) -> Path:
 
 def camera_of(depth: Path) -> Path:
     """Return the file of a depth map's camera."""
-    return depth.parents[2] / "camdata_left" / depth.parent.name / f"{depth.stem}.cam"
+    return depth.parents[2] / CAMERAS / depth.parent.name / f"{depth.stem}.cam"
 
 
 def read_header(path: Path, form: struct.Struct) -> tuple[float, ...]:

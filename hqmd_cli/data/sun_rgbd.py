@@ -43,7 +43,9 @@ class SunRgbd(PublishedPairs):
             name: [only(frame / "image", "*.jpg"), only(frame / "depth", "*.png")] for name, frame in frames.items()
         }
         names, note = there(path, needed, self.title, "unpack SUNRGBD.zip again")
-        super().__init__(path, split, [(name, *needed[name]) for name in names], ground_truth, depth_scale)
+        super().__init__(
+            path, split, [(name, needed[name][0], needed[name][1]) for name in names], ground_truth, depth_scale
+        )
         self.description += f", truth beyond {FARTHEST_M:g} m left out{note}"
 
     @staticmethod

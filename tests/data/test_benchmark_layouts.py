@@ -1,5 +1,6 @@
-"""Small ETH3D, Sintel, SUN RGB-D, Hypersim, ScanNet and SYNS-Patches, in the layouts that their authors' readers read."""
+"""Small ETH3D, Sintel, SUN RGB-D, Hypersim, ScanNet, SYNS-Patches and a set of MoGe's, as their authors read them."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from test_published_layout import SIZE, write_16_bit, write_photo
 
 from hqmd_cli.data import open_dataset
@@ -103,6 +105,22 @@ def write_syns(root: Path) -> Path:
     (root / "splits/val_files.txt").write_text("09 00.png\n")
     (root / "splits/test_files.txt").write_text("10 00.png\n")
     return root
+
+
+def write_moge(root: Path, centre: tuple[float, float] = (0.5, 0.5), size: tuple[int, int] = (48, 64)) -> Path:
+    """A wall at 2 m, square to the photo's camera, with a hole and sky. The folder's name is the set's."""
+    folder = root / "NYUv2" / "basement/1"
+    write_photo(folder / "image.jpg", size)
+    codes = np.full(size, 1 + 65533 // 2 + 1, np.uint16)  # half way from 1 to 4, in equal ratios
+    codes[0, 0], codes[0, 1] = 0, 65535
+    text = PngInfo()
+    for key, value in (("near", "1.0"), ("far", "4.0")):
+        text.add_text(key, value)
+    Image.fromarray(codes).save(folder / "depth.png", pnginfo=text)
+    camera = [[0.8, 0, centre[0]], [0, 0.8 * size[1] / size[0], centre[1]], [0, 0, 1]]
+    (folder / "meta.json").write_text(json.dumps({"intrinsics": camera}))
+    (root / "NYUv2/.index.txt").write_text("basement/1\n")
+    return root / "NYUv2"
 
 
 # ---- R1: TUM
@@ -230,3 +248,26 @@ def test_syns_reads_what_is_published(tmp_path: Path) -> None:
     assert open_dataset(root, "all").names == ["09/00"]
     with pytest.raises(HqmdError, match="the depth of test is not published"):
         open_dataset(root, "test")
+
+
+def test_moge_of_a_centred_camera_is_only_resized(tmp_path: Path) -> None:
+    dataset = open_dataset(write_moge(tmp_path), "test")
+    sample = dataset[0]
+    assert dataset.ground_truth == "warped" and sample.depth_m.shape == (480, 640)
+    assert sample.focal_px == pytest.approx(0.8 * 640, rel=1e-6)
+    assert not sample.valid[:10, :20].any() and sample.valid[10:, 20:].all()  # the hole and the sky, ten times as large
+    np.testing.assert_allclose(sample.depth_m[sample.valid], 2, rtol=2e-4)
+
+
+def test_moge_turns_the_camera_to_the_middle_of_the_photo(tmp_path: Path) -> None:
+    """By hand: the wall n x = 2, n = (0, 0, 1), is at 2 / (n R^-1 ray) from the turned camera, along its axis."""
+    sample = open_dataset(write_moge(tmp_path, (0.4, 0.55)), "test")[0]
+    axis = np.array([(0.5 - 0.4) / 0.8, (0.5 - 0.55) / (0.8 * 64 / 48), 1])
+    x, y, z = axis / np.linalg.norm(axis)
+    back = np.array(
+        [[1 - x * x / (1 + z), -x * y / (1 + z), x], [-x * y / (1 + z), 1 - y * y / (1 + z), y], [-x, -y, z]]
+    )
+    for row, column in ((240, 320), (100, 100), (400, 600)):
+        ray = [(column + 0.5 - 320) / sample.focal_px, (row + 0.5 - 240) / sample.focal_px, 1]
+        assert sample.depth_m[row, column] == pytest.approx(2 / (back @ ray)[2], rel=5e-3)  # nearest pixels
+    assert sample.focal_px > 0.8 * 640  # so that the view lies inside of the photo
