@@ -95,4 +95,4 @@ def doubts(files: Sequence[Path], units_per_metre: float) -> str:
         return ""
     likely = [scale for scale in CONVENTIONS if LIKELY_MEDIAN_M[0] <= median / scale <= LIKELY_MEDIAN_M[1]]
     remedy = " or ".join(f"--depth-scale {scale:g}" for scale in likely) or "another --depth-scale"
-    return f", WARNING: a median of {median / units_per_metre:.3g} m, the unit is hardly right: try {remedy}"
+    return f", but the median of {median / units_per_metre:.3g} m makes this unit doubtful: try {remedy}"

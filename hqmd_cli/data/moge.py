@@ -29,6 +29,7 @@ from hqmd_cli.files.checked_json import read_json
 from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.open_picture import open_picture
 from hqmd_cli.files.photos import read_image
+from hqmd_cli.files.text import read_lines
 
 Floats = NDArray[np.float32]
 INDEX = ".index.txt"
@@ -60,8 +61,7 @@ class MoGeSet(PublishedPairs):
     split_help = "MoGe's sets are for testing only"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
-        lines = (path / INDEX).read_text("utf-8").split("\n")
-        files = {line: path / line for each in lines if (line := each.strip())}
+        files = {line: path / line for each in read_lines(path / INDEX, "list of names") if (line := each.strip())}
         needed = {name: [f / "image.jpg", f / "depth.png", f / "meta.json"] for name, f in files.items()}
         names, note = there(path, needed, self.title, "unpack the set again")
         super().__init__(path, split, [(n, needed[n][0], needed[n][1]) for n in names], ground_truth, depth_scale)

@@ -144,11 +144,11 @@ def test_an_impossible_unit_is_doubted_and_a_likely_one_named(
     values[0] = 0
     write_16_bit(tmp_path / "depth/1.png", values)
     dataset = open_dataset(tmp_path, "all")
-    assert "WARNING" not in dataset.description
+    assert "doubtful" not in dataset.description
     assert set(dataset[0].depth_m[0]) == {0} and set(dataset[0].depth_m[1:].flat) == {1}
     write_16_bit(tmp_path / "depth/1.png", values // 5000 * number)
     told = open_dataset(tmp_path, "all", depth_scale=unit).description
-    assert "WARNING: a median of " in told and f"--depth-scale {likely}" in told
+    assert "makes this unit doubtful: try " in told and f"--depth-scale {likely}" in told
 
 
 # ---- R3: Hypersim
