@@ -4,8 +4,8 @@ Scenes as the authors' exporter writes them from SCENE.sens (reader.py with all 
     [SCENE/]color/N.jpg                     1296 x 968
     [SCENE/]depth/N.png                     640 x 480, 16 bits of millimetres, 0 is unknown
     [SCENE/]intrinsic/intrinsic_color.txt   the photo's camera, 4 x 4
-Depth was turned into the view of the photo's camera. Photos are shrunk to its size, over areas; the exporter's own
-`image_size` takes the nearest pixels. Poses are not read, so that frames without one count, too.
+Depth is in the view of the photo's camera, as far as known. Photos are shrunk to its size, over areas; the exporter's
+own `image_size` takes the nearest pixels. Poses are not read, so that frames without one count, too.
 
 After SensReader/python/SensorData.py and README.md of https://github.com/ScanNet/ScanNet at 3830fce.
 """
