@@ -31,8 +31,9 @@ SELECTION_DEPTH = "groundtruth_depth"
 class KittiDepth(PublishedPairs):
     """One split: `train`, `val`, or `selection`, the 1000 frames of 1216 x 352 that the benchmark validates on."""
 
-    known_as = "KITTI"
     title = "KITTI depth"
+    home = "https://www.cvlibs.net/datasets/kitti/eval_depth.php?benchmark=depth_prediction"
+    licence = "CC BY-NC-SA 3.0, as far as known"
     layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
     split_help = "KITTI's are train, val and selection, as unpacked"
 

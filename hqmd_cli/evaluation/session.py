@@ -76,7 +76,7 @@ class Session:
         """Open models and add them by their names, with a note on foreign ones and those that fell back to the CPU."""
         for name, model in open_models(names, options).items():
             identity = partial(identity_of, model)
-            seen = what_it_saw(model.name, getattr(self.dataset, "known_as", "")) if model.remark else ""
+            seen = what_it_saw(model.name, getattr(self.dataset, "title", "")) if model.remark else ""
             remark = "; ".join(filter(None, (model.remark, seen)))
             hashes = read_hashes(model.folder) if model.folder else None
             source = model_source(model.predict, model.kind, remark, identity, model.follows_camera, hashes)

@@ -13,6 +13,8 @@ from hqmd_cli.checkpoints.catalogue import facts, what_it_saw
 from hqmd_cli.checkpoints.hub import HASHES_FILE, HUB_FILES, bundled_models
 from hqmd_cli.checkpoints.photo_hashes import copies_in_words, join_hashes, note_photos, read_hashes, write_hashes
 from hqmd_cli.data.check.near_duplicates import MOST_BITS, NO_HASH, copies, hash_of, thumbnail
+from hqmd_cli.data.kitti import KittiDepth
+from hqmd_cli.data.nyu import NyuMat
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.reporting.model_list import BundledRow, bundled_table
 
@@ -106,9 +108,9 @@ def test_bundled_models_have_theirs(name: str):
 
 
 def test_what_models_of_others_saw():
-    nyu = "NYU Depth V2"
+    nyu = NyuMat.title
     assert "learned from the training pictures" in what_it_saw("hf:Intel/zoedepth-nyu-kitti@f364d4c", nyu)
-    assert "KITTI" in what_it_saw("hf:Intel/zoedepth-kitti", "KITTI")
+    assert "KITTI" in what_it_saw("hf:Intel/zoedepth-kitti", KittiDepth.title)
     assert what_it_saw("hf:Intel/zoedepth-kitti", nyu) == ""
     assert "654 test pictures" in what_it_saw("onnx:exports/yolo26n-depth.onnx", nyu)
     assert what_it_saw("hf:depth-anything/Depth-Anything-V2-Small-hf", nyu) == ""
