@@ -14,6 +14,7 @@ from hqmd_cli.files.atomic import require_suffix
 from hqmd_cli.files.images import FIGURE_SUFFIXES
 from hqmd_cli.installed import require
 from hqmd_cli.reporting.literature import PublishedRow, literature_csv, literature_dicts, literature_table
+from hqmd_cli.reporting.short_table import spaces_table
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown
 from hqmd_cli.reporting.tables import (
     ENDS,
@@ -63,8 +64,8 @@ def explanation(n_models: int) -> str:
     """Say what the columns of comparisons_table mean."""
     return (
         "paired differences, model minus against; won, lost: share of the n pictures on which the model is better, "
-        "worse; p: two-sided, from the same resamples; Holm: corrected for the number of pairs in each metric "
-        f"({comb(n_models, 2)})"
+        "worse; p: two-sided, from the same resamples, of pictures or scenes, whichever gives the larger p; Holm: "
+        f"corrected for the number of pairs in each metric ({comb(n_models, 2)})"
     )
 
 
@@ -89,7 +90,7 @@ def in_tables(as_text: Callable[[Table], str]) -> Files:
     ) -> dict[Path, str]:
         tables = [figures_table(results)]
         if has_detail(results):
-            tables.append(detail_table(results))
+            tables += [spaces_table(results), detail_table(results)]
         if comparisons:
             tables.append(comparisons_table(comparisons, results))
         if published:
