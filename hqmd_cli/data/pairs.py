@@ -38,7 +38,7 @@ class FilePairs(FileDataset):
 
     pairs: list[Pair]
     focals: Mapping[str, float] = MappingProxyType({})  # by name, in pixels; of names without one it is unknown
-    scenes: Mapping[str, str] = MappingProxyType({})  # type: ignore[assignment]  # by name
+    scenes: Mapping[str, str] = MappingProxyType({})  # by name
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where unknown."""

@@ -1,6 +1,6 @@
 """Test whether one model is better than another: paired differences on the same pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -9,10 +9,11 @@ import numpy as np
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.aggregation import average, resampled_figures
-from hqmd_cli.evaluation.bootstrap import Values, holm, percentile_interval, two_sided_p
+from hqmd_cli.evaluation.bootstrap import holm, percentile_interval, two_sided_p
 from hqmd_cli.evaluation.metrics.registry import METRICS
 from hqmd_cli.evaluation.results import Result
 
+Over = Literal["pictures", "scenes"]
 PAIRED = ("RMSE", "AbsRel", "delta1", "edgeF1")
 
 
@@ -31,7 +32,7 @@ class Comparison:
     lost: float  # share of the pictures on which the second is better; on the others they are equal
     p: float  # two-sided, by the same resamples
     p_holm: float  # corrected for the number of pairs in this metric
-    over: Literal["pictures", "scenes"] = "pictures"  # what was resampled: the one that gives the larger p
+    over: Over = "pictures"  # what was resampled: the one that gives the larger p
 
 
 def comparisons_of(results: Mapping[str, Result]) -> list[Comparison]:
@@ -58,10 +59,10 @@ def comparisons_in(metric: str, results: Mapping[str, Result]) -> list[Compariso
     }
     figures = {model: item.figure for model, item in averages.items()}
     scenes = next(iter(results.values())).scenes
-    drawn: dict[Literal["pictures", "scenes"], dict[str, Values]] = {
+    ways: dict[Over, Sequence[str]] = {"pictures": (), "scenes": scenes} if scenes else {"pictures": ()}
+    drawn = {
         over: dict(zip(averages, resampled_figures(list(averages.values()), groups), strict=True))
-        for over, groups in (("pictures", ()), ("scenes", scenes))
-        if groups or over == "pictures"
+        for over, groups in ways.items()
     }
     badness = {
         model: np.array([METRICS[metric].badness(value) for value in item.values[known]])

@@ -45,7 +45,7 @@ def compare_normals(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intri
     chosen = whole_windows(smooth, 2 * reach + 1)
     fields = [np.zeros((3, *depth_m.shape), np.float32) for _ in range(2)]
     if not chosen.any():
-        return Normals(*fields, chosen, np.empty(0, np.float32))
+        return Normals(fields[0], fields[1], chosen, np.empty(0, np.float32))
     angles = []
     for top in range(0, len(depth_m), BAND_ROWS):
         band = slice(max(top - reach, 0), top + BAND_ROWS + reach)  # with the rows that its windows reach
@@ -57,7 +57,7 @@ def compare_normals(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intri
         angles.append(angles_between(pred, truth)[chosen[top : top + BAND_ROWS]])
         for field, vectors in zip(fields, (pred, truth), strict=True):
             field[:, top : top + BAND_ROWS] = vectors
-    return Normals(*fields, chosen, np.concatenate(angles))
+    return Normals(fields[0], fields[1], chosen, np.concatenate(angles))
 
 
 def plane_normals(z_m: Depths, camera: Intrinsics, reach: int, first_row: int) -> NDArray[np.float32]:

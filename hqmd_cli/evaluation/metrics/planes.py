@@ -36,22 +36,22 @@ def plane_errors(
     all planes. NaN without a plane.
     """
     figures = []
-    for plane in np.unique(planes[scored]):
+    for plane in np.flatnonzero(np.bincount(planes[scored])):
         inside = scored & (planes == plane)
         if plane == 0 or np.count_nonzero(inside) < SMALLEST_SHARE * planes.size:
             continue
         pred, truth = (z_m[inside].astype(np.float64) for z_m in (pred_m, depth_m))
-        at = np.nonzero(inside)
-        deviation_m, normal = plane_through(points_of(pred * median_ratio(pred, truth), *at, camera))
-        _, true_normal = plane_through(points_of(truth, *at, camera))
+        deviation_m, normal = plane_through(points_of(pred * median_ratio(pred, truth), inside, camera))
+        _, true_normal = plane_through(points_of(truth, inside, camera))
         sine, cosine = np.linalg.norm(np.cross(normal, true_normal)), abs(float(normal @ true_normal))
         figures.append((CM_PER_M * deviation_m, math.degrees(math.atan2(sine, cosine))))
     flatness_cm, orientation_deg = np.mean(figures, axis=0).tolist() if figures else (math.nan, math.nan)
     return PlaneErrors(flatness_cm, orientation_deg)
 
 
-def points_of(z_m: Depths, rows: NDArray[np.intp], columns: NDArray[np.intp], camera: Intrinsics) -> Floats:
-    """Return the points in space, (3, N) metres, of pixels with depth z, (N,)."""
+def points_of(z_m: Depths, chosen: Mask, camera: Intrinsics) -> Floats:
+    """Return the points in space, (3, N) metres, of the chosen pixels, a mask (H, W), whose depth is z, (N,)."""
+    rows, columns = np.nonzero(chosen)
     x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
     return np.stack([x * z_m, y * z_m, z_m]).astype(np.float64, copy=False)
 

@@ -1,7 +1,6 @@
 """F-score and Chamfer distance: how near the points of a prediction and those of its truth lie in space."""
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -51,9 +50,9 @@ def cloud_distances(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intri
         every += 1
     chosen = np.zeros_like(scored)
     chosen[::every, ::every] = scored[::every, ::every]
-    at = np.nonzero(chosen)
-    clouds = [points_of(z_m[chosen], *at, camera).T.astype(np.float32) for z_m in (pred_m, depth_m)]
-    pred, truth = map(partial(np.ascontiguousarray, dtype=np.float32), clouds)
+    pred, truth = (
+        np.ascontiguousarray(points_of(z_m[chosen], chosen, camera).T, np.float32) for z_m in (pred_m, depth_m)
+    )
     return CloudDistances(nearest_m(pred, truth), nearest_m(truth, pred))
 
 
@@ -61,5 +60,5 @@ def nearest_m(points: NDArray[np.float32], others: NDArray[np.float32]) -> Dista
     """Return the distance of each of (N, 3) points to the nearest of the others, (N,)."""
     if not len(points):
         return np.empty(0, np.float32)
-    _, squares = cv2.flann_Index(others, EXACT_TREE).knnSearch(points, 1, params=ALL_LEAVES)  # type: ignore[arg-type]
-    return np.sqrt(squares[:, 0])
+    _, squares = cv2.flann.Index(others, EXACT_TREE).knnSearch(points, 1, params=ALL_LEAVES)
+    return np.sqrt(np.asarray(squares, np.float32)[:, 0])

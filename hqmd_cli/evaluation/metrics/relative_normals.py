@@ -7,9 +7,10 @@ import numpy as np
 from hqmd_cli.evaluation.metrics.normals import Normals, angles_between
 from hqmd_cli.geometry.surfaces import REFERENCE_SIDE
 
-DISTANCES_PX = (8, 16, 32)  # between the two pixels of a pair, in a map of up to 640; more in a larger one
+EVERY_PX = 8  # pairs lie on a grid of every eighth row and column of a map of up to 640; wider in a larger one
+STEPS = (1, 2, 4)  # of the grid, between the two pixels of a pair
+DISTANCES_PX = tuple(EVERY_PX * step for step in STEPS)
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows down, columns to the right
-EVERY_PX = 4  # the first pixels of pairs lie in every fourth row and column
 
 
 def relative_normal_error(normals: Normals) -> float:
@@ -22,19 +23,17 @@ def relative_normal_error(normals: Normals) -> float:
     DISTANCES_PX apart in DIRECTIONS, in place of a million quasi-random ones up to 32 pixels apart, at four sizes of
     the map, with up to 180 degrees for a pixel that has no prediction. NaN if no pair has both normals.
     """
-    height, width = normals.chosen.shape
-    larger = max(1.0, max(height, width) / REFERENCE_SIDE)
+    every = round(EVERY_PX * max(1.0, max(normals.chosen.shape) / REFERENCE_SIDE))
+    grid = np.s_[::every, ::every]
+    chosen, fields = normals.chosen[grid], [vectors[:, *grid].copy() for vectors in (normals.pred, normals.truth)]
+    height, width = chosen.shape
     total, count = 0.0, 0
-    for distance in (round(px * larger) for px in DISTANCES_PX):
-        for down, right in ((v * distance, u * distance) for v, u in DIRECTIONS):
-            left = max(0, -right)
-            here = np.s_[0 : max(0, height - down) : EVERY_PX, left : max(left, width - max(0, right)) : EVERY_PX]
-            there = np.s_[down:height:EVERY_PX, left + right : max(0, width - left) : EVERY_PX]
-            pairs = normals.chosen[here] & normals.chosen[there]
-            bent, true = (
-                angles_between(vectors[:, *here][:, pairs], vectors[:, *there][:, pairs])
-                for vectors in (normals.pred, normals.truth)
-            )
-            total += float(np.abs(bent - true).sum(dtype=np.float64))
-            count += int(np.count_nonzero(pairs))
+    for down, right in ((v * step, u * step) for step in STEPS for v, u in DIRECTIONS):
+        left = max(0, -right)  # columns that have no partner on this side
+        here = np.s_[: max(0, height - down), left : max(left, width - max(0, right))]
+        there = np.s_[down:, left + right : max(0, width - left)]
+        pairs = chosen[here] & chosen[there]
+        bent, true = (angles_between(vectors[:, *here][:, pairs], vectors[:, *there][:, pairs]) for vectors in fields)
+        total += float(np.abs(bent - true).sum(dtype=np.float64))
+        count += int(np.count_nonzero(pairs))
     return total / count if count else math.nan
