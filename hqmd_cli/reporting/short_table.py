@@ -1,7 +1,7 @@
 """The table that evaluate and compare print: one row a model, each figure with half its interval, within a width."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS, METRICS, SPACES
 from hqmd_cli.evaluation.results import Result
@@ -32,7 +32,7 @@ def short_table(results: Results, comparisons: Sequence[Comparison], width: int)
     rows = [[model, *cells(result, shown, [mark(model, m) for m in shown])] for model, result in results.items()]
     bold = frozenset((i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if j and cell.endswith(BEST))
     notes = [
-        *([marks_in_words(shown)] if comparisons else []),
+        *([verdict(results, best, ties), marks_in_words(shown)] if comparisons else []),
         caption(results, shown),
         *left_out(shown),
     ]
@@ -95,6 +95,17 @@ def ties_with(best: set[str], metric: str, comparisons: Sequence[Comparison]) ->
         if comparison.metric == metric and not comparison.p_holm < SIGNIFICANT
     ]
     return {model for pair in pairs if pair & best for model in pair} - best
+
+
+def verdict(results: Results, best: Mapping[str, set[str]], ties: Mapping[str, set[str]]) -> str:
+    """Say who is best in each tested metric, and if that is significant."""
+    metrics_of: dict[str, list[str]] = {}
+    for metric, models in best.items():
+        first, tied = (", ".join(model for model in results if model in each) for each in (models, ties[metric]))
+        if first:
+            who = f"{first}, but not told from {tied}" if tied else f"{first}, significantly"
+            metrics_of.setdefault(who, []).append(metric)
+    return "; ".join(f"best in {', '.join(metrics)}: {who}" for who, metrics in metrics_of.items())
 
 
 def marks_in_words(shown: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from hqmd_cli.evaluation.results import Result
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
 
-FEW = 30  # pictures; with fewer, the bootstrap's intervals are too narrow
+FEW, FEW_SCENES = 30, 10  # pictures, scenes; with fewer, the bootstrap's intervals are too narrow
 ENDS = ("95 % from", "to")  # heads of an interval's ends
 SCENE_ENDS = ("over scenes from", "to")
 
@@ -42,11 +42,12 @@ def method(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
 
 
 def few(results: Results) -> list[str]:
-    """Say that there are too few pictures to rely on the figures, if that is so."""
-    count = len(next(iter(results.values())).names)
-    return [f"only {count} pictures: do not rank models by so few, and expect too narrow intervals and too small p"] * (
-        count < FEW
-    )
+    """Say that there are too few pictures or scenes to rely on the figures, if that is so."""
+    result = next(iter(results.values()))
+    counts = {"pictures": (len(result.names), FEW), "scenes": (len(set(result.scenes)) or FEW, FEW_SCENES)}
+    low = [f"{count} {what}" for what, (count, least) in counts.items() if count < least]
+    warning = "do not rank models by so few, and expect too narrow intervals and too small p"
+    return [f"only {' of '.join(low)}: {warning}"] if low else []
 
 
 def measured_on(result: Result, metrics: Iterable[str] = MAIN_METRICS) -> str:

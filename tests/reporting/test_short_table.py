@@ -47,6 +47,7 @@ def test_the_best_and_its_ties_are_marked() -> None:
     _, rows, caption = shown(results, 200)
     assert [rows[name][0][-1] for name in ("best", "tie")] == ["*", "="]
     assert rows["worse"][0][-1].isdigit()
+    assert caption.startswith("best in RMSE: best, but not told from tie; best in AbsRel, delta1, edgeF1: ")
     assert "* best; = not told from the best by the paired test" in caption
     untested = [row[len(PAIRED) :] for row in rows.values()]
     assert all(cell[-1].isdigit() for row in untested for cell in row)
@@ -117,6 +118,7 @@ def test_the_wider_interval_is_shown_and_said() -> None:
     assert float(rows["mine"][0].split(" ±")[1]) == pytest.approx((high - low) / 2, abs=5e-4)
     count = len(mine.wider_by_scene)
     assert f"and over 4 scenes; the wider is shown, that over scenes for {count} of {len(COLUMNS)} figures" in caption
+    assert "only 4 scenes: do not rank models by so few" in caption
     table = figures_table({"mine": mine})
     assert [row[0] for row in table.rows] == ["mine", "95 % from", "to", "over scenes from", "to"]
     head, line = as_csv({"mine": mine}).splitlines()[:2]
