@@ -43,6 +43,21 @@ def protocols_table() -> str:
     return markdown(["protocol", "ground truth", "region", "depth range"], rows)
 
 
+def measures_table() -> str:
+    """In Markdown a bar ends a cell."""
+    rows = [
+        [
+            f"`{name}`",
+            f"{metric.arrow} {'' if metric.unit == '1' else metric.unit}".strip(),
+            metric.formula,
+            metric.source,
+        ]
+        for name, metric in METRICS.items()
+    ]
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return markdown(["measure", "better", "formula: d the prediction, g the truth", "source"], rows)
+
+
 def region_of(protocol: Protocol) -> str:
     parts = [protocol.region()]
     parts += ["at {1} x {0}".format(*protocol.compared_at)] if protocol.compared_at else []
@@ -55,8 +70,15 @@ def depths_of(protocol: Protocol) -> str:
     return protocol.limits() + ("" if protocol.aggregation == "mean" else f"; {how}")
 
 
-@pytest.mark.parametrize(("page", "table"), [("predict", outputs_table()), ("protocols", protocols_table())])
-def test_tables_of_formats_and_protocols(page: str, table: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [
+        ("predict", outputs_table()),
+        ("protocols", protocols_table()),
+        ("evaluate", measures_table()),
+    ],
+)
+def test_tables_of_formats_protocols_and_measures(page: str, table: str) -> None:
     assert table in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), f"docs/{page}.md needs this table:\n\n{table}\n"
 
 

@@ -82,18 +82,14 @@ def test_maps_without_metres_have_one_space(kind: Kind, turned) -> None:
 
 
 def test_a_clamp_keeps_a_few_pixels_from_deciding() -> None:
-    """Of 2000 pixels two have a disparity that the fit puts at 0 and below: unclamped they are 1,000 km away."""
+    """Of 2,000 pixels two have a disparity that the fit puts just above 0: unclamped they are 4 km away."""
     depth = np.linspace(1, 4, 2000)
     disparity = 1 / depth
+    disparity[-2:] = -0.0015
     scale, shift = scale_and_shift(disparity, 1 / depth)
-    disparity[-2:] = (1e-6 - shift) / scale
-    scale, shift = scale_and_shift(disparity, 1 / depth)
-    disparity[-2:] += (1e-6 - (scale * disparity[-1] + shift)) / scale
-    scale, shift = scale_and_shift(disparity, 1 / depth)
-    unclamped = abs_rel(1 / (scale * disparity + shift), depth)
-    clamped = abs_rel(fitted_in_disparity(disparity, depth), depth)
-    assert abs(unclamped) > 5 and clamped < 0.01
-    assert fitted_in_disparity(disparity, depth).max() <= depth.max()
+    unclamped, clamped = 1 / (scale * disparity + shift), fitted_in_disparity(disparity, depth)
+    assert unclamped.max() > 4000 and clamped.max() <= depth.max()
+    assert abs_rel(unclamped, depth) > 1.1 and abs_rel(clamped, depth) < 0.002
 
 
 def test_a_fit_in_depth_never_gives_depth_of_0() -> None:
