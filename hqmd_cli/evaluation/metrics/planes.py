@@ -1,6 +1,7 @@
 """Planarity errors, iBims-1: is a wall, a floor or a table flat, and does it face the right way?"""
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -35,25 +36,27 @@ def plane_errors(
     place of stored parameters, and figures are means over pictures of means over their planes, in place of means over
     all planes. NaN without a plane.
     """
+    places = np.flatnonzero(scored & (planes > 0))
+    places = places[np.argsort(planes.ravel()[places], kind="stable")]  # plane after plane
+    rays = rays_of(places, planes.shape[1], camera)
+    ends = np.cumsum(np.bincount(planes.ravel()[places]))
     figures = []
-    for plane in np.flatnonzero(np.bincount(planes[scored])):
-        inside = scored & (planes == plane)
-        if plane == 0 or np.count_nonzero(inside) < SMALLEST_SHARE * planes.size:
+    for start, end in pairwise([0, *ends.tolist()]):
+        if end - start < SMALLEST_SHARE * planes.size:
             continue
-        pred, truth = (z_m[inside].astype(np.float64) for z_m in (pred_m, depth_m))
-        deviation_m, normal = plane_through(points_of(pred * median_ratio(pred, truth), inside, camera))
-        _, true_normal = plane_through(points_of(truth, inside, camera))
+        pred, truth = (z_m.ravel()[places[start:end]].astype(np.float64) for z_m in (pred_m, depth_m))
+        deviation_m, normal = plane_through(rays[:, start:end] * (pred * median_ratio(pred, truth)))
+        _, true_normal = plane_through(rays[:, start:end] * truth)
         sine, cosine = np.linalg.norm(np.cross(normal, true_normal)), abs(float(normal @ true_normal))
         figures.append((CM_PER_M * deviation_m, math.degrees(math.atan2(sine, cosine))))
     flatness_cm, orientation_deg = np.mean(figures, axis=0).tolist() if figures else (math.nan, math.nan)
     return PlaneErrors(flatness_cm, orientation_deg)
 
 
-def points_of(z_m: Depths, chosen: Mask, camera: Intrinsics) -> Floats:
-    """Return the points in space, (3, N) metres, of the chosen pixels, a mask (H, W), whose depth is z, (N,)."""
-    rows, columns = np.nonzero(chosen)
-    x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
-    return np.stack([x * z_m, y * z_m, z_m]).astype(np.float64, copy=False)
+def rays_of(places: NDArray[np.intp], width: int, camera: Intrinsics) -> Floats:
+    """Return the points of pixels at a depth of 1 m, (3, N), by their places in the flattened map."""
+    rows, columns = np.divmod(places, width)
+    return np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(len(places))])
 
 
 def plane_through(points: Floats) -> tuple[float, Floats]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.evaluation.metrics.boundaries import Mask
 from hqmd_cli.evaluation.metrics.pixels import Depths
-from hqmd_cli.evaluation.metrics.planes import points_of
+from hqmd_cli.evaluation.metrics.planes import rays_of
 from hqmd_cli.geometry.camera import Intrinsics
 
 MOST_POINTS = 8000  # of a picture; of more, those in every k-th row and column, with the smallest k that will do
@@ -50,9 +50,9 @@ def cloud_distances(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intri
         every += 1
     chosen = np.zeros_like(scored)
     chosen[::every, ::every] = scored[::every, ::every]
-    pred, truth = (
-        np.ascontiguousarray(points_of(z_m[chosen], chosen, camera).T, np.float32) for z_m in (pred_m, depth_m)
-    )
+    places = np.flatnonzero(chosen)
+    rays = rays_of(places, chosen.shape[1], camera)
+    pred, truth = (np.ascontiguousarray((rays * z_m.ravel()[places]).T, np.float32) for z_m in (pred_m, depth_m))
     return CloudDistances(nearest_m(pred, truth), nearest_m(truth, pred))
 
 
