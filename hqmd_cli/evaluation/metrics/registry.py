@@ -41,7 +41,7 @@ from hqmd_cli.evaluation.metrics.pixels import (
 from hqmd_cli.evaluation.metrics.planes import SMALLEST_SHARE, PlaneErrors, plane_errors
 from hqmd_cli.evaluation.metrics.point_cloud import MOST_POINTS, CloudDistances, cloud_distances
 from hqmd_cli.evaluation.metrics.relative_normals import DISTANCES_PX, relative_normal_error
-from hqmd_cli.evaluation.metrics.spaces import LEAST_FITTED_M, Spaces, spaces_of
+from hqmd_cli.evaluation.metrics.spaces import LEAST_FITTED_M, Spaces, in_spaces
 from hqmd_cli.evaluation.metrics.uncertainty import INTERVAL, Surely, how_surely
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.inference.uncertainty import Uncertainty
@@ -107,9 +107,9 @@ class MapPair:
 
     @cached_property
     def spaces(self) -> Spaces:
-        """The scored pixels in the three spaces."""
+        """AbsRel and delta1 in the three spaces."""
         given = self.pixels[0] if self.given is None else self.given[self.scored].astype(np.float64)
-        return spaces_of(given, self.pixels[1], self.kind)
+        return in_spaces(given, self.pixels[1], self.kind)
 
     @cached_property
     def surely(self) -> Surely | None:
@@ -188,29 +188,21 @@ def detail_metric(compute: Callable[[MapPair], float], arrow: Arrow, unit: Unit,
 def normal_metric(arrow: Arrow, unit: Unit, formula: str, summary: Callable[[NDArray[np.float32]], Any]) -> Metric:
     """A summary of the angles between normals in degrees, (K,); NaN where none is known."""
 
-    def compute(maps: MapPair) -> float:
-        normals = maps.normals
-        return float(summary(normals.angles_deg)) if normals and normals.angles_deg.size else math.nan
-
-    return detail_metric(compute, arrow, unit, formula, FOUHEY)
+    return detail_metric(
+        lambda maps: (
+            float(summary(maps.normals.angles_deg)) if maps.normals and maps.normals.angles_deg.size else math.nan
+        ),
+        arrow,
+        unit,
+        formula,
+        FOUHEY,
+    )
 
 
 def normal_share(limit_deg: float) -> Metric:
     """Share of the normals that are less than `limit_deg` off."""
     formula = f"share of pixels whose normal is less than {limit_deg:g} degrees off"
     return normal_metric("↑", "1", formula, lambda angles_deg: np.mean(angles_deg < limit_deg))
-
-
-def in_space(
-    space: Literal["native", "scaled", "fitted"], name: Literal["AbsRel", "delta1"], formula: str, source: str
-) -> Metric:
-    """AbsRel or delta1 in one of the three spaces; NaN where it needs metres that the model does not give."""
-
-    def compute(maps: MapPair) -> float:
-        pred_m = getattr(maps.spaces, space)
-        return math.nan if pred_m is None else METRICS[name].compute(pred_m, maps.pixels[1])
-
-    return detail_metric(compute, "↓" if name == "AbsRel" else "↑", "1", f"{name} {formula}", source)
 
 
 def by_depth(near_m: float, far_m: float) -> Metric:
@@ -225,11 +217,13 @@ def by_depth(near_m: float, far_m: float) -> Metric:
 def of_part(part: str, name: str, arrow: Arrow, unit: Unit, formula: str, source: str) -> Metric:
     """A figure called `name` of a cached property of MapPair that may be None: unknown."""
 
-    def compute(maps: MapPair) -> float:
-        found = getattr(maps, part)
-        return math.nan if found is None else float(getattr(found, name))
-
-    return detail_metric(compute, arrow, unit, formula, source)
+    return detail_metric(
+        lambda maps: math.nan if (found := getattr(maps, part)) is None else float(getattr(found, name)),
+        arrow,
+        unit,
+        formula,
+        source,
+    )
 
 
 def f_score(limit_m: float) -> Metric:
@@ -318,12 +312,12 @@ METRICS: dict[str, Metric] = {
         f"{', '.join(map(str, DISTANCES_PX))} pixels apart",
         WU,
     ),
-    "AbsRelNative": in_space("native", "AbsRel", NATIVE, "hqmd"),
-    "delta1Native": in_space("native", "delta1", NATIVE, "hqmd"),
-    "AbsRelScaled": in_space("scaled", "AbsRel", SCALED, ZHOU),
-    "delta1Scaled": in_space("scaled", "delta1", SCALED, ZHOU),
-    "AbsRelFitted": in_space("fitted", "AbsRel", FITTED, RANFTL),
-    "delta1Fitted": in_space("fitted", "delta1", FITTED, RANFTL),
+    "AbsRelNative": of_part("spaces", "abs_rel_native", "↓", "1", f"AbsRel {NATIVE}", "hqmd"),
+    "delta1Native": of_part("spaces", "delta1_native", "↑", "1", f"delta1 {NATIVE}", "hqmd"),
+    "AbsRelScaled": of_part("spaces", "abs_rel_scaled", "↓", "1", f"AbsRel {SCALED}", ZHOU),
+    "delta1Scaled": of_part("spaces", "delta1_scaled", "↑", "1", f"delta1 {SCALED}", ZHOU),
+    "AbsRelFitted": of_part("spaces", "abs_rel_fitted", "↓", "1", f"AbsRel {FITTED}", RANFTL),
+    "delta1Fitted": of_part("spaces", "delta1_fitted", "↑", "1", f"delta1 {FITTED}", RANFTL),
     "planeFlatness": of_part(
         "flatness",
         "flatness_cm",
