@@ -5,7 +5,8 @@
 
 The plain loop scores picture by picture in numpy, scipy and scikit-image: compute_errors as in AdaBins, BTS and many
 others, the edges of Hu et al., the depth boundary errors of iBims-1's script, boundary F1 after Depth Pro's, normals by
-fitting planes, and the formulas of all other metrics as they are written.
+fitting planes, and the formulas of all other metrics as they are written: nearest points by the distances of all pairs,
+or with --tree by scipy's search tree.
 Both loops get their maps ready in memory, with planes, and a model that states its errors and its field of view. Of
 synthetic rooms there are DISTINCT, which repeat. Before anything is timed they must agree to 1e-6, except where the
 plain loop approximates differently (OTHER_CANNY) or rounding decides if a pixel counts (COUNTED).
@@ -18,6 +19,7 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -94,8 +96,19 @@ def plain_spaces(pred, gt):
     return figures
 
 
-def plain_points(pred, gt, mask, camera):
-    """Compute F-scores and Chamfer by scipy's search tree, at the pixels that hqmd takes."""
+def of_all_pairs(points, others):
+    """Take the least of all distances, 200 points at a time."""
+    blocks = (points[i : i + 200] for i in range(0, len(points), 200))
+    return np.concatenate([np.sqrt(((block[:, None] - others[None]) ** 2).sum(-1).min(1)) for block in blocks])
+
+
+def by_tree(points, others):
+    """Find the nearest points by scipy's search tree."""
+    return cKDTree(others).query(points)[0]
+
+
+def plain_points(pred, gt, mask, camera, tree):
+    """Compute F-scores and Chamfer at the pixels that hqmd takes."""
     every = 1
     while mask[::every, ::every].sum() > MOST_POINTS:
         every += 1
@@ -104,7 +117,8 @@ def plain_points(pred, gt, mask, camera):
     for z in (pred[rows, columns], gt[rows, columns]):
         clouds.append(np.stack([(columns - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], axis=1))
 
-    from_pred, from_truth = (cKDTree(others).query(points)[0] for points, others in (clouds, clouds[::-1]))
+    nearest = by_tree if tree else of_all_pairs
+    from_pred, from_truth = nearest(*clouds), nearest(*clouds[::-1])
     figures = {"Chamfer": (from_pred.mean() + from_truth.mean()) / 2}
     for limit in (0.1, 0.25):
         precision, recall = (from_pred < limit).mean(), (from_truth < limit).mean()
@@ -256,7 +270,7 @@ def plain_normals(pred, gt, mask, camera):
     return {"normalMean": angles.mean(), "normalMedian": np.median(angles), "normalRelative": relative, **shares}
 
 
-def plain_loop(samples, preds, limit=None):
+def plain_loop(samples, preds, limit=None, tree=False):
     """Score all metrics under eigen-filled in float64, one picture after the other."""
     rows = []
     for sample, pred in list(zip(samples, preds, strict=True))[:limit]:
@@ -273,7 +287,7 @@ def plain_loop(samples, preds, limit=None):
         camera = find_intrinsics(*gt.shape)
         figures |= plain_normals(pred, gt, mask, camera)
         figures |= plain_bands(pred[mask], gt[mask]) | plain_spaces(pred[mask], gt[mask])
-        figures |= plain_points(pred, gt, mask, camera) | plain_planes(pred, gt, mask, sample.planes, camera)
+        figures |= plain_points(pred, gt, mask, camera, tree) | plain_planes(pred, gt, mask, sample.planes, camera)
         figures |= plain_surely(pred, gt, mask)
         seen, true = (np.degrees(2 * np.arctan(gt.shape[1] / 2 / fx)) for fx in (SAID.focal_px, camera.fx))
         figures["FOVerror"] = abs(seen - true)
@@ -336,6 +350,7 @@ def main() -> None:
     parser.add_argument("--split", default="all")
     parser.add_argument("--pictures", type=int, default=654)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tree", action="store_true", help="the plain loop finds nearest points by scipy's tree")
     parser.add_argument("--checked", type=int, default=20, help="pictures on which both must agree")
     options = parser.parse_args()
     if options.data:
@@ -353,7 +368,9 @@ def main() -> None:
 
     worst: dict[str, float] = {}
     checked = min(options.checked, len(samples))
-    for plain, ours in zip(plain_loop(samples, preds, checked), hqmd_loop(samples, preds, checked), strict=True):
+    for plain, ours in zip(
+        plain_loop(samples, preds, checked, options.tree), hqmd_loop(samples, preds, checked), strict=True
+    ):
         assert plain.keys() == ours.keys(), plain.keys() ^ ours.keys()
         for name, value in plain.items():
             if not np.isnan(value):
@@ -366,7 +383,7 @@ def main() -> None:
     ratios = []
     for _ in range(options.runs):
         times = []
-        for loop in (plain_loop, hqmd_loop):
+        for loop in (partial(plain_loop, tree=options.tree), hqmd_loop):
             start, busy = time.perf_counter(), time.process_time()
             loop(samples, preds)
             times.append((time.perf_counter() - start, time.process_time() - busy))

@@ -12,9 +12,11 @@ from hqmd_cli.evaluation.metrics.pixels import Depths
 from hqmd_cli.evaluation.metrics.planes import rays_of
 from hqmd_cli.geometry.camera import Intrinsics
 
+Options = dict[str, bool | int | float | str]
+
 MOST_POINTS = 8000  # of a picture; of more, those in every k-th row and column, with the smallest k that will do
-EXACT_TREE = {"algorithm": 4, "leaf_max_size": 10}  # FLANN's KDTreeSingleIndex
-ALL_LEAVES = {"checks": -1}  # so that the nearest point is found, not one that is near
+EXACT_TREE: Options = {"algorithm": 4, "leaf_max_size": 10}  # FLANN's KDTreeSingleIndex
+ALL_LEAVES: Options = {"checks": -1}  # so that the nearest point is found, not one that is near
 
 Distances = NDArray[np.float32]
 
