@@ -19,7 +19,7 @@ from hqmd_cli.evaluation.protocol import ALIGNED_BY, Alignment, Protocol
 from hqmd_cli.evaluation.protocols import NYU_FRAME
 from hqmd_cli.evaluation.results import ScoredPicture
 from hqmd_cli.evaluation.sanity.checks import explain_invalid
-from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
+from hqmd_cli.geometry.camera import find_intrinsics
 from hqmd_cli.units import NEEDED_FIT, Kind
 
 Mask = NDArray[np.bool_]
@@ -222,18 +222,14 @@ def apply_protocol(
     if protocol.clip_m:
         pred_m = pred_m.clip(*protocol.clip_m)
     as_large = depth_m.shape == sample.depth_m.shape
-    camera = nyu_camera(*depth_m.shape) if NYU_FRAME in protocol.frames else camera_of(sample) if as_large else None
-    annotated, planes = (sample.edges, sample.planes) if as_large else (None, None)
+    camera, annotated, planes = (sample.camera, sample.edges, sample.planes) if as_large else (None, None, None)
+    if NYU_FRAME in protocol.frames:
+        camera = nyu_camera(*depth_m.shape)
+    elif as_large and sample.focal_px and not camera:
+        camera = find_intrinsics(*depth_m.shape, fx=sample.focal_px)
     given = pred_m if protocol.alignment == "none" else given
     fov_deg = fov_of(said.focal_px, sample.depth_m.shape[1]) if said.focal_px else None
     return MapPair(pred_m, depth_m, scored, camera, annotated, planes, given, kind, fov_deg, said.uncertainty)
-
-
-def camera_of(sample: Sample) -> Intrinsics | None:
-    """Return the camera that the data states for a sample, None if it states none."""
-    if sample.camera or not sample.focal_px:
-        return sample.camera
-    return find_intrinsics(*sample.depth_m.shape, fx=sample.focal_px)
 
 
 def score(

@@ -6,6 +6,7 @@ from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hqmd_cli.evaluation.bootstrap import METHOD
 from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.scoring import align
@@ -57,7 +58,9 @@ def comparisons_table(comparisons: Sequence[Comparison], results: Results) -> Ta
         for comparison in comparisons
     ]
     compared = dict.fromkeys(comparison.metric for comparison in comparisons)
-    return Table(heads, rows, f"{explanation(len(results))}; {caption(results, compared)}", words=3)
+    by_scene = sum(comparison.over == "scenes" for comparison in comparisons)
+    how = f"{METHOD}; scenes resampled in {by_scene} of {len(rows)} rows" if by_scene else METHOD
+    return Table(heads, rows, f"{explanation(len(results))}; {caption(results, compared, how)}", words=3)
 
 
 def explanation(n_models: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hqmd_cli.evaluation.aggregation import pooling_note
 from hqmd_cli.evaluation.bootstrap import METHOD
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS, METRICS, Metric
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS, METRICS, SPACES, Metric
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
@@ -21,10 +21,13 @@ SCENE_ENDS = ("over scenes from", "to")
 Results = Mapping[str, Result]  # model -> result, all on one dataset under one protocol
 
 
-def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
-    """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models."""
+def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS, how: str = "") -> str:
+    """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models.
+
+    `how` intervals are made, if not as those of figures.
+    """
     remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
-    about = [measured_on(next(iter(results.values())), metrics), method(results, metrics), *few(results)]
+    about = [measured_on(next(iter(results.values())), metrics), how or method(results, metrics), *few(results)]
     return "; ".join([*about, *remarks])
 
 
@@ -89,13 +92,17 @@ def figures_table(results: Results) -> Table:
 
 
 def detail_table(results: Results) -> Table:
-    """A row a metric of detail, a column a model: figures, with the best in bold, and both ends of intervals."""
+    """A row a metric of detail, a column a model: figures, with the best in bold, and both ends of intervals.
+
+    The three spaces have a table of their own (short_table.py).
+    """
     best = best_models(results, DETAIL_METRICS)
-    known = [name for name in DETAIL_METRICS if any(not math.isnan(each.metrics[name]) for each in results.values())]
+    names = [name for name in DETAIL_METRICS if name not in SPACES]
+    known = [name for name in names if any(not math.isnan(each.metrics[name]) for each in results.values())]
     rows = [[head_of(name), *(with_ends(result, name) for result in results.values())] for name in known]
     places = ((i, j, model) for i in range(len(known)) for j, model in enumerate(results))
     bold = frozenset((i, 1 + j) for i, j, model in places if model in best[known[i]])
-    notes = [caption(results, known), *unknown(name for name in DETAIL_METRICS if name not in known)]
+    notes = [caption(results, known), *unknown(name for name in names if name not in known)]
     return Table(["detail", *results], rows, "\n".join(notes), bold)
 
 
