@@ -21,7 +21,7 @@ from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, Row, read_history, saved_states, write_history
 from hqmd_cli.checkpoints.settings import shown
 from hqmd_cli.checkpoints.weights import start_weights
-from hqmd_cli.config.network import ModelConfig, without_deleted
+from hqmd_cli.config.network import TRANSFORMERS, ModelConfig, without_deleted
 from hqmd_cli.config.training import Optimization, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors, mended_folder, remove_unfinished, sync, write_aside
@@ -155,9 +155,9 @@ def require_same_layers(name: str, start: Path, model: ModelConfig) -> None:
 
     `name` is what the user called the checkpoint.
     """
-    if not (new := start_weights(build_system(model, "none"), start)):
-        return
     there, here = (each.network.to_flat() for each in (read_info(start).model, model))
+    if there["system"] == TRANSFORMERS or not (new := start_weights(build_system(model, "none"), start)):
+        return  # a network of transformers brings its settings
     differ = [f"{key} {shown(there[key])} there, {shown(here[key])} here" for key in here if here[key] != there[key]]
     raise HqmdError(
         f"--start {name}: another network ({'; '.join(differ)}), so {len(new)} layers, such as {new[0]}, would start "

@@ -162,13 +162,12 @@ def test_evaluate_prints_the_protocol_and_json(hqmd, checkpoint, pairs):
     assert f"{row['metrics']['RMSE']:.3f} ±".lstrip("0") in table.stdout
 
 
-def test_every_file_of_figures_says_how_the_model_saw(hqmd, checkpoint, pairs, tmp_path):
-    files = [tmp_path / name for name in ("table.md", "table.csv", "table.json", "table.tex", "each.csv")]
-    for table in files[:-1]:
-        flags = ("--data", pairs, "--split", "val", "--flip", "--overwrite", "--per-picture", files[-1], "-o", table)
-        result = hqmd("compare", checkpoint, *flags)
-        assert result.returncode == 0, result.stderr
-    assert all("with --flip" in file.read_text().replace("-{}", "-") for file in files)
+def test_files_of_figures_say_how_the_model_saw(hqmd, checkpoint, pairs, tmp_path):
+    files = [tmp_path / "table.csv", tmp_path / "each.csv"]
+    flags = ("--data", pairs, "--split", "val", "--flip", "-o", files[0], "--per-picture", files[1])
+    result = hqmd("compare", checkpoint, *flags)
+    assert result.returncode == 0, result.stderr
+    assert all("with --flip" in file.read_text() for file in files) and "with --flip" in result.stdout
 
 
 @pytest.mark.parametrize("name", ["indoor-small", "tiny"])
