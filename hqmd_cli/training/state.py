@@ -156,13 +156,19 @@ def require_same_layers(name: str, start: Path, model: ModelConfig) -> None:
     `name` is what the user called the checkpoint.
     """
     there, here = (each.network.to_flat() for each in (read_info(start).model, model))
-    if there["system"] == TRANSFORMERS or not (new := start_weights(build_system(model, "none"), start)):
-        return  # a network of transformers brings its settings
+    if there["system"] == TRANSFORMERS:
+        return  # which brings its settings
     differ = [f"{key} {shown(there[key])} there, {shown(here[key])} here" for key in here if here[key] != there[key]]
-    raise HqmdError(
-        f"--start {name}: another network ({'; '.join(differ)}), so {len(new)} layers, such as {new[0]}, would start "
-        "untrained; take its --recipe, or pass --new-layers if that is meant"
-    )
+    other = f"--start {name}: another network ({'; '.join(differ)})"
+    try:
+        new = start_weights(build_system(model, "none"), start)
+    except HqmdError as error:
+        raise (HqmdError(f"{other}; take its --recipe") if differ else error) from error
+    if new:
+        raise HqmdError(
+            f"{other}, so {len(new)} layers, such as {new[0]}, would start untrained; take its --recipe, or pass "
+            "--new-layers if that is meant"
+        )
 
 
 def freeze(network: DepthModel, config: Optimization) -> None:

@@ -226,6 +226,8 @@ def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pair
     refused = hqmd(*flags, "-o", tmp_path / "on")
     assert refused.returncode == 1 and not (tmp_path / "on").exists()
     assert f"low_channels {2 * low} there, {low} here), so 3 layers" in refused.stderr
+    other = hqmd(*flags, "--backbone", "test_resnet", "-o", tmp_path / "on")
+    assert "backbone test_efficientnet there, test_resnet here" in other.stderr and "take its --recipe" in other.stderr
     result = hqmd(*flags, "--new-layers", "-o", tmp_path / "on")
     assert result.returncode == 0, result.stderr
     new = ("decoder.fusion.fuse.0.0", "decoder.fusion.narrow.0", "decoder.fusion.narrow.1")
