@@ -1,4 +1,4 @@
-"""`hqmd data`: download NYU Depth V2, prepare its raw recordings, and part your own pairs into train and val."""
+"""`hqmd data`: list published sets, download NYU Depth V2, prepare its raw recordings, and split your own pairs."""
 
 import sys
 from pathlib import Path
@@ -10,12 +10,28 @@ from hqmd_cli.commands.options import OverwriteOption
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
 data = typer.Typer(
-    help="Download NYU Depth V2, turn its raw recordings into pairs, and split pairs of your own.",
+    help="List the published sets that hqmd reads, download NYU Depth V2, turn its raw recordings into pairs, and split "
+    "pairs of your own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 NAMED = 10  # frames left out that are printed; LEFT_OUT names all of them
 LEFT_OUT = "left-out.log"  # .txt would be a split
+
+
+@data.command("list")
+def list_sets() -> None:
+    """Say where each set that hqmd reads as published is had, under which licence, and how its files lie.
+
+    hqmd downloads none but NYU Depth V2 (`hqmd data nyu`). `--data` takes the folder of any.
+
+    \b
+    hqmd data list
+    """
+    from hqmd_cli.data import published_sets
+
+    for reader in published_sets():
+        print(f"{reader.title}\n  from     {reader.home}\n  licence  {reader.licence}\n  layout   {reader.layout}")
 
 
 @data.command()
