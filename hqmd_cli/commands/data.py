@@ -10,8 +10,8 @@ from hqmd_cli.commands.options import OverwriteOption
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
 data = typer.Typer(
-    help="List the published sets that hqmd reads, download NYU Depth V2, turn its raw recordings into pairs, and split "
-    "pairs of your own.",
+    help="List the published sets that hqmd reads, download NYU Depth V2, turn its raw recordings into pairs, and "
+    "split pairs of your own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
