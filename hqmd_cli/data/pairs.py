@@ -122,7 +122,9 @@ class PairFolder(OwnPairs):
     """One split of a folder of pairs."""
 
     layout = "rgb/NAME.jpg and depth/NAME.png"
-    split_help = "a split is a file such as val.txt beside rgb/ and depth/, one name per line"
+    split_help = (
+        "a split is a file such as val.txt beside rgb/ and depth/, one name per line (`hqmd data split` writes both)"
+    )
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)

@@ -81,6 +81,9 @@ class Session:
             if model.remark and (finding := check_first_maps(source, self.dataset)):
                 self.note(f"model: {name}: {finding}")
                 source = replace(source, remark=partial(str, f"{model.remark}; {finding}"))
+            if options.view_in_words:
+                remarks = filter(None, (source.remark(), f"with {options.view_in_words}"))
+                source = replace(source, remark=partial(str, "; ".join(remarks)))
             self.sources[name] = source
 
     def add_folder(self, folder: Path, options: FolderOptions) -> None:
