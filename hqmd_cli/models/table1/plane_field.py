@@ -24,7 +24,7 @@ from torch import Tensor
 from hqmd_cli.geometry.camera import NYU_FX, NYU_LONGER_SIDE
 from hqmd_cli.models.table1.gaussian_field import double, node_means
 
-STEPS = 40
+STEPS = 20
 SMOOTHING = (0.3, 1e-4)  # e at the first step and at the last, as a share of depth
 RIDGE = 1e-6  # weight of a plane that faces the camera, for superpixels that no term reaches
 FEWEST_PIXELS = 8  # with measured depth, for a superpixel's true plane
