@@ -146,8 +146,18 @@ def shapes(nodes: Tensor, count: int) -> Tensor:
     neighbours = borders(nodes, count).sum(dim=2)
     return torch.stack(
         [
-            pixels / (height * width), x, y, x * x, y * y, x - half_x, y - half_y, x + half_x, y + half_y,
-            neighbours, *axes, torch.atan2(2 * xy, xx - yy) / 2,
+            pixels / (height * width),
+            x,
+            y,
+            x * x,
+            y * y,
+            x - half_x,
+            y - half_y,
+            x + half_x,
+            y + half_y,
+            neighbours,
+            *axes,
+            torch.atan2(2 * xy, xx - yy) / 2,
         ],
         dim=1,
     )

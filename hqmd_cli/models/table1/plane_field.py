@@ -119,7 +119,7 @@ def strengths(terms: PlaneTerms) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def most_likely_planes(terms: PlaneTerms) -> Tensor:
+def most_likely_planes(terms: PlaneTerms, steps: int = STEPS) -> Tensor:
     """Return the planes of least energy, (B, n, 3) per metre."""
     points, pairs, count = terms.points, terms.pairs, terms.count
     confidence, strength = strengths(terms)
@@ -129,8 +129,8 @@ def most_likely_planes(terms: PlaneTerms) -> Tensor:
     facing[..., 2] = (-by_node(points.log_depth, points.node, count)).exp()
     planes = facing
     first, last = SMOOTHING
-    for step in range(STEPS):
-        smoothing = first * (last / first) ** (step / (STEPS - 1))
+    for step in range(steps):
+        smoothing = first * (last / first) ** (step / (steps - 1))
         own, between = residuals(planes, terms)
         own_weight = confidence / (own.square() + smoothing**2).sqrt()
         pair_weight = strength / (between.square() + smoothing**2).sqrt()

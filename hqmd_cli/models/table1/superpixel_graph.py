@@ -73,7 +73,9 @@ def pairs_of(rgb: Tensor, nodes: Tensor, responses: Tensor, ray: Tensor) -> Pair
     return Pairs(picture, first, second, ray.flatten(0, 1)[place], kind, features.to(ray.dtype))
 
 
-def graph(node: Integers, photo: NDArray[np.float32]) -> tuple[Integers, Integers, Integers, Integers, NDArray[np.float64]]:
+def graph(
+    node: Integers, photo: NDArray[np.float32]
+) -> tuple[Integers, Integers, Integers, Integers, NDArray[np.float64]]:
     """Return i, j, the pixel of the ray, the kind and the line's length of each pair, (m,) each."""
     i, j, at = border_points(node)
     once = np.unique(np.stack([i, j]), axis=1)
@@ -156,7 +158,9 @@ def segmentations(
 ) -> Integers:
     """Return the region of each superpixel in each segmentation, (14, n)."""
     pixels = np.maximum(np.bincount(node.ravel(), minlength=len(responses)), 1)
-    colours = [np.bincount(node.ravel(), channel.ravel(), len(responses)) / pixels for channel in photo.transpose(2, 0, 1)]
+    colours = [
+        np.bincount(node.ravel(), channel.ravel(), len(responses)) / pixels for channel in photo.transpose(2, 0, 1)
+    ]
     strong = responses / np.maximum(responses.max(axis=0), 1e-12)
     edges = np.unique(np.sort(np.stack([first, second]), axis=0), axis=1)
     properties = [np.stack(colours, axis=1), *(strong[:, list(channels)] for channels in PROPERTIES)]
