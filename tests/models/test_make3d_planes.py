@@ -17,8 +17,8 @@ from hqmd_cli.models import build_model
 from hqmd_cli.models.base import Estimate
 from hqmd_cli.models.table1.make3d_planes import FEATURES, Make3dPlanes, context, shapes
 from hqmd_cli.models.table1.plane_field import (
-    PlaneTerms,
     Pairs,
+    PlaneTerms,
     Points,
     depth_at_pixels,
     most_likely_planes,

@@ -1,6 +1,28 @@
-"""Make3D's field of planes: every superpixel is a plane, which features expect and neighbours agree on.
+"""Make3D, the row of Table 1: every superpixel is a plane, which its features expect and its neighbours agree with.
 
-Saxena, Sun and Ng, "Make3D: Learning 3D Scene Structure from a Single Still Image", TPAMI 31 (2009).
+Saxena, Sun and Ng, "Make3D: Learning 3D Scene Structure from a Single Still Image", TPAMI 31 (2009). A point of a
+superpixel has 524 features x: energies of 17 filters in the superpixels around it at three scales, place and shape, and
+a constant. They expect its depth, ln d = x' theta_r, and the relative error of that, the logistic function of x' phi_r,
+whose inverse is the confidence; r is a row of the picture. Whether two superpixels are one surface is a logistic
+function of their 15 features and psi (superpixel_graph.py). plane_field.py has the field and its most likely planes.
+
+Each factor is learned on its own, as their multi-conditional learning does, but by gradient descent: loss `planes`. The
+weights of pairs at the mode are set by hand, as in their code.
+
+We had no text of the paper: its equations are from memory, and checked against the authors' MATLAB code
+(comeonyang/make3d@e79d288), which differs from the paper in places. Our choices where both are silent, or differ:
+
+- Superpixels are OpenCV's watersheds around 16 places along the shorter side, not 2,000 regions by Felzenszwalb and
+  Huttenlocher: no library here has those, and the mode takes time with the cube of the number.
+- ln d is linear in x, as in their code (gen_predicted.m), so depth is positive; in the paper d is.
+- theta and phi are interpolated between 11 rows, so a superpixel's points differ. x is normalised over the data.
+- A neighbour's features are means over the pixels beyond the border on that side; where there is none, the own ones.
+- The 10th and 90th percentiles of a shape are those of a Gaussian with its deviation.
+- Occlusions and folds, which they labelled by hand, come from planes fitted to measured depth (random_fields.py).
+- The camera is NYU's. Depth stays within a factor of 1.5 of the expected depths' range; theirs is bounded, too.
+- Not here: their prior on vertical and ground planes, sky, several photos, object detections.
+
+In training the depth map is that of the points, without the field.
 """
 
 import math
@@ -28,12 +50,12 @@ ROWS = 11
 PERCENTILE = 1.2816  # deviations from the mean to the 10th and 90th percentile of a Gaussian
 LARGEST_DEVIATION = 5.0
 EXPECTED_RANGE = (-4.0, 6.0)  # ln metres
-LARGEST_LOGIT = 4.0
-CONSTANT_STRIDE = 10.0
+LARGEST_LOGIT = 4.0  # of the expected error: 2 % to 98 %
+CONSTANT_STRIDE = 10.0  # factor of the constants, so that one learning rate suits all
 FIRST_THETA = 0.05
-FIRST_ERROR_LOGIT = -1.0
-WEIGHTS = (10.0, 10.0, 10.0)
-MARGIN = 1.5
+FIRST_ERROR_LOGIT = -1.0  # 27 %
+WEIGHTS = (10.0, 5.0, 5.0)  # of pairs of each kind, against 1 / error of a point
+MARGIN = 1.5  # of depth beyond the range of what is expected
 
 
 class Make3dPlanes(DepthModel):
@@ -42,7 +64,7 @@ class Make3dPlanes(DepthModel):
     paper = Paper(
         "Saxena et al. 2009",
         "https://doi.org/10.1109/TPAMI.2008.132",
-        training={"loss": "planes", "lr": 3e-3, "epochs": 20},
+        training={"loss": "planes", "lr": 3e-3, "epochs": 20},  # ours: they solve instead of descending
     )
     not_in_onnx = NOT_IN_ONNX
 

@@ -11,9 +11,9 @@ All three kinds of pairs have this form, and differ in their rays (superpixel_gr
 border of an object or fold lies between the two.
 
 The energy is convex, and its minimum a linear program. Here least squares, reweighted while |r| is smoothed to
-sqrt(r^2 + e^2) with a falling e, gets within 0.1 % of the least energy (the authors' code smooths |r|, too, and takes
+sqrt(r^2 + e^2) with a falling e, gets within 0.5 % of the least energy (the authors' code smooths |r|, too, and takes
 Newton's steps: SigmoidLogBarrierSolver.m). Rays have R_z = 1, so depths are along the optical axis; theirs have length
-1, for distances. The parameters are the same.
+1, for distances. The parameters of a plane are the same.
 """
 
 from dataclasses import dataclass
