@@ -57,6 +57,7 @@ def only_on_unix(text: str) -> list[str]:
     return used + [match[0] for match in IN_TEXT.finditer(text)]
 
 
+@pytest.mark.slow
 def test_what_only_unix_has_stands_behind_a_mark() -> None:
     unguarded = []
     for path in (ROOT / "tests").rglob("*.py"):
@@ -69,6 +70,7 @@ def test_what_only_unix_has_stands_behind_a_mark() -> None:
     assert unguarded == []
 
 
+@pytest.mark.slow
 def test_the_package_asks_before_it_uses_what_only_unix_has() -> None:
     asked = re.compile(r"hasattr\(|getattr\(|except ImportError|fcntl\.|^OWN_CGROUPS")
     found = [

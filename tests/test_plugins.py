@@ -107,6 +107,7 @@ def test_a_broken_package_does_no_harm_and_is_named_once(broken: Path, scene: Pa
     assert "lost-loss" in run_hqmd("train", "--help", env=env).stdout
 
 
+@pytest.mark.slow
 def test_a_cold_predict_reads_no_entry_points(scene: Path) -> None:
     code = f"""
 import sys

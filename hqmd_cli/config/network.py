@@ -77,7 +77,7 @@ class NetworkConfig(Settings):
     output_stride: int = 16  # of the backbone's last stage; 8 and 16 by dilation, where timm offers it
     low_stages: int = 1  # backbone stages joined in `low`, from stride 4 on
     high_stages: int = 1  # backbone stages (of a ViT: blocks) joined in `high`, the deepest ones
-    high_blocks: tuple[int, ...] = ()  # of a ViT, counted from 0: take these blocks instead, and drop all later ones
+    high_blocks: tuple[int, ...] = ()  # counted from 0: take these stages (blocks) instead, and drop all later ones
     drop_path: float = 0.0  # chance that a training step skips a block of the backbone, rising with its depth
     aspp_rates: tuple[int, ...] = (6, 12, 18)  # DeepLabv3+ at stride 16
     aspp_channels: int = 256  # DeepLabv3+

@@ -11,18 +11,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from hqmd_cli.errors import HqmdError, printable
-from hqmd_cli.files.kinds import BY_SUFFIX, PHOTO, SHARED_SUFFIXES
 from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.open_picture import explained, open_picture
 from hqmd_cli.files.photo_facts import facts_of, focal_35mm_of
 from hqmd_cli.files.several_pictures import ONE_PICTURE, choose
-
-# Of photos that Pillow reads without any other library.
-PHOTO_SUFFIXES = frozenset(
-    suffix
-    for suffix, form in BY_SUFFIX.items()
-    if form.medium == PHOTO and not form.library and suffix not in SHARED_SUFFIXES
-)
 
 LARGEST_16_BIT = 65535
 RGB_MODES = ("RGB", "RGBA", "RGBX")

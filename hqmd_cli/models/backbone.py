@@ -14,10 +14,10 @@ For example ResNet-50 at output stride 16 turns 1 x 3 x 289 x 385 into low 1 x 2
 high 1 x 2048 x 19 x 25 (stride 16). The networks are timm's (https://github.com/huggingface/pytorch-image-models).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import timm
 import torch
@@ -30,6 +30,7 @@ from hqmd_cli.models.layers import ConvBNReLU, resize
 from hqmd_cli.models.pretrained import without_weights
 
 PRETRAINED = ("model.safetensors", "pytorch_model.bin")  # files in which timm publishes weights
+T = TypeVar("T")
 LOW_STRIDE = 4  # the paper decodes at 1/4 resolution
 
 
@@ -79,30 +80,36 @@ def join(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([maps[0], *(resize(f, maps[0].shape[-2:]) for f in maps[1:])], dim=1)
 
 
+def picked(stages: Sequence[T], numbers: Iterable[int]) -> list[T]:
+    """Return the stages of these numbers."""
+    return [stages[n] for n in numbers]
+
+
 class PyramidBackbone(Backbone):
     """A network with features at several strides, including 4: nearly every convolutional one.
 
-    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`, at the size of the finest stage.
-    The paper uses one stage each.
+    `low` joins `low_stages` stages from stride 4 on, `high` the deepest `high_stages`, or those of `high_blocks`, at
+    the size of the finest one. The paper uses one stage each.
     """
 
     def __init__(self, config: NetworkConfig, net: Any) -> None:
         super().__init__(config.backbone, net)
         strides, channels = net.feature_info.reduction(), net.feature_info.channels()
         first = strides.index(LOW_STRIDE)
-        self.low_part = slice(first, first + config.low_stages)
-        self.high_part = slice(len(strides) - config.high_stages, len(strides))
-        if self.high_part.start <= first or self.low_part.stop > len(strides):
+        self.low_part = range(first, first + config.low_stages)
+        self.high_part = config.high_blocks or range(len(strides) - config.high_stages, len(strides))
+        if min(self.high_part) <= first or self.low_part.stop > len(strides):
             raise HqmdError(
                 f"{config.backbone} has features at strides {strides}: "
-                f"{config.low_stages} low and {config.high_stages} high stages are too many"
+                f"{config.low_stages} low and {len(self.high_part)} high stages are too many"
             )
-        self.low_strides, self.high_strides = strides[self.low_part], strides[self.high_part]
-        self.low_channels, self.high_channels = sum(channels[self.low_part]), sum(channels[self.high_part])
+        self.low_strides, self.high_strides = picked(strides, self.low_part), picked(strides, self.high_part)
+        self.low_channels = sum(picked(channels, self.low_part))
+        self.high_channels = sum(picked(channels, self.high_part))
 
     def maps(self, rgb: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         features = self.net(self.normalise(rgb))
-        return features[self.low_part], features[self.high_part]
+        return picked(features, self.low_part), picked(features, self.high_part)
 
 
 class PlainBackbone(Backbone):
@@ -179,10 +186,14 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
             if weights is not None:
                 refuse_unusable(config, layout)
             stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
+            if config.high_blocks:
+                stride["out_indices"] = range(max(config.high_blocks) + 1)
             if config.drop_path:
                 stride["drop_path_rate"] = config.drop_path
             with patient_hub() if pretrained else nullcontext():
                 net = timm.create_model(config.backbone, features_only=True, pretrained=pretrained, **stride)
+            if config.high_blocks:
+                cut_behind_last(net)
             backbone: Any = pyramid(config, net)
         elif pyramid is StageBackbone:
             raise HqmdError(f"{config.backbone} has no features at stride {LOW_STRIDE}, which {config.system} needs")
@@ -237,6 +248,13 @@ def require_known(name: str) -> None:
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name}*")[:5])
         raise HqmdError(f"timm has no backbone {name!r}" + (f"; near it: {close}" if close else ""))
+
+
+def cut_behind_last(net: Any) -> None:
+    """Drop the blocks behind the deepest feature, which timm keeps in networks of the EfficientNet family."""
+    group, _, number = net.feature_info.module_name()[-1].partition(".")
+    if number and isinstance(blocks := getattr(net, group, None), nn.Sequential):
+        setattr(net, group, blocks[: int(number) + 1])
 
 
 def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: float) -> Any:

@@ -192,6 +192,7 @@ def test_download(online, name: str, revision: str, note: str) -> None:
     assert (Path(folder) / "model.safetensors").read_bytes() == note.encode() * 1000
 
 
+@pytest.mark.slow
 def test_only_the_checkpoint_s_files_are_downloaded(online) -> None:
     answers, requests, _, _ = online
     assert {path.name for path in Path(answers["org/name"][1]).iterdir()} == {

@@ -193,6 +193,7 @@ def test_compare_refuses_a_model_named_twice(hqmd, checkpoint, pairs):
     assert "twice" in one_line(hqmd("compare", checkpoint, checkpoint, "--data", pairs))
 
 
+@pytest.mark.slow
 def test_a_run_whose_flags_were_choices_resumes(hqmd, pairs, tmp_path):
     """Typer makes them members of a StrEnum, which a state file must not hold."""
     flags = ("--data", pairs, "-o", tmp_path, "--backbone", "test_resnet", "--backbone-weights", "none")
@@ -203,6 +204,7 @@ def test_a_run_whose_flags_were_choices_resumes(hqmd, pairs, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_train_runs_from_flags_and_resumes(hqmd, pairs, tmp_path):
     run = tmp_path / "run"
     flags = ["--backbone", "test_efficientnet", "--backbone-weights", "none", "--size", "32x48", "--workers", 0]
@@ -231,6 +233,7 @@ def test_train_takes_a_recipe_and_flags_go_before_it(hqmd, pairs, tmp_path):
     assert "epoch" in one_line(hqmd("train", *flags, "-o", tmp_path / "other"))
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_early_loses_nothing_of_what_it_says(tmp_path):
     """Without torch nothing is tidied up at the end; a pipe, which is written in blocks, must have all by then."""
     photos = [shutil.copy(PHOTO, tmp_path / f"{i}{'x' * 100}.jpg") for i in range(3)]

@@ -191,6 +191,7 @@ def test_no_room_is_in_two_splits(tmp_path: Path) -> None:
 # ---- the command ----
 
 
+@pytest.mark.slow
 def test_pairs_of_recordings(hqmd, raw: Path, labels: Path, tmp_path: Path) -> None:
     """End to end: the result is read like any pairs, and its depth is the room's, from the photo's camera."""
     pairs = tmp_path / "pairs"

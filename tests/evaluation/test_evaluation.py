@@ -382,6 +382,7 @@ def test_under_each_protocol_a_photo_is_predicted_once_and_misfits_are_told() ->
         assert scored == score(ramp(FRAME), data[1], protocol)
 
 
+@pytest.mark.slow
 def test_detail_is_measured_where_it_is_asked_for(hqmd, trained_run, pairs, tmp_path):
     """In a table of its own, and in files; normals need NYU's frames, which these are not."""
     flags = ("--model", trained_run / "best", "--data", pairs, "--split", "val")

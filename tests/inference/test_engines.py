@@ -120,11 +120,13 @@ def agree(network: DepthNetwork, path: Path, alone: ModelConfig | None = None) -
         np.testing.assert_allclose(depth_m, torch_engine(picture), rtol=3e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_published_folder_agrees_with_torch(published):
     """A vision transformer: its patches and the positions it has learnt are fitted to a picture of any size."""
     agree(load_checkpoint(published, CPU)[0], published / "model.onnx")
 
 
+@pytest.mark.slow
 def test_a_checkpoints_graph_has_one_operator_for_all_heads_and_short_names(published):
     graph = onnx.load(published / "model.onnx", load_external_data=False).graph
     operators = [node.op_type for node in graph.node]
@@ -153,6 +155,7 @@ def test_a_file_of_its_own_says_depth_at_every_pixel(tmp_path):
     np.testing.assert_allclose(every, expected, rtol=3e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_tensorflows_padding_agrees_with_torch(tmp_path):
     """It depends on the size: here on its own, below (slow) in a whole network."""
     torch.manual_seed(0)
@@ -216,6 +219,7 @@ def test_a_file_of_its_own_says_the_same_of_a_photo_at_any_size(tmp_path):
     assert np.ptp(engine(photo)) > 0.01
 
 
+@pytest.mark.slow
 def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):
     """Bundled models carry their weights once: another bias in the safetensors file is another depth in ONNX."""
     copy = shutil.copytree(published, tmp_path / "copy")
@@ -229,6 +233,7 @@ def test_the_graph_reads_the_weights_that_lie_beside_it(published, tmp_path):
     assert (after >= before).all() and (after - before).mean() > 0.3
 
 
+@pytest.mark.slow
 def test_a_published_folder_is_half_as_large_and_loads_like_any_other(published):
     tensors = load_file(published / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values() if tensor.ndim > 1} == {torch.float16}
@@ -237,6 +242,7 @@ def test_a_published_folder_is_half_as_large_and_loads_like_any_other(published)
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_is_refused(published):
     network, _ = load_checkpoint(published, CPU)
     right = TorchEngine(network, CPU)
@@ -258,6 +264,7 @@ def test_a_refused_export_leaves_what_was_there(trained_run, tmp_path, monkeypat
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
     (tmp_path / "mine").mkdir()
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "mine")
@@ -345,6 +352,7 @@ def test_in_int8_the_bundled_model_says_nearly_the_same_everywhere():
     assert np.abs(short / whole - 1).max() < 0.1
 
 
+@pytest.mark.slow
 def test_int8_shares_the_weights_and_is_preferred(in_both_precisions, monkeypatch):
     assert (in_both_precisions / "model.int8.onnx").stat().st_size < 400_000
     graph = onnx.load(in_both_precisions / "model.int8.onnx", load_external_data=False).graph
@@ -462,6 +470,7 @@ def test_too_large_for_half_precision(tmp_path):
         save_checkpoint(tmp_path / "x", network, CheckpointInfo(ModelConfig(network.config), TrainConfig()), half=True)
 
 
+@pytest.mark.slow
 def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
     code = (
         "import sys, atexit\n"
@@ -475,6 +484,7 @@ def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
     assert np.load(tmp_path / "d.npy").min() > 0
 
 
+@pytest.mark.slow
 def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "may_have_gpu", lambda: False)
     assert isinstance(open_engine(published), OnnxEngine)
@@ -495,12 +505,14 @@ def test_backends_by_name(published, trained_run, hqmd, tmp_path, monkeypatch):
             open_engine(wish[2], wish[0], wish[1])
 
 
+@pytest.mark.slow
 def test_where_a_driver_is_torch_is_asked(published, monkeypatch):
     monkeypatch.setattr(opening, "may_have_gpu", lambda: True)
     expected = TorchEngine if torch.cuda.is_available() or torch.backends.mps.is_available() else OnnxEngine
     assert isinstance(open_engine(published), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no graph"])
 def test_a_damaged_graph_is_named(content, published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
@@ -509,6 +521,7 @@ def test_a_damaged_graph_is_named(content, published, tmp_path):
         open_engine(copy, "onnx")
 
 
+@pytest.mark.slow
 def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):
     """huggingface_hub's snapshots are links to files of other names in another folder."""
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
@@ -522,6 +535,7 @@ def test_the_hubs_cache_keeps_files_elsewhere(published, tmp_path):
     np.testing.assert_array_equal(open_engine(snapshot, "onnx")(picture), expected)
 
 
+@pytest.mark.slow
 def test_weights_that_are_gone_are_named(published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "model.safetensors").unlink()
@@ -665,6 +679,7 @@ def test_flip_averages_with_the_mirrored_photo():
     assert np.abs(plain - averaged).max() > 4
 
 
+@pytest.mark.slow
 def test_side_and_flip_on_the_command_line(hqmd, published, photo, tmp_path):
     variants = [[], ["--flip"], ["--side", "48"]]
     depths = []

@@ -114,6 +114,7 @@ def test_depth_pro_by_hand(models, rgb, family, kind):
     assert depth_of.kind == kind
 
 
+@pytest.mark.slow
 def test_zoedepth_by_hand(models, rgb):
     """Its processor lays a frame round the photo, which has to come off before sizes are the photo's."""
     _, answer = raw_answer(models("zoedepth"), rgb)
@@ -463,6 +464,7 @@ def test_records_name_the_commit(hqmd, as_if_from_the_hub, photo, tmp_path):
     assert asked == [("org/name", None)]
 
 
+@pytest.mark.slow
 def test_captions_and_json_name_the_commit(hqmd, as_if_from_the_hub, pairs, tmp_path):
     name, _ = as_if_from_the_hub
     recipe = 'ground_truth = "filled"\nalignment = "scale-shift-disparity"\nclip_m = [0.1, 10.0]\nsource = "a test"\n'

@@ -241,6 +241,7 @@ def test_logits_are_no_short_numbers_under_autocast() -> None:
     assert torch.equal(head(estimate.parts["ordinal"]).depth_m, estimate.depth_m)
 
 
+@pytest.mark.slow
 def test_our_network_trains_on_intervals_and_reopens(pairs: Path, tmp_path: Path) -> None:
     model, train = (
         OURS.with_settings(activation="sid"),
@@ -254,6 +255,7 @@ def test_our_network_trains_on_intervals_and_reopens(pairs: Path, tmp_path: Path
     assert network(torch.rand(1, 3, 48, 64)).shape == (1, 1, 48, 64)
 
 
+@pytest.mark.slow
 def test_from_the_command_line(hqmd: Callable, pairs: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ordinal.toml"
     recipe.write_text(

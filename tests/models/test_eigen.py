@@ -242,6 +242,7 @@ def test_the_last_map_teaches_only_the_last_part(name: str) -> None:
         assert {n for n, p in network.named_parameters() if p.grad is not None} == learning
 
 
+@pytest.mark.slow
 def test_our_network_learns_by_their_loss(pairs: Path, tmp_path: Path) -> None:
     model = ModelConfig().with_settings(
         backbone="mobilenetv3_small_050",

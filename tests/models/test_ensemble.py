@@ -49,6 +49,7 @@ def test_a_merged_model_is_the_geometric_mean_of_its_members(hqmd, trained_run, 
     assert "other data" in info.data and not info.figures  # its members' figures are not its own
 
 
+@pytest.mark.slow
 def test_merging_a_merged_model_weighs_every_network_alike(trained_run, other, tmp_path):
     merge_checkpoints([trained_run / "best", other], tmp_path / "two")
     merge_checkpoints([tmp_path / "two", other], tmp_path / "three")

@@ -291,6 +291,17 @@ def test_a_vision_transformer_joins_the_blocks_it_should(setting: dict[str, Any]
     torch.testing.assert_close(high, expected)
 
 
+def test_a_convolutional_network_ends_at_the_last_stage_that_it_names() -> None:
+    """Up to stride 16 of EfficientNet-Lite0, a quarter of its weights; the stages that are left give the same."""
+    whole, cut = (build(small("tf_efficientnet_lite0", output_stride=32, **s)) for s in ({}, {"high_blocks": (3,)}))
+    assert cut.backbone.high_stride == 16 and whole.backbone.high_stride == 32
+    assert 4 * sum(p.numel() for p in cut.backbone.parameters()) < sum(p.numel() for p in whole.backbone.parameters())
+    cut.backbone.load_state_dict({n: whole.backbone.state_dict()[n] for n in cut.backbone.state_dict()})
+    with torch.no_grad():
+        expected = whole.backbone.eval().net(whole.backbone.normalise(photos(64, 96)))[3]
+        torch.testing.assert_close(cut.backbone.eval()(photos(64, 96))[1], expected)
+
+
 def test_joined_stages() -> None:
     """At stride 32: low joins strides 4 and 8 at 4, high joins 16 and 32 at 16."""
     one, two = (build(small("test_resnet", output_stride=32, low_stages=n, high_stages=n)) for n in (1, 2))
@@ -475,6 +486,7 @@ def test_pretrained_weights_that_nobody_made() -> None:
     assert untrained in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_default_weights_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cached weights or none at all. (test_hub.py has, slow, a process that downloads them.)"""
     from huggingface_hub import constants

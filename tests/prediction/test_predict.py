@@ -106,6 +106,7 @@ def test_a_camera_in_a_file(hqmd, checkpoint, photo, tmp_path, content, said):
         np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), np.load(same))
 
 
+@pytest.mark.slow
 def test_skip_existing_leaves_what_the_same_question_gave(hqmd, checkpoint, folder, tmp_path):
     results = tmp_path / "out"
     flags = ("predict", folder, "-o", results, "--format", "npy", "--model", checkpoint, "--skip-existing")
@@ -388,6 +389,7 @@ def test_what_a_video_cannot_be(hqmd, checkpoint, clip, tmp_path, monkeypatch, a
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.slow
 def test_photos_and_videos_in_one_call(hqmd, checkpoint, clip, folder, photo, tmp_path):
     (folder / "deep" / "clip.MP4").write_bytes(clip.read_bytes())
     (folder / "deep" / "broken.mov").write_bytes(b"no video")
@@ -434,6 +436,7 @@ def test_closed_streams_end_up_in_no_result(photo, tmp_path, stream):
     assert code == 0 and np.load(tmp_path / "out" / "photo.npy").min() >= 1
 
 
+@pytest.mark.slow
 def test_without_a_home(run_hqmd, photo, tmp_path):
     env = {"HOME": "/nowhere"}
     result = run_hqmd("predict", photo, "-o", tmp_path / "d.npy", "--model", DEFAULT_MODEL, "--side", 64, env=env)

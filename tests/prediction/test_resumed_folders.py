@@ -366,6 +366,7 @@ def test_the_same_command_three_times_at_once(here):
         assert len(rows()) == 64 and len(names()) == 129
 
 
+@pytest.mark.slow
 def test_a_run_that_began_meanwhile_is_no_stranger(here, predict, monkeypatch):
     Path("out").mkdir()
     begin = Intentions.begin

@@ -734,6 +734,7 @@ def test_no_torch() -> None:
 FAST = ("--format", "mm,npy", "-m", "hqmd-indoor-small", "--size", "fast")
 
 
+@pytest.mark.slow
 def test_frames_in_metres_with_their_time(hqmd: Callable[..., Any], tmp_path: Path) -> None:
     """A file of each format for every frame, a row of the manifest each; what is missing is made by the next run."""
     write_clip(tmp_path / "a.mp4", 4)

@@ -52,6 +52,7 @@ def test_every_system_and_every_bundled_model_in_json(hqmd: Callable) -> None:
     assert [row["name"] for row in listed["bundled"]] == list(bundled_models())
 
 
+@pytest.mark.slow
 def test_what_is_known_of_systems_is_what_their_classes_say() -> None:
     """The data file saves importing torch; a failing test prints what it needs."""
     for name in SYSTEMS:
@@ -80,6 +81,7 @@ def test_parameters_are_the_published_ones(name: str, millions: float) -> None:
     assert parameters_of(from_paper(name, {})[0]) == pytest.approx(millions * 1e6, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_time_is_measured(hqmd: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "SYSTEMS", Registry("hqmd.none", {"fcrn": SYSTEMS["fcrn"]}))
     monkeypatch.setattr(catalogue, "TIMED_PICTURES", 1)

@@ -21,6 +21,7 @@ def odd(pairs: Path) -> Path:
     return pairs.rename(pairs.with_name(os.fsdecode(b"p\xe4irs")))
 
 
+@pytest.mark.slow
 def test_train_resumes_and_writes_its_card(hqmd, odd: Path, tmp_path: Path) -> None:
     flags = ("train", "--data", odd, *RUN, "-o", tmp_path / "run")
     assert hqmd(*flags).returncode == 0
@@ -28,6 +29,7 @@ def test_train_resumes_and_writes_its_card(hqmd, odd: Path, tmp_path: Path) -> N
     assert hqmd("train", "--resume", "-o", tmp_path / "run").returncode == 0
 
 
+@pytest.mark.slow
 def test_every_table_and_picture(hqmd, odd: Path, trained_run: Path, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet")
     flags = ("--data", odd, "--split", "val", "--no-detail")

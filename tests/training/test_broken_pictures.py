@@ -119,6 +119,7 @@ def test_a_stopped_and_resumed_run_equals_the_unbroken_one(tmp_path) -> None:
     assert all(torch.equal(ours.state_dict()[name], value) for name, value in theirs.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_command_tells_it_and_looks_before_it_begins(hqmd, pairs, tmp_path, monkeypatch) -> None:
     """A photo that is cut off is found by the quick look, which here is more than a hundredth."""
     photo = pairs / "rgb" / "a2.jpg"

@@ -62,6 +62,7 @@ def test_other_content_under_the_same_names_is_refused(pairs: Path, tmp_path: Pa
     assert notes(train(pairs, run, resume=True)) == []  # what is there now is noted
 
 
+@pytest.mark.slow
 def test_a_copy_elsewhere_and_touched_files_are_the_same_data(pairs: Path, tmp_path: Path) -> None:
     run = stopped(pairs, tmp_path / "run")
     copy = tmp_path / "elsewhere" / "pairs"
@@ -71,6 +72,7 @@ def test_a_copy_elsewhere_and_touched_files_are_the_same_data(pairs: Path, tmp_p
     assert notes(train(copy, run, resume=True)) == []
 
 
+@pytest.mark.slow
 def test_verify_reads_what_size_and_time_hide(pairs: Path, tmp_path: Path) -> None:
     run = stopped(pairs, tmp_path / "run")
     photo = pairs / "rgb" / "a3.jpg"
@@ -92,6 +94,7 @@ def test_a_changed_list_is_a_changed_order(pairs: Path, tmp_path: Path) -> None:
         train(pairs, run, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_hqmd_goes_on_and_says_what_it_lacks(pairs: Path, tmp_path: Path) -> None:
     run = stopped(pairs, tmp_path / "run")
     for name in (RECORD_FILE, DATA_FILE):
@@ -213,6 +216,7 @@ def test_a_damaged_record_is_refused_by_name(hqmd, pairs: Path, tmp_path: Path) 
         assert told.returncode == 1 and "run.json: not the record of a run" in told.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_unfinished_even_without_a_record(pairs: Path, tmp_path: Path) -> None:
     run = stopped(pairs, tmp_path / "run")
     assert is_unfinished(run, None) and is_unfinished(run, read_record(run))

@@ -101,6 +101,7 @@ def test_training_lowers_the_loss(pairs, tmp_path):
     assert last.loss < 0.7 * first.loss
 
 
+@pytest.mark.slow
 def test_a_stopped_and_resumed_run_equals_the_unbroken_one(pairs, tmp_path):
     unbroken = epochs_of(run(pairs, tmp_path / "unbroken"))
     stopped = fit(MODEL, TRAIN, *open_training_data(pairs), tmp_path / "stopped", backbone_weights="none")
@@ -172,6 +173,7 @@ def test_a_frozen_vision_transformer_still_trains_its_stem(tmp_path):
     assert not any(p.requires_grad for p in frozen.net.parameters())
 
 
+@pytest.mark.slow
 def test_history_has_a_row_an_epoch_with_the_metrics(pairs, tmp_path):
     reports = epochs_of(run(pairs, tmp_path))
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
@@ -186,6 +188,7 @@ def test_best_is_the_epoch_with_the_lowest_rmse(pairs, tmp_path):
     assert load_checkpoint(tmp_path / "best", CPU)[1].step == best.step
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_stays_as_it_was(pairs, tmp_path):
     run(pairs, tmp_path, train=TRAIN.with_settings(freeze_backbone=True, max_steps=1, ema_decay=0))
     one = load_checkpoint(tmp_path / "last", CPU)[0].backbone.state_dict()
@@ -348,6 +351,7 @@ def test_the_moving_average_forgets_where_it_began():
     assert rule(torch.tensor(3), torch.tensor(5), 7) == 5  # counters are copied
 
 
+@pytest.mark.slow
 def test_extra_data_is_half_of_each_epoch_and_drawn_anew(pairs, tmp_path):
     """Four own pictures and six others: an epoch has four of each, all own ones among them."""
     data, held_out = open_training_data(pairs)

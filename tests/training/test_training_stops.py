@@ -230,6 +230,7 @@ def test_tolerated_bad_batches_are_counted_and_leave_no_trace(tmp_path):
         list(run(tmp_path / "one", SHORT.with_settings(skip_bad_batches=1), Poisoned(10, 3)))
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_learns_nearly_the_same(tmp_path):
     """Batch norm sees smaller batches, so frozen here; BerHu's threshold is that of each part, so a plain loss."""
     train = TRAIN.with_settings(

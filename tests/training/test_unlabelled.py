@@ -136,6 +136,7 @@ def test_samples_hold_the_photo_and_what_the_teacher_gave(teach, photos):
     assert any("% of them is sky" in line for line in teach.said)
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_kept_smaller_with_its_camera(teach, tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769).update({0xA405: 28, 0xA002: 1920, 0xA003: 1280})

@@ -215,6 +215,7 @@ def test_grid_of_a_photo_without_any_depth() -> None:
     comparison_grid([row], ["ours"], "")
 
 
+@pytest.mark.slow
 def test_the_grid_as_pdf_has_a_picture_a_cell_and_its_words_as_text(tmp_path):
     """Rows and columns of the paper's figure 2, on one page; what is written there can be searched for and copied."""
     from pypdf import PdfReader
