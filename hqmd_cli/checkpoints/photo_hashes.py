@@ -62,7 +62,7 @@ def note_photos(folder: Path, datasets: Iterable[Dataset | None], start: Path | 
 
     places = ((dataset, index) for dataset in datasets if dataset for index in range(len(dataset)))
     outcomes = [outcome for _, outcome in run_jobs(places, hash_at, max(1, workers))]
-    before = read_hashes(start) if isinstance(start, Path) else []
+    before: Iterable[int] = read_hashes(start) if isinstance(start, Path) else []
     write_hashes(folder, [*before, *(outcome for outcome in outcomes if isinstance(outcome, int))])
 
 

@@ -19,6 +19,7 @@ at 6 bits, where it confuses no pair either: 95 %, 100 %, 69 %, 62 %, 22 to 86 %
 
 import hashlib
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,8 +69,8 @@ def most_alike(held_out: Floats, seen: Floats) -> tuple[NDArray[np.intp], Floats
     return matches, likeness
 
 
-def hash_of(small: NDArray[np.uint8]) -> int:
-    """Hash a thumbnail (32, 32, 3)."""
+def hash_of(small: NDArray[Any]) -> int:
+    """Hash a thumbnail (32, 32, 3) of uint8."""
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if grey.std() < LEAST_CONTRAST:
         return NO_HASH
