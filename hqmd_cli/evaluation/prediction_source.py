@@ -69,7 +69,7 @@ def model_source(
     `tell`: the same predictions, with what the model says besides.
     `learned_from`: hashes of photos; the remark counts the copies among those that it has predicted.
     """
-    seen: dict[str, NDArray[np.uint8]] = {}
+    seen: dict[str, NDArray[np.number]] = {}  # by name: thumbnails
 
     def remark_on_all() -> str:
         if learned_from is None or not seen:
