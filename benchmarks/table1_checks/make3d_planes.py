@@ -66,7 +66,8 @@ def main(checkpoint: Path, photo_path: Path) -> None:
     times.append(time.process_time())
     planes = most_likely_planes(terms)
     times.append(time.process_time())
-    gap = (depth_at_pixels(planes, terms, rgb, MARGIN) / depth_at_pixels(exact, terms, rgb, MARGIN) - 1).abs().flatten()
+    found, expected = (depth_at_pixels(p, terms, rgb, MARGIN) for p in (planes, exact))
+    gap = (found / expected - 1).abs().flatten()
     ours = plane_energy(planes, terms).item()
     print(f"{terms.count} superpixels, {len(terms.pairs.kind)} pairs")
     print(
