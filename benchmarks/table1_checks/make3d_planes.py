@@ -1,6 +1,6 @@
 """Compare the most likely planes of a photo (table1/plane_field.py) with those of the linear program, by HiGHS.
 
-    python benchmarks/table1_checks/make3d_planes.py CHECKPOINT PHOTO    # a folder of `hqmd train --model make3d-planes`
+    python benchmarks/table1_checks/make3d_planes.py CHECKPOINT PHOTO    # a folder of `hqmd train`
 
 Needs scipy. Takes seconds; the tests do the same for six superpixels, with dense matrices.
 """
@@ -66,14 +66,13 @@ def main(checkpoint: Path, photo_path: Path) -> None:
     times.append(time.process_time())
     planes = most_likely_planes(terms)
     times.append(time.process_time())
-    gap = (depth_at_pixels(planes, terms, rgb, MARGIN) / depth_at_pixels(exact, terms, rgb, MARGIN) - 1).abs().flatten()
+    found, expected = (depth_at_pixels(p, terms, rgb, MARGIN) for p in (planes, exact))
+    gap = (found / expected - 1).abs().flatten()
+    ours = plane_energy(planes, terms).item()
     print(f"{terms.count} superpixels, {len(terms.pairs.kind)} pairs")
-    print(
-        f"energy: HiGHS {least:.3f} in {times[1] - times[0]:.1f} s of CPU, ours {plane_energy(planes, terms).item():.3f}"
-    )
-    print(
-        f"        in {times[2] - times[1]:.1f} s; depths differ by {gap.mean():.2%}, 99 % by up to {gap.quantile(0.99):.2%}"
-    )
+    lp_s, ours_s = times[1] - times[0], times[2] - times[1]
+    print(f"energy: HiGHS {least:.3f} in {lp_s:.1f} s of CPU, ours {ours:.3f} in {ours_s:.1f} s")
+    print(f"depths differ by {gap.mean():.2%} on average, 99 % of them by up to {gap.quantile(0.99):.2%}")
 
 
 if __name__ == "__main__":

@@ -171,7 +171,8 @@ def true_planes(depth_m: Tensor, valid: Tensor, nodes: Tensor, count: int) -> tu
     (B, H, W).
     """
     depth = double(torch.where(valid, depth_m, 0))
-    row = depth * rays(*nodes.shape[1:], depth).to(depth).permute(2, 0, 1)  # (B, 3, H, W)
+    height, width = nodes.shape[1:]
+    row = depth * rays(height, width, depth).to(depth).permute(2, 0, 1)  # (B, 3, H, W)
     outer = (row[:, :, None] * row[:, None, :]).flatten(1, 2)
     means, pixels = node_means(torch.cat([outer, row], dim=1), nodes, count, valid[:, 0])
     matrix = means[:, :9].transpose(1, 2).unflatten(2, (3, 3))

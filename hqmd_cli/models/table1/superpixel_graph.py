@@ -12,6 +12,8 @@ length of the line. The regions are those of Felzenszwalb and Huttenlocher, "Eff
 IJCV 59 (2004), which merges superpixels here, where theirs merges pixels.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -45,7 +47,7 @@ def watersheds(rgb: Tensor, region: int) -> tuple[Tensor, int]:
     for photo, start in zip((rgb * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy(), starts, strict=True):
         # A frame, because watershed leaves the outermost pixels without a number.
         framed = cv2.copyMakeBorder(photo, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        basin = np.zeros((height, width), np.int32)
+        basin: NDArray[Any] = np.zeros((height, width), np.int32)
         basin.ravel()[start] = np.arange(len(start)) + 1
         basin = cv2.watershed(framed, cv2.copyMakeBorder(basin, 1, 1, 1, 1, cv2.BORDER_CONSTANT))[1:-1, 1:-1]
         while (basin < 1).any():  # pixels on a watershed join the neighbour with the largest number
@@ -67,10 +69,9 @@ def pairs_of(rgb: Tensor, nodes: Tensor, responses: Tensor, ray: Tensor) -> Pair
         same = regions[:, first] == regions[:, second]
         features = np.concatenate([same, length[None] / min(node.shape)]).T
         found.append((np.full_like(first, number), first, second, place, kind, features))
-    picture, first, second, place, kind, features = (
-        torch.from_numpy(np.concatenate(part)).to(nodes.device) for part in zip(*found, strict=True)
-    )
-    return Pairs(picture, first, second, ray.flatten(0, 1)[place], kind, features.to(ray.dtype))
+    columns = [torch.from_numpy(np.concatenate(part)).to(nodes.device) for part in zip(*found, strict=True)]
+    picture, i, j, pixel, kinds, told = columns
+    return Pairs(picture, i, j, ray.flatten(0, 1)[pixel], kinds, told.to(ray.dtype))
 
 
 def graph(
@@ -139,7 +140,7 @@ def along(node: Integers, line: NDArray[np.float64]) -> list[tuple[float, ...]]:
     length = float(np.hypot(*(end - start)))
     across = np.array([start[1] - end[1], end[0] - start[0]]) / length
     steps = np.linspace(start, end, int(length) + 1)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for side in (-BESIDE_LINE, BESIDE_LINE):
         x, y = np.round(steps + side * across).astype(np.int64).T
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
