@@ -1,4 +1,4 @@
-"""`hqmd data nyu` and `hqmd data nyu-raw`: download NYU Depth V2, and prepare its raw recordings."""
+"""`hqmd data`: list published sets, download NYU Depth V2, and prepare its raw recordings."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,27 @@ import typer
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
 data = typer.Typer(
-    help="Download NYU Depth V2, and turn its raw recordings into pairs.", no_args_is_help=True, rich_markup_mode=None
+    help="List the published sets that hqmd reads, download NYU Depth V2, and turn its raw recordings into pairs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 NAMED = 10  # frames left out that are printed; LEFT_OUT names all of them
 LEFT_OUT = "left-out.log"  # .txt would be a split
+
+
+@data.command("list")
+def list_sets() -> None:
+    """Say where each set that hqmd reads as published is had, under which licence, and how its files lie.
+
+    hqmd downloads none but NYU Depth V2 (`hqmd data nyu`). `--data` takes the folder of any.
+
+    \b
+    hqmd data list
+    """
+    from hqmd_cli.data import published_sets
+
+    for reader in published_sets():
+        print(f"{reader.title}\n  from     {reader.home}\n  licence  {reader.licence}\n  layout   {reader.layout}")
 
 
 @data.command()

@@ -34,6 +34,8 @@ class Ibims(PublishedPairs):
     """All of iBims-1, which is for testing only."""
 
     title = "iBims-1"
+    home = "https://www.asg.ed.tum.de/lmf/ibims1/"
+    licence = "none found"
     layout = "ibims1_core_raw/ with rgb/, depth/, mask_invalid/ and mask_transp/"
     split_help = "iBims-1 is for testing only"
 

@@ -32,6 +32,8 @@ class KittiDepth(PublishedPairs):
     """One split: `train`, `val`, or `selection`, the 1000 frames of 1216 x 352 that the benchmark validates on."""
 
     title = "KITTI depth"
+    home = "https://www.cvlibs.net/datasets/kitti/eval_depth.php?benchmark=depth_prediction"
+    licence = "CC BY-NC-SA 3.0, as far as known"
     layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
     split_help = "KITTI's are train, val and selection, as unpacked"
 

@@ -11,16 +11,16 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.depth_unit import find_depth_scale
+from hqmd_cli.data.depth_unit import doubts, find_depth_scale
 from hqmd_cli.data.focal_lengths import FRAMES_FILE, in_words, read_frames
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.no_depth import to_metres
 from hqmd_cli.data.orientation import UNTURN, orientation_of
 from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, read_depth_values
+from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, depth_size, read_depth_values
 from hqmd_cli.files.kinds import photo_suffixes
-from hqmd_cli.files.photos import SIDEWAYS, read_photo
+from hqmd_cli.files.photos import SIDEWAYS, photo_size, read_photo
 from hqmd_cli.files.text import read_lines
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
@@ -62,6 +62,11 @@ class FilePairs(FileDataset):
         """Return the focal length of a sample's photo, in pixels; None if nobody says."""
         return self.focals.get(self.pairs[index][0])
 
+    def sizes(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Read (H, W) of a photo and of its depth map from their headers. Raises HqmdError if either is damaged."""
+        _, photo, depth = self.pairs[index]
+        return photo_size(photo), depth_size(depth)
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -102,6 +107,8 @@ class OwnPairs(FilePairs):
         if depth_bits(depths[0]) == 8:
             self.step_mm = 1000 / self.units_per_metre
             self.description += f", 8 bits in steps of {self.step_mm:.0f} mm"
+        if origin == "stated":
+            self.description += doubts(depths, self.units_per_metre)
         if self.repeated:
             self.description += f", named twice and taken once: {len(self.repeated)}"
 

@@ -14,7 +14,7 @@ from hqmd_cli.units import Kind
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of missing and broken frames: they are left out and named; with more nothing starts
-GroundTruth = Literal["filled", "raw", "as given"]
+GroundTruth = Literal["filled", "raw", "as given", "warped"]  # warped: as MoGe's evaluation does (data/moge.py)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ class FileDataset(Dataset):
     every class against this contract.
     """
 
+    title: str = ""  # of a published set: the name that its authors use
+    home: str = ""  # where a published set is had
+    licence: str = ""  # of a published set; says so if it was not read in the set's own words
     layout: str = ""  # how the files lie in the folder; empty for a format that is a single file
     split_help: str  # how the user gets a split, for the message about a split that does not exist
     units_per_metre: float | None = None  # of the depth files, where the user may state it

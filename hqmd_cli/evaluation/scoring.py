@@ -24,6 +24,9 @@ from hqmd_cli.units import NEEDED_FIT, Kind
 Mask = NDArray[np.bool_]
 Truth = tuple[NDArray[np.float32], Mask]  # as compared_truth
 
+TRIMMED_PERCENT = 5
+LEAST_DISPARITY = float(np.finfo(np.float32).eps)  # before it is inverted, as in_depth_trimmed's source
+
 nyu_camera = cache(find_intrinsics)
 
 
@@ -58,7 +61,8 @@ def first_readable(dataset: Dataset) -> Sample:
 def require_ground_truth(dataset: Dataset, protocol: Protocol) -> None:
     """Check that a dataset has the protocol's kind of ground truth. Raises DoesNotFit."""
     # Depth "as given" in files may be filled or raw; raw is easier to predict, so it is never taken for raw.
-    accepted = {"raw": ("raw",), "filled": ("filled", "as given")}[protocol.ground_truth]
+    wanted = protocol.ground_truth
+    accepted = ("filled", "as given", "warped") if wanted == "filled" else (wanted,)
     if dataset.ground_truth not in accepted:
         raise DoesNotFit(
             f"protocol {protocol.name} needs {protocol.ground_truth} ground truth, but {dataset.description} has "
@@ -83,7 +87,8 @@ def require_compatible(source: PredictionSource, protocol: Protocol) -> None:
             "another protocol"
         )
     needed, aligned = NEEDED_FIT[source.kind], ALIGNED_BY[protocol.alignment]
-    if needed and aligned != f"aligned by {needed}":
+    inverts = protocol.alignment == "scale-shift-depth-trimmed" and source.kind == "disparity"
+    if needed and not inverts and not aligned.startswith(f"aligned by {needed}"):
         raise DoesNotFit(
             f"predictions of kind {source.kind} claim no metres: they need a protocol whose alignment is "
             f"{needed}, and protocol {protocol.name} has {aligned}; write one, see --protocol FILE.toml"
@@ -175,6 +180,25 @@ def from_disparity(disparity: Map, depth_m: Map, scored: Mask) -> Map:
     return np.divide(1, fitted, out=np.full_like(fitted, np.inf), where=fitted > 0)
 
 
+def in_depth_trimmed(pred: Map, depth_m: Map, scored: Mask) -> Map:
+    """Fit as in_depth on the scored pixels whose prediction lies between its 5th and 95th percentile.
+
+    The fourth Monocular Depth Estimation Challenge: _align_least_squares in src/core/evaluator.py of
+    https://github.com/toshas/mdec_benchmark at 4037628.
+    """
+    low, high = np.percentile(pred[scored], (TRIMMED_PERCENT, 100 - TRIMMED_PERCENT))
+    kept = scored & (pred > low) & (pred < high)
+    return in_depth(pred, depth_m, kept if kept.any() else scored)
+
+
+def clamped(disparity: Map, depth_m: Map, scored: Mask) -> Map:
+    """Fit as from_disparity; the result is no farther than the farthest scored truth.
+
+    MoGe: compute_metrics in moge/test/metrics.py of https://github.com/microsoft/MoGe at 0744441.
+    """
+    return np.minimum(from_disparity(disparity, depth_m, scored), depth_m[scored].max())
+
+
 def fitted_law(values: Map, targets: Map) -> tuple[float, float]:
     """Fit scale and shift. Raises HqmdError if all (T,) values are the same."""
     if values.var() == 0:
@@ -185,7 +209,15 @@ def fitted_law(values: Map, targets: Map) -> tuple[float, float]:
 FITS: dict[Alignment, Callable[[Map, Map, Mask], Map]] = {
     "median": by_median,
     "scale-shift-depth": in_depth,
+    "scale-shift-depth-trimmed": in_depth_trimmed,
     "scale-shift-disparity": in_disparity,
+    "scale-shift-disparity-clamped": lambda pred, depth_m, scored: clamped(1 / pred, depth_m, scored),
+}
+OF_DISPARITY: dict[Alignment, Callable[[Map, Map, Mask], Map]] = {
+    "scale-shift-depth-trimmed": lambda pred, depth_m, scored: in_depth_trimmed(
+        1 / pred.clip(LEAST_DISPARITY, None), depth_m, scored
+    ),
+    "scale-shift-disparity-clamped": clamped,
 }
 
 
@@ -193,7 +225,7 @@ def align(pred: Map, depth_m: Map, scored: Mask, alignment: Alignment, is_dispar
     """Fit a prediction to the truth, in float64; with alignment "none", return it unchanged."""
     if alignment == "none":
         return pred
-    fit = from_disparity if is_disparity else FITS[alignment]
+    fit = OF_DISPARITY.get(alignment, from_disparity) if is_disparity else FITS[alignment]
     return fit(pred.astype(np.float64), depth_m.astype(np.float64), scored)
 
 
