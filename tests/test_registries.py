@@ -41,6 +41,21 @@ def protocols_table() -> str:
     return markdown(["protocol", "ground truth", "region", "depth range"], rows)
 
 
+def measures_table() -> str:
+    """In Markdown a bar ends a cell."""
+    rows = [
+        [
+            f"`{name}`",
+            f"{metric.arrow} {'' if metric.unit == '1' else metric.unit}".strip(),
+            metric.formula,
+            metric.source,
+        ]
+        for name, metric in METRICS.items()
+    ]
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return markdown(["measure", "better", "formula: d the prediction, g the truth", "source"], rows)
+
+
 def sets_table() -> str:
     rows = [
         [f"[{reader.title}]({reader.home})", reader.licence, "`" + reader.layout.replace("|", r"\|") + "`"]
@@ -50,9 +65,15 @@ def sets_table() -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "table"), [("predict", outputs_table()), ("protocols", protocols_table()), ("own_data", sets_table())]
+    ("page", "table"),
+    [
+        ("predict", outputs_table()),
+        ("protocols", protocols_table()),
+        ("own_data", sets_table()),
+        ("evaluate", measures_table()),
+    ],
 )
-def test_tables_of_formats_protocols_and_sets(page: str, table: str) -> None:
+def test_tables_of_formats_protocols_sets_and_measures(page: str, table: str) -> None:
     assert table in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), f"docs/{page}.md needs this table:\n\n{table}\n"
 
 

@@ -107,12 +107,10 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, Che
 def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:
     """Copy a checkpoint to a folder for publishing, with half-precision weights and the figures of the source.
 
-    `name` as in save_checkpoint. Raises HqmdError if `folder` exists.
+    `name` as in save_checkpoint.
     """
     import torch
 
-    if folder.exists():
-        raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
     network, info = load_checkpoint(source, torch.device("cpu"))
     require_recorded(source, info.weights_sha256)
     if note is not None:

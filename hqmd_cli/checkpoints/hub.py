@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.home import bundled_folder
 from hqmd_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -26,13 +27,8 @@ HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?"
 
 
 def bundled_models() -> dict[str, Path]:
-    """Return the checkpoints that come with hqmd, by name.
-
-    In a checkout they lie in `weights/` at the top; in a wheel, in the package.
-    """
-    package = Path(__file__).parents[1]
-    weights = next((w for w in (package / "weights", package.parent / "weights") if w.is_dir()), None)
-    return {config.parent.name: config.parent for config in sorted(weights.glob(f"*/{CONFIG_FILE}"))} if weights else {}
+    """Return the checkpoints that come with hqmd, by name."""
+    return {config.parent.name: config.parent for config in sorted(bundled_folder().glob(f"*/{CONFIG_FILE}"))}
 
 
 def find_here(name: str) -> Path | None:

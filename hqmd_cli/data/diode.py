@@ -39,6 +39,7 @@ class Diode(PublishedPairs):
         pairs = [(name, *files[name]) for name in names]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
         self.description += format_note(pairs, PHOTO_SUFFIX) + note
+        self.scenes = {name: name.partition("/scan_")[0] for name in names}
 
     @staticmethod
     def recognises(path: Path) -> bool:

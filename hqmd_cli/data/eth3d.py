@@ -37,6 +37,7 @@ class Eth3d(PublishedPairs):
     licence = "CC BY-NC-SA 4.0, as far as known"
     layout = f"SCENE/{DEPTHS}/ and SCENE/{PHOTOS}/"
     split_help = "a split of ETH3D is a scene"
+    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         chosen = [scene for scene in scenes_in(path) if split in (WHOLE, scene.name)]

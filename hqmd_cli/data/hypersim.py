@@ -45,6 +45,7 @@ class Hypersim(PublishedPairs):
     licence = "CC BY-SA 3.0"
     layout = f"ai_VVV_NNN/{DEPTHS} and {CAMERAS}"
     split_help = f"Hypersim's train, val and test are in {SPLITS} of its repository"
+    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         depths = {name_of(depth): depth for scene in scenes_in(path) for depth in sorted(scene.glob(DEPTHS))}

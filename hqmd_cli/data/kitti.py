@@ -49,6 +49,7 @@ class KittiDepth(PublishedPairs):
         pairs, note = without_missing(pairs, missing, explain_missing(missing, pairs) if missing else "")
         super().__init__(path, split, pairs, ground_truth, depth_scale)
         self.description += format_note(pairs, ".png") + note
+        self.scenes = {name: name.partition("_sync")[0] for name in self.names}  # the drive
 
     @staticmethod
     def recognises(path: Path) -> bool:

@@ -148,6 +148,14 @@ class NyuMat(FileDataset):
         return [f"{self.path.resolve()}, frame {frame}" for frame in self.frames]
 
     @property
+    def scenes(self) -> dict[str, str]:
+        """The scene of each frame, such as kitchen_0004; nothing if the file has none. Raises HqmdError if damaged."""
+        if "scenes" not in self.open():
+            return {}
+        scenes = scenes_of(self.path)
+        return {name: scenes[frame - 1] for name, frame in zip(self.names, self.frames, strict=True)}
+
+    @property
     def files(self) -> list[Path]:
         """The labelled file."""
         return [self.path]

@@ -24,6 +24,8 @@ from hqmd_cli.files.text import read_lines
 class PublishedPairs(FilePairs):
     """Pairs of a published dataset."""
 
+    scene_leads: bool = False  # True: the names of pictures are SCENE/...
+
     def __init__(
         self, path: Path, split: str, pairs: list[Pair], ground_truth: GroundTruth, depth_scale: float | None
     ) -> None:
@@ -34,6 +36,7 @@ class PublishedPairs(FilePairs):
         self.pairs = pairs
         self.ground_truth: GroundTruth = "raw" if ground_truth == "raw" else "as given"
         self.description = f"{path.resolve().name} ({self.title}), {split}"
+        self.scenes = {name: name.partition("/")[0] for name, _, _ in pairs} if self.scene_leads else {}
 
     def read_16_bit_m(self, depth: Path, units_per_metre: float) -> NDArray[np.float32]:
         """Read a 16-bit depth map: (H, W) metres. Raises HqmdError if a tool rewrote the file with other numbers."""

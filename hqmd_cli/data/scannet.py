@@ -33,6 +33,7 @@ class ScanNet(PublishedPairs):
     licence = "ScanNet's terms of use, sent signed to its authors"
     layout = f"[SCENE/]color/, depth/ and {CAMERA}, of the authors' exporter"
     split_help = "a split of ScanNet is a scene"
+    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         pairs = [pair for scene in scenes_in(path) if split in (WHOLE, scene.name) for pair in pairs_in(scene)]

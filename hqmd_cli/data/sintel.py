@@ -38,6 +38,7 @@ class Sintel(PublishedPairs):
     licence = "none found for the depth; the film is CC BY 3.0, as far as known"
     layout = "[training/]depth/SEQUENCE/frame_NNNN.dpt and [training/]final|clean/"
     split_help = "Sintel's are its passes final and clean"
+    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         root = root_of(path)

@@ -39,6 +39,7 @@ class SynsPatches(PublishedPairs):
     licence = "none found"
     layout = "splits/val_files.txt and SCENE/images/, depths/ and edges/"
     split_help = "a split of SYNS-Patches is a list such as splits/val_files.txt"
+    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         lists = [file for file in sorted(path.glob(LISTS)) if split in (WHOLE, split_of(file))]

@@ -11,9 +11,10 @@ from hqmd_cli.data.sample import Dataset, Sample, too_many
 from hqmd_cli.depth import require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth
+from hqmd_cli.evaluation.metrics.field_of_view import fov_of
 from hqmd_cli.evaluation.metrics.pixels import median_ratio, scale_and_shift
 from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, METRICS, MapPair, measure
-from hqmd_cli.evaluation.prediction_source import Map, PredictionSource
+from hqmd_cli.evaluation.prediction_source import NOTHING, Map, PredictionSource, Said
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Alignment, Protocol
 from hqmd_cli.evaluation.protocols import NYU_FRAME
 from hqmd_cli.evaluation.results import ScoredPicture
@@ -239,11 +240,12 @@ def apply_protocol(
     kind: Kind = "depth",
     accept_flat: bool = False,
     truth: Truth | None = None,
+    said: Said = NOTHING,
 ) -> MapPair:
     """Bring a prediction and its truth into the form in which they are scored. Arguments and errors as `score`."""
     require_prediction(pred, sample, kind, accept_flat)
     depth_m, scored = truth or compared_truth(sample, protocol)
-    pred_m = compared_prediction(pred, protocol) if protocol.compared_at else pred
+    pred_m = given = compared_prediction(pred, protocol) if protocol.compared_at else pred
     if protocol.alignment != "none":
         try:
             pred_m = align(pred_m, depth_m, scored, protocol.alignment, kind == "disparity")
@@ -251,9 +253,15 @@ def apply_protocol(
             raise HqmdError(f"{sample.name}: {error}") from error
     if protocol.clip_m:
         pred_m = pred_m.clip(*protocol.clip_m)
-    camera = nyu_camera(*depth_m.shape) if NYU_FRAME in protocol.frames else None
-    annotated = sample.edges if sample.edges is None or sample.edges.shape == depth_m.shape else None
-    return MapPair(pred_m, depth_m, scored, camera, annotated)
+    as_large = depth_m.shape == sample.depth_m.shape
+    camera, annotated, planes = (sample.camera, sample.edges, sample.planes) if as_large else (None, None, None)
+    if NYU_FRAME in protocol.frames:
+        camera = nyu_camera(*depth_m.shape)
+    elif as_large and sample.focal_px and not camera:
+        camera = find_intrinsics(*depth_m.shape, fx=sample.focal_px)
+    given = pred_m if protocol.alignment == "none" else given
+    fov_deg = fov_of(said.focal_px, sample.depth_m.shape[1]) if said.focal_px else None
+    return MapPair(pred_m, depth_m, scored, camera, annotated, planes, given, kind, fov_deg, said.uncertainty)
 
 
 def score(
@@ -265,18 +273,21 @@ def score(
     by_depth: bool = False,
     accept_flat: bool = False,
     truth: Truth | None = None,
+    said: Said = NOTHING,
 ) -> ScoredPicture:
     """Measure one prediction, (H, W) metres like the truth, or what `kind` says.
 
-    detail: measure the metrics of the detail table, too, some 30 ms. Normals need a camera; only NYU's frames have one.
+    detail: measure the metrics of the detail table, too, some 100 ms. Normals and points need a camera: NYU's frames
+    have one, and data that states it.
     by_depth: add the sums of error_by_depth.py.
     accept_flat: accept the same depth everywhere, as a network of intervals predicts early in its training.
     truth: that of compared_truth, if it is known already.
+    said: what the model says besides.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    maps = apply_protocol(pred, sample, protocol, kind, accept_flat, truth)
+    maps = apply_protocol(pred, sample, protocol, kind, accept_flat, truth, said)
     pred_m, depth_m = maps.pixels
     if not (np.isfinite(pred_m).all() and pred_m.min() > 0):
         raise HqmdError(

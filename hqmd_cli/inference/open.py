@@ -63,6 +63,13 @@ class OpenOptions:
         if self.kind is not None:
             kind_named(self.kind)
 
+    @property
+    def view_in_words(self) -> str:
+        """The options that change what models of ours see, for captions; empty without one."""
+        size = f"--size {self.size}" if self.size != DEFAULT_SIZE else ""
+        sides = f"--side {','.join(map(str, self.sides))}" if self.sides else ""
+        return " ".join(filter(None, (size, sides, "--flip" if self.flip else "")))
+
 
 @dataclass(frozen=True)
 class OpenModel:

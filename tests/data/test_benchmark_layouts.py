@@ -235,6 +235,7 @@ def test_sun_rgbd_turns_its_bits_back(tmp_path: Path) -> None:
 def test_scannet_shrinks_the_photo_and_its_focal_length(tmp_path: Path) -> None:
     dataset = open_dataset(write_scannet(tmp_path / "scans"), "scene0000_00")
     assert dataset.names == ["scene0000_00/2", "scene0000_00/10"]
+    assert dataset.scenes == dict.fromkeys(dataset.names, "scene0000_00")
     sample = dataset[0]
     assert sample.image.shape[:2] == SIZE and sample.focal_px == 20
     np.testing.assert_allclose(sample.depth_m, np.where(DEPTH_M > 2, DEPTH_M, 0), atol=6e-4)
