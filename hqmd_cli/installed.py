@@ -35,6 +35,8 @@ EXTRAS = {
     "transformers": "hub",
     "scipy": "fill",
     "pyarrow": "parquet",
+    "fsspec": "cloud",
+    "s3fs": "cloud",
     "tensorboard": "tensorboard",
     "wandb": "wandb",
     "starlette": "serve",

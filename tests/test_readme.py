@@ -28,6 +28,7 @@ from hqmd_cli.files.depth_files import read_depth_values
 from hqmd_cli.files.download import RemoteFile
 from hub_server import USERS, HubServer, environment
 from kinect_room import write_scene
+from shards import write_tar
 
 ROOT = Path(__file__).parents[1]
 MOST_README_LINES = 130
@@ -60,6 +61,8 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
     (desk / "runs").mkdir()
     (desk / "photo.jpg").write_bytes(photo.read_bytes())
     (desk / "photos" / "one.png").write_bytes(photo.read_bytes())
+    for number in range(2):
+        write_tar(desk / "tars" / f"{number:05}.tar", [("one.png", photo.read_bytes())])
     frames = cv2.VideoWriter(str(desk / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
     for shade in (40, 140):
         frames.write(np.full((48, 64, 3), shade, np.uint8))

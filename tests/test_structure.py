@@ -20,7 +20,7 @@ FLOORS = [
     {"commands"},
     {"terminal"},
     {"reporting"},
-    {"training", "export", "serving"},
+    {"training", "export", "serving", "scale"},
     {"evaluation", "prediction"},
     {"inference"},
     {"checkpoints"},

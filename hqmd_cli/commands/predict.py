@@ -35,7 +35,9 @@ def predict(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...", help="Photos, videos, folders, globs, http(s)://..., - for stdin, or camera:N."
+            metavar="SOURCE...",
+            help="Photos, videos, folders, globs, http(s)://..., - for stdin, or camera:N. Or many photos: .tar, "
+            ".parquet, s3://, gs:// and az:// with {000..099} and *.",
         ),
     ],
     output: Annotated[
@@ -43,7 +45,8 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); a folder; or - for stdout. May repeat.",
+            help=f"A file: {OUTPUTS_IN_WORDS}, .mp4 (the depth of a video); a folder or bucket; or - for stdout. "
+            "May repeat.",
         ),
     ],
     formats: Annotated[
@@ -116,6 +119,15 @@ def predict(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Also read http(s):// photos from addresses that are not public.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do part I of N, from 0 on; `hqmd merge-manifests` joins the records."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N photos.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Count photos and bytes, and estimate the hours by doing 20; write nothing."),
+    ] = False,
 ) -> None:
     """Write the metric depth of photos and video.
 
@@ -126,6 +138,7 @@ def predict(
     hqmd predict photo.jpg -o depth.png -o depth.mm.png
     hqmd predict holiday/ -o depths/ --format color,npy --skip-existing
     hqmd predict clip.mp4 -o depth.mp4
+    hqmd predict "s3://in/{000..099}.tar" -o s3://out/depths --format mm --shard 3/10 --skip-existing
     cat photo.jpg | hqmd predict - -o - --format npy > depth.npy
     """
     from hqmd_cli.inference.open import OpenOptions, opener
@@ -134,33 +147,31 @@ def predict(
     open_with = opener(model, options, at_once=len(sources) == 1 and os.path.isfile(sources[0]) and not picture)
     from hqmd_cli.geometry import DEFAULT_EDGE_RTOL
     from hqmd_cli.prediction.result import Style
-    from hqmd_cli.prediction.sources import goes_alone, refuse_for_video
+    from hqmd_cli.prediction.sources import goes_alone, goes_in_shards, refuse_for_video
 
     rtol = DEFAULT_EDGE_RTOL if edge_rtol is None else edge_rtol
     style = Style(colormap, vmin, vmax, legend, side_by_side, rtol, max_uncertainty)
+    same = {"fov": fov, "fx": fx, "camera": camera, "as_json": as_json, "skip_existing": skip_existing,
+            "overwrite": overwrite, "allow_private": allow_private, "picture": picture}  # fmt: skip
+    if shard or limit or dry_run or goes_in_shards(sources, output):
+        from hqmd_cli.terminal.predict_shards import run_shards
+
+        refused = {"--scale-from": scale_from, "--smooth": smooth or None}
+        return run_shards(sources, output, model, options, formats, style, refused, dry_run, shard, limit, same)
     if goes_alone(sources, output):
         from hqmd_cli.terminal.predict_video import run_video
 
-        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera}
-        for_photos |= {
-            "--edge-rtol": edge_rtol,
-            "--max-uncertainty": max_uncertainty,
-            "--picture": picture,
-            "--format": formats,
-            "--json": as_json or None,
-            "--skip-existing": skip_existing or None,
-        }
+        for_photos = {"--scale-from": scale_from, "--fov": fov, "--fx": fx, "--camera": camera,
+                      "--edge-rtol": edge_rtol, "--max-uncertainty": max_uncertainty, "--picture": picture,
+                      "--format": formats, "--json": as_json or None,
+                      "--skip-existing": skip_existing or None}  # fmt: skip
         refuse_for_video(for_photos)
         return run_video(sources, output, open_with, style, overwrite, smooth)
     from hqmd_cli.prediction.photo_run import prepare
     from hqmd_cli.terminal.predict_summary import run_photos
 
     def prepare_for(destinations: Sequence[Path], outputs: str | None) -> "PhotoRun":
-        return prepare(
-            sources, destinations, outputs, open_with, style, fov=fov, fx=fx, camera=camera, scale_from=scale_from,
-            as_json=as_json, skip_existing=skip_existing, overwrite=overwrite, allow_private=allow_private,
-            picture=picture, smooth=smooth,
-        )  # fmt: skip
+        return prepare(sources, destinations, outputs, open_with, style, scale_from=scale_from, smooth=smooth, **same)  # type: ignore[arg-type]
 
     if Path("-") in output:
         from hqmd_cli.terminal.predict_stdout import run_to_stdout

@@ -5,6 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 SCHEMES = ("http://", "https://")
 LONGEST_NAME = 100  # letters
+# Parameters with which an address signs itself: those of S3, Google and Azure, and what others call such a thing.
+SECRETS = re.compile(r"([?&](?:[^=&#]*(?:sig|secret|token|credential|password|key)[^=&#]*)=)[^&#]+", re.IGNORECASE)
 
 
 def is_web_address(text: str) -> bool:
@@ -12,9 +14,9 @@ def is_web_address(text: str) -> bool:
     return text.lower().startswith(SCHEMES)
 
 
-def without_password(url: str) -> str:
-    """Hide a name and a password in an address, for messages and records: http://***@host/a.jpg."""
-    return re.sub(r"^(https?://)[^/?#]*@", r"\1***@", url, flags=re.IGNORECASE)
+def without_secrets(text: str) -> str:
+    """Hide names, passwords and signatures in an address, or in a message that quotes one: http://***@host/a.jpg."""
+    return SECRETS.sub(r"\1***", re.sub(r"(://)[^/?#\s]*@", r"\1***@", text))
 
 
 def name_of(url: str) -> str:

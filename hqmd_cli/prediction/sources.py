@@ -10,7 +10,7 @@ from pathlib import Path
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
 from hqmd_cli.files.regular import is_pipe
-from hqmd_cli.files.web_address import is_web_address, name_of, without_password
+from hqmd_cli.files.web_address import is_web_address, name_of, without_secrets
 
 STDIN = "-"
 CAMERA = "camera:"
@@ -32,7 +32,7 @@ class Source:
     def name(self) -> str:
         """The name for messages: printable, and on one line, whatever bytes the file's name holds."""
         if self.url:
-            return printable(without_password(self.url))
+            return printable(without_secrets(self.url))
         return printable("stdin" if self.path is None else str(self.path))
 
 
@@ -45,6 +45,22 @@ def goes_alone(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
     to_file = any(path.suffix and not path.is_dir() for path in destinations)
     to_video = any(path.suffix.lower() == ".mp4" and not path.is_dir() for path in destinations)
     return (to_file and kinds.is_video(Path(sources[0]))) or (to_video and kinds.can_move(Path(sources[0])))
+
+
+def goes_in_shards(sources: Sequence[str], destinations: Sequence[Path]) -> bool:
+    """True for tars, Parquet files and buckets, and for names in braces, which hqmd_cli/scale reads."""
+
+    def is_packed(source: str) -> bool:
+        if is_web_address(source):
+            return False
+        in_braces = "{" in source and not os.path.lexists(source)
+        return (
+            in_braces
+            or "://" in source
+            or (source.lower().endswith((".tar", ".parquet")) and not os.path.isdir(source))
+        )
+
+    return any(map(is_packed, sources)) or any(":/" in path.as_posix()[2:] for path in destinations)
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:
