@@ -124,6 +124,7 @@ def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path
         torch.testing.assert_close(both(rgb), (first * second).sqrt())
 
 
+@pytest.mark.slow
 def test_members_count_by_their_weights(hqmd, trained_run, other, tmp_path):
     result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--weights", "2,1")
     assert result.returncode == 0, result.stderr
@@ -213,6 +214,7 @@ def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_
     assert info.backbone_weights.startswith("run/best, which had learned from pairs, train")
 
 
+@pytest.mark.slow
 def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pairs, tmp_path):
     recipe = tmp_path / "recipe.toml"
     model = load_checkpoint(trained_run / "best", CPU)[1].model
