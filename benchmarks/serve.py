@@ -56,6 +56,18 @@ for line in sys.stdin:
         encode_depth_mm(Path("x"), model(Image.open(BytesIO(photos[number % len(photos)]))))
     print(time.perf_counter() - began, flush=True)
 """
+BARE = """
+import asyncio
+async def answer(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-length: 3\\r\\nconnection: close\\r\\n\\r\\nok\\n")
+    writer.close()
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
 
 
 class Server:
@@ -201,31 +213,51 @@ def throughput(count: int) -> None:
           f"longest wait for an answer {max(waits):.1f} s, median {statistics.median(waits):.2f} s.")  # fmt: skip
 
 
+def probe(port: int) -> float:
+    """GET /healthz on a new connection; return the seconds until the answer."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    return time.perf_counter() - began
+
+
 def probes(count: int) -> None:
-    """GET /healthz ten times a second while the line is full of photos of 100 megapixels."""
+    """GET /healthz ten times a second while the line is full of photos of 100 megapixels, beside a server of asyncio's.
+
+    That one does nothing else, in a process of its own: what it takes is the machine's.
+    """
     file = BytesIO()
     Image.new("RGB", (10_000, 10_000), (90, 120, 60)).save(file, "JPEG", quality=50)
-    photo, seconds = file.getvalue(), list[float]()
+    photo, waits = file.getvalue(), {"`hqmd serve`": list[float](), "asyncio alone": list[float]()}
+    bare = subprocess.Popen([sys.executable, "-c", BARE], stdout=subprocess.PIPE, text=True)
     with TemporaryDirectory() as folder:
         Path(folder, "tiny.py").write_text(TINY)
         tiny = ("--model", "py:tiny:predict", "--model-kind", "depth")
-        with server(*tiny, folder=Path(folder)) as served:
-            clients = [Client(served.port).connection for _ in range(10)]  # two in work, and a line of eight
-            for client in clients:
-                client.request("POST", "/v1/depth", photo)
-            end = time.perf_counter() + count
+        with server(*tiny, folder=Path(folder)) as served, ThreadPoolExecutor(10) as pool:
+            ports = (served.port, int(bare.stdout.readline()))
+            end, busy = time.perf_counter() + count, Counter[int]()
+
+            def upload(form: str) -> None:  # two in work, and a line of eight
+                while time.perf_counter() < end:
+                    busy[Client(served.port).ask(photo, f"?format={form}")[0]] += 1
+
+            for number in range(10):
+                pool.submit(upload, ("mm", "npy")[number % 2])
+            time.sleep(1)
             while time.perf_counter() < end:
-                began = time.perf_counter()
-                probe = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
-                probe.request("GET", "/healthz")
-                assert probe.getresponse().status == 200
-                seconds.append(time.perf_counter() - began)
+                for seconds, port in zip(waits.values(), ports, strict=True):
+                    seconds.append(probe(port))
                 time.sleep(0.1)
-            served.process.kill()
-    late = sum(one > 0.1 for one in seconds)
-    print(f"\n{len(seconds)} probes in {count} s while two photos of 100 megapixels were in work and eight waited: "
-          f"median {1000 * statistics.median(seconds):.0f} ms, p95 {1000 * percentile(seconds, 0.95):.0f} ms, "
-          f"longest {1000 * max(seconds):.0f} ms, {late} above 100 ms.")  # fmt: skip
+            served.process.kill()  # with those that wait
+    bare.kill()
+    print(f"\n{dict(busy)} answers to photos of 100 megapixels in {count} s, and of probes meanwhile:\n")
+    print("| probes | n | median [ms] | p95 [ms] | p99 [ms] | longest [ms] | above 100 ms |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, seconds in waits.items():
+        parts = (statistics.median(seconds), percentile(seconds, 0.95), percentile(seconds, 0.99), max(seconds))
+        shown = " | ".join(f"{1000 * part:.0f}" for part in parts)
+        print(f"| {name} | {len(seconds)} | {shown} | {sum(one > 0.1 for one in seconds)} |")
 
 
 def shapes(count: int) -> None:

@@ -60,7 +60,7 @@ CLAIMS = (
     ("baseline+ full", "baseline+ hu"),
 )
 OWN_STRIDE = ("moukari",)  # its atrous rates are meant for stride 16
-OWN_RATE = ("make3d", "make3d-laplacian")  # linear in their features, so they need their own rate
+OWN_RATE = ("make3d", "make3d-laplacian", "make3d-planes")  # linear in their features, so they need their own rate
 
 
 Measured = dict[tuple[str, int], dict[str, Any]]  # row and seed -> Result.to_dict()

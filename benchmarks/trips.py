@@ -77,9 +77,8 @@ PHOTO_JOB = ("PhotoWork.do", "PhotoJob.do", "PhotoWork.__call__", "PhotoJob.__ca
 JOBS = {
     "photo": Job(PHOTO_JOB, f"{PREDICT} {{depths}} --json --overwrite"),  # into a folder that has a manifest
     "colors": Job(PHOTO_JOB, f"{PREDICT} {{out}}.png"),  # nothing but the picture in colours
-    "picture": Job(
-        ("score_each",), f"{EVALUATE} --protocol eigen-filled --detail"
-    ),  # all metrics, the data's check included
+    "picture": Job(("score_each",), f"{EVALUATE} --protocol eigen-filled --no-detail"),  # the data's check included
+    "detail": Job(("score_each",), f"{EVALUATE} --protocol eigen-filled --detail"),  # and all metrics
     "mirrored": Job(("score_each",), f"{EVALUATE} --protocol densedepth --no-detail"),  # predicts each photo twice
     "validation": Job(("validate",), TRAIN),
     "example": Job(("TrainSet.__getitem__",), TRAIN),

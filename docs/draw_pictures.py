@@ -28,7 +28,7 @@ from hqmd_cli.visualization.colormap import RGB, colorize, normals_to_rgb, with_
 
 PICTURES = ROOT / "docs" / "pictures"
 PORTRAIT, TABLE = (ROOT / "examples" / name for name in ("astronaut.jpg", "coffee.jpg"))
-NYU_FRAME, KITTI_FRAME = (480, 640), (375, 1242)  # (H, W)
+NYU_FRAME = (480, 640)  # (H, W)
 WIDTH = 320  # pixels of a small picture
 TURN_DEG, LIFT_DEG = 24, 12  # of the view onto points and meshes
 CROP_COLOUR = (255, 190, 0)
@@ -131,7 +131,7 @@ def draw_colormaps() -> None:
 
 def with_crop(protocol: Protocol) -> RGB:
     """Draw what a protocol scores of a photo of its data's size; what it leaves out is darkened."""
-    height, width = protocol.compared_at or (KITTI_FRAME if protocol.crop_shares else NYU_FRAME)
+    height, width = protocol.compared_at or next(iter(protocol.frames), NYU_FRAME)
     image = filled_frame(read_image(TABLE), height, width)
     top, bottom, left, right = protocol.crop or (0, height, 0, width)
     if protocol.crop_shares:

@@ -8,8 +8,9 @@ import pytest
 from hqmd_cli.checkpoints.hub import bundled_models
 from hqmd_cli.checkpoints.weights import count_parameters
 from hqmd_cli.commands.predict import OUTPUTS_IN_WORDS
+from hqmd_cli.data import DATASETS, published_sets
 from hqmd_cli.evaluation.metrics.registry import METRICS
-from hqmd_cli.evaluation.protocol import AGGREGATED_AS, Protocol
+from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.inference.engines.select import BACKENDS
 from hqmd_cli.losses import LOSSES
@@ -36,28 +37,51 @@ def outputs_table() -> str:
 
 
 def protocols_table() -> str:
-    rows = [
-        [f"`{name}`", protocol.ground_truth, region_of(protocol), depths_of(protocol)]
-        for name, protocol in PROTOCOLS.items()
-    ]
+    rows = [[f"`{name}`", *protocol.row()[1:]] for name, protocol in PROTOCOLS.items()]
     return markdown(["protocol", "ground truth", "region", "depth range"], rows)
 
 
-def region_of(protocol: Protocol) -> str:
-    parts = [protocol.region()]
-    parts += ["at {1} x {0}".format(*protocol.compared_at)] if protocol.compared_at else []
-    parts += ["averaged with the mirrored photo"] if protocol.flip else []
-    return ", ".join(parts)
+def measures_table() -> str:
+    """In Markdown a bar ends a cell."""
+    rows = [
+        [
+            f"`{name}`",
+            f"{metric.arrow} {'' if metric.unit == '1' else metric.unit}".strip(),
+            metric.formula,
+            metric.source,
+        ]
+        for name, metric in METRICS.items()
+    ]
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return markdown(["measure", "better", "formula: d the prediction, g the truth", "source"], rows)
 
 
-def depths_of(protocol: Protocol) -> str:
-    how = AGGREGATED_AS[protocol.aggregation]
-    return protocol.limits() + ("" if protocol.aggregation == "mean" else f"; {how}")
+def sets_table() -> str:
+    rows = [
+        [f"[{reader.title}]({reader.home})", reader.licence, "`" + reader.layout.replace("|", r"\|") + "`"]
+        for reader in published_sets()
+    ]
+    return markdown(["set", "licence", "layout"], rows)
 
 
-@pytest.mark.parametrize(("page", "table"), [("predict", outputs_table()), ("protocols", protocols_table())])
-def test_tables_of_formats_and_protocols(page: str, table: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [
+        ("predict", outputs_table()),
+        ("protocols", protocols_table()),
+        ("own_data", sets_table()),
+        ("evaluate", measures_table()),
+    ],
+)
+def test_tables_of_formats_protocols_sets_and_measures(page: str, table: str) -> None:
     assert table in (ROOT / "docs" / f"{page}.md").read_text("utf-8"), f"docs/{page}.md needs this table:\n\n{table}\n"
+
+
+def test_every_published_set_says_where_it_is_had_and_under_which_licence() -> None:
+    own = {".csv", ".tsv", ".txt", "NYU's raw recordings/", "pairs/"}
+    assert len(published_sets()) == len(DATASETS) - len(own)
+    for reader in published_sets():
+        assert reader.home.startswith(("https://", "http://")) and reader.licence and reader.title, reader
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=list(PROTOCOLS))

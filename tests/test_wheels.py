@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -20,8 +21,10 @@ from typing import NamedTuple
 import pytest
 
 from hqmd_cli import __version__
+from served import STARTED
 
 ROOT = Path(__file__).parents[1]
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY would catch calls to localhost
 MOST_MB = 100  # of a wheel, the limit of the index
 MOST_LIGHT_MB = 500  # installed, with all that it requires, without pip
 BUILD = (sys.executable, "-m", "hatchling", "build", "-t")
@@ -183,6 +186,35 @@ def test_the_commands_work_as_installed(place: Place, pairs: Path, request: pyte
     page = (place.desk / "report" / "report.html").read_text("utf-8")
     assert "<style" in page and "<script" in page
     assert place.run(place.python, "-m", "pip", "check").stdout.startswith("No broken requirements")
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("place", ["hqmd-light"], indirect=True)
+def test_light_serves_with_its_extra(place: Place, wheels: dict[str, Path]) -> None:
+    """The page with all that it loads, and depth, from the wheel and what `[serve]` brings."""
+    done = place.run(place.python, "-m", "pip", "install", "-q", f"{wheels['hqmd-light']}[serve]")
+    assert done.returncode == 0, done.stderr
+    command = [place.python, "-m", "hqmd_cli", "serve", "--port", "0"]
+    server = subprocess.Popen(command, cwd=place.desk, env=elsewhere(), stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr
+        port = int(STARTED.search(server.stderr.readline())[3])
+
+        def get(path: str, photo: bytes | None = None) -> bytes:
+            return NO_PROXY.open(f"http://localhost:{port}/{path}", photo, timeout=120).read()
+
+        assert get("healthz") == b"ok\n"
+        files = re.findall(rb'(?:href|src)="([\w.]+)"', get(""))
+        while files:  # and what these import
+            found = get((name := files.pop()).decode())
+            assert found, name
+            files += re.findall(rb'^import .* from "./([\w.]+)"', found, re.MULTILINE)
+        assert get("v1/depth", (place.desk / "photo.jpg").read_bytes()).startswith(b"\x89PNG")
+    finally:
+        server.terminate()
+    assert server.wait(60) == 0
 
 
 @pytest.mark.long

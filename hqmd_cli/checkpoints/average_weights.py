@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from hqmd_cli.checkpoints.merge import joined_history
+from hqmd_cli.checkpoints.photo_hashes import join_hashes
 from hqmd_cli.config.view import View
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_existing_outputs
@@ -46,3 +47,4 @@ def average_checkpoints(sources: Sequence[Path], folder: Path, shares: Sequence[
     view = View(first.model.view.sides, flip=first.model.view.flip, edge_share=first.model.view.edge_share)
     model = replace(first.model, view=view, presets={})
     save_checkpoint(folder, networks[0], replace(first, model=model, figures={}, **joined_history(infos)))
+    join_hashes(sources, folder)

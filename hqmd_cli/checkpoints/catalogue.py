@@ -70,8 +70,8 @@ class Entry:
 
 
 @cache
-def facts() -> dict[str, dict[str, Any]]:
-    """Read the data file: "model", "profile" and "system", each by name."""
+def facts() -> dict[str, Any]:
+    """Read the data file: "model", "profile" and "system", each by name, and the list "seen"."""
     return read_toml(FILE)
 
 
@@ -86,6 +86,12 @@ def find_entry(name: str) -> Entry | None:
     if "/" in name or ":" in name or name not in facts()["model"]:
         return None
     return entries()[name]
+
+
+def what_it_saw(address: str, data: str) -> str:
+    """Say how a model of others, at an address such as hf:org/name, has seen a data set; empty if nothing is known."""
+    rows = facts()["seen"]
+    return "; ".join(row["how"] for row in rows if row["data"] == data and re.search(row["pattern"], address))
 
 
 def entry_named(name: str) -> Entry:

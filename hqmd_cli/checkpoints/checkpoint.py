@@ -5,6 +5,7 @@ config.json         hqmd's version, ModelConfig, TrainConfig, the training data,
 model.safetensors   the weights
 model.onnx          the graph for ONNX Runtime, which reads the same weights; optional (export/onnx_graph.py)
 model.int8.onnx     the graph in 8-bit integers, which are made from the same weights when it is opened; optional
+photo_hashes.npy    of what it learned from; optional (photo_hashes.py)
 README.md           model card
 """
 
@@ -19,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 from hqmd_cli import __version__
 from hqmd_cli.checkpoints.card import model_card
 from hqmd_cli.checkpoints.config_file import read_config
-from hqmd_cli.checkpoints.hub import CARD_FILE, CONFIG_FILE, PROCESSOR_FILE, WEIGHTS_FILE, copy_of, shared_place
+from hqmd_cli.checkpoints.hub import (
+    CARD_FILE,
+    CONFIG_FILE,
+    HASHES_FILE,
+    PROCESSOR_FILE,
+    WEIGHTS_FILE,
+    copy_of,
+    shared_place,
+)
 from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.checkpoints.weights import load_weights, require_recorded
 from hqmd_cli.config.network import ModelConfig
@@ -63,9 +72,9 @@ def foreign_parts(model: ModelConfig) -> dict[str, Any]:
 
 
 def copy_checkpoint(source: Path, folder: Path, name: str) -> None:
-    """Copy config, weights, processor and card into an empty folder; the card's title becomes `name`."""
-    processor = [PROCESSOR_FILE] if (source / PROCESSOR_FILE).exists() else []
-    for file in (CONFIG_FILE, WEIGHTS_FILE, *processor):
+    """Copy all but the graphs into an empty folder; the card's title becomes `name`."""
+    optional = [file for file in (PROCESSOR_FILE, HASHES_FILE) if (source / file).exists()]
+    for file in (CONFIG_FILE, WEIGHTS_FILE, *optional):
         copyfile(source / file, folder / file)
     card = (source / CARD_FILE).read_text(encoding="utf-8")
     (folder / CARD_FILE).write_text(card.replace(f"# {source.name}\n", f"# {name}\n", 1), encoding="utf-8")
@@ -107,17 +116,17 @@ def load_checkpoint(folder: Path, device: "torch.device") -> "tuple[Network, Che
 def publish_checkpoint(source: Path, folder: Path, note: str | None = None, name: str = "") -> None:
     """Copy a checkpoint to a folder for publishing, with half-precision weights and the figures of the source.
 
-    `name` as in save_checkpoint. Raises HqmdError if `folder` exists.
+    `name` as in save_checkpoint.
     """
     import torch
 
-    if folder.exists():
-        raise HqmdError(f"{folder}: exists already; remove it, or choose another -o")
     network, info = load_checkpoint(source, torch.device("cpu"))
     require_recorded(source, info.weights_sha256)
     if note is not None:
         info = replace(info, note=note)
     save_checkpoint(folder, network, info, half=True, name=name)
+    if (source / HASHES_FILE).exists():
+        copyfile(source / HASHES_FILE, folder / HASHES_FILE)
 
 
 def record_figures(folder: Path, figures: dict[str, Any], model: ModelConfig | None = None) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.home import bundled_folder
 from hqmd_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ QUICK_MODEL = "hqmd-indoor-small"  # of the bundled ones
 # A checkpoint's files; a folder with the first one is a checkpoint.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 PROCESSOR_FILE = "preprocessor_config.json"  # of a network of transformers, for that library
+HASHES_FILE = "photo_hashes.npy"  # of what it learned from (photo_hashes.py); not every checkpoint has it
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
-HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE, PROCESSOR_FILE]
+HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE, PROCESSOR_FILE, HASHES_FILE]
 NOT_OWN = (
     "{name}: predict, evaluate and compare take such a model; this asks for a checkpoint of hqmd's own, whose files it "
     "reads or changes"
@@ -26,13 +28,8 @@ HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?"
 
 
 def bundled_models() -> dict[str, Path]:
-    """Return the checkpoints that come with hqmd, by name.
-
-    In a checkout they lie in `weights/` at the top; in a wheel, in the package.
-    """
-    package = Path(__file__).parents[1]
-    weights = next((w for w in (package / "weights", package.parent / "weights") if w.is_dir()), None)
-    return {config.parent.name: config.parent for config in sorted(weights.glob(f"*/{CONFIG_FILE}"))} if weights else {}
+    """Return the checkpoints that come with hqmd, by name."""
+    return {config.parent.name: config.parent for config in sorted(bundled_folder().glob(f"*/{CONFIG_FILE}"))}
 
 
 def find_here(name: str) -> Path | None:

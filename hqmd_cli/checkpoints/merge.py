@@ -8,6 +8,7 @@ from typing import Any
 
 from hqmd_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.photo_hashes import join_hashes
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_existing_outputs
 
@@ -60,6 +61,7 @@ def merge_checkpoints(
     for place, part in zip(ensemble.members, parts, strict=True):  # type: ignore[arg-type]
         place.load_state_dict(part.state_dict())
     save_checkpoint(folder, ensemble, replace(infos[0], model=model, figures={}, **joined_history(infos)))
+    join_hashes(sources, folder)
 
 
 def joined_history(infos: Sequence[CheckpointInfo]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`hqmd data nyu` and `hqmd data nyu-raw`: download NYU Depth V2, and prepare its raw recordings."""
+"""`hqmd data`: list published sets, download NYU Depth V2, prepare its raw recordings, and split your own pairs."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,32 @@ from typing import Annotated
 
 import typer
 
+from hqmd_cli.commands.options import OverwriteOption
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
 data = typer.Typer(
-    help="Download NYU Depth V2, and turn its raw recordings into pairs.", no_args_is_help=True, rich_markup_mode=None
+    help="List the published sets that hqmd reads, download NYU Depth V2, turn its raw recordings into pairs, and "
+    "split pairs of your own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 NAMED = 10  # frames left out that are printed; LEFT_OUT names all of them
 LEFT_OUT = "left-out.log"  # .txt would be a split
+
+
+@data.command("list")
+def list_sets() -> None:
+    """Say where each set that hqmd reads as published is had, under which licence, and how its files lie.
+
+    hqmd downloads none but NYU Depth V2 (`hqmd data nyu`). `--data` takes the folder of any.
+
+    \b
+    hqmd data list
+    """
+    from hqmd_cli.data import published_sets
+
+    for reader in published_sets():
+        print(f"{reader.title}\n  from     {reader.home}\n  licence  {reader.licence}\n  layout   {reader.layout}")
 
 
 @data.command()
@@ -50,6 +69,36 @@ def nyu(
         print("hqmd: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     print(f"{path}: {done}, {file.size} bytes, sha256 {file.sha256}", file=sys.stderr)
+
+
+@data.command()
+def split(
+    pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="A folder with rgb/ and depth/.")],
+    val_share: Annotated[float, typer.Option(help="Share of the pairs that go into val.txt.")] = 0.2,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write train.txt and val.txt for a folder of your own pairs.
+
+    Names alike but for their last number, such as kitchen_001 and kitchen_002, are one recording, which goes into one
+    list as a whole. The same names always give the same lists. Photos without depth are refused; `hqmd check` names
+    them.
+
+    \b
+    hqmd data split pairs/
+    hqmd train --data pairs/ --recipe indoor-small --start hqmd-indoor-small
+    """
+    import os
+
+    from hqmd_cli.data.split_pairs import part
+    from hqmd_cli.files.atomic import write_bytes
+    from hqmd_cli.files.outputs import refuse_existing_outputs
+
+    files = [pairs / "train.txt", pairs / "val.txt"]
+    refuse_existing_outputs(files, overwrite)
+    *lists, how = part(pairs, val_share)
+    for file, names in zip(files, lists, strict=True):
+        write_bytes(file, os.fsencode("".join(f"{name}\n" for name in names)))
+    print(f"{pairs}: {len(lists[0])} pairs in train.txt, {len(lists[1])} in val.txt: {how}", file=sys.stderr)
 
 
 @data.command("nyu-raw")

@@ -55,8 +55,9 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="paper|modern|FILE",
-            help="Settings of the paper, hqmd's own, or those of a TOML file; options override them.",
+            metavar="paper|modern|NAME|FILE",
+            help="Settings of the paper, hqmd's own, a bundled model's (indoor-small), or a TOML file's; options "
+            "override them.",
         ),
     ] = None,
     resume: Annotated[
@@ -88,6 +89,9 @@ def train(
             help="Start from the weights of a trained model, or from hf:org/name of transformers.",
         ),
     ] = None,
+    new_layers: Annotated[
+        bool, typer.Option("--new-layers", help="With --start: begin layers anew that another network than its has.")
+    ] = False,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
@@ -197,7 +201,7 @@ def train(
         "backbone_weights": backbone_weights, "teacher": teacher or None, "unlabelled": unlabelled,
     }  # fmt: skip
     plan = plan_run(Asked(output, resume, recipe, model, options, sources), say)
-    plan.require_weights()
+    plan.require_weights(new_layers)
     from hqmd_cli.inference.device import pick_device
     from hqmd_cli.training.loop import fit
     from hqmd_cli.training.run_data import open_run_data

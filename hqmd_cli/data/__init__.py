@@ -26,11 +26,19 @@ DATASETS = Registry(
         "iBims-1/": "hqmd_cli.data.ibims:Ibims",
         "DIODE/": "hqmd_cli.data.diode:Diode",
         "TUM RGB-D/": "hqmd_cli.data.tum:TumRgbd",
+        "ETH3D/": "hqmd_cli.data.eth3d:Eth3d",
+        "Sintel/": "hqmd_cli.data.sintel:Sintel",
+        "SUN RGB-D/": "hqmd_cli.data.sun_rgbd:SunRgbd",
+        "Hypersim/": "hqmd_cli.data.hypersim:Hypersim",
+        "ScanNet/": "hqmd_cli.data.scannet:ScanNet",
+        "SYNS-Patches/": "hqmd_cli.data.syns:SynsPatches",
+        "MoGe/": "hqmd_cli.data.moge:MoGeSet",
         "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
         "pairs/": "hqmd_cli.data.pairs:PairFolder",
     },
 )
 
+LIKE_PAIRS = {"iBims-1/", "TUM RGB-D/", "Sintel/", "ScanNet/"}
 NYU_FILE = "nyu_depth_v2_labeled.mat"
 NYU_URL = f"https://horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2/{NYU_FILE}"
 
@@ -40,13 +48,13 @@ def open_dataset(
 ) -> "FileDataset":
     """Open one split of the data at `path`.
 
-    `ground_truth` ("filled" or "raw") selects the depth in a file that holds both. `depth_scale` states the units per
+    `ground_truth` ("raw", else filled) selects the depth in a file that holds both. `depth_scale` states the units per
     metre of depth files that do not say. Raises HqmdError if the path, the split or the unit is wrong.
     """
     reader = find_reader(path)
     if split not in (splits := reader.splits(path)):
         raise HqmdError(f"{path}: no split {split!r}, there are: {', '.join(splits)}; {reader.split_help}")
-    return reader(path, split, ground_truth, depth_scale)  # type: ignore[arg-type]
+    return reader(path, split, "raw" if ground_truth == "raw" else "filled", depth_scale)
 
 
 def open_training_data(
@@ -101,8 +109,8 @@ def layout_of(path: Path) -> str:
     if not fitting and DATASETS.extend():
         readers = folder_readers()
         fitting = [name for name, reader in readers.items() if reader.recognises(path)]
-    if len(fitting) > 1 and "pairs/" in fitting and {"iBims-1/", "TUM RGB-D/"} & set(fitting):
-        fitting.remove("pairs/")  # their rgb/ and depth/ look like pairs, but masks, times and unit matter
+    if len(fitting) > 1 and "pairs/" in fitting and LIKE_PAIRS & set(fitting):
+        fitting.remove("pairs/")  # their rgb/ or depth/ look like pairs, but masks, times and unit matter
     if not fitting:
         from hqmd_cli.data.pairs import near_miss
 
@@ -125,6 +133,13 @@ def folder_readers() -> "dict[str, type[FileDataset]]":
             complain(error)
             del DATASETS[name]
     return readers
+
+
+def published_sets() -> "list[type[FileDataset]]":
+    """Return the classes of all sets that hqmd reads as their authors publish them."""
+    DATASETS.extend()
+    readers = [resolve(DATASETS, ".mat", "kind of data"), *folder_readers().values()]
+    return [reader for reader in readers if reader.home]
 
 
 def default_data() -> Path:

@@ -26,6 +26,8 @@ CONVENTIONS = {
 FOUND = (1.0, 1000.0)  # the others are rare, and their rooms could be close-ups or courtyards in millimetres
 PLAUSIBLE_MEDIAN_M = (1.0, 6.0)  # a scene with the camera inside
 PLAUSIBLE_FAR_M = 12.0  # beyond the range of indoor sensors; the unit of street data has to be stated
+POSSIBLE_MEDIAN_M = (0.2, 50.0)  # beyond, a stated unit is doubted
+LIKELY_MEDIAN_M = (0.5, 10.0)  # of the units that are named instead
 INSPECTED = 24  # files, evenly spaced
 
 
@@ -76,3 +78,21 @@ def find_depth_scale(
             f"state it{otherwise}"
         )
     return fitting[0], f"found from the values: {CONVENTIONS[fitting[0]]}"
+
+
+def doubts(files: Sequence[Path], units_per_metre: float) -> str:
+    """Say, for a description, that the unit is hardly right, and the likely one; empty if the median is possible.
+
+    Reads one depth map, the middle one. A damaged one is left to the reader of samples.
+    """
+    try:
+        values = read_depth_values(files[len(files) // 2])
+    except HqmdError:
+        return ""
+    known = values[valid_depth(values) & ~is_sentinel(values)]
+    low, high = POSSIBLE_MEDIAN_M
+    if known.size == 0 or low <= (median := float(np.median(known))) / units_per_metre <= high:
+        return ""
+    likely = [scale for scale in CONVENTIONS if LIKELY_MEDIAN_M[0] <= median / scale <= LIKELY_MEDIAN_M[1]]
+    remedy = " or ".join(f"--depth-scale {scale:g}" for scale in likely) or "another --depth-scale"
+    return f", but the median of {median / units_per_metre:.3g} m makes this unit doubtful: try {remedy}"

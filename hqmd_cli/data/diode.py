@@ -24,6 +24,8 @@ class Diode(PublishedPairs):
     """One archive such as `val`, one half of it such as `val-indoors`; of a lone archive `indoors` or `all`."""
 
     title = "DIODE"
+    home = "https://diode-dataset.org"
+    licence = "MIT, as far as known (LICENSE of the devkit)"
     layout = "[train|val/]indoors|outdoor/scene_NNNNN/scan_NNNNN/"
     split_help = "DIODE's are its archives and their halves, such as val, val-indoors and val-outdoor"
 
@@ -37,6 +39,7 @@ class Diode(PublishedPairs):
         pairs = [(name, *files[name]) for name in names]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
         self.description += format_note(pairs, PHOTO_SUFFIX) + note
+        self.scenes = {name: name.partition("/scan_")[0] for name in names}
 
     @staticmethod
     def recognises(path: Path) -> bool:

@@ -1,21 +1,29 @@
-"""Focal lengths of photos in a dataset, in pixels: `frames.csv` in a folder of pairs, or a column of a list."""
+"""What a dataset states of its photos: focal lengths in pixels and places, in `frames.csv` or columns of a list."""
 
 import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.text import read_lines
 from hqmd_cli.geometry.camera import FX_RANGE
 
-FRAMES_FILE = "frames.csv"  # beside rgb/ and depth/, with columns `name` and `fx`
+FRAMES_FILE = "frames.csv"  # beside rgb/ and depth/, with columns `name`, `fx` and `place`
 DELIMITERS = "\t,;"
 SHORTEST_WITH_COMMA = 10.0  # pixels
 FOCAL_COLUMNS = ("focal", "focal_px", "focal_length", "fx")  # names in the header of a list
 
 
-def read_frames(folder: Path) -> dict[str, float]:
-    """Read the focal length of each name in frames.csv; empty if there is no such file, or it has no column `fx`.
+class Frame(NamedTuple):
+    """What frames.csv says of a photo."""
+
+    fx: float  # pixels; 0: nothing
+    place: str  # the room that it shows; empty: nothing
+
+
+def read_frames(folder: Path) -> dict[str, Frame]:
+    """Read focal length and place of each name in frames.csv; empty if there is no such file, or it has neither.
 
     Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is
     beyond FX_RANGE, or a name has two.
@@ -23,7 +31,7 @@ def read_frames(folder: Path) -> dict[str, float]:
     path = folder / FRAMES_FILE
     if not path.is_file():
         return {}
-    focals: dict[str, float] = {}
+    frames: dict[str, Frame] = {}
     lines = read_lines(path, "table of frames")
     delimiter = next((mark for mark in DELIMITERS if lines and mark in lines[0]), ",")
     try:
@@ -31,15 +39,16 @@ def read_frames(folder: Path) -> dict[str, float]:
     except csv.Error as error:
         raise HqmdError(f"{printable(str(path))}: not a readable table of frames: {error}") from error
     for number, row in enumerate(rows, 2):
-        name, text = row.get("name") or "", (row.get("fx") or "").strip()
-        if not (name and text):
+        name, text, place = (str(row.get(column) or "").strip() for column in ("name", "fx", "place"))
+        if not (name and (text or place)):
             continue
-        focal = focal_of(text)
-        if not focal:
+        frame = Frame(focal_of(text) if text else 0.0, place)
+        if text and not frame.fx:
             raise HqmdError(f"{printable(str(path))}: line {number}: {printable(text)!r} is no focal length in pixels")
-        if focals.setdefault(name, focal) != focal:
-            raise HqmdError(f"{printable(str(path))}: line {number}: a second focal length for {printable(name)}")
-    return focals
+        if frames.setdefault(name, frame) != frame:
+            what = "focal length" if frames[name].fx != frame.fx else "place"
+            raise HqmdError(f"{printable(str(path))}: line {number}: a second {what} for {printable(name)}")
+    return frames
 
 
 def focal_of(text: str) -> float:

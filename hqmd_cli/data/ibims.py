@@ -2,6 +2,9 @@
 
 The archive `ibims1_core_raw.zip` as published: rgb/, depth/, edges/, mask_invalid/, mask_transp/ and calib/ with one
 file NAME.png (NAME.txt in calib/) per photo. `imagelist.txt`, published beside the archive, lists the names.
+mask_wall/, mask_table/ and mask_floor/ number the planes of some photos from 1 (folders as in the README of
+https://github.com/AIRI-Institute/DepthART, numbers as in T. Koch's evaluate_ibims_error_metrics.py). calib/ has fx, fy,
+cx, cy in pixels; that script counts them from 1.
 
 Depth has 16 bits, 65535 = 50 m. A pixel is valid where both masks are not 0; mask_transp excludes glass, which the
 scanner sees through. Unit and masks as in ZoeDepth's zoedepth/data/ibims.py. edges/ has the hand-drawn depth edges
@@ -9,6 +12,7 @@ that define the depth boundary errors; without it, boundaries are found by Canny
 .mat variant is not supported.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +25,14 @@ from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.kinds import photo_suffixes
 from hqmd_cli.files.photos import read_image
+from hqmd_cli.files.text import read_lines
+from hqmd_cli.geometry.camera import Intrinsics
 
 UNITS_PER_METRE = 65535 / 50
 PARTS = ("rgb", "depth", "mask_invalid", "mask_transp")
 MASKS = PARTS[2:]
-EDGES = "edges"
+EDGES, CALIB = "edges", "calib"
+PLANES = ("mask_wall", "mask_table", "mask_floor")
 LIST = "imagelist.txt"
 UNPACK = "unpack ibims1_core_raw.zip again"
 
@@ -34,6 +41,8 @@ class Ibims(PublishedPairs):
     """All of iBims-1, which is for testing only."""
 
     title = "iBims-1"
+    home = "https://www.asg.ed.tum.de/lmf/ibims1/"
+    licence = "none found"
     layout = "ibims1_core_raw/ with rgb/, depth/, mask_invalid/ and mask_transp/"
     split_help = "iBims-1 is for testing only"
 
@@ -58,6 +67,9 @@ class Ibims(PublishedPairs):
         self.description += format_note(pairs, ".png") + notes
         drawn = "edges as drawn" if self.has_edges else "without edges/, so that edges are found by Canny"
         self.description += f", {drawn}"
+        self.calib, self.planes = path / CALIB, [path / part for part in PLANES if (path / part).is_dir()]
+        if absent := [f"{part}/" for part in (CALIB, *PLANES) if not (path / part).is_dir()]:
+            self.description += f", without {', '.join(absent)}"
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -73,14 +85,17 @@ class Ibims(PublishedPairs):
     def files(self) -> list[Path]:
         """Photos, depth maps, masks and edges."""
         others = (*MASKS, EDGES) if self.has_edges else MASKS
-        return super().files + [sibling(depth, part) for _, _, depth in self.pairs for part in others]
+        needed = [sibling(depth, part) for _, _, depth in self.pairs for part in others]
+        optional = [folder / f"{name}.png" for name in self.names for folder in self.planes]
+        optional += [self.calib / f"{name}.txt" for name in self.names]
+        return super().files + needed + [file for file in optional if file.is_file()]
 
     def __getitem__(self, index: int) -> Sample:
         sample = super().__getitem__(index)
-        if not self.has_edges:
-            return sample
-        _, _, depth = self.pairs[index]
-        return replace(sample, edges=read_mask(sibling(depth, EDGES), sample.depth_m.shape))
+        name, _, depth = self.pairs[index]
+        edges = read_mask(sibling(depth, EDGES), sample.depth_m.shape) if self.has_edges else None
+        planes = read_planes([folder / f"{name}.png" for folder in self.planes], sample.depth_m.shape)
+        return replace(sample, edges=edges, planes=planes, camera=read_camera(self.calib / f"{name}.txt"))
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where a mask excludes the pixel."""
@@ -99,6 +114,30 @@ def file_of(path: Path, part: str, name: str) -> Path:
 def sibling(depth: Path, part: str) -> Path:
     """Return the file in another folder that belongs to a depth map."""
     return depth.parents[1] / part / depth.name
+
+
+def read_planes(files: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Number the planes of all masks that are there from 1, (H, W); 0 elsewhere. None if there is no mask."""
+    files = [file for file in files if file.is_file()]
+    planes = np.zeros(shape, np.uint8)
+    for file in files:
+        numbers = read_image(file)[..., 0]
+        if numbers.shape != shape:
+            raise HqmdError(f"{file}: the mask is {numbers.shape}, the depth {shape}; {UNPACK}")
+        for number in np.unique(numbers[numbers > 0]):
+            planes[numbers == number] = planes.max() + 1
+    return planes if files else None
+
+
+def read_camera(file: Path) -> Intrinsics | None:
+    """Read fx, fy, cx, cy, whose pixels count from 1; None without the file. Raises HqmdError for anything else."""
+    if not file.is_file():
+        return None
+    try:
+        fx, fy, cx, cy = (float(number) for number in " ".join(read_lines(file, "camera")).replace(",", " ").split())
+    except ValueError as error:
+        raise HqmdError(f"{file}: not a camera of iBims-1 (fx,fy,cx,cy): {error}; {UNPACK}") from error
+    return Intrinsics(fx, fy, cx - 1, cy - 1, f"as in {file.name}")
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -32,6 +32,8 @@ class KittiDepth(PublishedPairs):
     """One split: `train`, `val`, or `selection`, the 1000 frames of 1216 x 352 that the benchmark validates on."""
 
     title = "KITTI depth"
+    home = "https://www.cvlibs.net/datasets/kitti/eval_depth.php?benchmark=depth_prediction"
+    licence = "CC BY-NC-SA 3.0, as far as known"
     layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
     split_help = "KITTI's are train, val and selection, as unpacked"
 
@@ -47,6 +49,7 @@ class KittiDepth(PublishedPairs):
         pairs, note = without_missing(pairs, missing, explain_missing(missing, pairs) if missing else "")
         super().__init__(path, split, pairs, ground_truth, depth_scale)
         self.description += format_note(pairs, ".png") + note
+        self.scenes = {name: name.partition("_sync")[0] for name in self.names}  # the drive
 
     @staticmethod
     def recognises(path: Path) -> bool:

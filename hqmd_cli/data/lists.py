@@ -38,7 +38,12 @@ from hqmd_cli.files.kinds import photo_suffixes
 from hqmd_cli.files.text import read_lines
 
 STATED_DELIMITER = re.compile("sep=(.)", re.IGNORECASE)  # a first line that Excel writes and reads
-COLUMNS = {"photo": ("rgb", "image", "photo", "color", "colour"), "depth": ("depth",), "split": ("split",)}
+COLUMNS = {
+    "photo": ("rgb", "image", "photo", "color", "colour"),
+    "depth": ("depth",),
+    "split": ("split",),
+    "scene": ("scene", "place"),
+}
 WITHOUT_DEPTH = ("none", "")  # in place of a depth map: BTS's lists, and empty cells
 UNKNOWN_FOCAL = ("none", "nan", "")
 ROOTS_VARIABLE = "HQMD_DATA_ROOT"
@@ -73,6 +78,7 @@ class Row(NamedTuple):
     split: str = ""
     third: str = ""  # focal length, in pixels: a column of FOCAL_COLUMNS, or as BTS's lists have it without a header
     time: str = ""  # of the photo: TUM's associations
+    scene: str = ""  # such as the room that the photo shows
 
 
 class PairList(OwnPairs):
@@ -95,8 +101,9 @@ class PairList(OwnPairs):
         super().__init__(path, split, pairs, depth_scale, known and known[:2])
         if skipped := len(rows) - len(with_depth):
             self.description += f", rows without depth left out: {skipped}"
-        focals = zip(names_of([row.photo for row in there]), (focal_of(row.third) for row in there), strict=True)
-        self.focals = {name: focal for name, focal in focals if focal}
+        named = dict(zip(names_of([row.photo for row in there]), there, strict=True))
+        self.focals = {name: focal for name, row in named.items() if (focal := focal_of(row.third))}
+        self.scenes = {name: row.scene for name, row in named.items() if row.scene}
         self.description += missing + in_words(self.focals, self.names, "the list")
 
     @staticmethod

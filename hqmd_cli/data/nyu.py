@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hqmd_cli.data import NYU_URL
+from hqmd_cli.data import NYU_FILE, NYU_URL
 from hqmd_cli.data.sample import FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.download import RemoteFile
@@ -106,6 +106,10 @@ def require_inside(path: Path, file: h5py.File, field: str) -> None:
 class NyuMat(FileDataset):
     """One split of the labelled file. Safe with several workers: each process opens the file itself."""
 
+    title = "NYU Depth V2"
+    home = "https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html"
+    licence = "none stated"
+    layout = NYU_FILE
     split_help = "trainval is the official 795 frames, train and val its parts"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
@@ -142,6 +146,14 @@ class NyuMat(FileDataset):
     def photos(self) -> list[str]:
         """Path of the file and frame number of each photo."""
         return [f"{self.path.resolve()}, frame {frame}" for frame in self.frames]
+
+    @property
+    def scenes(self) -> dict[str, str]:
+        """The scene of each frame, such as kitchen_0004; nothing if the file has none. Raises HqmdError if damaged."""
+        if "scenes" not in self.open():
+            return {}
+        scenes = scenes_of(self.path)
+        return {name: scenes[frame - 1] for name, frame in zip(self.names, self.frames, strict=True)}
 
     @property
     def files(self) -> list[Path]:

@@ -1,7 +1,7 @@
 """Photos and depth maps as files, and a folder of such pairs. lists.py reads lists of them.
 
 DIR/rgb/NAME.jpg and DIR/depth/NAME.png; optionally train.txt, val.txt and test.txt in DIR, one name per line, and
-frames.csv with the columns name and fx, the focal length in pixels.
+frames.csv with the columns name, fx, the focal length in pixels, and place, the room that a photo shows.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.depth_unit import find_depth_scale
+from hqmd_cli.data.depth_unit import doubts, find_depth_scale
 from hqmd_cli.data.focal_lengths import FRAMES_FILE, in_words, read_frames
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.no_depth import to_metres
 from hqmd_cli.data.orientation import UNTURN, orientation_of
 from hqmd_cli.data.sample import WHOLE, FileDataset, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, read_depth_values
+from hqmd_cli.files.depth_files import DEPTH_READERS, depth_bits, depth_size, read_depth_values
 from hqmd_cli.files.kinds import photo_suffixes
-from hqmd_cli.files.photos import SIDEWAYS, read_photo
+from hqmd_cli.files.photos import SIDEWAYS, photo_size, read_photo
 from hqmd_cli.files.text import read_lines
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
@@ -38,6 +38,7 @@ class FilePairs(FileDataset):
 
     pairs: list[Pair]
     focals: Mapping[str, float] = MappingProxyType({})  # by name, in pixels; of names without one it is unknown
+    scenes: Mapping[str, str] = MappingProxyType({})  # by name
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where unknown."""
@@ -61,6 +62,11 @@ class FilePairs(FileDataset):
     def focal_px(self, index: int) -> float | None:
         """Return the focal length of a sample's photo, in pixels; None if nobody says."""
         return self.focals.get(self.pairs[index][0])
+
+    def sizes(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Read (H, W) of a photo and of its depth map from their headers. Raises HqmdError if either is damaged."""
+        _, photo, depth = self.pairs[index]
+        return photo_size(photo), depth_size(depth)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -102,6 +108,8 @@ class OwnPairs(FilePairs):
         if depth_bits(depths[0]) == 8:
             self.step_mm = 1000 / self.units_per_metre
             self.description += f", 8 bits in steps of {self.step_mm:.0f} mm"
+        if origin == "stated":
+            self.description += doubts(depths, self.units_per_metre)
         if self.repeated:
             self.description += f", named twice and taken once: {len(self.repeated)}"
 
@@ -114,7 +122,9 @@ class PairFolder(OwnPairs):
     """One split of a folder of pairs."""
 
     layout = "rgb/NAME.jpg and depth/NAME.png"
-    split_help = "a split is a file such as val.txt beside rgb/ and depth/, one name per line"
+    split_help = (
+        "a split is a file such as val.txt beside rgb/ and depth/, one name per line (`hqmd data split` writes both)"
+    )
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         refuse_raw(path, ground_truth)
@@ -131,16 +141,18 @@ class PairFolder(OwnPairs):
             complaint = f"{kind}: no file for {len(missing)} of {len(names)} names, such as {first}{near_miss(kind)}"
         names, note = without_missing(names, list(missing), complaint if missing else "")
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
-        self.focals = {known_name(name, photos, depths): focal for name, focal in read_frames(path).items()}
+        frames = {known_name(name, photos, depths): frame for name, frame in read_frames(path).items()}
+        self.focals = {name: frame.fx for name, frame in frames.items() if frame.fx}
+        self.scenes = {name: frame.place for name, frame in frames.items() if frame.place}
         self.path = path
         self.description += note + in_words(self.focals, self.names, FRAMES_FILE)
-        if not self.focals and (path / FRAMES_FILE).exists():
+        if not frames and (path / FRAMES_FILE).exists():
             self.description += f", no focal lengths in {FRAMES_FILE}, which needs columns name and fx"
 
     @property
     def files(self) -> list[Path]:
         """Photos, depth maps, and frames.csv if it says focal lengths."""
-        return [*super().files, *([self.path / FRAMES_FILE] if self.focals else [])]
+        return [*super().files, *([self.path / FRAMES_FILE] if self.focals or self.scenes else [])]
 
     @staticmethod
     def recognises(path: Path) -> bool:

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import FilePairs, Pair
 from hqmd_cli.data.sample import GroundTruth
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.depth_files import read_depth_values
 from hqmd_cli.files.kinds import photo_suffixes
+from hqmd_cli.files.limits import require_pixels
+from hqmd_cli.files.regular import open_regular
+from hqmd_cli.files.text import read_lines
 
 
 class PublishedPairs(FilePairs):
     """Pairs of a published dataset."""
 
-    title: str  # the name that its authors use, for the caption
+    scene_leads: bool = False  # True: the names of pictures are SCENE/...
 
     def __init__(
         self, path: Path, split: str, pairs: list[Pair], ground_truth: GroundTruth, depth_scale: float | None
@@ -31,17 +34,22 @@ class PublishedPairs(FilePairs):
         if not pairs:
             raise HqmdError(f"{path}: split {split!r} of {self.title} has no depth maps")
         self.pairs = pairs
-        self.ground_truth = "raw" if ground_truth == "raw" else "as given"
+        self.ground_truth: GroundTruth = "raw" if ground_truth == "raw" else "as given"
         self.description = f"{path.resolve().name} ({self.title}), {split}"
+        self.scenes = {name: name.partition("/")[0] for name, _, _ in pairs} if self.scene_leads else {}
 
     def read_16_bit_m(self, depth: Path, units_per_metre: float) -> NDArray[np.float32]:
         """Read a 16-bit depth map: (H, W) metres. Raises HqmdError if a tool rewrote the file with other numbers."""
+        return self.read_16_bit(depth).astype(np.float32) / np.float32(units_per_metre)
+
+    def read_16_bit(self, depth: Path) -> NDArray[np.uint16]:
+        """Read the numbers of a 16-bit depth map, (H, W). Raises HqmdError for other numbers."""
         values = read_depth_values(depth)
         if values.dtype.kind == "f" or values.dtype.itemsize == 1:
             raise HqmdError(
                 f"{depth}: {values.dtype} values, {self.title} has 16-bit ones; get the file from its authors again"
             )
-        return values.astype(np.float32) / np.float32(units_per_metre)
+        return values.astype(np.uint16)
 
 
 def in_any_format(photo: Path) -> Path:
@@ -70,3 +78,30 @@ def there(path: Path, files_of: Mapping[str, list[Path]], title: str, remedy: st
         first = next(iter(absent.values()))[0]
         complaint = f"{path}: {title} lacks {number} of {total} files, such as {first}; {remedy}"
     return without_missing(list(files_of), list(absent), complaint)
+
+
+def read_floats(path: Path, height: int, width: int, start: int = 0, remedy: str = "") -> NDArray[np.float32]:
+    """Read the little-endian float32 that follow `start` bytes, row by row, as (H, W).
+
+    Raises HqmdError with the remedy if the file has not as many bytes as they take.
+    """
+    try:
+        require_pixels(height, width)
+    except ValueError as error:
+        raise HqmdError(f"{path}: {error}; {remedy}") from error
+    with open_regular(path) as file:
+        if (found := path.stat().st_size - start) != (needed := 4 * width * height):
+            raise HqmdError(f"{path}: {found} bytes of depth, {width} x {height} pixels need {needed}; {remedy}")
+        file.seek(start)
+        return np.frombuffer(file.read(needed), "<f4").reshape(height, width).astype(np.float32)
+
+
+def read_matrix(path: Path) -> NDArray[np.float64]:
+    """Read the numbers of a matrix in a text file, row by row (N,). Raises HqmdError if there are none."""
+    try:
+        values = [float(word) for line in read_lines(path, "matrix") for word in line.split()]
+    except ValueError as error:
+        raise HqmdError(f"{path}: no matrix: {first_line(error)}; get the file from its authors again") from error
+    if not values:
+        raise HqmdError(f"{path}: no numbers in it; get the file from its authors again")
+    return np.array(values)

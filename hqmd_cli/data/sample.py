@@ -1,7 +1,7 @@
 """Samples, and the contract of every dataset."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -9,12 +9,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.geometry.camera import find_intrinsics
+from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.units import Kind
 
 WHOLE = "all"  # the split that every dataset without splits of its own has
 TOLERATED_FAULTS = 0.01  # share of missing and broken frames: they are left out and named; with more nothing starts
-GroundTruth = Literal["filled", "raw", "as given"]
+GroundTruth = Literal["filled", "raw", "as given", "warped"]  # warped: as MoGe's evaluation does (data/moge.py)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Sample:
     masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
     remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read; not in the cache
     kind: Kind = "depth"  # of depth_m: only a teacher's labels may be no metres (training/unlabelled.py)
+    planes: NDArray[np.uint8] | None = None  # (H, W) planes that people marked, from 1; 0: none; not in the cache
+    camera: Intrinsics | None = None  # measured by the authors, for metrics in space; not in the cache
 
     @property
     def camera_factor(self) -> float:
@@ -69,6 +71,9 @@ class FileDataset(Dataset):
     every class against this contract.
     """
 
+    title: str = ""  # of a published set: the name that its authors use
+    home: str = ""  # where a published set is had
+    licence: str = ""  # of a published set; says so if it was not read in the set's own words
     layout: str = ""  # how the files lie in the folder; empty for a format that is a single file
     split_help: str  # how the user gets a split, for the message about a split that does not exist
     units_per_metre: float | None = None  # of the depth files, where the user may state it
@@ -79,6 +84,11 @@ class FileDataset(Dataset):
     def focal_px(self, index: int) -> float | None:
         """Return the focal length of a sample's photo, in pixels, without reading it; None if nobody says."""
         return None
+
+    @property
+    def scenes(self) -> Mapping[str, str]:
+        """The scene of samples by their names, such as a room, whose pictures depend on each other; empty: unknown."""
+        return {}
 
     @property
     def files(self) -> list[Path]:
@@ -119,6 +129,12 @@ def sample_from(
     return Sample(name, image, known_m, known_m > 0, None, focal_px, int(np.isposinf(depth_m).sum()), remarks)
 
 
+def scenes_of(dataset: Dataset) -> Mapping[str, str]:
+    """Return the scene of samples by their names, for data that knows it; or else nothing."""
+    scenes: Mapping[str, str] = getattr(dataset, "scenes", {})
+    return scenes
+
+
 class Part:
     """Some samples of a dataset, in its order."""
 
@@ -135,6 +151,11 @@ class Part:
     def photos(self) -> list[str]:
         """One string per sample that identifies its photo."""
         return [self.dataset.photos[index] for index in self.indices]
+
+    @property
+    def scenes(self) -> Mapping[str, str]:
+        """The scene of samples by their names; empty: unknown."""
+        return scenes_of(self.dataset)
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -1,9 +1,9 @@
 """TUM RGB-D: recordings of a Kinect with the camera's path. Sturm et al., IROS 2012.
 
 A recording as published: rgb/TIME.png and depth/TIME.png, with rgb.txt and depth.txt, which have a time in seconds and
-a file per line. The two were not recorded at the same time: a photo belongs to the depth map nearest in time, within
-0.02 s, as in associate.py of the benchmark's tools. Depth has 16 bits, 5000 = 1 m, 0 = unknown.
-https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+a file per line. The two were not recorded at the same time. As in associate.py of the benchmark's tools, the pair
+nearest in time goes first, then the nearest of those left, to a gap of 0.02 s: each file is used once. Depth has 16
+bits, 5000 = 1 m, 0 = unknown. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hqmd_cli.data.depth_unit import doubts
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import Pair
 from hqmd_cli.data.published_layout import PublishedPairs
@@ -27,6 +28,8 @@ class TumRgbd(PublishedPairs):
     """One recording."""
 
     title = "TUM RGB-D"
+    home = "https://cvg.cit.tum.de/data/datasets/rgbd-dataset"
+    licence = "CC BY 4.0"
     layout = "rgb.txt and depth.txt, with a time and a file per line, beside rgb/ and depth/"
     split_help = "a recording of TUM RGB-D is one split; a list of yours may have a column `split`"
 
@@ -42,6 +45,7 @@ class TumRgbd(PublishedPairs):
             self.description += f", depth / {depth_scale:g} (stated)"
         alone = len(depths) - len(pairs)
         self.description += note + (f", depth maps without a photo of their time left out: {alone}" if alone else "")
+        self.description += doubts([depth for _, _, depth in there], self.units_per_metre)
 
     units_per_metre: float
 
@@ -63,14 +67,16 @@ class TumRgbd(PublishedPairs):
 def associated(
     photo_s: NDArray[np.float64], photos: list[Path], depth_s: NDArray[np.float64], depths: list[Path]
 ) -> list[Pair]:
-    """Pair each depth map with the photo nearest in time; of several for one photo, keep the nearest."""
-    best: dict[int, tuple[float, int]] = {}  # photo -> gap in seconds, depth map
-    for place, time_s in enumerate(depth_s):
-        gaps_s = np.abs(photo_s - time_s)
-        photo = int(gaps_s.argmin())
-        if gaps_s[photo] <= LARGEST_GAP_S:
-            best[photo] = min(best.get(photo, (np.inf, -1)), (float(gaps_s[photo]), place))
-    return [(depths[depth].stem, photos[photo], depths[depth]) for photo, (_, depth) in sorted(best.items())]
+    """Pair photos and depth maps, the nearest in time first. Depth maps lend the names; the order is that of photos."""
+    gaps_s = np.abs(photo_s[:, None] - depth_s)
+    near = np.argwhere(gaps_s < LARGEST_GAP_S)
+    of_photo: dict[int, int] = {}
+    taken: set[int] = set()
+    for photo, depth in near[np.argsort(gaps_s[tuple(near.T)], kind="stable")].tolist():
+        if photo not in of_photo and depth not in taken:
+            of_photo[photo] = depth
+            taken.add(depth)
+    return [(depths[depth].stem, photos[photo], depths[depth]) for photo, depth in sorted(of_photo.items())]
 
 
 def has_times(path: Path) -> bool:

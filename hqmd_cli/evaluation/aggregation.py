@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.evaluation.bootstrap import resampled_sums
+from hqmd_cli.evaluation.bootstrap import resampled_sums, summed_by
 from hqmd_cli.evaluation.metrics.registry import METRICS, Pool
 from hqmd_cli.evaluation.protocol import Aggregation
 
@@ -71,7 +71,11 @@ def pooling_note(metrics: Iterable[str], aggregation: Aggregation) -> str:
     return f"but mean over pictures for {', '.join(excepted) if len(excepted) < len(metrics) else 'all figures here'}"
 
 
-def resampled_figures(averages: Sequence[Average]) -> list[Values]:
-    """Resample averages over the same pictures: (RESAMPLES,) figures of each, all of the same resamples."""
-    sums = resampled_sums(np.concatenate([item.sums for item in averages], axis=1))
+def resampled_figures(averages: Sequence[Average], scenes: Sequence[str] = ()) -> list[Values]:
+    """Resample averages over the same pictures: (RESAMPLES,) figures of each, all of the same resamples.
+
+    With `scenes`, one for each picture, whole scenes are drawn in place of pictures.
+    """
+    columns = np.concatenate([item.sums for item in averages], axis=1)
+    sums = resampled_sums(summed_by(scenes, columns) if scenes else columns)
     return [item.of_sums(sums[:, 2 * i], sums[:, 2 * i + 1]) for i, item in enumerate(averages)]

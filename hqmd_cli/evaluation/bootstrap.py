@@ -1,7 +1,8 @@
-"""The bootstrap over pictures: intervals of figures, and p-values of differences.
+"""The bootstrap over pictures or scenes: intervals of figures, and p-values of differences.
 
 Every call draws the same resamples of n pictures, so that differences between metrics and models are paired (Efron and
-Tibshirani 1993, chapters 13 and 15).
+Tibshirani 1993, chapters 13 and 15). Pictures of one scene depend on each other, so scenes are resampled, too, where
+they are known: all pictures of a scene are drawn together.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,16 @@ Values = NDArray[np.float64]
 
 RESAMPLES, SEED, LEVEL = 10_000, 0, 0.95
 METHOD = f"{LEVEL:.0%} intervals: bootstrap over pictures, {RESAMPLES:,} resamples, seed {SEED}"
+FEWEST_SCENES = 2  # of fewer, no resample differs from another
 BLOCK = 500  # resamples at a time, which bounds the memory; RESAMPLES is a multiple of it
+
+
+def summed_by(groups: Sequence[str], columns: Values) -> Values:
+    """Sum (n, k) columns over the rows of each group: (groups, k), in the order of their names."""
+    names, group_of = np.unique(np.array(groups), return_inverse=True)
+    sums = np.zeros((len(names), columns.shape[1]))
+    np.add.at(sums, group_of, columns)
+    return sums
 
 
 def resampled_sums(columns: Values) -> Values:
@@ -23,7 +33,7 @@ def resampled_sums(columns: Values) -> Values:
     return np.concatenate([drawn[i : i + BLOCK].astype(np.float64) @ columns for i in range(0, RESAMPLES, BLOCK)])
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # pictures and scenes
 def times_drawn(n: int) -> NDArray[np.uint8]:
     """Count how often each of n pictures is drawn in n draws with replacement: (RESAMPLES, n).
 

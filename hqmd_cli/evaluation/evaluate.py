@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.omissions import Omissions
-from hqmd_cli.evaluation.prediction_source import Map, Predict, PredictionSource, model_source, scaled
+from hqmd_cli.evaluation.prediction_source import NOTHING, Map, Predict, PredictionSource, model_source, scaled
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.resume import ScoreLog
@@ -61,10 +61,10 @@ def score_each(
             continue
         scored = log.known(sample) if log else None
         if scored is None:
-            pred = source.map_of(sample)
+            pred, said = source.tells(sample) if detail and source.tells else (source.map_of(sample), NOTHING)
             if protocol.flip:
                 pred = average_with_mirrored(source, sample, pred)
-            scored = score(pred, sample, protocol, source.kind, detail, by_depth, accept_flat, truth)
+            scored = score(pred, sample, protocol, source.kind, detail, by_depth, accept_flat, truth, said)
             if log:
                 log.add(sample, scored)
         yield scored

@@ -1,11 +1,16 @@
 """Explain a name in a table: a protocol's recipe, hash and source, or a metric's formula."""
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.evaluation.metrics.registry import METRICS, Metric, Pool
+from hqmd_cli.evaluation.metrics.registry import METRICS, Arrow, Metric, Pool
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import FILE_SUFFIX, PROTOCOLS, find_protocol
 
-BETTER = {"↓": "lower is better", "↑": "higher is better", "→1": "nearer to 1 is better"}
+BETTER: dict[Arrow, str] = {
+    "↓": "lower is better",
+    "↑": "higher is better",
+    "→1": "nearer to 1 is better",
+    "→0.9": "nearer to 0.9 is better",
+}
 POOLED: dict[Pool, str] = {
     "mean": "mean over pixels",
     "root mean square": "root of the mean of squares over pixels",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.config.view import View
 from hqmd_cli.data.sample import Sample
+from hqmd_cli.evaluation.metrics.uncertainty import DEVIATIONS, INTERVAL, ause, held, parted, places_of
 from hqmd_cli.evaluation.prediction_source import PredictionSource, model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.scoring import compared_prediction, compared_truth
@@ -22,10 +23,7 @@ from hqmd_cli.inference.predictor import DepthPredictor
 from hqmd_cli.inference.uncertainty import Floats, terms_of
 
 Values = NDArray[np.floating]
-PIXELS = 2000  # of a picture
 BLOCKS = 5  # of neighbouring pictures, which often show one room: each is judged by what the others gave
-INTERVAL, DEVIATIONS = 0.9, 1.645  # a normal distribution has this share within so many standard deviations
-STEPS = 20  # of a sparsification curve
 SWEEPS, CLOSE_ENOUGH = 2000, 1e-9  # of coordinate descent, which ends when no coefficient moves any more
 
 
@@ -48,14 +46,13 @@ class Picture:
 def picture_of(pred_m: Floats, logs: Floats, sample: Sample, protocol: Protocol) -> Picture:
     """Compare a prediction (H, W), made of the views' log depth (n, h, w), with the truth that a protocol counts."""
     truth_m, scored = compared_truth(sample, protocol)
-    places = np.flatnonzero(scored)
-    places = places[:: -(-len(places) // PIXELS)]
+    places = places_of(scored)
     chosen_m = compared_prediction(pred_m, protocol).ravel()[places]
     off = np.log(chosen_m / truth_m.ravel()[places])
     terms = terms_of(logs)
     shape = np.stack([shrink(term, truth_m.shape[:2]).ravel()[places] for term in terms.shape])
-    middle = float(np.median(off))
-    return Picture(terms.scale, middle, shape, off - middle, chosen_m)
+    scale_off, shape_off = parted(off)
+    return Picture(terms.scale, scale_off, shape, shape_off, chosen_m)
 
 
 def watched(predictor: DepthPredictor, protocol: Protocol, pictures: list[Picture]) -> PredictionSource:
@@ -149,7 +146,7 @@ def judge(pictures: Sequence[Picture], views: Sequence[View]) -> Verdict:
     """Judge the errors that each picture's view expects."""
     errors = [picture.errors(view) for picture, view in zip(pictures, views, strict=True)]
     within = [abs(p.scale_off) <= DEVIATIONS * scale for p, (scale, _) in zip(pictures, errors, strict=True)]
-    pixels = [np.mean(abs(p.shape_off) <= DEVIATIONS * shape) for p, (_, shape) in zip(pictures, errors, strict=True)]
+    pixels = [held(p.shape_off, shape) for p, (_, shape) in zip(pictures, errors, strict=True)]
     curves = [sparsified(picture, shape) for picture, (_, shape) in zip(pictures, errors, strict=True)]
     relative, metres = np.mean(curves, axis=0)
     return Verdict(
@@ -180,10 +177,7 @@ def select(pictures: Sequence[Picture], chosen: NDArray[np.bool_]) -> list[Pictu
 def sparsified(picture: Picture, shape: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Compute AUSE of the shape, for relative errors and for metres: by its own, constant and proportional errors.
 
-    Absolute errors are averaged over the pixels that remain as the least sure ones are left out, 5 % at a time. From
-    this curve the one of the best order is subtracted; the mean of the difference is divided by the error of all
-    pixels, so 0 is the best order (Ilg et al., https://arxiv.org/abs/1802.07095, section 4). An error in metres that
-    is proportional to depth is a constant relative one.
+    An error in metres that is proportional to depth is a constant relative one.
     """
     relative = np.abs(picture.shape_off)
     right_m = picture.pred_m / np.exp(np.float32(picture.scale_off))  # with the true scale
@@ -193,11 +187,3 @@ def sparsified(picture: Picture, shape: Floats) -> tuple[tuple[float, ...], tupl
         tuple(ause(relative, stated) for stated in (shape, even, right_m)),
         tuple(ause(metres, stated) for stated in (shape * right_m, even, right_m)),
     )
-
-
-def ause(errors: Floats, stated: Floats) -> float:
-    """Compute the area under the sparsification error curve, see `sparsified`. Ties are left out evenly."""
-    left = np.unique(-(-len(errors) * np.arange(1, STEPS + 1) // STEPS))  # pixels that remain
-    order = np.lexsort((np.random.default_rng(0).random(len(errors)), stated))
-    by_stated, best = (np.cumsum(each) / np.arange(1, len(each) + 1) for each in (errors[order], np.sort(errors)))
-    return float((by_stated - best)[left - 1].mean() / max(errors.mean(), 1e-9))

@@ -6,14 +6,23 @@ from typing import Literal, get_args
 
 from hqmd_cli.errors import HqmdError
 
-Alignment = Literal["none", "median", "scale-shift-depth", "scale-shift-disparity"]
+Alignment = Literal[
+    "none",
+    "median",
+    "scale-shift-depth",
+    "scale-shift-depth-trimmed",
+    "scale-shift-disparity",
+    "scale-shift-disparity-clamped",
+]
 Aggregation = Literal["mean", "pooled"]
 
 ALIGNED_BY: dict[Alignment, str] = {
     "none": "no alignment",
     "median": "aligned by the ratio of medians",
     "scale-shift-depth": "aligned by scale and shift in depth",
+    "scale-shift-depth-trimmed": "aligned by scale and shift in depth, fitted without the lowest and highest 5 %",
     "scale-shift-disparity": "aligned by scale and shift in disparity",
+    "scale-shift-disparity-clamped": "aligned by scale and shift in disparity, clamped to the farthest truth",
 }
 AGGREGATED_AS: dict[Aggregation, str] = {"mean": "mean over pictures", "pooled": "pooled over pixels"}
 DIGEST_LENGTH = 8  # hex digits: enough to tell a few protocols apart, short enough for a caption
@@ -28,7 +37,7 @@ class Protocol:
     """
 
     name: str
-    ground_truth: Literal["filled", "raw"]
+    ground_truth: Literal["filled", "raw", "warped"]  # warped: the view of data/moge.py
     source: str = ""
     frames: tuple[tuple[int, int], ...] = ()  # (H, W) of the truth; empty: any
     flip: bool = False  # average the depth of the photo and of its mirror image, mirrored back
@@ -42,7 +51,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         require(bool(self.name), "name", "must not be empty")
-        require(self.ground_truth in ("filled", "raw"), "ground_truth", "must be filled or raw")
+        require(self.ground_truth in ("filled", "raw", "warped"), "ground_truth", "must be filled, raw or warped")
         require(self.alignment in ALIGNED_BY, "alignment", f"must be one of {', '.join(get_args(Alignment))}")
         require(self.aggregation in AGGREGATED_AS, "aggregation", "must be mean or pooled")
         sizes = [size for size in (*self.frames, self.compared_at) if size]
@@ -96,7 +105,8 @@ class Protocol:
         size = ", at {1} x {0}".format(*self.compared_at) if self.compared_at else ""
         flip = ", averaged with the mirrored photo" if self.flip else ""
         pooled = f"; {AGGREGATED_AS['pooled']}" if self.aggregation == "pooled" else ""
-        return self.name, self.ground_truth, f"{self.region()}{size}{flip}", f"{self.limits()}{pooled}"
+        aligned = f"; {ALIGNED_BY[self.alignment]}" if self.alignment != "none" else ""
+        return self.name, self.ground_truth, f"{self.region()}{size}{flip}", f"{self.limits()}{pooled}{aligned}"
 
     def region(self) -> str:
         """Describe the region that is scored."""

@@ -19,6 +19,8 @@ EIGEN_RANGE_M = (1e-3, 10.0)
 # Rectification leaves each of the five recording days its own size.
 KITTI_FRAMES = ((375, 1242), (370, 1224), (374, 1238), (370, 1226), (376, 1241))
 KITTI_RANGE_M = (1e-3, 80.0)
+SYNS_FRAME = (376, 1242)
+SYNS_RANGE_M = (1e-3, 100.0)
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -87,6 +89,34 @@ PROTOCOLS = {
             clip_m=KITTI_RANGE_M,
             source="BTS: https://github.com/cleinc/bts, pytorch/bts_eval.py with --garg_crop, on KITTI's annotated "
             "depth (pytorch/README.md); the frame sizes of the five days are as far as known",
+        ),
+        Protocol(
+            name="nyu-ratio-of-medians",
+            ground_truth="filled",
+            frames=(NYU_FRAME,),
+            crop=EIGEN_CROP,
+            alignment="median",
+            source="DUSt3R, Wang et al. 2024, section 4.3, whose code for it is not published: as "
+            "https://github.com/kmatzen/plumbline finds its NYU row, protocols/nyu_dust3r_table2.yaml at fc61592. "
+            "MonST3R and CUT3R use no crop",
+        ),
+        Protocol(
+            name="syns-mdec4",
+            ground_truth="filled",
+            frames=(SYNS_FRAME,),
+            depth_range_m=SYNS_RANGE_M,
+            alignment="scale-shift-depth-trimmed",
+            clip_m=SYNS_RANGE_M,
+            source="the fourth Monocular Depth Estimation Challenge: https://github.com/toshas/mdec_benchmark, "
+            "src/core/evaluator.py and cfg/eval/syns_val.yaml at 4037628. Disparity is inverted before the fit. There "
+            "AbsRel is in percent, SqRel divides by the truth squared, and the F-score of points ranks",
+        ),
+        Protocol(
+            name="moge",
+            ground_truth="warped",
+            alignment="scale-shift-disparity-clamped",
+            source="MoGe: https://github.com/microsoft/MoGe, moge/test/dataloader.py and metrics.py at 0744441, its "
+            "affine-invariant disparity. Only for its evaluation sets, which hqmd warps as it does (--data NYUv2/)",
         ),
     )
 }

@@ -1,9 +1,10 @@
 """Results of an evaluation: the figures of single pictures, and of a model over all of them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.sample import Dataset, GroundTruth
 from hqmd_cli.evaluation.aggregation import aggregated, average, resampled_figures
-from hqmd_cli.evaluation.bootstrap import METHOD, percentile_interval
+from hqmd_cli.evaluation.bootstrap import FEWEST_SCENES, METHOD, percentile_interval
 from hqmd_cli.evaluation.protocol import Aggregation, Protocol
 
 
@@ -37,6 +38,7 @@ class Result:
     pixels: NDArray[np.int64]  # (n,) scored
     remark: str = ""  # a note on the predictions, for readers of the figures
     by_depth: NDArray[np.float64] | None = None  # (n, BINS, 3), error_by_depth.sums_by_depth; None: not asked for
+    scenes: tuple[str, ...] = ()  # of the pictures, in order, two at least; empty: unknown
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -50,9 +52,30 @@ class Result:
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The interval of each of `metrics`, by bootstrap.METHOD."""
+        return self.resampled(())
+
+    @cached_property
+    def scene_intervals(self) -> dict[str, tuple[float, float]]:
+        """The same with scenes resampled in place of pictures; empty if they are unknown."""
+        return self.resampled(self.scenes) if self.scenes else {}
+
+    def resampled(self, scenes: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """Compute the interval of each of `metrics` by resampling pictures or, if there are any, scenes."""
         how = self.protocol.aggregation
-        draws = resampled_figures([average(name, v, self.pixels, how) for name, v in self.per_picture.items()])
+        averages = [average(name, values, self.pixels, how) for name, values in self.per_picture.items()]
+        draws = resampled_figures(averages, scenes)
         return {name: percentile_interval(drawn) for name, drawn in zip(self.per_picture, draws, strict=True)}
+
+    @cached_property
+    def wider_by_scene(self) -> set[str]:
+        """The metrics whose interval over scenes is the wider one."""
+        widths = {name: high - low for name, (low, high) in self.intervals.items()}
+        return {name for name, (low, high) in self.scene_intervals.items() if high - low > widths[name]}
+
+    @property
+    def shown_intervals(self) -> dict[str, tuple[float, float]]:
+        """The wider interval of each metric, over pictures or scenes."""
+        return self.intervals | {name: self.scene_intervals[name] for name in self.wider_by_scene}
 
     @property
     def recipe(self) -> str:
@@ -63,7 +86,10 @@ class Result:
         """Plain data for JSON, with None in place of NaN."""
         figures = (self.metrics, *(aggregated(self.per_picture, self.pixels, how) for how in ("mean", "pooled")))
         metrics, mean, pooled = map(without_nan, figures)
-        ends = {name: None if math.isnan(low) else [low, high] for name, (low, high) in self.intervals.items()}
+        ends, by_scene = (
+            {name: None if math.isnan(low) else [low, high] for name, (low, high) in intervals.items()}
+            for intervals in (self.intervals, self.scene_intervals)
+        )
         return {
             "protocol": self.protocol.name,
             "protocol_hash": self.protocol.digest,
@@ -75,6 +101,8 @@ class Result:
             "metrics": metrics,
             "intervals": ends,
             "intervals_by": METHOD,
+            "scenes": len(set(self.scenes)) or None,
+            "intervals_over_scenes": by_scene or None,
             "mean_over_pictures": mean,
             "pooled_over_pixels": pooled,
         }
@@ -85,12 +113,21 @@ def without_nan(figures: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in figures.items()}
 
 
-def collect(scores: Iterable[ScoredPicture], dataset: Dataset, protocol: Protocol, remark: str = "") -> Result:
-    """Gather the pictures that evaluate.score_each yields."""
+def collect(
+    scores: Iterable[ScoredPicture],
+    dataset: Dataset,
+    protocol: Protocol,
+    remark: str = "",
+    scenes: Mapping[str, str] = MappingProxyType({}),
+) -> Result:
+    """Gather the pictures that evaluate.score_each yields. `scenes` by name; a picture without one is its own."""
     scores = list(scores)
     per_picture = {metric: np.array([scored.figures[metric] for scored in scores]) for metric in scores[0].figures}
     pixels = np.array([scored.pixels for scored in scores])
     names = [scored.name for scored in scores]
     sums = [scored.by_depth for scored in scores if scored.by_depth is not None]
     by_depth = np.stack(sums) if sums else None
-    return Result(protocol, dataset.description, dataset.ground_truth, names, per_picture, pixels, remark, by_depth)
+    shown = tuple(scenes.get(name, name) for name in names)
+    known = shown if scenes and len(set(shown)) >= FEWEST_SCENES else ()
+    data, ground_truth = dataset.description, dataset.ground_truth
+    return Result(protocol, data, ground_truth, names, per_picture, pixels, remark, by_depth, known)

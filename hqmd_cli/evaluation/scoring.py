@@ -11,9 +11,10 @@ from hqmd_cli.data.sample import Dataset, Sample, too_many
 from hqmd_cli.depth import require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth
+from hqmd_cli.evaluation.metrics.field_of_view import fov_of
 from hqmd_cli.evaluation.metrics.pixels import median_ratio, scale_and_shift
 from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, METRICS, MapPair, measure
-from hqmd_cli.evaluation.prediction_source import Map, PredictionSource
+from hqmd_cli.evaluation.prediction_source import NOTHING, Map, PredictionSource, Said
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Alignment, Protocol
 from hqmd_cli.evaluation.protocols import NYU_FRAME
 from hqmd_cli.evaluation.results import ScoredPicture
@@ -23,6 +24,9 @@ from hqmd_cli.units import NEEDED_FIT, Kind
 
 Mask = NDArray[np.bool_]
 Truth = tuple[NDArray[np.float32], Mask]  # as compared_truth
+
+TRIMMED_PERCENT = 5
+LEAST_DISPARITY = float(np.finfo(np.float32).eps)  # before it is inverted, as in_depth_trimmed's source
 
 nyu_camera = cache(find_intrinsics)
 
@@ -58,7 +62,8 @@ def first_readable(dataset: Dataset) -> Sample:
 def require_ground_truth(dataset: Dataset, protocol: Protocol) -> None:
     """Check that a dataset has the protocol's kind of ground truth. Raises DoesNotFit."""
     # Depth "as given" in files may be filled or raw; raw is easier to predict, so it is never taken for raw.
-    accepted = {"raw": ("raw",), "filled": ("filled", "as given")}[protocol.ground_truth]
+    wanted = protocol.ground_truth
+    accepted = ("filled", "as given", "warped") if wanted == "filled" else (wanted,)
     if dataset.ground_truth not in accepted:
         raise DoesNotFit(
             f"protocol {protocol.name} needs {protocol.ground_truth} ground truth, but {dataset.description} has "
@@ -83,7 +88,8 @@ def require_compatible(source: PredictionSource, protocol: Protocol) -> None:
             "another protocol"
         )
     needed, aligned = NEEDED_FIT[source.kind], ALIGNED_BY[protocol.alignment]
-    if needed and aligned != f"aligned by {needed}":
+    inverts = protocol.alignment == "scale-shift-depth-trimmed" and source.kind == "disparity"
+    if needed and not inverts and not aligned.startswith(f"aligned by {needed}"):
         raise DoesNotFit(
             f"predictions of kind {source.kind} claim no metres: they need a protocol whose alignment is "
             f"{needed}, and protocol {protocol.name} has {aligned}; write one, see --protocol FILE.toml"
@@ -175,6 +181,25 @@ def from_disparity(disparity: Map, depth_m: Map, scored: Mask) -> Map:
     return np.divide(1, fitted, out=np.full_like(fitted, np.inf), where=fitted > 0)
 
 
+def in_depth_trimmed(pred: Map, depth_m: Map, scored: Mask) -> Map:
+    """Fit as in_depth on the scored pixels whose prediction lies between its 5th and 95th percentile.
+
+    The fourth Monocular Depth Estimation Challenge: _align_least_squares in src/core/evaluator.py of
+    https://github.com/toshas/mdec_benchmark at 4037628.
+    """
+    low, high = np.percentile(pred[scored], (TRIMMED_PERCENT, 100 - TRIMMED_PERCENT))
+    kept = scored & (pred > low) & (pred < high)
+    return in_depth(pred, depth_m, kept if kept.any() else scored)
+
+
+def clamped(disparity: Map, depth_m: Map, scored: Mask) -> Map:
+    """Fit as from_disparity; the result is no farther than the farthest scored truth.
+
+    MoGe: compute_metrics in moge/test/metrics.py of https://github.com/microsoft/MoGe at 0744441.
+    """
+    return np.minimum(from_disparity(disparity, depth_m, scored), depth_m[scored].max())
+
+
 def fitted_law(values: Map, targets: Map) -> tuple[float, float]:
     """Fit scale and shift. Raises HqmdError if all (T,) values are the same."""
     if values.var() == 0:
@@ -185,7 +210,15 @@ def fitted_law(values: Map, targets: Map) -> tuple[float, float]:
 FITS: dict[Alignment, Callable[[Map, Map, Mask], Map]] = {
     "median": by_median,
     "scale-shift-depth": in_depth,
+    "scale-shift-depth-trimmed": in_depth_trimmed,
     "scale-shift-disparity": in_disparity,
+    "scale-shift-disparity-clamped": lambda pred, depth_m, scored: clamped(1 / pred, depth_m, scored),
+}
+OF_DISPARITY: dict[Alignment, Callable[[Map, Map, Mask], Map]] = {
+    "scale-shift-depth-trimmed": lambda pred, depth_m, scored: in_depth_trimmed(
+        1 / pred.clip(LEAST_DISPARITY, None), depth_m, scored
+    ),
+    "scale-shift-disparity-clamped": clamped,
 }
 
 
@@ -193,7 +226,7 @@ def align(pred: Map, depth_m: Map, scored: Mask, alignment: Alignment, is_dispar
     """Fit a prediction to the truth, in float64; with alignment "none", return it unchanged."""
     if alignment == "none":
         return pred
-    fit = from_disparity if is_disparity else FITS[alignment]
+    fit = OF_DISPARITY.get(alignment, from_disparity) if is_disparity else FITS[alignment]
     return fit(pred.astype(np.float64), depth_m.astype(np.float64), scored)
 
 
@@ -207,11 +240,12 @@ def apply_protocol(
     kind: Kind = "depth",
     accept_flat: bool = False,
     truth: Truth | None = None,
+    said: Said = NOTHING,
 ) -> MapPair:
     """Bring a prediction and its truth into the form in which they are scored. Arguments and errors as `score`."""
     require_prediction(pred, sample, kind, accept_flat)
     depth_m, scored = truth or compared_truth(sample, protocol)
-    pred_m = compared_prediction(pred, protocol) if protocol.compared_at else pred
+    pred_m = given = compared_prediction(pred, protocol) if protocol.compared_at else pred
     if protocol.alignment != "none":
         try:
             pred_m = align(pred_m, depth_m, scored, protocol.alignment, kind == "disparity")
@@ -219,9 +253,15 @@ def apply_protocol(
             raise HqmdError(f"{sample.name}: {error}") from error
     if protocol.clip_m:
         pred_m = pred_m.clip(*protocol.clip_m)
-    camera = nyu_camera(*depth_m.shape) if NYU_FRAME in protocol.frames else None
-    annotated = sample.edges if sample.edges is None or sample.edges.shape == depth_m.shape else None
-    return MapPair(pred_m, depth_m, scored, camera, annotated)
+    as_large = depth_m.shape == sample.depth_m.shape
+    camera, annotated, planes = (sample.camera, sample.edges, sample.planes) if as_large else (None, None, None)
+    if NYU_FRAME in protocol.frames:
+        camera = nyu_camera(*depth_m.shape)
+    elif as_large and sample.focal_px and not camera:
+        camera = find_intrinsics(*depth_m.shape, fx=sample.focal_px)
+    given = pred_m if protocol.alignment == "none" else given
+    fov_deg = fov_of(said.focal_px, sample.depth_m.shape[1]) if said.focal_px else None
+    return MapPair(pred_m, depth_m, scored, camera, annotated, planes, given, kind, fov_deg, said.uncertainty)
 
 
 def score(
@@ -233,18 +273,21 @@ def score(
     by_depth: bool = False,
     accept_flat: bool = False,
     truth: Truth | None = None,
+    said: Said = NOTHING,
 ) -> ScoredPicture:
     """Measure one prediction, (H, W) metres like the truth, or what `kind` says.
 
-    detail: measure the metrics of the detail table, too, some 30 ms. Normals need a camera; only NYU's frames have one.
+    detail: measure the metrics of the detail table, too, some 100 ms. Normals and points need a camera: NYU's frames
+    have one, and data that states it.
     by_depth: add the sums of error_by_depth.py.
     accept_flat: accept the same depth everywhere, as a network of intervals predicts early in its training.
     truth: that of compared_truth, if it is known already.
+    said: what the model says besides.
 
     Raises HqmdError for another size, for NaN, infinite, non-positive or constant predictions, and where the
     protocol leaves no valid pixel: none of these has an honest score.
     """
-    maps = apply_protocol(pred, sample, protocol, kind, accept_flat, truth)
+    maps = apply_protocol(pred, sample, protocol, kind, accept_flat, truth, said)
     pred_m, depth_m = maps.pixels
     if not (np.isfinite(pred_m).all() and pred_m.min() > 0):
         raise HqmdError(

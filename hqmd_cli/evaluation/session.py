@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from hqmd_cli import __version__
+from hqmd_cli.checkpoints.catalogue import what_it_saw
+from hqmd_cli.checkpoints.photo_hashes import read_hashes
 from hqmd_cli.data import default_data, find_reader, open_dataset
 from hqmd_cli.data.check.quick_check import HEADERS
 from hqmd_cli.data.check.turned import turned_pairs
-from hqmd_cli.data.sample import WHOLE, Dataset, evenly, too_many
+from hqmd_cli.data.sample import WHOLE, Dataset, evenly, scenes_of, too_many
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.evaluate import score_each, score_under_each
 from hqmd_cli.evaluation.omissions import Omissions
 from hqmd_cli.evaluation.prediction_folder import FolderOptions, PredictionFolder, folder_source
-from hqmd_cli.evaluation.prediction_source import PredictionSource, model_source
+from hqmd_cli.evaluation.prediction_source import PredictionSource, Said, Tell, model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import ALL, PROTOCOLS, find_protocol
 from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
@@ -74,12 +76,18 @@ class Session:
         """Open models and add them by their names, with a note on foreign ones and those that fell back to the CPU."""
         for name, model in open_models(names, options).items():
             identity = partial(identity_of, model)
-            source = model_source(model.predict, model.kind, model.remark, identity, model.follows_camera)
+            seen = what_it_saw(model.name, getattr(self.dataset, "title", "")) if model.remark else ""
+            view = f"with {options.view_in_words}" if options.view_in_words else ""
+            remark = "; ".join(filter(None, (model.remark, seen, view)))
+            hashes = read_hashes(model.folder) if model.folder else None
+            source = model_source(
+                model.predict, model.kind, remark, identity, model.follows_camera, telling(model), hashes
+            )
             if model.remark or model.fallback:
-                self.note(f"model: {model.in_words}")
+                self.note(f"model: {model.in_words}{f'; {seen}' if seen else ''}")
             if model.remark and (finding := check_first_maps(source, self.dataset)):
                 self.note(f"model: {name}: {finding}")
-                source = replace(source, remark=partial(str, f"{model.remark}; {finding}"))
+                source = replace(source, remark=partial(str, f"{remark}; {finding}"))
             self.sources[name] = source
 
     def add_folder(self, folder: Path, options: FolderOptions) -> None:
@@ -103,6 +111,7 @@ class Session:
         """
         for source in self.sources.values():
             require_compatible(source, self.protocol)  # all, before the first takes its minutes
+        scenes = scenes_of(self.dataset)
         scored_by: dict[str, list[ScoredPicture]] = {}
         remarks: dict[str, str] = {}
         # Files first: they are quickly found wrong.
@@ -118,7 +127,7 @@ class Session:
             remarks[name] = source.remark()  # raises for a wrong set of files, before the next source takes its minutes
             self.leave_out(omissions)
         return {
-            name: collect(scored_by[name], self.dataset, self.protocol, self.with_omitted(remarks[name]))
+            name: collect(scored_by[name], self.dataset, self.protocol, self.with_omitted(remarks[name]), scenes)
             for name in self.sources
         }
 
@@ -176,7 +185,8 @@ class Session:
                 continue
             without = f"{len(reasons)} of {len(scored)} pictures without truth left out" if reasons else ""
             remark = self.with_omitted(source.remark(), without)
-            results[protocol.name] = collect(figures, self.datasets[protocol.ground_truth], protocol, remark)
+            dataset = self.datasets[protocol.ground_truth]
+            results[protocol.name] = collect(figures, dataset, protocol, remark, scenes_of(dataset))
         if not results:
             raise HqmdError(f"{name}: no protocol fits it and all pictures of the data")
         return results
@@ -258,6 +268,19 @@ def left_out(protocol: Protocol, reason: object) -> str:
 def identity_of(model: OpenModel) -> str:
     """Name and hash everything that decides a model's maps."""
     return f"{model.in_words}, {model.precision}, {model.digest()}"
+
+
+def telling(model: OpenModel) -> Tell | None:
+    """Return what predicts with a model and tells what it says besides; None if it says nothing.
+
+    It is not told the camera, as in an evaluation without detail.
+    """
+    sees, surely = model.sees, model.surely
+    if surely:
+        return lambda image: ((told := surely(image))[0], Said(uncertainty=told[1]))
+    if sees:
+        return lambda image: ((seen := sees(image, None)).depth, Said(seen.focal_px))
+    return None
 
 
 def check_first_maps(source: PredictionSource, dataset: Dataset) -> str:

@@ -1,8 +1,9 @@
 """Test whether one model is better than another: paired differences on the same pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from hqmd_cli.evaluation.bootstrap import holm, percentile_interval, two_sided_p
 from hqmd_cli.evaluation.metrics.registry import METRICS
 from hqmd_cli.evaluation.results import Result
 
+Over = Literal["pictures", "scenes"]
 PAIRED = ("RMSE", "AbsRel", "delta1", "edgeF1")
 
 
@@ -30,6 +32,7 @@ class Comparison:
     lost: float  # share of the pictures on which the second is better; on the others they are equal
     p: float  # two-sided, by the same resamples
     p_holm: float  # corrected for the number of pairs in this metric
+    over: Over = "pictures"  # what was resampled: the one that gives the larger p
 
 
 def comparisons_of(results: Mapping[str, Result]) -> list[Comparison]:
@@ -55,18 +58,23 @@ def comparisons_in(metric: str, results: Mapping[str, Result]) -> list[Compariso
         for model, result in results.items()
     }
     figures = {model: item.figure for model, item in averages.items()}
-    drawn = dict(zip(averages, resampled_figures(list(averages.values())), strict=True))
+    scenes = next(iter(results.values())).scenes
+    ways: dict[Over, Sequence[str]] = {"pictures": (), "scenes": scenes} if scenes else {"pictures": ()}
+    drawn = {
+        over: dict(zip(averages, resampled_figures(list(averages.values()), groups), strict=True))
+        for over, groups in ways.items()
+    }
     badness = {
         model: np.array([METRICS[metric].badness(value) for value in item.values[known]])
         for model, item in averages.items()
     }
     found = []
     for first, second in pairs:
-        differences = drawn[first] - drawn[second]
-        low, high = percentile_interval(differences)
-        p = two_sided_p(differences)
+        differences = {over: draws[first] - draws[second] for over, draws in drawn.items()}
+        p, over = max((two_sided_p(each), over) for over, each in differences.items())
+        low, high = percentile_interval(differences[over])
         won, lost = (float(np.mean(sign * (badness[second] - badness[first]) > 0)) for sign in (1, -1))
         n, difference = int(known.sum()), figures[first] - figures[second]
-        found.append(Comparison(metric, first, second, n, difference, low, high, won, lost, p, p_holm=p))
+        found.append(Comparison(metric, first, second, n, difference, low, high, won, lost, p, p, over))
     corrected = holm([comparison.p for comparison in found])
     return [replace(comparison, p_holm=p_holm) for comparison, p_holm in zip(found, corrected, strict=True)]

@@ -1,12 +1,15 @@
 """Files and folders that appear whole or not at all: each is written beside its place, then renamed.
 
-The name beside it is `.hqmd-RUN-RANDOM.part`: RUN is the number of this process, so that what a dead one left can be
-told from what a living one writes, and RANDOM belongs to one file only. Nobody can put a link there beforehand.
+The name beside it is `.hqmd-RUN-RANDOM-MARK.part`: RUN is the number of this process, RANDOM belongs to one file only,
+so that nobody can put a link there beforehand, and MARK tells which name it is for. The system's lock on it shows that
+its writer lives. So whoever writes the same file next removes what a killed process left of it, and nothing else. Where
+there are no such locks (Windows, some network disks), that stays, unless a run's intention names it.
 """
 
 import errno
 import os
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,8 +17,13 @@ from shutil import rmtree
 
 from hqmd_cli.errors import HqmdError, first_line
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 RUN = os.urandom(4).hex()  # of this process; the module `secrets` would import three more
-UNFINISHED = re.compile(r"\.hqmd-(?P<run>[0-9a-f]{8})-[0-9a-f]{8}\.part(\.\w+)?")  # what name_beside gives
+UNFINISHED = re.compile(r"\.hqmd-(?P<run>[0-9a-f]{8})-[0-9a-f]{8}(-(?P<mark>[0-9a-f]{8}))?\.part(?P<suffix>\.\w+)?")
 UNFINISHED_BEFORE = re.compile(r"\.[0-9a-f]{8}\.\d+\.part")  # what hqmd gave up to commit 6e49211
 WRITE_REMEDIES = {
     errno.ENOSPC: "; make room, or choose another -o",
@@ -23,6 +31,9 @@ WRITE_REMEDIES = {
     errno.EROFS: "; choose another -o",
     errno.ELOOP: "; a link lies there: remove it",
 }
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+left_in: dict[str, list[str]] = {}  # folder -> what may be unfinished in it, since before its first file
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -61,17 +72,85 @@ def file_beside(path: Path, suffix: str = "") -> Iterator[Path]:
     """
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = name_beside(path, suffix)
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
+        remove_left(path)
+        held, linked = -1, 0
+        while not linked:  # until one was locked before somebody took it for a dead process's
+            aside = name_beside(path, suffix)
+            held = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_LINK, 0o666)
+            lock(held, wait=True)
+            if not (linked := os.fstat(held).st_nlink) or fcntl is None:  # Windows renames no open file
+                os.close(held)
         try:
             yield aside
         finally:
             aside.unlink(missing_ok=True)
+            if fcntl is not None:
+                os.close(held)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path` to fill and rename; remove it at the end. Creates the folders.
+
+    An OSError inside becomes an HqmdError that names `path`.
+    """
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(path)
+        aside = name_beside(path)
+        aside.mkdir()
+        held = os.open(aside, os.O_RDONLY) if fcntl else None  # Windows opens no folders
+        try:
+            if held is not None:
+                lock(held)
+            yield aside
+        finally:
+            rmtree(aside, ignore_errors=True)
+            if held is not None:
+                os.close(held)
+
+
+def lock(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file while it is open; False if another process holds it, or where there are no such locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (OSError, AttributeError):  # AttributeError: Windows
+        return False
+    return True
 
 
 def name_beside(path: Path, suffix: str = "") -> Path:
     """Return a new hidden name in the folder of `path`; short, since the name of `path` may be as long as allowed."""
-    return path.with_name(f".hqmd-{RUN}-{os.urandom(4).hex()}.part{suffix}")
+    return path.with_name(f".hqmd-{RUN}-{os.urandom(4).hex()}-{mark_of(path)}.part{suffix}")
+
+
+def mark_of(path: Path) -> str:
+    """Return what stands for a file in the names beside it."""
+    return f"{zlib.crc32(os.fsencode(path.name)):08x}"
+
+
+def remove_left(path: Path) -> None:
+    """Remove what processes that were killed left of `path`, half-written. Lists its folder once per process."""
+    folder = os.path.abspath(path.parent)
+    if folder not in left_in:
+        left_in[folder] = [entry.path for entry in os.scandir(folder) if entry.name.startswith(".hqmd-")]
+    for place in left_in[folder]:
+        ours = UNFINISHED.fullmatch(os.path.basename(place))
+        is_former = ours and ours["suffix"] == f".{path.name}"  # see replaced_folder
+        if ours and ours["mark"] == mark_of(path) and not is_former:
+            with suppress(OSError):  # a link, another user's, or finished meanwhile
+                remove_unless_held(place)
+
+
+def remove_unless_held(place: str) -> None:
+    """Remove a file or folder, unless a living process holds it. Raises OSError if it cannot be opened."""
+    is_folder = os.path.isdir(place)
+    descriptor = os.open(place, (os.O_RDONLY if is_folder else os.O_RDWR) | NO_LINK)
+    try:
+        if lock(descriptor):
+            rmtree(place, ignore_errors=True) if is_folder else os.unlink(place)
+    finally:
+        os.close(descriptor)
 
 
 def remove_unfinished(folder: Path, runs: Collection[str] | None = None) -> None:
@@ -100,13 +179,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if os.path.lexists(path):
         raise HqmdError(f"{path}: exists already; remove it, or choose another -o")
-    aside = name_beside(path)
-    try:
+    with folder_beside(path) as aside:
         yield aside
-        with explain_write_errors(path):
-            aside.rename(path)
-    finally:
-        rmtree(aside, ignore_errors=True)
+        aside.rename(path)
 
 
 @contextmanager
@@ -118,19 +193,15 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     it was.
     """
     mended_folder(path)
-    aside, former = name_beside(path), name_beside(path, f".{path.name}")
-    with explain_write_errors(path):
-        try:
-            aside.mkdir(parents=True)
-            yield aside
-            for file in (*aside.iterdir(), aside):
-                sync(file)
-            if path.exists():
-                path.rename(former)
-            aside.rename(path)
-            sync(path.parent)
-        finally:
-            rmtree(aside, ignore_errors=True)
+    with folder_beside(path) as aside:
+        yield aside
+        for file in (*aside.iterdir(), aside):
+            sync(file)
+        former = name_beside(path, f".{path.name}")
+        if path.exists():
+            path.rename(former)
+        aside.rename(path)
+        sync(path.parent)
         rmtree(former, ignore_errors=True)
 
 

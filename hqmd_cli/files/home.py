@@ -1,9 +1,18 @@
-"""The folder for what hqmd keeps from one run to the next."""
+"""The folders of what hqmd keeps from one run to the next, and of what comes with it."""
 
 import os
 from pathlib import Path
 
 from hqmd_cli.errors import HqmdError
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the models and recipes that come with hqmd, which an installation may lack.
+
+    In a checkout they lie in `weights/` at the top; in a wheel, in the package.
+    """
+    package = Path(__file__).parents[1]
+    return weights if (weights := package / "weights").is_dir() else package.parent / "weights"
 
 
 def hqmd_home() -> Path:

@@ -14,13 +14,8 @@ def is_web_address(text: str) -> bool:
     return text.lower().startswith(SCHEMES)
 
 
-def without_password(url: str) -> str:
-    """Hide a name and a password in an address, for messages and records: http://***@host/a.jpg."""
-    return re.sub(r"^(https?://)[^/?#]*@", r"\1***@", url, flags=re.IGNORECASE)
-
-
 def without_secrets(text: str) -> str:
-    """Hide names, passwords and signatures in an address, or in a message that quotes one."""
+    """Hide names, passwords and signatures in an address, or in a message that quotes one: http://***@host/a.jpg."""
     return SECRETS.sub(r"\1***", re.sub(r"(://)[^/?#\s]*@", r"\1***@", text))
 
 

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from hqmd_cli import __version__
 from hqmd_cli.errors import HqmdError, first_line, printable
-from hqmd_cli.files.web_address import is_web_address, without_password
+from hqmd_cli.files.web_address import is_web_address, without_secrets
 
 MOST_BYTES = 50_000_000
 LONGEST_S = 30.0  # for a photo, with all redirects
@@ -32,7 +32,7 @@ SPECIAL = (ip_network("192.0.0.0/24"), ip_network("64:ff9b:1::/48"))
 
 def fetch_photo(url: str, allow_private: bool = False) -> bytes:
     """Download a photo. Raises HqmdError naming the address if it cannot be had within the limits."""
-    until, name, place = monotonic() + LONGEST_S, printable(without_password(url)), url
+    until, name, place = monotonic() + LONGEST_S, printable(without_secrets(url)), url
     for _ in range(MOST_REDIRECTS + 1):
         try:
             found = ask(place, until, allow_private)
@@ -61,7 +61,7 @@ def ask(url: str, until: float, allow_private: bool) -> bytes | str:
     """
     parts = urlsplit(url)
     if not is_web_address(url) or not parts.hostname:
-        raise HqmdError(f"leads to {printable(without_password(url))}, which is no http:// or https:// address")
+        raise HqmdError(f"leads to {printable(without_secrets(url))}, which is no http:// or https:// address")
     if parts.username or parts.password:
         raise HqmdError("a name and a password in an address are not sent; download the photo first")
     with connected(parts, until, allow_private) as connection:

@@ -63,6 +63,13 @@ class OpenOptions:
         if self.kind is not None:
             kind_named(self.kind)
 
+    @property
+    def view_in_words(self) -> str:
+        """The options that change what models of ours see, for captions; empty without one."""
+        size = f"--size {self.size}" if self.size != DEFAULT_SIZE else ""
+        sides = f"--side {','.join(map(str, self.sides))}" if self.sides else ""
+        return " ".join(filter(None, (size, sides, "--flip" if self.flip else "")))
+
 
 @dataclass(frozen=True)
 class OpenModel:
@@ -82,6 +89,7 @@ class OpenModel:
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
     with_options: Callable[[OpenOptions], OpenModel] | None = None  # the same engine with other sides or size
+    folder: Path | None = None  # of one of hqmd's own
     sees: Sees | None = None  # of foreign models that give a focal length or a remark; else None, and `predict` is all
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -231,6 +239,7 @@ def shown_by(engine: Engine, name: str, folder: Path, options: OpenOptions) -> O
         fallback=engine.fallback,
         surely=predictor.with_uncertainty if predictor.model.view.errors else None,
         with_options=lambda others: shown_by(engine, name, folder, others),
+        folder=folder,
     )
 
 

@@ -35,6 +35,7 @@ OWN_LOSSES: dict[str, str] = {
     "mrf-gaussian": "hqmd_cli.losses.random_fields:mrf_gaussian",
     "mrf-laplacian": "hqmd_cli.losses.random_fields:mrf_laplacian",
     "ordinal": "hqmd_cli.losses.ordinal:ordinal",
+    "planes": "hqmd_cli.losses.random_fields:planes",
 }
 # A loss of another package is one of depth.
 LOSSES = Registry("hqmd.losses", DEPTH_LOSSES | OWN_LOSSES)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, masked_select
+from torch.nn import functional as F
 
-from hqmd_cli.losses.terms import require_valid
+from hqmd_cli.losses.terms import absolute_log_error, require_valid
 from hqmd_cli.models.table1.gaussian_field import GaussianField, double, negative_log_likelihood, node_means
 from hqmd_cli.models.table1.patch_grid import (
     STEPS,
@@ -23,7 +24,8 @@ from hqmd_cli.models.table1.patch_grid import (
     laplacian,
     precision,
 )
-from hqmd_cli.parallel.batch_sums import batch_sum
+from hqmd_cli.models.table1.plane_field import PlaneTerms, true_planes
+from hqmd_cli.parallel.batch_sums import batch_mean, batch_mean_or_zero, batch_sum
 
 if TYPE_CHECKING:
     from hqmd_cli.models.base import Estimate
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PATCHES_ACROSS = 24  # the shorter side, in a fixed field
 BETA = 1.0  # weight of neighbours in the fixed field of Liu et al.; a node's own term has weight 1
 OWN_DEVIATION, PAIR_DEVIATION = 0.3, 0.1  # ln metres, in the fixed fields of Saxena et al.
+SAME_PLANE = 0.03  # of the depth where two planes are compared
 
 
 def crf(estimate: "Estimate", depth_m: Tensor, valid: Tensor) -> Tensor:
@@ -49,6 +52,36 @@ def mrf_laplacian(estimate: "Estimate", depth_m: Tensor, valid: Tensor) -> Tenso
     terms = estimate.parts.get("terms") or fixed_terms(estimate.depth_m)
     values, known = measured(depth_m, valid, terms.nodes, terms.grid.count)
     return (batch_sum(laplace_terms(terms, values, known).sum()) / batch_sum(known.sum())).to(estimate.depth_m.dtype)
+
+
+def planes(estimate: "Estimate", depth_m: Tensor, valid: Tensor) -> Tensor:
+    """-ln of the product of a field of planes' terms, each on its own: those of its points, and y of its pairs.
+
+    A measured point has |ln d - ln z| / e + ln 2 e. A pair should have y = 1 if the measured planes of its superpixels
+    differ by less than SAME_PLANE. For any other network, each pixel is a point with a fixed e.
+    """
+    require_valid(valid)
+    terms = estimate.parts.get("planes")
+    if terms is None:
+        return batch_mean(absolute_log_error(estimate.depth_m, depth_m, valid) / OWN_DEVIATION)
+    size, points = terms.nodes.shape[1:], terms.points
+    depth_m, valid = F.interpolate(depth_m, size), F.interpolate(valid.to(depth_m.dtype), size) > 0
+    known = valid.flatten(1)[:, points.pixel]
+    logs = double(torch.where(valid, depth_m, 1).log()).flatten(1)[:, points.pixel]
+    own = (points.log_depth - logs).abs() / points.error + (2 * points.error).log()
+    same, judged = same_plane(terms, depth_m, valid)
+    pair = F.binary_cross_entropy_with_logits(terms.logits, same.to(terms.logits.dtype), reduction="none")
+    total = batch_mean(masked_select(own, known)) + batch_mean_or_zero(masked_select(pair, judged))
+    return total.to(estimate.depth_m.dtype)
+
+
+def same_plane(terms: PlaneTerms, depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell which pairs agree by measured depth (B, 1, h, w), and for which it is known, (m,) each."""
+    pairs = terms.pairs
+    planes, known = true_planes(depth_m, valid, terms.nodes, terms.count)
+    first, second = ((planes[pairs.picture, node] * pairs.ray).sum(dim=1) for node in (pairs.first, pairs.second))
+    judged = known[pairs.picture, pairs.first] & known[pairs.picture, pairs.second]
+    return (first - second).abs() < SAME_PLANE * second.abs(), judged
 
 
 def laplace_terms(terms: GridTerms, values: Tensor, known: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ SYSTEMS = Registry(
         "dcnf": "hqmd_cli.models.table1.dcnf:Dcnf",
         "make3d": "hqmd_cli.models.table1.make3d:Make3d",
         "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
+        "make3d-planes": "hqmd_cli.models.table1.make3d_planes:Make3dPlanes",
     },
 )
 BY_OTHERS = "hqmd_cli.models.foreign_network:ForeignNetwork"  # not for --model: a run begins with one by --start

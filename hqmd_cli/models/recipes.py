@@ -15,6 +15,7 @@ from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.checked_json import read_toml
+from hqmd_cli.files.home import bundled_folder
 from hqmd_cli.models import SYSTEMS
 from hqmd_cli.registry import resolve
 
@@ -35,15 +36,17 @@ MODERN_TRAINING: dict[str, Any] = {
 
 
 def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelConfig, TrainConfig]:
-    """Return the settings of a recipe: "paper" (also for None), "modern", or a file. Raises HqmdError for a bad file.
+    """Return the settings of a recipe: "paper" (also for None), "modern", one that comes with hqmd, or a file.
 
-    `system` is a key of models.SYSTEMS; None: the recipe's own.
+    `system` is a key of models.SYSTEMS; None: the recipe's own. Raises HqmdError for an unknown name and a bad file.
     """
     if recipe in (None, PAPER):
         return from_paper(system or OURS, {})
     if recipe == MODERN:
         return from_paper(system or OURS, {"training": MODERN_TRAINING})
-    path = Path(recipe)
+    path = bundled_recipes().get(recipe) or Path(recipe)
+    if not path.suffix and not path.exists():
+        raise HqmdError(f"no recipe {recipe!r}; there are {', '.join([PAPER, MODERN, *bundled_recipes()])}, or a file")
     try:
         values = read_toml(path)
     except (OSError, ValueError) as error:
@@ -55,6 +58,11 @@ def read_recipe(recipe: str | None, system: str | None = None) -> tuple[ModelCon
         return from_paper(system or str(named), values)
     except HqmdError as error:
         raise HqmdError(f"{path}: {error}") from error
+
+
+def bundled_recipes() -> dict[str, Path]:
+    """Return the recipes that come with hqmd, by name. A name wins over a file called so, which is `./NAME`."""
+    return {file.stem: file for file in sorted((bundled_folder() / "recipes").glob("*.toml"))}
 
 
 def from_paper(system: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[ModelConfig, TrainConfig]:

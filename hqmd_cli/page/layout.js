@@ -58,7 +58,7 @@ export const LAYOUT = `
         <p class="quiet" data-part="ends"></p>
       </div>
       <p data-part="hint"></p>
-      <p class="caveat" data-part="caveat" hidden><b>The camera is assumed,</b> so every length may be off by one factor: <span data-part="assumed"></span></p>
+      <p class="caveat" data-part="caveat" hidden><b>The camera is assumed,</b> so every length may be off by one factor: <span data-part="assumed"></span>.</p>
       <button type="button" data-part="clear" hidden>Clear</button>
     </section>
     <section class="card">

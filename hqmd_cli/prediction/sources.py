@@ -10,7 +10,7 @@ from pathlib import Path
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
 from hqmd_cli.files.regular import is_pipe
-from hqmd_cli.files.web_address import is_web_address, name_of, without_password
+from hqmd_cli.files.web_address import is_web_address, name_of, without_secrets
 
 STDIN = "-"
 CAMERA = "camera:"
@@ -32,7 +32,7 @@ class Source:
     def name(self) -> str:
         """The name for messages: printable, and on one line, whatever bytes the file's name holds."""
         if self.url:
-            return printable(without_password(self.url))
+            return printable(without_secrets(self.url))
         return printable("stdin" if self.path is None else str(self.path))
 
 

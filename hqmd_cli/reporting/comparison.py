@@ -6,6 +6,7 @@ from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hqmd_cli.evaluation.bootstrap import METHOD
 from hqmd_cli.evaluation.prediction_source import PredictionSource
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.scoring import align
@@ -14,6 +15,7 @@ from hqmd_cli.files.atomic import require_suffix
 from hqmd_cli.files.images import FIGURE_SUFFIXES
 from hqmd_cli.installed import require
 from hqmd_cli.reporting.literature import PublishedRow, literature_csv, literature_dicts, literature_table
+from hqmd_cli.reporting.short_table import spaces_table
 from hqmd_cli.reporting.table_formats import Table, as_latex, as_markdown
 from hqmd_cli.reporting.tables import (
     ENDS,
@@ -56,15 +58,17 @@ def comparisons_table(comparisons: Sequence[Comparison], results: Results) -> Ta
         for comparison in comparisons
     ]
     compared = dict.fromkeys(comparison.metric for comparison in comparisons)
-    return Table(heads, rows, f"{explanation(len(results))}; {caption(results, compared)}", words=3)
+    by_scene = sum(comparison.over == "scenes" for comparison in comparisons)
+    how = f"{METHOD}; scenes resampled in {by_scene} of {len(rows)} rows" if by_scene else METHOD
+    return Table(heads, rows, f"{explanation(len(results))}; {caption(results, compared, how)}", words=3)
 
 
 def explanation(n_models: int) -> str:
     """Say what the columns of comparisons_table mean."""
     return (
         "paired differences, model minus against; won, lost: share of the n pictures on which the model is better, "
-        "worse; p: two-sided, from the same resamples; Holm: corrected for the number of pairs in each metric "
-        f"({comb(n_models, 2)})"
+        "worse; p: two-sided, from the same resamples, of pictures or scenes, whichever gives the larger p; Holm: "
+        f"corrected for the number of pairs in each metric ({comb(n_models, 2)})"
     )
 
 
@@ -89,7 +93,7 @@ def in_tables(as_text: Callable[[Table], str]) -> Files:
     ) -> dict[Path, str]:
         tables = [figures_table(results)]
         if has_detail(results):
-            tables.append(detail_table(results))
+            tables += [spaces_table(results), detail_table(results)]
         if comparisons:
             tables.append(comparisons_table(comparisons, results))
         if published:

@@ -167,7 +167,8 @@ def bundled_table(rows: list[BundledRow]) -> Table:
         for row in rows
         if row.figures
     }
-    caption = "\n".join([*measured, f"licence: {WEIGHTS_LICENCE}"])
+    apart = ["of different protocols or data: do not rank the models by these figures"] if len(measured) > 1 else []
+    caption = "\n".join([*measured, *apart, f"licence: {WEIGHTS_LICENCE}"])
     return Table(["bundled model", "on disk [MB]", *SHOWN_METRICS, "n"], lines, caption, words=1)
 
 

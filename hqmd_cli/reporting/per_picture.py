@@ -11,7 +11,7 @@ PARQUET = ".parquet"
 
 
 def per_picture_rows(results: Results) -> tuple[list[str], list[list[Any]]]:
-    """Return the heads, and a row a picture and model in full precision: scored pixels, all metrics, protocol.
+    """Return the heads, and a row a picture and model in full precision: scored pixels, metrics, protocol, remark.
 
     Figures that are not known are NaN. Undecodable bytes of names are written as escapes.
     """
@@ -19,11 +19,9 @@ def per_picture_rows(results: Results) -> tuple[list[str], list[list[Any]]]:
     rows: list[list[Any]] = []
     for model, result in results.items():
         values = zip(result.names, result.pixels, *(result.per_picture[metric] for metric in metrics), strict=True)
-        rows += [
-            [printable(name), printable(model), pixels, *figures, *map(printable, protocol_of(result))]
-            for name, pixels, *figures in values
-        ]
-    return ["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe"], rows
+        about = [*map(printable, (*protocol_of(result), result.remark))]
+        rows += [[printable(name), printable(model), pixels, *figures, *about] for name, pixels, *figures in values]
+    return ["picture", "model", "pixels", *metrics, "protocol", "protocol_hash", "recipe", "remark"], rows
 
 
 def per_picture_csv(results: Results) -> str:

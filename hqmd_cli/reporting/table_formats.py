@@ -8,7 +8,7 @@ from hqmd_cli.errors import printable
 if TYPE_CHECKING:
     from rich.table import Table as ScreenTable
 
-TEX_ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$", "λ": r"$\lambda$", "µ": r"$\mu$"}
+TEX_ARROWS = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$", "λ": r"$\lambda$", "µ": r"$\mu$", "±": r"$\pm$"}
 TEX_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 

@@ -9,29 +9,48 @@ from typing import Any
 
 from hqmd_cli.evaluation.aggregation import pooling_note
 from hqmd_cli.evaluation.bootstrap import METHOD
-from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS, METRICS, Metric
+from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS, METRICS, SPACES, Metric
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.units import DIGITS
 
-FEW = 30  # pictures; with fewer, the bootstrap's intervals are too narrow
+FEW, FEW_SCENES = 30, 10  # pictures, scenes; with fewer, the bootstrap's intervals are too narrow
 ENDS = ("95 % from", "to")  # heads of an interval's ends
+SCENE_ENDS = ("over scenes from", "to")
 
 Results = Mapping[str, Result]  # model -> result, all on one dataset under one protocol
 
 
-def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
-    """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models."""
+def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS, how: str = "") -> str:
+    """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models.
+
+    `how` intervals are made, if not as those of figures.
+    """
     remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
-    return "; ".join([measured_on(next(iter(results.values())), metrics), METHOD, *few(results), *remarks])
+    about = [measured_on(next(iter(results.values())), metrics), how or method(results, metrics), *few(results)]
+    return "; ".join([*about, *remarks])
+
+
+def method(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
+    """Say how intervals are made and, where scenes are known, how many of the figures have the wider one of scenes."""
+    result = next(iter(results.values()))
+    if not result.scenes:
+        return METHOD
+    figures = [(each, metric) for each in results.values() for metric in metrics]
+    by_scene = sum(metric in each.wider_by_scene for each, metric in figures)
+    return (
+        f"{METHOD}, and over {len(set(result.scenes))} scenes; the wider is shown, that over scenes for {by_scene} of "
+        f"{len(figures)} figures"
+    )
 
 
 def few(results: Results) -> list[str]:
-    """Say that there are too few pictures to rely on the figures, if that is so."""
-    count = len(next(iter(results.values())).names)
-    return [f"only {count} pictures: do not rank models by so few, and expect too narrow intervals and too small p"] * (
-        count < FEW
-    )
+    """Say that there are too few pictures or scenes to rely on the figures, if that is so."""
+    result = next(iter(results.values()))
+    counts = {"pictures": (len(result.names), FEW), "scenes": (len(set(result.scenes)) or FEW, FEW_SCENES)}
+    low = [f"{count} {what}" for what, (count, least) in counts.items() if count < least]
+    warning = "do not rank models by so few, and expect too narrow intervals and too small p"
+    return [f"only {' of '.join(low)}: {warning}"] if low else []
 
 
 def measured_on(result: Result, metrics: Iterable[str] = MAIN_METRICS) -> str:
@@ -73,16 +92,34 @@ def figures_table(results: Results) -> Table:
 
 
 def detail_table(results: Results) -> Table:
-    """Three rows a metric of detail, a column a model: figures, with the best in bold, and both ends of intervals."""
+    """A row a metric of detail, a column a model: figures, with the best in bold, and both ends of intervals.
+
+    The three spaces have a table of their own (short_table.py).
+    """
     best = best_models(results, DETAIL_METRICS)
-    rows: list[list[str]] = []
-    bold: set[tuple[int, int]] = set()
-    for name in DETAIL_METRICS:
-        bold |= {(len(rows), 1 + j) for j, model in enumerate(results) if model in best[name]}
-        rows.append([head_of(name), *(f"{result.metrics[name]:.{DIGITS}f}" for result in results.values())])
-        for i, end in enumerate(ENDS):
-            rows.append([end, *(f"{result.intervals[name][i]:.{DIGITS}f}" for result in results.values())])
-    return Table(["detail", *results], rows, caption(results, DETAIL_METRICS), frozenset(bold))
+    names = [name for name in DETAIL_METRICS if name not in SPACES]
+    known = [name for name in names if any(not math.isnan(each.metrics[name]) for each in results.values())]
+    rows = [[head_of(name), *(with_ends(result, name) for result in results.values())] for name in known]
+    places = ((i, j, model) for i in range(len(known)) for j, model in enumerate(results))
+    bold = frozenset((i, 1 + j) for i, j, model in places if model in best[known[i]])
+    notes = [caption(results, known), *unknown(name for name in names if name not in known)]
+    return Table(["detail", *results], rows, "\n".join(notes), bold)
+
+
+def with_ends(result: Result, metric: str) -> str:
+    """Write a figure with both ends of its interval, such as "0.1471 (0.1402 to 0.1540)"."""
+    value, (low, high) = result.metrics[metric], result.shown_intervals[metric]
+    return "unknown" if math.isnan(value) else f"{value:.{DIGITS}f} ({low:.{DIGITS}f} to {high:.{DIGITS}f})"
+
+
+def unknown(metrics: Iterable[str]) -> list[str]:
+    """Name the metrics without a figure, if there are any, and what they need."""
+    names = ", ".join(metrics)
+    needs = (
+        "normals and points need the data's camera, planes those of iBims-1, AbsRel between two depths such pixels, "
+        "FOVerror and AUSE a model that says more than depth"
+    )
+    return [f"left out, unknown here: {names} ({needs})"] if names else []
 
 
 def protocols_table(model: str, by_protocol: Results) -> Table:
@@ -90,25 +127,34 @@ def protocols_table(model: str, by_protocol: Results) -> Table:
     rows = [row for protocol, result in by_protocol.items() for row in rows_of(protocol, result)]
     notes = [measured_on(result) for result in by_protocol.values()]
     remark = next(iter(by_protocol.values())).remark
-    about = f"{model}; each protocol measures something else, so compare only within a row; {METHOD}"
+    about = f"{model}; each protocol measures something else, so compare only within a row; {method(by_protocol)}"
     about += f"; {remark}" if remark else ""
     return Table(["protocol", *map(head_of, MAIN_METRICS)], rows, "\n".join([about, *notes]))
 
 
 def rows_of(label: str, result: Result) -> list[list[str]]:
-    """Return three rows: the figures of a result, the lower and the upper ends of their intervals."""
+    """Return three rows: the figures of a result, the lower and the upper ends of their intervals.
+
+    Five if scenes are known, with the intervals over them.
+    """
     lines = [(label, [result.metrics[metric] for metric in MAIN_METRICS])]
-    lines += [(end, [result.intervals[metric][i] for metric in MAIN_METRICS]) for i, end in enumerate(ENDS)]
+    for heads, intervals in ((ENDS, result.intervals), (SCENE_ENDS, result.scene_intervals)):
+        lines += [(end, [intervals[m][i] for m in MAIN_METRICS]) for i, end in enumerate(heads) if intervals]
     return [[head, *(f"{value:.{DIGITS}f}" for value in values)] for head, values in lines]
 
 
 def as_csv(results: Results) -> str:
-    """A row a model in full precision: figures, intervals, n, protocol with hash and recipe, data, remark."""
+    """A row a model in full precision: figures, intervals, n, protocol with hash and recipe, data, remark.
+
+    Intervals over scenes follow those over pictures, if scenes are known.
+    """
     metrics = list(next(iter(results.values())).per_picture)
-    ends = [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
+    kinds = ("", "_scene") if any(result.scenes for result in results.values()) else ("",)
+    ends = [f"{metric}{kind}_{end}" for kind in kinds for metric in metrics for end in ("low", "high")]
     lines: list[list[Any]] = [["model", *metrics, *ends, "n", "protocol", "protocol_hash", "recipe", "data", "remark"]]
     for model, result in results.items():
-        ends_of = [end for metric in metrics for end in result.intervals[metric]]
+        intervals = (result.intervals, result.scene_intervals)[: len(kinds)]
+        ends_of = [end for each in intervals for metric in metrics for end in each[metric]]
         about = [len(result.names), *protocol_of(result), result.data, result.remark]
         lines.append([model, *(result.metrics[metric] for metric in metrics), *ends_of, *about])
     return csv_text(lines)

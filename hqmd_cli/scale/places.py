@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import RawIOBase
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory, gettempdir
 from time import sleep
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from hqmd_cli.errors import HqmdError, first_line, printable
-from hqmd_cli.files.atomic import explain_read_errors, file_beside
+from hqmd_cli.files.atomic import explain_read_errors, explain_write_errors, file_beside
 from hqmd_cli.files.regular import open_regular
 from hqmd_cli.files.web_address import without_secrets
 from hqmd_cli.installed import require
@@ -324,11 +324,12 @@ def written(address: str) -> Iterator[BinaryIO]:
                 yield file
             aside.replace(path)
         return
-    with NamedTemporaryFile(prefix="hqmd-") as file:
-        yield file  # type: ignore[misc]
-        file.flush()
+    with explain_write_errors(Path(gettempdir())), TemporaryDirectory(prefix="hqmd-") as folder:
+        waiting = Path(folder, "waiting")
+        with waiting.open("wb") as file:
+            yield file
         try:
-            ask(address, lambda files: files.put_file(file.name, address))
+            ask(address, lambda files: files.put_file(str(waiting), address))
         except FileNotFoundError as error:
             raise HqmdError(f"{printable(address)}: cannot be written: there is no such bucket") from error
 

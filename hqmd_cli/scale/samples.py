@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from hqmd_cli.errors import HqmdError, first_line, printable
+from hqmd_cli.files.atomic import explain_read_errors
 from hqmd_cli.files.kinds import PHOTO, by_name
 from hqmd_cli.files.limits import LARGEST_PHOTO_BYTES
 from hqmd_cli.files.web_address import is_web_address
@@ -56,7 +57,7 @@ def samples(shard: Shard, left_out: LeftOut) -> Iterator[Sample]:
             yield Sample(key, printable(entry.name), None, entry)
         return
     (entry,) = shard.entries
-    with opened(entry.address, entry.size) as file:
+    with explain_read_errors(printable(entry.address)), opened(entry.address, entry.size) as file:
         if shard.kind == "tar":
             yield from members(file, PurePosixPath(entry.name).name, left_out)
         else:

@@ -1,5 +1,6 @@
 """The application: routes, checks before them, and what is counted and logged after them."""
 
+import asyncio
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
@@ -28,6 +29,7 @@ from hqmd_cli.serving.uploads import Hold, Room, receive
 from hqmd_cli.serving.wishes import wish_of
 
 DEPTH = "/v1/depth"
+PIECE = 2**18  # bytes of an answer that are sent at a time
 Log = Callable[[str], None]
 
 
@@ -97,7 +99,7 @@ class Service:
             began = monotonic()
             done = await self.line.do(lambda: depth_of(upload, wish), lambda: until_gone(request))
         self.metrics.note_depth(monotonic() - began)
-        return Response(done.content, 200, done.headers, media_type=done.media_type)
+        return LongResponse(done.content, 200, done.headers, media_type=done.media_type)
 
     async def list_models(self, request: Request) -> Response:
         """GET /v1/models."""
@@ -130,6 +132,19 @@ class Service:
         if self.line.is_closed:
             raise Problem(503, STOPPING)
         return PlainTextResponse("ok\n")
+
+
+class LongResponse(Response):
+    """A response sent in pieces: a depth map in one would be copied as a whole while nobody else is answered."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it: ASGI."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body), PIECE):
+            await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
+            await asyncio.sleep(0)  # a client that reads quickly would keep the others waiting
+        await send({"type": "http.response.body"})
 
 
 async def until_gone(request: Request) -> None:

@@ -32,6 +32,9 @@ Given = TypeVar("Given")
 BUDGET = PixelBudget(LARGEST_PIXELS)  # of the photos in work at a time
 LONGEST_HEADER = 500  # letters
 LONGEST_NAME = 80
+# Of 16 MB each, enough for the largest photo: Pillow keeps them, and `give_back` frees them. See
+# https://pillow.readthedocs.io/en/stable/reference/block_allocator.html
+Image.core.set_blocks_max(32)
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,14 @@ def read(upload: Upload) -> Photo:
             remedy = "; or send it as JPEG" if form is not None and form.library else ""
             raise Problem(415, f"{error}{remedy}") from error
         raise Problem(422, in_query(str(error))) from error
+    finally:
+        give_back()
+
+
+def give_back() -> None:
+    """Free the memory of decoded photos block by block; 400 MB in one step stop all threads for 60 ms or more."""
+    for left in reversed(range(Image.core.get_stats()["blocks_cached"])):
+        Image.core.clear_cache(left)
 
 
 def encoded(result: DepthResult, wish: Wish, name: str) -> Answer:

@@ -46,6 +46,8 @@ def require_allowed(scope: Scope, settings: ServerSettings, is_public: bool) -> 
     A link from another site may open the page, but not ask for depth.
     """
     headers = Headers(scope=scope)
+    if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another request in it
+        raise Problem(400, "Content-Length and Transfer-Encoding together; send one of them", {"Connection": "close"})
     host = require_host(headers, scope, settings)
     require_origin(headers, host, settings, is_public)
     if settings.token and not is_public:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -24,28 +25,34 @@ from hqmd_cli.serving.settings import LOOPBACK, ServerSettings
 Say = Callable[[str], None]
 KEEP_ALIVE_S = 5  # that a connection may stay open without a request
 LAST_ANSWERS_S = 5  # for the last answers to reach their clients
+SWITCH_S = 0.0005  # for which Python code of a photo may keep the loop from answering; Python's own is 5 ms
 STOPS = (signal.SIGINT, signal.SIGTERM)
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would warn of every malformed request
 
 
 def sockets_for(settings: ServerSettings) -> list[socket.socket]:
-    """Bind to the address of the server; by default to both loopbacks, of which IPv6 may be missing.
+    """Bind to every address of the server's name; by default to both loopbacks. IPv6 may be missing.
 
     Raises HqmdError naming the option if an address is not of this machine, or the port is taken.
     """
-    port, sockets = settings.port, list[socket.socket]()
+    port, sockets, failed = settings.port, list[socket.socket](), None
     for host in [settings.host.strip("[]")] if settings.host else LOOPBACK:
         try:
-            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            sock = socket.create_server(address[:2], family=family)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, where in dict.fromkeys((family, address[0]) for family, *_, address in found):
+                try:
+                    sockets.append(socket.create_server((str(where), port), family=family))
+                    port = sockets[-1].getsockname()[1]  # the one that was free, where any will do
+                except OSError as error:
+                    failed = error
+                    if error.errno == errno.EADDRINUSE:
+                        raise
         except OSError as error:
-            if sockets and error.errno != errno.EADDRINUSE:
-                continue
+            failed = error
+        if failed and (not sockets or failed.errno == errno.EADDRINUSE):
             for each in sockets:
                 each.close()
-            raise unavailable(host, port, error) from error
-        sockets.append(sock)
-        port = sock.getsockname()[1]  # the one that was free, where any will do
+            raise unavailable(host, port, failed) from failed
     return sockets
 
 
@@ -132,6 +139,7 @@ def serve(
     if is_process:
         for stop in STOPS:  # uvicorn raises the signal again when it has stopped, which would look like a failure
             signal.signal(stop, lambda number, frame: None)
+    sys.setswitchinterval(SWITCH_S)
     say(f"serving {', '.join(models)} at {settings.url(sockets[0].getsockname()[1])}")
     server.run(sockets)
     if is_process and not server.is_whole:

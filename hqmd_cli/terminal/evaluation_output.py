@@ -28,7 +28,7 @@ from hqmd_cli.reporting.literature import (
     require_nyu,
 )
 from hqmd_cli.reporting.per_picture import PARQUET, per_picture_csv, write_parquet
-from hqmd_cli.reporting.short_table import short_protocols_table, short_table
+from hqmd_cli.reporting.short_table import short_protocols_table, short_table, spaces_table
 from hqmd_cli.reporting.tables import (
     as_json,
     detail_table,
@@ -96,6 +96,7 @@ def print_figures(
         print_short(short_table(results, comparisons, screen_width()))
     else:
         print_table(figures_table(results))
+        print_table(spaces_table(results))
         print_table(detail_table(results))
         if comparisons:
             print_table(comparisons_table(comparisons, results))

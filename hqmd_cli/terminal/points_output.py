@@ -57,8 +57,8 @@ def points_table(model: str, scores: PointScores) -> Table:
     cameras = dict.fromkeys(photo.camera for photo in scores.photos)
     few = f"; with fewer than {FEW} photos the intervals are rough" if 1 < len(scores.photos) < FEW else ""
     lines = [
-        f"{model}: AbsRel {scores.abs_rel}",
-        f"scale: predicted / measured is {scores.scale}, the geometric mean over the photos",
+        f"{model}: AbsRel {scores.abs_rel}, the mean of |predicted - measured| / measured",
+        f"scale: predicted / measured is {scores.scale}, the geometric mean over the photos; 1 is right",
         *([f"shape: AbsRel {scores.shape} once each photo has its own scale"] if scores.has_shape else []),
         f"each photo counts the same; {METHOD.replace('pictures', 'photos')}{few}",
         "distances are straight from the lens, in metres; +- is the model's own standard deviation",

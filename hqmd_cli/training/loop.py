@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ import torch
 from torch import Tensor
 
 from hqmd_cli.checkpoints.checkpoint import copy_checkpoint, save_checkpoint
-from hqmd_cli.checkpoints.hub import BEST, LAST
+from hqmd_cli.checkpoints.hub import BEST, HASHES_FILE, LAST
 from hqmd_cli.checkpoints.info import CheckpointInfo
+from hqmd_cli.checkpoints.photo_hashes import note_photos
 from hqmd_cli.checkpoints.run_folder import CHOSEN_BY, read_history, write_history
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
@@ -154,6 +156,8 @@ def fit(
         yield from map(Note, check_identity(run_dir, record, datasets, resume, verify, accept_changes))
         omissions = find_omissions(val_data, protocol, max(1, workers))
         yield from (Note(f"val: {line}") for line in omissions.lines())
+        if not resume or accept_changes or not (run_dir / HASHES_FILE).exists():
+            note_photos(run_dir, (train_data, extra_data), start, workers)
         val_data = omissions.rest(val_data)
 
     accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
@@ -347,6 +351,8 @@ def validate(
     info = CheckpointInfo(run.model, run.config, about["data"], run.step, figures, origin, teacher, command=command)
     with replaced_folder(run_dir / LAST) as folder:
         save_checkpoint(folder, network, info, name=LAST)
+        if (run_dir / HASHES_FILE).exists():
+            copyfile(run_dir / HASHES_FILE, folder / HASHES_FILE)
     if is_best:
         with replaced_folder(run_dir / BEST) as folder:
             copy_checkpoint(run_dir / LAST, folder, BEST)

@@ -95,14 +95,21 @@ class Plan:
             raise HqmdError(f"--teacher {teachers[-1]}: answers beforehand only; name its photos: --unlabelled PHOTOS")
         return find_checkpoint(teachers[0]) if teachers else None
 
-    def require_weights(self) -> None:
-        """Raise HqmdError within seconds if a model or pretrained weights cannot be had, before the data is read."""
+    def require_weights(self, new_layers: bool = True) -> None:
+        """Raise HqmdError within seconds if a model or pretrained weights cannot be had, before the data is read.
+
+        Also if the network that it starts from has other layers, unless `new_layers`.
+        """
         start = self.start
         self.teacher  # noqa: B018  # raises
         if isinstance(start, str) and not self.resume:
             from hqmd_cli.training.fine_tuning import require_trainable  # imports torch
 
             require_trainable(start, self.model)
+        if isinstance(start, Path) and not self.resume and not new_layers:
+            from hqmd_cli.training.state import require_same_layers  # imports torch
+
+            require_same_layers(str(self.sources["start"]), start, self.model)
         if self.resume or start:
             return
         if self.backbone_weights not in ("default", "none") and not Path(self.backbone_weights).is_file():

@@ -19,8 +19,9 @@ from torch.optim.swa_utils import AveragedModel
 from hqmd_cli.checkpoints.checkpoint import read_info
 from hqmd_cli.checkpoints.hub import BEST, CONFIG_FILE, LAST
 from hqmd_cli.checkpoints.run_folder import STATE_FOLDER, Row, read_history, saved_states, write_history
+from hqmd_cli.checkpoints.settings import shown
 from hqmd_cli.checkpoints.weights import start_weights
-from hqmd_cli.config.network import ModelConfig, without_deleted
+from hqmd_cli.config.network import TRANSFORMERS, ModelConfig, without_deleted
 from hqmd_cli.config.training import Optimization, TrainConfig
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.atomic import explain_write_errors, mended_folder, remove_unfinished, sync, write_aside
@@ -147,6 +148,27 @@ class Run:
                 remove_unfinished(folder)
             drop_later_rows(run_dir, self.epochs_done)
         return broken
+
+
+def require_same_layers(name: str, start: Path, model: ModelConfig) -> None:
+    """Raise HqmdError, which names both networks, if layers of this model would not start from a checkpoint's weights.
+
+    `name` is what the user called the checkpoint.
+    """
+    there, here = (each.network.to_flat() for each in (read_info(start).model, model))
+    if there["system"] == TRANSFORMERS:
+        return  # which brings its settings
+    differ = [f"{key} {shown(there[key])} there, {shown(here[key])} here" for key in here if here[key] != there[key]]
+    other = f"--start {name}: another network ({'; '.join(differ)})"
+    try:
+        new = start_weights(build_system(model, "none"), start)
+    except HqmdError as error:
+        raise (HqmdError(f"{other}; take its --recipe") if differ else error) from error
+    if new:
+        raise HqmdError(
+            f"{other}, so {len(new)} layers, such as {new[0]}, would start untrained; take its --recipe, or pass "
+            "--new-layers if that is meant"
+        )
 
 
 def freeze(network: DepthModel, config: Optimization) -> None:

@@ -11,6 +11,7 @@ from hqmd_cli.visualization.panels import PANEL_HEIGHT, to_panel_height
 
 RADIUS = 6
 TEXT = 15
+LINE = TEXT + 5  # from one text to the next
 
 
 class Mark(NamedTuple):
@@ -22,10 +23,14 @@ class Mark(NamedTuple):
 
 
 def marked(rgb: RGB, marks: Sequence[Mark]) -> RGB:
-    """Shrink a photo (H, W, 3) to the height of a panel, and draw a ring and a text at each mark."""
+    """Shrink a photo (H, W, 3) to the height of a panel, and draw a ring and a text at each mark.
+
+    A text that would cover another one goes below it, as far as there is room.
+    """
     panel = Image.fromarray(to_panel_height(rgb))
     share = PANEL_HEIGHT / rgb.shape[0], panel.width / rgb.shape[1]
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(TEXT)
+    taken: list[tuple[float, float, float]] = []  # left, right and top of each text
     for mark in marks:
         x, y = (mark.x + 0.5) * share[1], (mark.y + 0.5) * share[0]
         for radius, colour in ((RADIUS + 1, "black"), (RADIUS, "white")):
@@ -33,5 +38,9 @@ def marked(rgb: RGB, marks: Sequence[Mark]) -> RGB:
         wide = draw.textlength(mark.text, font)
         left = x + RADIUS + 4 if x + RADIUS + 4 + wide < panel.width else max(0, x - RADIUS - 4 - wide)
         top = min(max(0, y - TEXT / 2), panel.height - TEXT - 3)
+        beside = [other_top for start, end, other_top in taken if left < end and start < left + wide]
+        while top < panel.height - TEXT - 3 and any(abs(top - other_top) < LINE for other_top in beside):
+            top += 1
+        taken.append((left, left + wide, top))
         draw.text((left, top), mark.text, "white", font, stroke_width=2, stroke_fill="black")
     return np.asarray(panel)

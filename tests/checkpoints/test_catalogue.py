@@ -158,6 +158,7 @@ print([name for name in ("torch", "transformers", "onnxruntime", "cv2", "scipy")
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
+@pytest.mark.slow
 def test_a_cold_predict_does_not_read_it(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)).save(tmp_path / "photo.png")
     code = f"""

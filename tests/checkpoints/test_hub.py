@@ -19,6 +19,7 @@ from hqmd_cli.checkpoints.info import CheckpointInfo
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files import home
 from hub_server import HubServer, commit_of
 
 LOOK_UP = """
@@ -95,6 +96,7 @@ def bundle(tmp_path: Path, monkeypatch) -> Path:
     for name in ("hqmd-small", "hqmd-large"):
         make_checkpoint(package.parent / "weights" / name, name)
     (package.parent / "weights" / "notes").mkdir()  # without config.json: no checkpoint
+    monkeypatch.setattr(home, "__file__", str(package / "files" / "home.py"))
     monkeypatch.setattr(hub, "__file__", str(package / "checkpoints" / "hub.py"))
     monkeypatch.chdir(tmp_path)
     return package
@@ -220,6 +222,7 @@ def test_a_mistyped_path_is_refused_by_name(online) -> None:
     assert what == "refused" and complaint.startswith("no model './runs'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"HF_HUB_OFFLINE": "1"}], ids=["server gone", "HF_HUB_OFFLINE"])
 def test_without_the_hub(online, settings: dict[str, str]) -> None:
     """What was downloaded once still works; what was not is a problem that the user can tell from a wrong name."""

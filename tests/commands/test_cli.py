@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 from hqmd_cli import app
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
+from hqmd_cli.files.home import bundled_folder
+from hqmd_cli.models.recipes import read_recipe
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 NO_COMMANDS = {"__init__", "options", "scoring_options"}  # what commands share
@@ -157,6 +160,23 @@ def test_evaluate_prints_the_protocol_and_json(hqmd, checkpoint, pairs):
     row = json.loads(hqmd(*arguments, "--json").stdout)
     assert row["n"] == 2 and row["protocol"] == "hqmd"
     assert f"{row['metrics']['RMSE']:.3f} ±".lstrip("0") in table.stdout
+
+
+def test_files_of_figures_say_how_the_model_saw(hqmd, checkpoint, pairs, tmp_path):
+    files = [tmp_path / "table.csv", tmp_path / "each.csv"]
+    flags = ("--data", pairs, "--split", "val", "--flip", "-o", files[0], "--per-picture", files[1])
+    result = hqmd("compare", checkpoint, *flags)
+    assert result.returncode == 0, result.stderr
+    assert all("with --flip" in file.read_text() for file in files) and "with --flip" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["indoor-small", "tiny"])
+def test_a_bundled_recipe_goes_by_its_name_anywhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, train = read_recipe(name)
+    assert (model, train) == read_recipe(str(bundled_folder() / "recipes" / f"{name}.toml"))
+    with pytest.raises(HqmdError, match="no recipe 'indoor-smal'; there are paper, modern, indoor-small, "):
+        read_recipe("indoor-smal")
 
 
 def test_evaluate_refuses_what_the_data_cannot_give(hqmd, checkpoint, pairs):

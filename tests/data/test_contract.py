@@ -3,9 +3,19 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+from test_benchmark_layouts import (
+    write_eth3d,
+    write_hypersim,
+    write_moge,
+    write_scannet,
+    write_sintel,
+    write_sun_rgbd,
+    write_syns,
+)
 from test_near_layouts import write_tum
 from test_published_layout import write_diode, write_ibims, write_kitti
 
@@ -13,7 +23,7 @@ from conftest import write_pairs
 from hqmd_cli.data import DATASETS, find_reader, open_dataset, open_extra_data, open_training_data
 from hqmd_cli.data.cache.build import cached
 from hqmd_cli.data.cache.file_format import DecodedDataset
-from hqmd_cli.data.sample import FileDataset, Sample
+from hqmd_cli.data.sample import FileDataset, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
 from kinect_room import write_scene
 
@@ -37,6 +47,13 @@ INSTANCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "iBims-1/": (write_ibims, "test"),
     "DIODE/": (write_diode, "val"),
     "TUM RGB-D/": (write_tum, "all"),
+    "ETH3D/": (write_eth3d, "pipes"),
+    "Sintel/": (write_sintel, "final"),
+    "SUN RGB-D/": (write_sun_rgbd, "kv2"),
+    "Hypersim/": (write_hypersim, "val"),
+    "ScanNet/": (write_scannet, "scene0000_00"),
+    "SYNS-Patches/": (write_syns, "val"),
+    "MoGe/": (write_moge, "test"),
     "pairs/": (write_pairs, "train"),
 }
 
@@ -84,7 +101,7 @@ def test_the_path_leads_to_the_class(instance: tuple[str, Path, str]) -> None:
 def test_samples(instance: tuple[str, Path, str]) -> None:
     _, path, split = instance
     dataset = few(open_dataset(path, split))
-    assert dataset.ground_truth in ("filled", "raw", "as given") and split in dataset.description
+    assert dataset.ground_truth in get_args(GroundTruth) and split in dataset.description
     assert 0 < len(dataset) == len(dataset.names) == len(dataset.photos) == len(set(dataset.photos))
     assert dataset.files and all(isinstance(file, Path) and file.is_file() for file in dataset.files)
     for index, name in enumerate(dataset.names):

@@ -170,6 +170,7 @@ def test_scenes_of_something_else(tmp_path: Path, nyu_mat: Path) -> None:
         scenes_of(tmp_path / "text.mat")
 
 
+@pytest.mark.slow
 def test_no_room_is_in_two_splits(tmp_path: Path) -> None:
     splits = official_splits()
     train, val, test = (splits[split] for split in ("train", "val", "test"))
@@ -227,6 +228,7 @@ def test_filled_pairs_have_no_holes(hqmd, raw: Path, tmp_path: Path) -> None:
     assert np.median(np.abs(sample.depth_m - depth_m)[inside]) < 0.007
 
 
+@pytest.mark.slow
 def test_broken_frames_are_named_and_left_out(hqmd, raw: Path, labels: Path, tmp_path: Path) -> None:
     kitchen = raw / "kitchens_part1" / "kitchen_0004"
     depth, photo = sorted(kitchen.glob("d-*"))[0], sorted(kitchen.glob("r-*"))[1]

@@ -210,6 +210,28 @@ def test_ibims_edges_as_people_drew_them(ibims: Path) -> None:
         open_dataset(ibims, "test")
 
 
+def test_ibims_planes_and_camera(ibims: Path) -> None:
+    """Numbers of all masks go on; a photo may have none. The camera's pixels count from 1 in the file."""
+    wall, table = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
+    wall[4:8, :4], wall[4:8, 4:], table[8:] = 1, 2, 1
+    for part, mask in (("mask_wall", wall), ("mask_table", table)):
+        (ibims / part).mkdir()
+        Image.fromarray(mask).save(ibims / part / "corridor_01.png")
+    dataset = open_dataset(ibims, "test")
+    assert "without mask_floor/" in dataset.description
+    assert {ibims / "mask_wall" / "corridor_01.png", ibims / "calib" / "livingroom_02.txt"} <= set(dataset.files)
+    sample, other = dataset[0], dataset[1]
+    np.testing.assert_array_equal(sample.planes, wall + 3 * table)
+    assert other.planes is None
+    assert sample.camera and (sample.camera.fx, sample.camera.cx, sample.camera.cy) == (550.39, 319, 239)
+    assert sample.focal_px is None  # the metres of a model are as before
+    figures = score(sample.depth_m + 1, sample, find_protocol("hqmd"), detail=True).figures
+    assert figures["planeAngle"] >= 0 and figures["Chamfer"] > 0
+    (ibims / "calib" / "corridor_01.txt").write_text("550,548")
+    with pytest.raises(HqmdError, match=r"corridor_01\.txt: not a camera of iBims-1"):
+        dataset[0]
+
+
 @pytest.mark.parametrize("place", [".", ".."])
 def test_ibims_list(ibims: Path, place: str) -> None:
     """imagelist.txt is published beside the archive."""

@@ -1,6 +1,8 @@
 """Bootstrap: right where the answer is known, equal to a slow loop, paired; Holm's correction by hand."""
 
+import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,3 +176,46 @@ def test_holm_by_hand():
     assert holm([0.5, 0.4]) == pytest.approx([0.8, 0.8])
     assert holm([0.9, 0.8]) == [1, 1]
     assert holm([0.2]) == [0.2] and holm([]) == []
+
+
+# ---- scenes
+
+
+def test_whole_scenes_are_drawn_as_in_a_slow_loop():
+    rng = np.random.default_rng(12)
+    values, scenes = rng.random(9), ["b", "a", "a", "c", "c", "c", "b", "d", "a"]
+    (drawn,) = resampled_figures([Average(values, np.ones(9))], scenes)
+    pictures_of = {scene: [i for i in range(9) if scenes[i] == scene] for scene in "abcd"}
+    for figure, chosen in zip(drawn[:200], drawn_pictures(4)[:200], strict=False):
+        pictures = [i for place in chosen for i in pictures_of["abcd"[place]]]
+        assert figure == pytest.approx(values[pictures].mean())
+
+
+def with_scenes(values: dict[str, np.ndarray], per_scene: int) -> Result:
+    plain = result(values)
+    return replace(plain, scenes=tuple(str(i // per_scene) for i in range(len(plain.names))))
+
+
+def test_pictures_that_depend_on_their_scene_widen_the_interval():
+    """Ten equal pictures of each of twelve scenes: of 120 pictures, only twelve say something."""
+    values = np.repeat(np.random.default_rng(3).normal(0.5, 0.1, 12), 10)
+    both = with_scenes({"RMSE": values}, 10)
+    (low, high), (scene_low, scene_high) = both.intervals["RMSE"], both.scene_intervals["RMSE"]
+    assert (scene_high - scene_low) / (high - low) == pytest.approx(math.sqrt(10), rel=0.1)
+    assert both.shown_intervals["RMSE"] == (scene_low, scene_high) and both.wider_by_scene == {"RMSE"}
+    plain = both.to_dict()
+    assert (plain["scenes"], plain["intervals"]["RMSE"]) == (12, [low, high])
+    assert plain["intervals_over_scenes"]["RMSE"] == [scene_low, scene_high]
+    assert result({"RMSE": values}).to_dict()["intervals_over_scenes"] is None
+
+
+def test_scenes_decide_where_pictures_say_too_much():
+    """The first model is better in each picture of three scenes of four: for pictures a proof, for scenes no such."""
+    gain = np.repeat([0.02, 0.02, 0.02, -0.02], 15)
+    hard = np.random.default_rng(8).uniform(0.1, 1, 60)
+    results = {"a": with_scenes({"AbsRel": hard}, 15), "b": with_scenes({"AbsRel": hard + gain}, 15)}
+    (by_scene,) = (found for found in comparisons_of(results) if found.metric == "AbsRel")
+    pictures = {name: replace(each, scenes=()) for name, each in results.items()}
+    (by_picture,) = (found for found in comparisons_of(pictures) if found.metric == "AbsRel")
+    assert by_picture.over == "pictures" and by_picture.p < 0.01
+    assert by_scene.over == "scenes" and by_scene.p > 0.2

@@ -15,10 +15,11 @@ from hqmd_cli.evaluation.metrics.boundaries import (
     distances_px,
     filled_from_nearest,
 )
-from hqmd_cli.evaluation.metrics.normals import normal_angles
+from hqmd_cli.evaluation.metrics.normals import compare_normals
 from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MapPair, measure
 from hqmd_cli.geometry.camera import Intrinsics
 from hqmd_cli.geometry.surfaces import normals
+from hqmd_cli.inference.uncertainty import Uncertainty
 
 CAMERA = Intrinsics(60.0, 50.0, 22.0, 15.5, "a test")
 SHAPE = (32, 48)
@@ -31,8 +32,14 @@ Mask = NDArray[np.bool_]
 def detail_scores(
     pred_m: Map, depth_m: Map, scored: Mask, camera: Intrinsics | None = None, annotated: Mask | None = None
 ) -> dict[str, float]:
-    """All metrics of the detail table."""
-    return measure(MapPair(pred_m, depth_m, scored, camera, annotated), DETAIL_METRICS)
+    """All metrics of the detail table that are known, with two planes, a field of view and stated errors."""
+    planes, stated = np.ones(pred_m.shape, np.uint8), np.full(pred_m.shape, 0.05, np.float32)
+    planes[:, 24:], stated[:16] = 2, 0.1
+    maps = MapPair(
+        pred_m, depth_m, scored, camera, annotated, planes, fov_deg=43.6, uncertainty=Uncertainty(0.1, stated)
+    )
+    figures = measure(maps, DETAIL_METRICS)
+    return {name: figure for name, figure in figures.items() if not math.isnan(figure)}
 
 
 def scene(seed: int, shape: tuple[int, int] = SHAPE) -> tuple[Map, Map, Mask]:
@@ -48,6 +55,11 @@ def scene(seed: int, shape: tuple[int, int] = SHAPE) -> tuple[Map, Map, Mask]:
     scored = generator.random(shape) < 0.995
     scored[5:9, 10:14] = False
     return pred.astype(np.float32), depth.astype(np.float32), scored
+
+
+def normal_angles(pred_m: Map, depth_m: Map, scored: Mask, camera: Intrinsics) -> NDArray[np.float32]:
+    """Angles between the normals of two maps, in degrees."""
+    return compare_normals(pred_m, depth_m, scored, camera).angles_deg
 
 
 def steps(*columns: int) -> Map:
@@ -310,7 +322,7 @@ def test_without_camera_or_windows_normals_are_not_known() -> None:
     names = [name for name in DETAIL_METRICS if name.startswith("normal")]
     sparse = np.indices(SHAPE).sum(0) % 5 == 0
     for scores in (detail_scores(WALL, WALL, ALL), detail_scores(WALL, WALL, sparse, CAMERA)):
-        assert len(names) == 5 and all(math.isnan(scores[name]) for name in names)
+        assert len(names) == 6 and not scores.keys() & set(names)
 
 
 def test_planes_have_the_normals_of_geometry() -> None:
@@ -353,11 +365,15 @@ def test_normals_agree_with_a_slow_reference(seed: int) -> None:
 
 # ---- all of them
 
+# The scene ends before 5 m, and may be too small for pairs of normals.
+KNOWN = DETAIL_METRICS.keys() - {"AbsRelFar", "AbsRelBeyond"}
+
 
 def test_identical_maps_are_perfect() -> None:
     _, depth, scored = scene(0)
     for name, score in detail_scores(depth, depth.copy(), scored, CAMERA).items():
-        assert score == pytest.approx({"↓": 0, "↑": 1}[DETAIL_METRICS[name].arrow], abs=1e-12), name
+        if name not in ("planeFlatness", "FOVerror", "scaleHeld", "shapeHeld"):  # which judge something else
+            assert score == pytest.approx({"↓": 0, "↑": 1}[DETAIL_METRICS[name].arrow], abs=1e-5), name
 
 
 @pytest.mark.filterwarnings("error")
@@ -366,7 +382,7 @@ def test_identical_maps_are_perfect() -> None:
 def test_pixels_that_do_not_count_do_not_matter(value: float, seed: int) -> None:
     pred, depth, scored = scene(seed)
     before = detail_scores(pred, depth, scored, CAMERA)
-    assert not any(math.isnan(score) for score in before.values())
+    assert before.keys() | {"normalRelative"} == KNOWN
     pred[~scored] = value
     assert detail_scores(pred, depth, scored, CAMERA) == before
     depth[~scored] = value
@@ -385,7 +401,7 @@ def test_a_sharper_prediction_is_better() -> None:
 
 def test_scores_are_plain_floats_under_the_names_of_the_registry() -> None:
     scores = detail_scores(*scene(1), CAMERA)
-    assert list(scores) == list(DETAIL_METRICS)
+    assert scores.keys() | {"normalRelative"} == KNOWN
     assert all(type(score) is float for score in scores.values())
 
 

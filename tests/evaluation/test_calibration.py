@@ -50,6 +50,7 @@ def test_pairs_are_the_pixels_that_count_not_clipped(pairs) -> None:
     assert 100 < len(pred_m) <= 5000
 
 
+@pytest.mark.slow
 def test_calibrate_finds_a_power_and_keeps_it(hqmd, trained_run, pairs, tmp_path, monkeypatch) -> None:
     folder = shutil.copytree(trained_run / "best", tmp_path / "model")
     judged = ("--data", pairs, "--split", "val")

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -14,11 +15,14 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.aggregation import is_pooled
 from hqmd_cli.evaluation.evaluate import evaluate, score_each, score_under_each
 from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, DETAIL_METRICS, MAIN_METRICS, METRICS, Metric, Pool
-from hqmd_cli.evaluation.prediction_source import model_source
+from hqmd_cli.evaluation.prediction_source import Said, model_source
 from hqmd_cli.evaluation.protocol import Protocol
 from hqmd_cli.evaluation.protocols import find_protocol
 from hqmd_cli.evaluation.results import Result, ScoredPicture, collect
 from hqmd_cli.evaluation.scoring import DoesNotFit, apply_protocol, compared_truth, score
+from hqmd_cli.evaluation.session import telling
+from hqmd_cli.inference.open import OpenModel, Seen
+from hqmd_cli.inference.uncertainty import Uncertainty
 from hqmd_cli.reporting.tables import caption
 
 HQMD, EIGEN = find_protocol("hqmd"), find_protocol("eigen-raw")
@@ -404,3 +408,32 @@ def test_normals_of_nyus_frames_are_known():
     figures = score(1.1 * depth_m, sample, find_protocol("eigen-filled"), detail=True).figures
     assert figures["normalMean"] == pytest.approx(0, abs=0.01)  # a wall further off is as steep
     assert figures["normal11.25"] == 1
+
+
+def test_what_a_model_says_besides_is_judged_with_detail_only() -> None:
+    """A field of view of 90 degrees against 60, and errors that are stated everywhere alike."""
+    depth_m = ramp(FRAME)
+    focal_px = FRAME[1] / 2 / math.tan(math.radians(30))
+    data = Pictures(replace(picture("kitchen", depth_m, 1), focal_px=focal_px))
+    said = Said(FRAME[1] / 2, Uncertainty(0.1, np.full((3, 4), 0.1, np.float32)))
+    source = model_source(lambda image: pytest.fail("asked twice"), tell=lambda image: (1.05 * depth_m, said))
+    (found,) = score_each(source, data, HQMD, detail=True)
+    assert found.figures["FOVerror"] == pytest.approx(30)
+    assert (found.figures["scaleHeld"], found.figures["shapeHeld"]) == (1, 1)
+    assert found.figures["normalMean"] == pytest.approx(0, abs=0.1)  # the data states its camera
+    plain = model_source(lambda image: 1.05 * depth_m, tell=lambda image: pytest.fail("not without detail"))
+    (found,) = score_each(plain, data, HQMD)
+    assert "AUSE" not in found.figures
+
+
+def test_a_model_that_knows_its_errors_tells_them() -> None:
+    sure = (np.ones((4, 5), np.float32), Uncertainty(0.1, np.ones((2, 2), np.float32)))
+    model = OpenModel("m", lambda image: sure[0], "a test", "fp32", str, surely=lambda image: sure)
+    tell = telling(model)
+    assert tell
+    pred, said = tell(np.zeros((4, 5, 3), np.uint8))
+    assert pred is sure[0] and said.uncertainty is sure[1] and said.focal_px is None
+    seeing = replace(model, surely=None, sees=lambda image, focal_px: Seen(sure[0], focal_px or 300.0))
+    tell = telling(seeing)
+    assert tell and tell(np.zeros((4, 5, 3), np.uint8))[1].focal_px == 300
+    assert telling(replace(model, surely=None)) is None

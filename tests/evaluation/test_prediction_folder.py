@@ -640,6 +640,7 @@ def test_one_map_in_another_unit() -> None:
     )
 
 
+@pytest.mark.slow
 def test_distances_in_place_of_depth() -> None:
     """Known only of frames of NYU's size, whose camera is known."""
     rows, columns = np.mgrid[:480, :640]

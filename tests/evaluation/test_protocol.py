@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hqmd_cli.app import build_app
+from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Sample, sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.explain import explain
@@ -24,6 +25,7 @@ from hqmd_cli.evaluation.scoring import (
     compared_truth,
     crop_of,
     from_disparity,
+    require_ground_truth,
     scale_and_shift,
     score,
 )
@@ -96,6 +98,24 @@ def sample_of(depth_m: np.ndarray) -> Sample:
             "raw ground truth, crop 0.40810811 to 0.99189189 of the height, 0.03594771 to 0.96405229 of the width, "
             "truth within 0.001..80 m, predictions clipped to it, no alignment, mean over pictures",
         ),
+        (
+            "nyu-ratio-of-medians",
+            "dc6e94ce",
+            "filled ground truth, crop [45:471, 41:601], no depth limit, no clipping, aligned by the ratio of medians, "
+            "mean over pictures",
+        ),
+        (
+            "syns-mdec4",
+            "9ab29810",
+            "filled ground truth, whole picture, truth within 0.001..100 m, predictions clipped to it, aligned by "
+            "scale and shift in depth, fitted without the lowest and highest 5 %, mean over pictures",
+        ),
+        (
+            "moge",
+            "98a55c23",
+            "warped ground truth, whole picture, no depth limit, no clipping, aligned by scale and shift in disparity, "
+            "clamped to the farthest truth, mean over pictures",
+        ),
     ],
 )
 def test_published_words_and_hashes_stay(name: str, digest: str, recipe: str) -> None:
@@ -105,7 +125,8 @@ def test_published_words_and_hashes_stay(name: str, digest: str, recipe: str) ->
 
 
 def test_every_protocol_measures_something_else() -> None:
-    assert list(PROTOCOLS) == ["hqmd", "eigen-filled", "eigen-raw", "hu", "fcrn", "densedepth", "kitti-eigen"]
+    published = ["hqmd", "eigen-filled", "eigen-raw", "hu", "fcrn", "densedepth", "kitti-eigen"]
+    assert list(PROTOCOLS) == [*published, "nyu-ratio-of-medians", "syns-mdec4", "moge"]
     assert len({protocol.digest for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
     top, bottom, left, right = EIGEN_CROP
     assert (bottom - top, right - left) == (426, 560)  # 561 x 427 of the toolbox, less the last row and column
@@ -192,7 +213,7 @@ def test_every_field_can_be_written(tmp_path: Path) -> None:
     [
         ("flip = true", "ground_truth is missing"),
         ('ground_truth = "filled"\ncap = 10', "unknown key 'cap'; there are: name, ground_truth"),
-        ('ground_truth = "sparse"', "ground_truth must be filled or raw, not 'sparse'"),
+        ('ground_truth = "sparse"', "ground_truth must be filled or raw or warped, not 'sparse'"),
         ('ground_truth = "filled"\nflip = 1', "flip must be true or false, not 1"),
         ('ground_truth = "filled"\nflip = "yes"', "flip must be true or false, not 'yes'"),
         ('ground_truth = "filled"\nclip_m = 10', "clip_m must be a list, not 10"),
@@ -311,6 +332,31 @@ def test_a_fit_recovers_the_scale_and_shift(alignment: str, pred: np.ndarray) ->
     np.testing.assert_allclose(fitted[SCORED], TRUTH[SCORED], rtol=1e-9)
 
 
+def test_the_challenges_fit_leaves_out_both_ends_of_the_prediction() -> None:
+    """By hand: 21 predictions 0..20; the lowest and the highest are spoilt, and have no say."""
+    pred, truth = np.arange(21.0)[None] + 1, np.arange(21.0)[None] * 2 + 5
+    truth[0, [0, -1]] = 500
+    everywhere = np.ones((1, 21), bool)
+    for given, is_disparity in ((pred, False), (1 / pred, True)):
+        fitted = align(given, truth, everywhere, "scale-shift-depth-trimmed", is_disparity)
+        np.testing.assert_allclose(fitted[0, 1:-1], truth[0, 1:-1], rtol=1e-9)
+
+
+def test_moges_fit_is_no_farther_than_the_farthest_truth() -> None:
+    disparity, truth = np.array([[-0.2, 0.0, 1.0, 2.0]]), np.array([[9.0, 10.0, 2.0, 1.0]])
+    scored = np.array([[False, True, True, True]])
+    fitted = align(disparity, truth, scored, "scale-shift-disparity-clamped", True)
+    (scale, shift), *_ = np.linalg.lstsq(np.stack([[0, 1, 2], np.ones(3)], axis=1), 1 / truth[0, 1:])
+    assert fitted[0, 0] == 10 and fitted[0, 2:] == pytest.approx(1 / (scale * np.array([1, 2]) + shift))
+    assert fitted == pytest.approx(align(1 / (disparity + 1), truth, scored, "scale-shift-disparity-clamped"))
+
+
+def test_moge_wants_its_own_view(tmp_path: Path) -> None:
+    data = open_dataset(write_frames(tmp_path / "pairs", NYU), "all", depth_scale=1)
+    with pytest.raises(DoesNotFit, match="protocol moge needs warped ground truth"):
+        require_ground_truth(data, PROTOCOLS["moge"])
+
+
 def test_a_fit_is_that_of_numpys_least_squares() -> None:
     values, targets = np.random.default_rng(1).random((2, 50))
     (scale, shift), *_ = np.linalg.lstsq(np.stack([values, np.ones(50)], axis=1), targets)
@@ -396,10 +442,12 @@ def scored(session: Session, predict: Predict) -> dict[str, Result]:
 def test_all_leaves_out_what_does_not_fit_and_says_why(tmp_path: Path) -> None:
     notes: list[str] = []
     session = open_session_for_all(write_frames(tmp_path / "pairs", NYU, NYU), "all", 1.0, notes.append)
-    assert [protocol.name for protocol in session.protocols] == ["hqmd", "eigen-filled", "hu", "fcrn", "densedepth"]
+    fitting = ["hqmd", "eigen-filled", "hu", "fcrn", "densedepth", "nyu-ratio-of-medians"]
+    assert [protocol.name for protocol in session.protocols] == fitting
     said = "\n".join(notes)
-    assert "without protocol eigen-raw: " in said and "without protocol kitti-eigen: " in said
+    assert all(f"without protocol {name}: " in said for name in ("eigen-raw", "kitti-eigen", "syns-mdec4", "moge"))
     results = scored(session, lambda image: sloping(image) * 1.1)
+    assert results.pop("nyu-ratio-of-medians").metrics["AbsRel"] < 1e-6
     for name, result in results.items():
         flipped = PROTOCOLS[name].flip  # which this prediction, the same whatever it sees, does not survive
         assert result.metrics["AbsRel"] == pytest.approx(0.1, abs=0.05 if flipped else 2e-3)

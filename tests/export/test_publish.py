@@ -162,7 +162,7 @@ def test_without_the_extra_it_is_said(checkpoint: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(publishing, "find_spec", lambda name: None)
     told: list[str] = []
     files = publishing.prepare(checkpoint, tmp_path / "place", "me/rooms", told.append)
-    assert files == ["config.json", "model.safetensors", "README.md"]
+    assert files == ["config.json", "model.safetensors", "README.md", "photo_hashes.npy"]
     assert told == [f"no graph for ONNX Runtime; to make one: {how_to_install('onnxscript')}"]
 
 

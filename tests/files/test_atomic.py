@@ -1,5 +1,8 @@
 """Files appear whole or not at all."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,7 @@ from matplotlib.figure import Figure
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files import atomic
-from hqmd_cli.files.atomic import RUN, file_beside, remove_unfinished, write_aside, write_text
+from hqmd_cli.files.atomic import RUN, file_beside, mark_of, new_folder, remove_unfinished, write_aside, write_text
 from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
 from hqmd_cli.files.images import write_figure, write_image
 from pictures import corners, some_depth
@@ -102,7 +105,7 @@ def test_two_names_never_share_what_is_written_beside_them(tmp_path: Path) -> No
 def test_a_link_that_lies_in_the_way_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "precious").write_text("mine")
     monkeypatch.setattr(atomic.os, "urandom", bytes)
-    (tmp_path / f".hqmd-{RUN}-00000000.part").symlink_to("precious")
+    (tmp_path / f".hqmd-{RUN}-00000000-{mark_of(Path('a.txt'))}.part").symlink_to("precious")
     with pytest.raises(HqmdError, match=r"a\.txt: cannot be written"):
         write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "precious").read_text() == "mine" and not (tmp_path / "a.txt").exists()
@@ -121,6 +124,56 @@ def test_only_what_dead_runs_left_is_removed(tmp_path: Path) -> None:
         remove_unfinished(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {names["user"], mine.name}
     remove_unfinished(tmp_path / "gone")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from hqmd_cli.files.atomic import file_beside, new_folder
+
+video, other = (file_beside(Path(name), ".mp4") for name in sys.argv[1:])
+with video, other, new_folder(Path("model")) as folder:
+    (folder / "weights").write_text("half")
+    print("writes", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.unix
+def test_a_killed_writer_leaves_nothing_to_the_next_one_of_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process writes to the same file stays, and so does all that is no unfinished file of ours."""
+    monkeypatch.chdir(tmp_path)
+
+    def begin(*names: str) -> subprocess.Popen[bytes]:
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert writer.stdout and writer.stdout.readline() == b"writes\n"
+        return writer
+
+    def unfinished(name: str) -> set[str]:
+        return {path.name for path in tmp_path.iterdir() if mark_of(Path(name)) in path.name}
+
+    killed = begin("v.mp4", "w.mp4")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    left = {name: unfinished(name) for name in ("v.mp4", "w.mp4", "model")}
+    assert all(left.values())
+    living = begin("v.mp4", "x.mp4")
+    Path("precious").write_text("mine")
+    mark = mark_of(Path("v.mp4"))
+    users = {f".hqmd-0badf00d-00000001-{mark}.part.mp4", f".hqmd-notes-{mark}.part", f".hqmd-0badf00d-{mark}.part"}
+    linked, *named = sorted(users)
+    Path(linked).symlink_to("precious")
+    for name in named:
+        Path(name).write_text("mine")
+    with file_beside(Path("v.mp4"), ".mp4") as mine, new_folder(Path("model")):
+        assert not left["v.mp4"] & unfinished("v.mp4") and not left["model"] & unfinished("model")
+        assert len(unfinished("v.mp4") - users) == 2 and len(unfinished("model")) == 2  # the living one's, and ours
+        assert mine.exists() and left["w.mp4"] == unfinished("w.mp4") and users <= unfinished("v.mp4")
+    living.communicate()
+    assert living.returncode == 0 and Path("model/weights").read_text() == "half"
+    assert Path("precious").read_text() == "mine"
 
 
 def test_names_that_are_no_utf8_are_written_as_escapes(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def calls() -> list[tuple[str, ast.Call]]:
     ]
 
 
+@pytest.mark.slow
 def test_pillow_opens_files_in_one_place_and_nothing_unpickles() -> None:
     for module, call in calls():
         called = ast.unparse(call.func)

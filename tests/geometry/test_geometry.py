@@ -51,10 +51,11 @@ def test_exif_on_the_frame_of_a_film(height: int, width: int) -> None:
     assert find_intrinsics(height, width, focal_35mm=36).fx == pytest.approx(3000)
 
 
-def test_exif_is_by_the_diagonal() -> None:
+@pytest.mark.parametrize(("height", "width"), [(3024, 4032), (4032, 3024)])
+def test_exif_is_by_the_diagonal(height: int, width: int) -> None:
     """CIPA DCG-001. A 4:3 sensor of 5.6 x 4.2 mm, diagonal 7 mm, behind a 4.25 mm lens is called 26.3 mm."""
     called_mm = 4.25 * math.hypot(36, 24) / 7
-    assert find_intrinsics(3024, 4032, focal_35mm=called_mm).fx == pytest.approx(4.25 / 5.6 * 4032)
+    assert find_intrinsics(height, width, focal_35mm=called_mm).fx == pytest.approx(4.25 / 5.6 * 4032)
 
 
 @pytest.mark.parametrize("unknown", [None, 0])

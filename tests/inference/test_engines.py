@@ -272,6 +272,7 @@ def test_export_replaces_nothing(hqmd, trained_run, tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_export_replaces_files_only_when_asked_and_never_the_models_own(hqmd, trained_run, tmp_path, monkeypatch):
     """The graph itself is not made here."""
     made = []
@@ -696,6 +697,7 @@ def test_sides_that_are_none(hqmd, photo, tmp_path, side):
     assert result.returncode == 2 and "--side" in result.stderr and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_calibrate_takes_the_bias_away_and_keeps_that(hqmd, trained_run, pairs, tmp_path):
     """Afterwards the same measurement finds a bias of 1, and the model's folder says so with its sides."""
     folder = tmp_path / "model"
@@ -717,6 +719,7 @@ def test_calibrate_takes_the_bias_away_and_keeps_that(hqmd, trained_run, pairs, 
     assert again.returncode == 0 and read_info(folder).model == info.model
 
 
+@pytest.mark.slow
 def test_a_preset_has_its_own_sides_and_calibration(hqmd, trained_run, pairs, photo, tmp_path):
     folder = shutil.copytree(trained_run / "best", tmp_path / "model")
     judged = ("--data", pairs, "--split", "val")
@@ -769,6 +772,7 @@ def test_presets_that_are_none(preset):
         ModelConfig.from_flat({"presets": [{"name": "fast", "sides": [48], "calibration": 1.0} | preset]})
 
 
+@pytest.mark.slow
 def test_a_model_may_want_the_mirrored_photo(hqmd, trained_run, pairs, photo, tmp_path):
     folder = shutil.copytree(trained_run / "best", tmp_path / "model")
     judged = ("--data", pairs, "--split", "val")

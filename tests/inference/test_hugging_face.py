@@ -125,6 +125,7 @@ def test_zoedepth_by_hand(models, rgb):
     np.testing.assert_allclose(opened(models("zoedepth"))(rgb), depth[top:-top, left:-left].numpy(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_zoedepths_own_mirror_is_ours(models, rgb):
     processor, answer = raw_answer(models("zoedepth"), rgb)
     _, mirrored = raw_answer(models("zoedepth"), np.ascontiguousarray(rgb[:, ::-1]))

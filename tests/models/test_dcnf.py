@@ -256,6 +256,7 @@ def test_a_photo_of_one_colour(shade: float) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 
 
+@pytest.mark.slow
 def test_gradient_reaches_every_parameter_and_bf16_training_solves() -> None:
     network = dcnf().train()
     with torch.autocast("cpu", torch.bfloat16):

@@ -124,6 +124,7 @@ def test_a_member_may_see_the_picture_smaller(hqmd, trained_run, other, tmp_path
         torch.testing.assert_close(both(rgb), (first * second).sqrt())
 
 
+@pytest.mark.slow
 def test_members_count_by_their_weights(hqmd, trained_run, other, tmp_path):
     result = hqmd("merge", trained_run / "best", other, "-o", tmp_path / "both", "--weights", "2,1")
     assert result.returncode == 0, result.stderr
@@ -213,16 +214,23 @@ def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_
     assert info.backbone_weights.startswith("run/best, which had learned from pairs, train")
 
 
+@pytest.mark.slow
 def test_layers_of_another_size_begin_anew_and_are_named(hqmd, trained_run, pairs, tmp_path):
     recipe = tmp_path / "recipe.toml"
     model = load_checkpoint(trained_run / "best", CPU)[1].model
+    low = model.network.low_channels // 2
     recipe.write_text(
         f'[model]\nbackbone = "{model.network.backbone}"\nsize = [48, 64]\noutput_stride = 32\naspp_channels = 16\n'
-        f"fuse_channels = 16\nlow_channels = {model.network.low_channels // 2}\n"
+        f"fuse_channels = 16\nlow_channels = {low}\n"
         "[training]\nlr = 1e-12\nbatch_size = 2\nmax_steps = 1\n"
     )
     flags = ("train", "--data", pairs, "--recipe", recipe, "--workers", "0", "--start", trained_run / "best")
-    result = hqmd(*flags, "-o", tmp_path / "on")
+    refused = hqmd(*flags, "-o", tmp_path / "on")
+    assert refused.returncode == 1 and not (tmp_path / "on").exists()
+    assert f"low_channels {2 * low} there, {low} here), so 3 layers" in refused.stderr
+    other = hqmd(*flags, "--backbone", "test_resnet", "-o", tmp_path / "on")
+    assert "backbone test_efficientnet there, test_resnet here" in other.stderr and "take its --recipe" in other.stderr
+    result = hqmd(*flags, "--new-layers", "-o", tmp_path / "on")
     assert result.returncode == 0, result.stderr
     new = ("decoder.fusion.fuse.0.0", "decoder.fusion.narrow.0", "decoder.fusion.narrow.1")
     assert f"another size than in --start, so these layers start untrained: {', '.join(new)}\n" in result.stderr

@@ -291,6 +291,7 @@ def test_a_vision_transformer_joins_the_blocks_it_should(setting: dict[str, Any]
     torch.testing.assert_close(high, expected)
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_ends_at_the_last_stage_that_it_names() -> None:
     """Up to stride 16 of EfficientNet-Lite0, a quarter of its weights; the stages that are left give the same."""
     whole, cut = (build(small("tf_efficientnet_lite0", output_stride=32, **s)) for s in ({}, {"high_blocks": (3,)}))
@@ -478,6 +479,7 @@ def test_unusable_weights_file(write: Callable[[Path], None], name: str, complai
     assert complaint in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_pretrained_weights_that_nobody_made() -> None:
     configs = ((name, timm.get_pretrained_cfg(name)) for name in timm.list_models("*resnet*"))
     untrained = next(name for name, made in configs if not (made.hf_hub_id or made.url))
@@ -512,6 +514,7 @@ def test_default_weights_without_network(tmp_path: Path, monkeypatch: pytest.Mon
         assert backbone in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_drop_path_reaches_the_backbone_and_rests_in_evaluation() -> None:
     torch.manual_seed(0)
     network = build_model(small("tf_efficientnet_lite0", output_stride=32, drop_path=0.5))

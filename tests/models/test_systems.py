@@ -38,8 +38,11 @@ SMALL = {"aspp_channels": 12, "low_channels": 8, "fuse_channels": 16, "size": (6
 OURS = "hqmd"  # whose paper has no address, and whose settings are the defaults
 PAIRS = Path(os.environ.get("HQMD_TEST_PAIRS", Path(__file__).parents[3] / "shared" / "data" / "nyu_train"))
 OVERFIT_STEPS, OVERFIT_LR = 100, 2e-3
-OWN_LR = {"eigen2014": 5e-4, "eigen2015": 5e-4, "make3d": 1e-2}  # no batch norm; linear in its features
-LINEAR = ("make3d", "make3d-laplacian")  # which cannot learn eight pictures wholly by heart
+# No batch norm, or linear in its features.
+OWN_LR = {"eigen2014": 5e-4, "eigen2015": 5e-4, "make3d": 1e-2, "make3d-planes": 1e-2}
+LINEAR = ("make3d", "make3d-laplacian", "make3d-planes")  # which cannot learn eight pictures wholly by heart
+# The planes of a photo take a second.
+TIMED_SYSTEMS = [pytest.param(name, marks=pytest.mark.slow) if name == "make3d-planes" else name for name in SYSTEMS]
 
 Build = Callable[[str], DepthModel]
 
@@ -77,7 +80,7 @@ def depths(count: int, height: int, width: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (96, 64)])
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", TIMED_SYSTEMS)
 def test_depth_is_positive_and_as_large_as_the_photo(name: str, size: tuple[int, int], built: Build) -> None:
     with torch.no_grad():
         depth_m = built(name)(photos(2, *size))
@@ -87,7 +90,7 @@ def test_depth_is_positive_and_as_large_as_the_photo(name: str, size: tuple[int,
     assert depth_m.min() > 0
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", TIMED_SYSTEMS)
 def test_depth_depends_on_the_photo_and_on_no_other(name: str, built: Build) -> None:
     network, batch = built(name), photos(3, 64, 96)
     with torch.no_grad():

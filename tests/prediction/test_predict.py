@@ -45,6 +45,7 @@ def rows(results):
     return [json.loads(line) for line in (results / "manifest.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_results_that_exist_are_not_replaced_unasked(hqmd, checkpoint, photo, tmp_path):
     (tmp_path / "d.npy").write_bytes(b"mine")
     flags = ("predict", photo, "-o", tmp_path / "d.npy", "--model", checkpoint)
@@ -124,6 +125,7 @@ def test_skip_existing_leaves_what_the_same_question_gave(hqmd, checkpoint, fold
     assert "3 written" in hqmd(*flags).stderr
 
 
+@pytest.mark.slow
 def test_skip_existing_is_not_deceived_by_times_and_sizes(hqmd, checkpoint, photo, tmp_path):
     """Two BMPs out of one archive share both."""
     with Image.open(photo) as picture:

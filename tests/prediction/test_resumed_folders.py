@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -406,6 +407,46 @@ def test_killed_at_any_moment_a_folder_is_completed(here):
         assert all(
             Path("out", n).read_bytes() == Path("whole", n).read_bytes() for n in names() if n != "manifest.jsonl"
         )
+
+
+@pytest.mark.unix
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["v.mp4", "frames"])
+def test_a_video_that_was_killed_leaves_nothing_once_it_is_done(here, target):
+    """Another run in the same folder, which goes on meanwhile, loses nothing."""
+    Path("quick.py").write_text(MODEL.replace("    h, w", "    import time; time.sleep(0.05)\n    h, w"))
+    clip = cv2.VideoWriter("clip.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for shade in range(40):
+        clip.write(np.full((48, 64, 3), 40 + 5 * shade, np.uint8))
+    clip.release()
+    formats = [] if target == "v.mp4" else ["--format", "npy"]
+    flags = ["--model", "py:quick:predict", "--model-kind", "depth", *formats]
+
+    def begin(*more):
+        """Begin a run, and wait until it has begun to write."""
+        before = set(Path("out").rglob(".hqmd-*"))
+        run = [sys.executable, "-m", "hqmd_cli", "predict", "clip.mp4", *more, *flags]
+        running = subprocess.Popen(run, env=environment(), stderr=subprocess.PIPE, text=True)
+        while running.poll() is None and not set(Path("out").rglob(".hqmd-*")) - before:
+            time.sleep(0.001)
+        return running
+
+    killed = begin("-o", f"out/{target}")
+    time.sleep(0.3)
+    killed.kill()
+    killed.communicate()
+    Path("out/.hqmd-mine.part.mp4").write_text("mine")
+    other = begin("-o", f"out/other-{target}")
+    again = begin("-o", f"out/{target}", *(["--skip-existing"] if formats else []))
+    for run in (again, other):
+        said = run.communicate()[1]
+        assert run.returncode == 0 and "frames" in said, said
+    assert {path.name for path in Path("out").rglob(".*")} == {".hqmd-mine.part.mp4"}
+    for name in (target, f"other-{target}"):
+        if formats:
+            assert len(names(f"out/{name}/clip")) == 40
+        else:
+            assert cv2.VideoCapture(f"out/{name}").get(cv2.CAP_PROP_FRAME_COUNT) == 40
 
 
 @pytest.mark.slow

@@ -248,6 +248,7 @@ def folders(pairs: Path, tmp_path: Path) -> list[Path]:
     return [tmp_path / "near", tmp_path / "far"]
 
 
+@pytest.mark.slow
 def test_commands_write_the_page(hqmd, pairs, folders, tmp_path) -> None:
     out = tmp_path / "out" / "report.html"
     near, far = folders

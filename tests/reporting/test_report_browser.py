@@ -11,14 +11,14 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from browser import DESK, PHONE, Browser, needs_browser, open_browser, resize
+from browser import DESK, PHONE, Browser, needs_chromium, open_browser
 from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
 from hqmd_cli.files.atomic import write_pieces
 from hqmd_cli.reporting.html.page import page
 from hqmd_cli.reporting.html.picture_choice import anchors, choose
 from scenes import JUDGED, NAMES, REPORT
 
-pytestmark = [pytest.mark.slow, needs_browser]
+pytestmark = [pytest.mark.slow, needs_chromium]
 UNDRAWN = "return [...document.images].filter((image) => !image.naturalWidth).length"
 SHOWN_SOURCE = "return arguments[0].querySelector('img.' + arguments[1]).src"
 KEPT_SOURCE = "return arguments[0].querySelectorAll('img[data-layer]')[arguments[1]].src"
@@ -40,11 +40,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
 def opened(request: pytest.FixtureRequest, browser: Browser, address: str) -> Callable[..., Browser]:
     """`opened("#NAME")` is the browser with the page, opened there, at one of both widths."""
-    resize(browser, request.param)
+    browser.resize(request.param)
 
     def go(fragment: str = "") -> Browser:
         browser.get("about:blank")  # a step to another fragment would not load the page anew
-        browser.get_log("browser")
+        browser.said()
         browser.get(address + fragment)
         return browser
 
@@ -93,7 +93,7 @@ def test_it_fits_is_quiet_and_loads_nothing(opened: Callable[..., Browser]) -> N
             "const d = document.querySelector('dialog'); return [d.scrollWidth, d.clientWidth]"
         )
         assert dialog[0] <= dialog[1]
-        assert browser.get_log("browser") == []
+        assert browser.said() == []
         loaded = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
         assert [name for name in loaded if not name.startswith("data:")] == []
         until(browser, lambda browser: browser.execute_script(UNDRAWN) == 0)
@@ -182,7 +182,7 @@ def test_an_address_opens_its_picture(browser: Browser, address: str, name: str)
 def test_addresses_that_are_no_picture(opened: Callable[..., Browser]) -> None:
     for fragment in ("#nobody", "#%", "#-all", "#%E0%A4%A"):
         browser = opened(fragment)
-        assert shown_in_dialog(browser) is None and browser.get_log("browser") == []
+        assert shown_in_dialog(browser) is None and browser.said() == []
 
 
 def test_heads_sort_either_way(opened: Callable[..., Browser]) -> None:
@@ -251,7 +251,7 @@ def test_the_scheme_of_the_system_is_followed(opened: Callable[..., Browser]) ->
 
 def test_without_scripts_the_chosen_pictures_and_all_figures_are_there(opened: Callable[..., Browser]) -> None:
     browser = opened()
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.use_scripts(False)
     try:
         browser = opened()
         highlights = [NAMES[i] for i in choose(REPORT.results, 100).highlights]
@@ -260,4 +260,4 @@ def test_without_scripts_the_chosen_pictures_and_all_figures_are_there(opened: C
         assert not find(browser, ".wipe").is_displayed()
         assert find(browser, ".sheet img").is_displayed()
     finally:
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        browser.use_scripts(True)

@@ -1,15 +1,18 @@
 """The table on the screen: half-widths, marks of the paired test, and columns that leave in their order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rich.console import Console
 
-from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS
+from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS, METRICS, SPACES
 from hqmd_cli.evaluation.protocols import PROTOCOLS
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import PAIRED, comparisons_of
-from hqmd_cli.reporting.short_table import COLUMNS, short_protocols_table, short_table
+from hqmd_cli.reporting.short_table import COLUMNS, short_protocols_table, short_table, spaces_table
 from hqmd_cli.reporting.table_formats import for_screen
+from hqmd_cli.reporting.tables import as_csv, detail_table, figures_table
 
 PICTURES = 40
 SPREAD = np.random.default_rng(0).normal(0, 0.05, PICTURES)
@@ -44,6 +47,7 @@ def test_the_best_and_its_ties_are_marked() -> None:
     _, rows, caption = shown(results, 200)
     assert [rows[name][0][-1] for name in ("best", "tie")] == ["*", "="]
     assert rows["worse"][0][-1].isdigit()
+    assert caption.startswith("best in RMSE: best, but not told from tie; best in AbsRel, delta1, edgeF1: ")
     assert "* best; = not told from the best by the paired test" in caption
     untested = [row[len(PAIRED) :] for row in rows.values()]
     assert all(cell[-1].isdigit() for row in untested for cell in row)
@@ -99,3 +103,42 @@ def test_a_small_set_is_called_one(count: int, warned: bool) -> None:
     )
     assert (f"only {count} pictures" in short_table({"mine": few}, [], 200).caption) == warned
     assert (f"only {count} pictures" in short_protocols_table("mine", {"hqmd": few}, 200).caption) == warned
+
+
+def test_the_wider_interval_is_shown_and_said() -> None:
+    """Four scenes of ten pictures; only RMSE is the same within a scene."""
+    by_scene = np.repeat([-0.1, 0.1, 0.05, -0.05], 10)
+    noise = np.random.default_rng(4).permutation(SPREAD)
+    values = {name: 0.6 + (by_scene if name == "RMSE" else noise) for name in MAIN_METRICS}
+    scenes = tuple(str(picture // 10) for picture in range(PICTURES))
+    mine = replace(result(), per_picture=values, scenes=scenes)
+    assert "RMSE" in mine.wider_by_scene and mine.wider_by_scene < set(MAIN_METRICS)
+    _, rows, caption = shown({"mine": mine}, 200)
+    low, high = mine.scene_intervals["RMSE"]
+    assert float(rows["mine"][0].split(" ±")[1]) == pytest.approx((high - low) / 2, abs=5e-4)
+    count = len(mine.wider_by_scene)
+    assert f"and over 4 scenes; the wider is shown, that over scenes for {count} of {len(COLUMNS)} figures" in caption
+    assert "only 4 scenes: do not rank models by so few" in caption
+    table = figures_table({"mine": mine})
+    assert [row[0] for row in table.rows] == ["mine", "95 % from", "to", "over scenes from", "to"]
+    head, line = as_csv({"mine": mine}).splitlines()[:2]
+    assert float(dict(zip(head.split(","), line.split(","), strict=False))["RMSE_scene_low"]) == low
+
+
+def test_three_spaces_stand_side_by_side_with_their_recipes() -> None:
+    values = {name: np.full(PICTURES, 0.1 if name == "AbsRelScaled" else 0.2) for name in METRICS}
+    table = spaces_table(
+        {"mine": replace(result(), per_picture=values), "other": replace(result(), per_picture=values)}
+    )
+    assert [head.split()[0] for head in table.heads[1:]] == list(SPACES)
+    assert table.rows[0][1:4] == [".200 ±.000", ".100 ±.000", ".200 ±.000"]
+    assert "clamped to 0.001 m at least" in table.caption and "clamped to the farthest truth" in table.caption
+    assert "nothing is clamped" in table.caption
+
+
+def test_what_is_unknown_is_left_out_of_the_detail_and_said() -> None:
+    values = {name: np.full(PICTURES, np.nan if name.startswith("plane") else 0.2) for name in METRICS}
+    table = detail_table({"mine": replace(result(), per_picture=values)})
+    assert not any(row[0].startswith("plane") for row in table.rows)
+    assert table.rows[0][1] == "0.2000 (0.2000 to 0.2000)"
+    assert "left out, unknown here: planeFlatness, planeAngle (" in table.caption

@@ -134,6 +134,7 @@ def test_a_row_a_picture_and_model() -> None:
     assert [float(row["RMSE"]) for row in rows[:3]] == RESULTS["mine_1"].per_picture["RMSE"].tolist()
     assert {row["pixels"] for row in rows} == {"100"}
     assert {row["protocol_hash"] for row in rows} == {PROTOCOLS["hqmd"].digest}
+    assert {row["model"]: row["remark"] for row in rows} == {name: result.remark for name, result in RESULTS.items()}
 
 
 ODD = Table(["name [x]", "a|b"], [["[bold]1_2%", "3"]], "90% of\n{it}", frozenset({(0, 1)}))

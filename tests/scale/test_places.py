@@ -69,6 +69,22 @@ def test_nothing_is_there_until_all_of_it_is(bucket):
     assert [entry.name for entry in places.listed("memory://box")] == ["a/photo.jpg", "c.tar"]
 
 
+def test_a_failing_network_is_no_damaged_parquet_file(bucket, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    from hqmd_cli.scale.samples import rows
+
+    parquet.write_table(pyarrow.table({"image": [bytes(5000)] * 3}), tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    places.write("memory://box/a.parquet", content)
+    with places.opened("memory://box/a.parquet", len(content)) as file:
+        assert [len(sample.content) for sample in rows(file, "a")] == [5000] * 3
+    bucket.update(broken=99)
+    with places.opened("memory://box/a.parquet", len(content)) as file, pytest.raises(HqmdError, match="reset"):
+        list(rows(file, "a"))
+
+
 def test_folders_that_are_objects_are_no_files():
     empty, folder = {"type": "file", "size": 0}, {"type": "directory", "size": 0}
     photo = {"type": "file", "size": 5, "ETag": "x"}

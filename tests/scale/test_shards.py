@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pyarrow
@@ -15,6 +17,7 @@ from pyarrow import parquet
 
 from docs_pages import PAGES
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.files.locks import claim
 from hqmd_cli.prediction.sources import LeftOut
 from hqmd_cli.scale.shards import Keys, Part, expanded, find_shards
 from shards import MODEL, QUICK, jpeg, read_tar, write_tar
@@ -108,6 +111,12 @@ def test_equal_bytes_whoever_makes_them_and_a_part_for_each_position(here, predi
     assert merged.returncode == 0 and "6 photos done, 0 failed" in merged.stderr
     assert hashes("whole") == hashes("parts") and len(hashes("whole")) == 3
     assert Path("whole/manifest.parquet").read_bytes() == Path("parts/manifest.parquet").read_bytes()
+    plan = json.loads(Path("parts/manifests/part-00001-of-00002.json").read_text())
+    Path("parts/manifests/part-00001-of-00002.json").write_text(json.dumps(plan | {"shards": ["000.tar", "001.tar"]}))
+    Path("parts/manifests/002.tar.parquet").unlink()
+    merged = hqmd("merge-manifests", "parts")
+    assert merged.returncode == 1 and "shards not done: 002.tar" in merged.stderr
+    assert "there twice: 000.tar" in merged.stderr and len(rows("parts")) == 4
     with tarfile.open("whole/000.tar") as archive:
         assert {(head.mtime, head.uid, head.gid, head.uname, head.gname) for head in archive} == {(0, 0, 0, "", "")}
 
@@ -246,6 +255,47 @@ def test_refusals_before_anything_is_written(here, predict):
         assert done.returncode == 1 and said in done.stderr and "sEcReT" not in done.stderr, done.stderr
         assert len(done.stderr.splitlines()) <= 2
     assert not Path("out").exists() and Path("busy/000.tar").read_bytes() == b"mine"
+    with claim(Path("held/manifests/part-00000-of-00001.json")):
+        assert "in use by process" in predict("in/*.tar", "-o", "held").stderr
+
+
+def test_a_signed_address_leaves_no_secret_behind(here, predict):
+    signed = "http://127.0.0.1:9/a.jpg?X-Amz-Signature=sEcReT&X-Amz-Credential=AKIAsEcReT"
+    done = predict("in/000.tar", signed, "-o", "out")
+    assert done.returncode == 1 and "2 written, 1 failed" in done.stderr and "sEcReT" not in done.stderr
+    (wrong,) = rows("out", "errors")
+    assert wrong["key"] == "a" and "X-Amz-Signature=***" in wrong["error"]
+    assert not [path for path in Path("out").rglob("*") if path.is_file() and b"sEcReT" in path.read_bytes()]
+
+
+@pytest.mark.unix
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_goes_on_after_it_was_ended_and_does_each_photo_once(here, predict, end):
+    Path("quick.py").write_text(MODEL.replace("    h, w", "    import time; time.sleep(0.05)\n    h, w", 1))
+    for number in range(4):
+        write_tar(Path(f"in/{number:03}.tar"), [(f"{name}.jpg", jpeg(100 * number + name)) for name in range(30)])
+    Path("photos").mkdir()
+    for number in range(30):
+        Path(f"photos/{number}.jpg").write_bytes(jpeg(1000 + number))
+    arguments = ("in/*.tar", "photos", "-o", "out", *QUICK)
+    command = [sys.executable, "-m", "hqmd_cli", "predict", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while not Path("out/manifests/001.tar.parquet").exists():
+            assert run.poll() is None
+            time.sleep(0.02)
+        run.send_signal(end)
+        said = run.communicate()[1]
+    assert run.returncode == (143 if end == signal.SIGTERM else -end), said
+    assert ("--skip-existing goes on from here" in said) is (end == signal.SIGTERM)
+    whole = {path.name for path in Path("out").glob("*.tar")}
+    assert {"000.tar", "001.tar"} <= whole < {f"{number:03}.tar" for number in range(4)}
+    done = predict(*arguments[: -len(QUICK)], "--skip-existing")
+    assert done.returncode == 0, done.stderr
+    assert predict("in/*.tar", "photos", "-o", "straight").returncode == 0
+    assert hashes("out") == hashes("straight") and len(rows("out")) == 150
+    assert len({row["photo_sha256"] for row in rows("out")}) == 150
+    assert not list(Path("out").rglob(".hqmd-*"))
 
 
 def test_braces_and_keys():

@@ -1,5 +1,7 @@
 """A real server: the line, deadlines, limits while receiving, and stopping in order. Spoken to in bytes."""
 
+import asyncio
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from hqmd_cli.serving.application import PIECE, LongResponse
+from hqmd_cli.serving.server import sockets_for
+from hqmd_cli.serving.settings import ServerSettings
 from served import FORM, TOKEN, Wire, form_of, picture_bytes, running, slope, tiny_model, wait_until
 
 PHOTO = picture_bytes()
@@ -149,7 +154,7 @@ def test_an_idle_connection_is_closed_and_a_photo_in_work_is_not() -> None:
 def test_an_answer_that_nobody_takes() -> None:
     with running(send_s=0.5) as server:
         wire = Wire(server.port)
-        wire.socket.setsockopt(__import__("socket").SOL_SOCKET, __import__("socket").SO_RCVBUF, 4096)
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         wire.post(picture_bytes(1500, 1500, "JPEG", quality=10), path="/v1/depth?format=npy")
         wait_until(lambda: server.service.metrics.count == 1)
         wait_until(lambda: not server.server_state.connections, 10)
@@ -197,8 +202,6 @@ def test_too_many_connections() -> None:
 
 
 def test_both_loopbacks_answer() -> None:
-    import socket
-
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     with running() as server:
@@ -212,6 +215,38 @@ def test_both_loopbacks_answer() -> None:
         assert Wire(server.port).send(b"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").answer()[0] == 200
     with running(host="::1") as server:
         assert server.service.settings.url(server.port) == f"http://[::1]:{server.port}/"
+
+
+def test_every_address_of_a_name_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the first one is not of this machine, or comes twice."""
+    known = socket.getaddrinfo
+    addresses = ("203.0.113.7", "127.0.0.1", "127.0.0.1", "127.0.0.2")
+
+    def several(host: str, *more, **how) -> list:
+        return [known(each, *more, **how)[0] for each in addresses]
+
+    monkeypatch.setattr("socket.getaddrinfo", several)
+    sockets = sockets_for(ServerSettings(host="localhost", port=0))
+    try:
+        assert [sock.getsockname()[0] for sock in sockets] == ["127.0.0.1", "127.0.0.2"]
+        assert len({sock.getsockname()[1] for sock in sockets}) == 1
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def test_a_large_answer_leaves_in_pieces() -> None:
+    """One send would copy all of it before anybody else is answered."""
+    sent: list = []
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    content = bytes(range(256)) * (3 * PIECE // 256) + b"end"
+    asyncio.run(LongResponse(content)({"type": "http"}, None, send))
+    pieces = [message["body"] for message in sent[1:-1]]
+    assert b"".join(pieces) == content and max(map(len, pieces)) == PIECE and len(pieces) == 4
+    assert (b"content-length", str(len(content)).encode()) in sent[0]["headers"] and "more_body" not in sent[-1]
 
 
 def test_a_token_is_asked_for_before_a_photo_is_received() -> None:

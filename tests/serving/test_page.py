@@ -14,12 +14,11 @@ import pytest
 from PIL import Image
 from selenium.webdriver.common.by import By
 
-from browser import DESK, PHONE, Browser, needs_browser, open_browser, resize
+from browser import BROWSERS, DESK, PHONE, Browser, open_browser
 from pictures import corners
 from served import TOKEN, running, slope, sure_model, tiny_model, wait_until
 
-pytestmark = [pytest.mark.slow, needs_browser]
-FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+pytestmark = pytest.mark.slow
 RAN = "return document.body.dataset.version"
 WAIT_S = 60  # for a browser beside other work
 
@@ -38,15 +37,17 @@ if (way === "choose" || way === "take") {
     document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
   }
 } else {
-  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+  const paste = new ClipboardEvent("paste", { bubbles: true, cancelable: true });
+  Object.defineProperty(paste, "clipboardData", { value: data }); // which Firefox does not take from a page
+  document.body.dispatchEvent(paste);
 }
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser(*FAKE_CAMERA) as opened:
-        resize(opened, DESK)
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    with open_browser(request.param) as opened:
+        opened.resize(DESK)
         yield opened
 
 
@@ -73,8 +74,7 @@ def wait_for(browser: Browser, selector: str, words: str) -> None:
 
 def faults(browser: Browser) -> list[str]:
     """What the browser complained of, such as a breach of the policy; answers with an error status are expected."""
-    said = [entry["message"] for entry in browser.get_log("browser")]
-    return [text for text in said if "the server responded with" not in text and "software WebGL" not in text]
+    return [text for text in browser.said() if "the server responded with" not in text and "WebGL" not in text]
 
 
 def encoded(image: np.ndarray, form: str = "PNG", **how: Any) -> bytes:
@@ -139,16 +139,14 @@ def test_photo_depth_and_hover_agree_whichever_way_the_camera_was_held(browser: 
 def test_a_small_phone_and_a_dark_desk(browser: Browser) -> None:
     with running(sure_model()) as server:
         for size, scheme in ((PHONE, "light"), (DESK, "dark")):
-            resize(browser, size)
-            browser.execute_cdp_cmd(
-                "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-            )
+            browser.resize(size)
+            browser.use_scheme(scheme)
             opened_at(browser, server)
             give(browser, encoded(corners(120, 200)))
             wait_for(browser, '[data-part="title"]', "room.png")
             wide = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, (size, wide)
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.use_scheme("light")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +256,7 @@ def test_a_new_version_s_script_runs_on_its_page(tmp_path: Path, monkeypatch: py
 
 def test_without_javascript_the_page_says_what_to_do(browser: Browser) -> None:
     with running() as server:
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        browser.use_scripts(False)
         browser.get(f"http://localhost:{server.port}/")
         assert "curl -F" in browser.find_element(By.CSS_SELECTOR, "noscript").text
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        browser.use_scripts(True)

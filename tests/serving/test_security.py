@@ -213,6 +213,13 @@ def test_no_path_leads_out_of_the_page(path: str) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_length_that_two_headers_tell() -> None:
+    """A proxy may believe the other one, and take the end of the photo for the next request."""
+    with client() as asked:
+        answer = post(asked, Transfer_Encoding="chunked", Content_Length="9")
+        assert answer.status_code == 400 and answer.headers["connection"] == "close"
+
+
 def test_methods() -> None:
     with client() as asked:
         for method, path in (("GET", "/v1/depth"), ("DELETE", "/"), ("PUT", "/v1/models"), ("OPTIONS", "/v1/depth")):

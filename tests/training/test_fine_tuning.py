@@ -155,6 +155,7 @@ def test_what_it_learned_serves_predict_and_another_run(hqmd, models, photo, tmp
     assert any(isinstance(report, StepReport) for report in reports)
 
 
+@pytest.mark.slow
 def test_depth_beyond_what_the_network_can_give_is_said_before_the_first_step(models, tmp_path):
     """Row M7: 25 m pairs, a cap of 20 m."""
     reports = tune(

@@ -110,6 +110,7 @@ def test_the_newest_states_are_kept(tmp_path, monkeypatch, keep):
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", None), 129)]
 
 
+@pytest.mark.slow
 @pytest.mark.unix
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path, monkeypatch, number, code):
@@ -243,6 +244,7 @@ def test_a_batch_in_parts_learns_nearly_the_same(tmp_path):
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_frozen_batch_norm_keeps_its_statistics(tmp_path):
     list(run(tmp_path, SHORT.with_settings(freeze_bn=True, ema_decay=0)))
     running = {n: t for n, t in weights(tmp_path).items() if n.endswith("running_mean")}

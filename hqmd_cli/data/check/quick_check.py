@@ -9,8 +9,7 @@ from hqmd_cli.data.check.turned import turned_pairs
 from hqmd_cli.data.pairs import FilePairs, turned_remedy
 from hqmd_cli.data.sample import FileDataset, evenly, too_many
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import depth_size
-from hqmd_cli.files.photos import ends_well, photo_size
+from hqmd_cli.files.photos import ends_well
 from hqmd_cli.parallel.thread_pool import run_jobs
 
 HEADERS = 2000  # pairs whose headers are read, evenly spaced
@@ -60,7 +59,7 @@ def header_faults(dataset: FilePairs, indices: Iterable[int]) -> Iterator[str]:
     for index in indices:
         _, photo, depth = dataset.pairs[index]
         try:
-            (height, width), (depth_height, depth_width) = photo_size(photo), depth_size(depth)
+            (height, width), (depth_height, depth_width) = dataset.sizes(index)
             if suspects_left and not (ends_well(photo) and ends_well(depth)):
                 suspects_left -= 1
                 dataset[index]

@@ -1,5 +1,7 @@
 """How well a depth map keeps the tilt of surfaces: the angles between normals of prediction and truth."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,17 @@ PLANE_REACH_PX = 3  # in each direction; more if the longer side has over 640 pi
 BAND_ROWS = 96  # processed at a time, so that memory stays in the cache: almost twice as fast
 
 
-def normal_angles(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrinsics) -> NDArray[np.float32]:
-    """Measure the angles in degrees, (K,), between the normals of two maps where the truth has a known normal.
+class Normals(NamedTuple):
+    """Normals of a prediction and its truth, of any length, away from the camera."""
+
+    pred: NDArray[np.float32]  # (3, H, W): x, y, z
+    truth: NDArray[np.float32]  # (3, H, W)
+    chosen: Mask  # (H, W) where the truth has a known normal; elsewhere they mean nothing
+    angles_deg: NDArray[np.float32]  # (K,) between them at the chosen pixels
+
+
+def compare_normals(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrinsics) -> Normals:
+    """Compute the normals of two maps where the truth has a known normal, and the angles between them.
 
     `pred_m`, `depth_m` and the mask `scored` are (H, W); values outside the mask are ignored. A normal belongs to the
     plane that fits 1 / z best (least squares) in a window of 7 x 7 pixels, or in the same share of a map of over 640.
@@ -32,8 +43,9 @@ def normal_angles(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrins
     reach = round(PLANE_REACH_PX * max(1.0, max(depth_m.shape) / REFERENCE_SIDE))
     smooth = ~on_jumps(depth_m, valid=scored)  # which takes the pixels beside those that do not count for jumps
     chosen = whole_windows(smooth, 2 * reach + 1)
+    fields = [np.zeros((3, *depth_m.shape), np.float32) for _ in range(2)]
     if not chosen.any():
-        return np.empty(0, np.float32)
+        return Normals(fields[0], fields[1], chosen, np.empty(0, np.float32))
     angles = []
     for top in range(0, len(depth_m), BAND_ROWS):
         band = slice(max(top - reach, 0), top + BAND_ROWS + reach)  # with the rows that its windows reach
@@ -43,7 +55,9 @@ def normal_angles(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrins
             for z_m in (pred_m, depth_m)
         )
         angles.append(angles_between(pred, truth)[chosen[top : top + BAND_ROWS]])
-    return np.concatenate(angles)
+        for field, vectors in zip(fields, (pred, truth), strict=True):
+            field[:, top : top + BAND_ROWS] = vectors
+    return Normals(fields[0], fields[1], chosen, np.concatenate(angles))
 
 
 def plane_normals(z_m: Depths, camera: Intrinsics, reach: int, first_row: int) -> NDArray[np.float32]:
@@ -73,7 +87,7 @@ def plane_normals(z_m: Depths, camera: Intrinsics, reach: int, first_row: int) -
 
 
 def angles_between(vectors: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Measure the angles in degrees, (H, W), between two fields of vectors, (3, H, W), of any length."""
+    """Measure the angles in degrees, (...), between vectors and others, (3, ...) each, of any length."""
     (x, y, z), (a, b, c) = vectors, others
     sine = np.sqrt((y * c - z * b) ** 2 + (z * a - x * c) ** 2 + (x * b - y * a) ** 2)
     # In float32 the cosine alone can't tell 0 from 0.03 degrees. The lengths cancel.

@@ -1,19 +1,26 @@
-"""Metrics of single pixels: those of the paper's section 4.2, SqRel, SILog, the bias, and errors after a fit.
+"""Metrics of single pixels: those of the paper's section 4.2, SqRel, SILog, the bias, and what fits.
 
 `pred_m` and `depth_m` are (T,) arrays in metres, the scored pixels of one picture, all positive and finite (scoring.py
 has checked that). In formulas, d is the prediction, g the truth, and sums run over the T pixels.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 Depths = NDArray[np.floating]
-LEAST_FITTED_M = 0.001  # a fit with a shift may give depth of 0 or less, which has no ratio
 
 
 def abs_rel(pred_m: Depths, depth_m: Depths) -> float:
     """Mean absolute relative error, 1/T sum |d - g| / g."""
     return float(np.mean(np.abs(pred_m - depth_m) / depth_m))
+
+
+def abs_rel_between(pred_m: Depths, depth_m: Depths, near_m: float, far_m: float) -> float:
+    """AbsRel of the pixels whose truth is from `near_m` up to, without, `far_m`; NaN if there are none."""
+    inside = (depth_m >= near_m) & (depth_m < far_m)
+    return abs_rel(pred_m[inside], depth_m[inside]) if inside.any() else math.nan
 
 
 def log10(pred_m: Depths, depth_m: Depths) -> float:
@@ -64,18 +71,7 @@ def bias(pred_m: Depths, depth_m: Depths) -> float:
     return float(np.median(pred_m / depth_m))
 
 
-# ---- the same after a fit to the truth of the same picture, which tells a wrong shape from a wrong scale
-
-
-def scaled(pred_m: Depths, depth_m: Depths) -> Depths:
-    """Scale a prediction so that its median is the truth's."""
-    return pred_m * median_ratio(pred_m, depth_m)
-
-
-def fitted(pred_m: Depths, depth_m: Depths) -> Depths:
-    """Fit a d + b with the least squared error in metres; the result is LEAST_FITTED_M at least."""
-    scale, shift = scale_and_shift(pred_m, depth_m)
-    return np.maximum(scale * pred_m + shift, LEAST_FITTED_M)
+# ---- fits to the truth of the same picture, for scoring.py and spaces.py
 
 
 def median_ratio(pred_m: Depths, depth_m: Depths) -> float:

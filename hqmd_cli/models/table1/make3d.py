@@ -12,8 +12,8 @@ are minimal at the most likely depths. The first is a least-squares problem, sol
 program; here ADMM gets within 0.1 % of its least energy (HiGHS found no solution for a photo within a minute). s1^2 and
 l1 are v_r' x_i with v >= 0, s2^2 and l2 are u_rs' |y_ijs| with u >= 0.
 
-This is the field of points. The planes of superpixels of "Make3D" (Saxena, Sun and Ng, TPAMI 2009) are not here: they
-need predicted orientations, occlusions and camera models from data of their own.
+This is the field of points, before "Make3D" (Saxena, Sun and Ng, TPAMI 2009). The planes of that paper, the row of
+Table 1, are in make3d_planes.py.
 
 They learn theta row by row, without the pairs, by least squares (Gaussian) or a linear program (Laplacian), then v and
 u by regression on squared or absolute errors. Here everything is learned by gradient descent. The loss `mrf-gaussian`

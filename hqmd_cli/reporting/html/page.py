@@ -12,7 +12,6 @@ import hqmd_cli
 from hqmd_cli.data.sample import Dataset
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.aggregation import pooling_note
-from hqmd_cli.evaluation.bootstrap import METHOD
 from hqmd_cli.evaluation.error_by_depth import FEWEST_PICTURES, curve_of
 from hqmd_cli.evaluation.metrics.registry import DETAIL_METRICS, MAIN_METRICS
 from hqmd_cli.evaluation.prediction_source import PredictionSource
@@ -24,7 +23,7 @@ from hqmd_cli.reporting.html import chart as drawing
 from hqmd_cli.reporting.html.picture_choice import ORDERED_BY, anchors, choose
 from hqmd_cli.reporting.html.pictures import Picture, draw_each, error_limit_m, gradients
 from hqmd_cli.reporting.html.rows import UNKNOWN, figure, figures_of_pictures, known_metrics, pairs_by_metric, rows
-from hqmd_cli.reporting.tables import Results, has_detail
+from hqmd_cli.reporting.tables import Results, has_detail, method
 
 FOLDER = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = "report.html.jinja", "report.css", "report.js"
@@ -146,7 +145,7 @@ def facts(report: Report) -> dict[str, str]:
         "source": result.protocol.source or UNKNOWN,
         "data": result.data,
         "pictures": f"n = {len(result.names)}",
-        "intervals": METHOD,
+        "intervals": method(report.results, known_metrics(report.results)),
         "made by": f"hqmd {hqmd_cli.__version__}",
         "command": report.command,
     }

@@ -56,7 +56,7 @@ def rows(results: Results, metrics: Mapping[str, Metric]) -> list[Row]:
     best = best_models(results, metrics)
     found = []
     for metric in metrics:
-        figures = {name: (result.metrics[metric], *result.intervals[metric]) for name, result in results.items()}
+        figures = {name: (result.metrics[metric], *result.shown_intervals[metric]) for name, result in results.items()}
         cells = [Cell(name in best[metric], *map(figure, values)) for name, values in figures.items()]
         known = [value for values in figures.values() for value in values if not math.isnan(value)]
         low, high = (min(known), max(known)) if known else (0.0, 1.0)

@@ -1,0 +1,84 @@
+"""SUN RGB-D: 10,335 indoor photos with the depth of four sensors. Song, Lichtenberg and Xiao, CVPR 2015.
+
+SUNRGBD.zip as published: a folder a frame, at any depth below kv1, kv2, realsense or xtion, with
+    image/NAME.jpg, depth/NAME.png      of one size
+    intrinsics.txt                      nine numbers, row by row; the first is the focal length in pixels
+Depth is in millimetres, its 16 bits turned left by three: 8000 is 1 m. 0 is unknown. Numbers beyond 8 m, which the
+authors' reader sets to 8 m, are left out. depth_bfx/, in which holes are filled, is not read.
+
+After readframeSUNRGBD.m and readData/read3dPoints.m of the authors' SUNRGBDtoolbox, in the copy in evaluation/vis of
+https://github.com/thusiyuan/cooperative_scene_parsing at 0689c80. The toolbox's split of training and test, in a .mat,
+is not read: a split here is a sensor. kv1 contains the photos of NYU Depth V2.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqmd_cli.data.published_layout import PublishedPairs, read_matrix, there
+from hqmd_cli.data.sample import WHOLE, GroundTruth
+
+SENSORS = ("kv1", "kv2", "realsense", "xtion")
+TURNED_BITS, BITS = 3, 16
+FARTHEST_M = 8.0
+INTRINSICS = "intrinsics.txt"
+
+
+class SunRgbd(PublishedPairs):
+    """The frames of one sensor, or all."""
+
+    title = "SUN RGB-D"
+    home = "https://rgbd.cs.princeton.edu"
+    licence = "none found"
+    layout = f"[SUNRGBD/]kv1|kv2|realsense|xtion/.../image/, depth/ and {INTRINSICS}"
+    split_help = "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion"
+
+    def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
+        root = root_of(path)
+        chosen = [root / sensor for sensor in SENSORS if split in (WHOLE, sensor)]
+        known = sorted(file for folder in chosen for file in folder.rglob(INTRINSICS))
+        frames = {f.parent.relative_to(root).as_posix(): f.parent for f in known if (f.parent / "depth").is_dir()}
+        needed = {
+            name: [only(frame / "image", "*.jpg"), only(frame / "depth", "*.png")] for name, frame in frames.items()
+        }
+        names, note = there(path, needed, self.title, "unpack SUNRGBD.zip again")
+        super().__init__(
+            path, split, [(name, needed[name][0], needed[name][1]) for name in names], ground_truth, depth_scale
+        )
+        self.description += f", truth beyond {FARTHEST_M:g} m left out{note}"
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """True if the folder of a sensor is there, with a frame in it."""
+        return any(next((root_of(path) / sensor).rglob(INTRINSICS), None) for sensor in SENSORS)
+
+    @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the sensors on disk, and `all`."""
+        return [*(sensor for sensor in SENSORS if (root_of(path) / sensor).is_dir()), WHOLE]
+
+    @property
+    def files(self) -> list[Path]:
+        """Photos, depth maps and cameras."""
+        return super().files + [depth.parents[1] / INTRINSICS for _, _, depth in self.pairs]
+
+    def focal_px(self, index: int) -> float:
+        """Read the focal length of a frame."""
+        return float(read_matrix(self.pairs[index][2].parents[1] / INTRINSICS)[0])
+
+    def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
+        """Read a depth map: (H, W) metres, 0 where the sensor measured nothing, infinite beyond FARTHEST_M."""
+        turned = self.read_16_bit(depth)
+        depth_m = (turned >> TURNED_BITS | turned << BITS - TURNED_BITS).astype(np.float32) / 1000
+        return np.where(depth_m > FARTHEST_M, np.float32(np.inf), depth_m)
+
+
+def root_of(path: Path) -> Path:
+    """Return the folder of the sensors: `path`, or its SUNRGBD/."""
+    return path / "SUNRGBD" if (path / "SUNRGBD").is_dir() else path
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """Return the first file in a frame's folder, as the authors' reader does; a name to complain about if none is."""
+    return next(iter(sorted(folder.glob(pattern))), folder / pattern)
