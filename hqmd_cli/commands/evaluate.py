@@ -170,9 +170,7 @@ def evaluate(
         evaluate_points(points, model, options, picture, in_json, overwrite)
         return
     on_ray = actors_of(engine, address, actors, cpus_per_actor, gpus_per_actor)
-    refuse_contradictions(record, pred, options, model, protocol, bool(on_ray))
-    if protocol == ALL:
-        refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
+    refuse_contradictions(context, record, pred, options, model, protocol, bool(on_ray))
     folder = find_own(model) if record else None  # a foreign model has no card of ours
     extras = Extras(per_picture, published, table1, report, report_pictures, overwrite)
     folder_options = FolderOptions(pred_scale, pred_kind, pred_resize, pred_anyway)
@@ -206,9 +204,17 @@ def spread_over(
 
 
 def refuse_contradictions(
-    record: bool, pred: Path | None, options: "OpenOptions", model: str, protocol: str, on_ray: bool
+    context: typer.Context,
+    record: bool,
+    pred: Path | None,
+    options: "OpenOptions",
+    model: str,
+    protocol: str,
+    on_ray: bool,
 ) -> None:
-    """Raise HqmdError for options of models with files, and for --record with other settings than the model's own."""
+    """Raise HqmdError for options that exclude each other, and for --record with other settings than the model's own."""
+    if protocol == ALL:
+        refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
     if on_ray and (pred or protocol == ALL):
         raise HqmdError("--engine ray runs a model under one protocol: without --pred and --protocol all")
     changes_view = bool(options.sides or options.flip or options.size != DEFAULT_SIZE)
