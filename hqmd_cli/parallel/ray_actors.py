@@ -34,6 +34,7 @@ MOST_BLOCKS = 10_000
 CALM = {  # Ray's switches, before it is imported; whoever sets one of them keeps it
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, it would upload the folder
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it warns of each pool of actors
 }
 
 
