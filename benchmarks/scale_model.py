@@ -8,6 +8,7 @@ shard, o seconds that a shard costs besides, f failures of a node an hour:
     compute   n c / t                  photos a second
     network   n NODE_GBIT / 8 / b      of each node
     store     STORE_GBYTES / b         of the bucket, all nodes together
+    driver    DRIVER_SHARDS s          what one driver hands out; `scale_ray.py --units` measures shards a second
     shard     T = s / (rate of the slowest) x n c + o      seconds in one actor
     waves     W = ceil(N / s / (n c))                       shards that an actor does, one after the other
     hours     (START + W T + p T / 2) / 3600                p = 1 - exp(-f n T / 3600): a node fails in the last wave
@@ -39,6 +40,7 @@ class Plan:
     shard_seconds: float = 1.0  # that a shard costs besides its photos
     node_gbit: float = 10.0
     store_gbytes: float = 100.0  # a second
+    driver_shards: float = 58.0  # a second
     failures_per_day: float = 0.1  # of a node
     recovery_minutes: float = 5.0
     spread: float = 0.1  # standard deviation of a shard's length, as a share
@@ -53,6 +55,7 @@ class Plan:
             "compute": self.nodes * self.actors / self.seconds_per_photo,
             "network": self.nodes * self.node_gbit * 125 / megabytes,
             "store": self.store_gbytes * 1000 / megabytes,
+            "driver": self.driver_shards * self.shard,
         }
 
     @property
@@ -95,7 +98,7 @@ def simulate(plan: Plan, seed: int = 0) -> tuple[float, float]:
             now = max(now, heapq.heappop(retries))
         else:
             break
-        while fails[node] + plan.recovery_minutes * 60 < now:  # it failed, and was back, while it had nothing to do
+        while fails[node] + plan.recovery_minutes * 60 <= now:  # it failed, and is back
             fails[node] += plan.recovery_minutes * 60 + rng.expovariate(rate)
         start = now if now < fails[node] else fails[node] + plan.recovery_minutes * 60
         if start > now:
@@ -121,23 +124,26 @@ def main() -> None:
     parser.add_argument("--self-check", action="store_true")
     args = vars(parser.parse_args())
     if args.pop("self_check"):
-        plan = Plan(photos=10**6, nodes=10, shard=100, failures_per_day=0, spread=0)
+        plan = Plan(photos=10**6, nodes=10, shard=100, driver_shards=1e6, failures_per_day=0, spread=0)
         hours, again = simulate(plan)
         assert abs(hours / plan.hours - 1) < 0.01 and not again, (hours, plan.hours)
         print(f"no failures: {hours:.4f} hours simulated, {plan.hours:.4f} on paper")
         return
     plan = Plan(**args)
-    print(", ".join(f"{name} {rate:,.0f}/s" for name, rate in plan.rates.items()), f"-> {plan.bottleneck}")
-    print("| photos a shard | minutes a shard | hours on paper | simulated | done again | a million photos |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(", ".join(f"{name} {rate:,.0f}/s" for name, rate in plan.rates.items()), f"for {plan.shard} photos a shard")
+    print(
+        "| photos a shard | bottleneck | minutes a shard | hours on paper | simulated | done again | a million photos |"
+    )
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for shard in (100, 1000, 3000, 10_000, 30_000):
         each = Plan(**{**args, "shard": shard})
         hours, again = (
             sum(values) / RUNS for values in zip(*(simulate(each, seed) for seed in range(RUNS)), strict=True)
         )
         print(
-            f"| {shard:,} | {each.shard_time / 60:.1f} | {each.hours:.2f} | {hours:.2f} | {again:.2%} | "
-            f"{each.cost(hours):.2f} |"
+            f"| {shard:,} | {each.bottleneck} | {each.shard_time / 60:.1f} | {each.hours:.2f} | {hours:.2f} | "
+            f"{again:.2%} | {each.cost(hours):.2f} |",
+            flush=True,
         )
 
 

@@ -47,16 +47,11 @@ def measured(command: list[str]) -> tuple[float, float, list[float]]:
     return time.perf_counter() - began, sum(cpu.values()), memory
 
 
-def nothing() -> "partial[int]":
-    """What an actor makes to measure Ray alone."""
-    return partial(int)
-
-
 def units_a_second(units: int) -> float:
     """Units that do nothing, from the first to the last outcome."""
     from hqmd_cli.parallel.ray_actors import Actors, outcomes
 
-    done = outcomes(nothing, [0] * units, Actors(number=2))
+    done = outcomes(partial(partial, int), [0] * units, Actors(number=2))
     next(done)
     began = time.perf_counter()
     return sum(1 for _ in done) / (time.perf_counter() - began)

@@ -212,7 +212,7 @@ def refuse_contradictions(
     protocol: str,
     on_ray: bool,
 ) -> None:
-    """Raise HqmdError for options that exclude each other, and for --record with other settings than the model's own."""
+    """Raise HqmdError for options that exclude each other, and for --record with settings that are not the model's."""
     if protocol == ALL:
         refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
     if on_ray and (pred or protocol == ALL):

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ Do = Callable[[Unit], Outcome]
 LONGEST_SOCKET = 103  # bytes of a socket's path; Linux takes 107
 LONGEST_BELOW = len("/hqmd-12345678/session_2026-12-01_00-00-00_123456_1234567/sockets/plasma_store")
 STORE_BYTES = 128 * 1024 * 1024  # of the object store of our own cluster, which holds no photos
-MOST_BLOCKS = 10_000
+MOST_BLOCKS = 100_000
 CALM = {  # Ray's switches, before it is imported; whoever sets one of them keeps it
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, it would upload the folder
@@ -93,7 +94,7 @@ class Worker:
         return {"outcome": [pickle.dumps(self.outcome(pickle.loads(unit))) for unit in batch["unit"]]}
 
     def outcome(self, unit: Any) -> Any:
-        """Do a unit; return an HqmdError rather than raise it, since Ray would wrap it."""
+        """Do a unit; return what is raised rather than raise it, since Ray would wrap it."""
         try:
             if self.version != __version__:
                 raise HqmdError(
@@ -104,7 +105,8 @@ class Worker:
                     os.chdir(self.folder)  # where relative paths begin
                 self.do = pickle.loads(self.make)()
             return self.do(unit)
-        except HqmdError as error:
+        except Exception as error:  # a bug, unless it is an HqmdError: its traceback goes with it
+            error.add_note(traceback.format_exc())
             return error
 
 
@@ -137,7 +139,7 @@ def outcomes(
         try:
             for row in done.iter_rows():
                 outcome = pickle.loads(row["outcome"])
-                if isinstance(outcome, HqmdError):
+                if isinstance(outcome, Exception):
                     raise outcome
                 yield outcome
         except ray.exceptions.RayError as error:
