@@ -84,7 +84,7 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
         card = (folder / "README.md").read_text()
         assert "# rooms\n" in card and "--model org/rooms" in card
         assert not any(path.name == "secrets.txt" for path in (tmp_path / "store").rglob("*"))
-        assert sum("PUT" in request for request in server.requests) == 2  # weights and graph, as LFS objects
+        assert sum("PUT" in request for request in server.requests) == 3  # weights, graph and hashes, as LFS objects
 
         # Another graph instead of the first, whose offsets would not be those of the new weights.
         (checkpoint / "model.onnx").rename(checkpoint / "model.int8.onnx")
