@@ -205,6 +205,7 @@ def test_only_the_checkpoint_s_files_are_downloaded(online) -> None:
     assert not any("events.log" in request for request in requests)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [

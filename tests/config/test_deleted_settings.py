@@ -76,6 +76,7 @@ def test_new_checkpoints_omit_them(trained_run: Path, tmp_path: Path) -> None:
         assert not DELETED.keys() & json.loads((folder / CONFIG_FILE).read_text())["model"].keys()
 
 
+@pytest.mark.slow
 def test_a_run_resumes_from_a_state_that_names_them_unused(pairs: Path, tmp_path: Path) -> None:
     train = TrainConfig().with_settings(batch_size=2, max_steps=1)
     data = open_training_data(pairs, None)

@@ -244,6 +244,7 @@ def test_broken_frames_are_named_and_left_out(hqmd, raw: Path, labels: Path, tmp
     assert len(data.open_dataset(pairs, "all")) == 5 and "left-out" not in data.find_reader(pairs).splits(pairs)
 
 
+@pytest.mark.slow
 def test_nothing_but_broken_frames(hqmd, raw: Path, tmp_path: Path) -> None:
     for depth in raw.rglob("d-*"):
         depth.write_bytes(b"")

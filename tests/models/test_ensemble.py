@@ -77,6 +77,7 @@ def test_a_merged_model_is_calibrated_as_its_members_were(trained_run, other, tm
     assert "licence of one" in merged.note and "licence of two" in merged.note
 
 
+@pytest.mark.slow
 def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, other, photo, tmp_path):
     """One trained at twice the size: merged, both still say what each would alone, at whatever side."""
     larger = tmp_path / "larger"
@@ -95,6 +96,7 @@ def test_networks_of_other_scales_merge_at_the_first_ones(hqmd, trained_run, oth
     np.testing.assert_allclose(both, np.sqrt(one * two), rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_members_that_say_depth_at_other_pixels_are_brought_to_the_first_ones(trained_run, other, tmp_path):
     places = {"one": (trained_run / "best", 4), "two": (other, 2)}
     for name, (source, stride) in places.items():

@@ -384,6 +384,7 @@ def test_the_two_models_differ_and_learn_by_their_own_losses() -> None:
     assert (estimates[0].depth_m - estimates[1].depth_m).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_saved_and_reopened_by_config_alone(system: str, tmp_path: Path) -> None:
     network = make3d(system, size=(48, 64))

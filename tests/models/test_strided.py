@@ -115,6 +115,7 @@ def test_depth_at_some_of_the_pixels(decoder: str) -> None:
             CONFIG.with_settings(**nonsense)
 
 
+@pytest.mark.slow
 def test_it_trains() -> None:
     """Batch norm's statistics are of the sum, and every weight gets a gradient."""
     network = build_model(CONFIG).train()

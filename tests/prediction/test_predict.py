@@ -56,6 +56,7 @@ def test_results_that_exist_are_not_replaced_unasked(hqmd, checkpoint, photo, tm
     assert np.load(tmp_path / "d.npy").min() > 0
 
 
+@pytest.mark.slow
 def test_a_folders_manifest_has_a_row_a_photo(hqmd, checkpoint, folder, tmp_path):
     results = tmp_path / "out"
     result = hqmd("predict", folder, "-o", results, "--format", "npy,mm", "--model", checkpoint)
@@ -445,6 +446,7 @@ def test_without_a_home(run_hqmd, photo, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_load_takes_pil_and_numpy(photo):
     depth_of = load("hqmd-indoor-small", size="fast")
     with Image.open(photo) as picture:
@@ -492,6 +494,7 @@ def test_load_turns_a_photo_upright_as_predict_does(hqmd, photo, tmp_path):
     np.testing.assert_array_equal(depth_m, np.load(tmp_path / "d.npy"))
 
 
+@pytest.mark.slow
 def test_load_refuses_what_is_no_photo_in_one_kind_of_error(tmp_path, photo):
     depth_of = load()
     with pytest.raises(HqmdError, match="fractional"):

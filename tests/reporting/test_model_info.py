@@ -49,6 +49,7 @@ def write_rows(folder: Path, rows: list[dict], torn: str = "") -> Path:
 # info
 
 
+@pytest.mark.slow
 def test_info_tells_what_the_checkpoint_says(trained_run, tmp_path, hqmd):
     folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
     info = replace(read_info(folder), command=COMMAND, teacher="hqmd-indoor", note="for rooms")

@@ -56,6 +56,7 @@ def test_each_is_named_once_and_the_run_goes_on(tmp_path, workers: int) -> None:
     assert sum(isinstance(report, EpochReport) for report in reports) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_more_than_one_percent_are_refused(tmp_path, workers: int) -> None:
     with pytest.raises(

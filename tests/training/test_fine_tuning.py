@@ -169,6 +169,7 @@ def test_depth_beyond_what_the_network_can_give_is_said_before_the_first_step(mo
     assert f"{(depths_m > 20).mean():.1%} of the training depth" in note and "up to 25.0 m" in note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("farther", "cap_m"), [(1, 20), (25 / 4.5, 80), (100 / 4.5, 100)])
 def test_a_relative_start_becomes_metric_and_says_so(models, tmp_path, farther, cap_m):
     """Row M7: the conversion is stated, the saved config says metric and cap, and depth is near the truth at once."""
@@ -195,6 +196,7 @@ def test_unusable_starts(models, tmp_path):
         require_trainable(models("glpn"), ModelConfig().with_settings(backbone="resnet18"))
 
 
+@pytest.mark.slow
 def test_settings_that_bring_in_code_are_refused(models, tmp_path):
     tune(models("glpn"), tmp_path / "run", TRAIN.with_settings(max_steps=1))
     config = tmp_path / "run" / "best" / "config.json"
