@@ -21,6 +21,7 @@ MAKE = ["debootstrap", "--variant=minbase", "--include=ca-certificates,python3,p
 ENTER = """
 root=$1; user=$2; shift 2
 mount --bind "$root" "$root" && mount -o remount,ro,bind "$root" && mount --bind /dev "$root/dev" || exit 125
+mount --rbind /proc "$root/proc" || exit 125 # as in a container; ONNX Runtime opens weights by it
 mount -t tmpfs -o mode=1777 none "$root/tmp" && mount -t tmpfs -o mode=1777 none "$root/work" || exit 125
 cp "$root/photo.jpg" "$root/work" && cd / && exec chroot --userspec="$user" --groups= "$root" env -i "$@"
 """
