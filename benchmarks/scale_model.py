@@ -29,7 +29,7 @@ RUNS = 3  # of the simulation, with other failures
 
 @dataclass(frozen=True)
 class Plan:
-    """What is given: see main for the units."""
+    """The numbers that describe a run; the comments and names give their units."""
 
     photos: int = 10**8
     nodes: int = 1000

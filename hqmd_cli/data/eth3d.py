@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.orientation import orientation_of
-from hqmd_cli.data.published_layout import PublishedPairs, read_floats, there
+from hqmd_cli.data.published_layout import ScenePairs, read_floats, there
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import SIDEWAYS, photo_size
@@ -29,7 +29,7 @@ REMEDY = "unpack SCENE_dslr_jpg.7z, whose photos are distorted as the depth is"
 IMAGE_FIELDS = 10  # in a line of images.txt that names a photo; lines of points have three numbers a point
 
 
-class Eth3d(PublishedPairs):
+class Eth3d(ScenePairs):
     """One scene, or all of them."""
 
     title = "ETH3D"
@@ -37,10 +37,9 @@ class Eth3d(PublishedPairs):
     licence = "CC BY-NC-SA 4.0, as far as known"
     layout = f"SCENE/{DEPTHS}/ and SCENE/{PHOTOS}/"
     split_help = "a split of ETH3D is a scene"
-    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
-        chosen = [scene for scene in scenes_in(path) if split in (WHOLE, scene.name)]
+        chosen = [scene for scene in self.scenes_in(path) if split in (WHOLE, scene.name)]
         depths = {f"{s.name}/{d.stem}": (s, d) for s in chosen for d in sorted((s / DEPTHS).iterdir()) if d.is_file()}
         names, note = there(path, {n: [s / PHOTOS / d.name] for n, (s, d) in depths.items()}, self.title, REMEDY)
         pairs = [(name, scene / PHOTOS / depth.name, depth) for name in names for scene, depth in [depths[name]]]
@@ -51,14 +50,9 @@ class Eth3d(PublishedPairs):
         self.description += note
 
     @staticmethod
-    def recognises(path: Path) -> bool:
-        """True if depth of ETH3D lies in `path` or a folder of it."""
-        return bool(scenes_in(path))
-
-    @staticmethod
-    def splits(path: Path) -> list[str]:
-        """Return the scenes, and `all`."""
-        return [*(scene.name for scene in scenes_in(path) if scene != path), WHOLE]
+    def scenes_in(path: Path) -> list[Path]:
+        """Return the folders of scenes: `path`, or those in it."""
+        return [path] if (path / DEPTHS).is_dir() else sorted(folder.parents[1] for folder in path.glob(f"*/{DEPTHS}"))
 
     def sizes(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (H, W) of a photo, twice: its depth says no size."""
@@ -70,11 +64,6 @@ class Eth3d(PublishedPairs):
         upright = photo_size(photo)
         height, width = upright[::-1] if orientation_of(photo) in SIDEWAYS else upright
         return read_floats(depth, height, width, remedy=REMEDY)
-
-
-def scenes_in(path: Path) -> list[Path]:
-    """Return the folders of scenes: `path`, or those in it."""
-    return [path] if (path / DEPTHS).is_dir() else sorted(folder.parents[1] for folder in path.glob(f"*/{DEPTHS}"))
 
 
 def focals_in(calibration: Path) -> dict[str, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import FilePairs, Pair
-from hqmd_cli.data.sample import GroundTruth
+from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.depth_files import read_depth_values
 from hqmd_cli.files.kinds import photo_suffixes
@@ -50,6 +50,27 @@ class PublishedPairs(FilePairs):
                 f"{depth}: {values.dtype} values, {self.title} has 16-bit ones; get the file from its authors again"
             )
         return values.astype(np.uint16)
+
+
+class ScenePairs(PublishedPairs):
+    """Pairs in one folder a scene; each scene is a split."""
+
+    scene_leads = True
+
+    @staticmethod
+    def scenes_in(path: Path) -> list[Path]:
+        """Return the folders of scenes: `path`, or those in it."""
+        raise NotImplementedError
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """True if scenes lie in `path`, or it is one."""
+        return bool(cls.scenes_in(path))
+
+    @classmethod
+    def splits(cls, path: Path) -> list[str]:
+        """Return the scenes, and `all`."""
+        return [*(scene.name for scene in cls.scenes_in(path) if scene != path), WHOLE]
 
 
 def in_any_format(photo: Path) -> Path:

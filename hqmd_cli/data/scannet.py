@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, in_any_format, read_matrix, there
+from hqmd_cli.data.published_layout import ScenePairs, in_any_format, read_matrix, there
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample, sample_from
 from hqmd_cli.files.depth_files import depth_size
 from hqmd_cli.files.photos import photo_size, read_image
@@ -25,7 +25,7 @@ UNITS_PER_METRE = 1000
 CAMERA = "intrinsic/intrinsic_color.txt"
 
 
-class ScanNet(PublishedPairs):
+class ScanNet(ScenePairs):
     """One scene, or all of them."""
 
     title = "ScanNet"
@@ -33,10 +33,9 @@ class ScanNet(PublishedPairs):
     licence = "ScanNet's terms of use, sent signed to its authors"
     layout = f"[SCENE/]color/, depth/ and {CAMERA}, of the authors' exporter"
     split_help = "a split of ScanNet is a scene"
-    scene_leads = True
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
-        pairs = [pair for scene in scenes_in(path) if split in (WHOLE, scene.name) for pair in pairs_in(scene)]
+        pairs = [pair for scene in self.scenes_in(path) if split in (WHOLE, scene.name) for pair in pairs_in(scene)]
         needed = {name: [photo] for name, photo, _ in pairs}
         names, note = there(path, needed, self.title, "export the photos, too")
         present = set(names)
@@ -44,14 +43,11 @@ class ScanNet(PublishedPairs):
         self.description += f", photos shrunk to the depth's size{note}"
 
     @staticmethod
-    def recognises(path: Path) -> bool:
-        """True if scenes lie in `path`, or it is one."""
-        return bool(scenes_in(path))
-
-    @staticmethod
-    def splits(path: Path) -> list[str]:
-        """Return the scenes, and `all`."""
-        return [*(scene.name for scene in scenes_in(path) if scene != path), WHOLE]
+    def scenes_in(path: Path) -> list[Path]:
+        """Return the folders of scenes: `path`, or those in it."""
+        return (
+            [path] if (path / CAMERA).is_file() else sorted(file.parents[1] for file in path.glob(f"scene*/{CAMERA}"))
+        )
 
     @property
     def files(self) -> list[Path]:
@@ -77,11 +73,6 @@ class ScanNet(PublishedPairs):
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where the sensor measured nothing."""
         return self.read_16_bit_m(depth, UNITS_PER_METRE)
-
-
-def scenes_in(path: Path) -> list[Path]:
-    """Return the folders of scenes: `path`, or those in it."""
-    return [path] if (path / CAMERA).is_file() else sorted(file.parents[1] for file in path.glob(f"scene*/{CAMERA}"))
 
 
 def pairs_in(scene: Path) -> list[tuple[str, Path, Path]]:

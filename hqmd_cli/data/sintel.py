@@ -72,7 +72,7 @@ class Sintel(PublishedPairs):
         return photo_size(self.pairs[index][1]), self.read_size(self.pairs[index][2])
 
     def focal_px(self, index: int) -> float | None:
-        """Read the focal length from the camera's file; None if there is none."""
+        """Read the focal length in pixels from the frame's camera file; None if that file is missing."""
         if not (camera := camera_of(self.pairs[index][2])).is_file():
             return None
         return float(read_header(camera, CAMERA)[1])

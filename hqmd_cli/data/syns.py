@@ -4,7 +4,7 @@ syns_patches.zip as published; the depth of the test split is kept back, that of
     splits/val_files.txt                a scene and a file a line, such as "01 00.png"
     SCENE/images/NN.png                 1242 x 376
     SCENE/depths/NN.npy                 metres, 0 is unknown
-    SCENE/edges/NN.png                  depth edges, of which 0 is none
+    SCENE/edges/NN.png                  depth edges; 0 means no edge
 The camera is the devkit's: fields of view of 84.10 and 25.46 degrees. Its pixels are no squares, so the focal length is
 the root of the product of the two.
 

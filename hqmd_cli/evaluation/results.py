@@ -56,7 +56,7 @@ class Result:
 
     @cached_property
     def scene_intervals(self) -> dict[str, tuple[float, float]]:
-        """The same with scenes resampled in place of pictures; empty if they are unknown."""
+        """The interval of each of `metrics` by resampling whole scenes; empty if the scenes are unknown."""
         return self.resampled(self.scenes) if self.scenes else {}
 
     def resampled(self, scenes: Sequence[str]) -> dict[str, tuple[float, float]]:

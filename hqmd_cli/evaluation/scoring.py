@@ -12,7 +12,7 @@ from hqmd_cli.depth import require_depth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth
 from hqmd_cli.evaluation.metrics.field_of_view import fov_of
-from hqmd_cli.evaluation.metrics.pixels import median_ratio, scale_and_shift
+from hqmd_cli.evaluation.metrics.pixels import median_ratio, no_farther, scale_and_shift
 from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, METRICS, MapPair, measure
 from hqmd_cli.evaluation.prediction_source import NOTHING, Map, PredictionSource, Said
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Alignment, Protocol
@@ -193,11 +193,9 @@ def in_depth_trimmed(pred: Map, depth_m: Map, scored: Mask) -> Map:
 
 
 def clamped(disparity: Map, depth_m: Map, scored: Mask) -> Map:
-    """Fit as from_disparity; the result is no farther than the farthest scored truth.
-
-    MoGe: compute_metrics in moge/test/metrics.py of https://github.com/microsoft/MoGe at 0744441.
-    """
-    return np.minimum(from_disparity(disparity, depth_m, scored), depth_m[scored].max())
+    """Fit 1 / (a v + b) with the least squared error in 1 / m, no farther than the farthest scored truth."""
+    scale, shift = fitted_law(disparity[scored], 1 / depth_m[scored])
+    return no_farther(disparity * scale + shift, depth_m[scored].max())
 
 
 def fitted_law(values: Map, targets: Map) -> tuple[float, float]:

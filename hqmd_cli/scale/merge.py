@@ -30,7 +30,7 @@ class Merged:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with the run as a whole, in words."""
+        """Describe each fault of the whole run, such as missing parts; empty if there is none."""
         said = []
         if self.missing_parts:
             said.append(f"of {self.parts} parts {few([str(part) for part in self.missing_parts])} have not run")

@@ -1,4 +1,4 @@
-"""What is done with each photo: the one function that every engine calls, on any machine.
+"""Turn one photo into its results. Every engine calls `answer`, on any machine.
 
 Its answer depends on the photo, the model and the settings alone, and its bytes are those of `hqmd predict`.
 """

@@ -212,7 +212,7 @@ def is_loose(shard: str) -> bool:
 
 
 def planned(output: str, name: str) -> tuple[list[str], str]:
-    """Read the names of a part's shards, and the run that wrote them. Raises HqmdError if the file is none of ours."""
+    """Read the names of a part's shards, and the run that wrote them. Raises HqmdError if hqmd did not write it."""
     place = join(output, name)
     try:
         plan = parse_json(read(place), dict)

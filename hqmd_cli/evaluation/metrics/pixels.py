@@ -79,6 +79,15 @@ def median_ratio(pred_m: Depths, depth_m: Depths) -> float:
     return float(np.median(depth_m) / np.median(pred_m))
 
 
+def no_farther(inverse: Depths, farthest_m: float) -> Depths:
+    """Turn 1 / m into metres, at most `farthest_m`.
+
+    Without this clamp a value near 0 becomes a depth of kilometres, and a few such pixels decide AbsRel. MoGe:
+    compute_metrics in moge/test/metrics.py of https://github.com/microsoft/MoGe at 0744441.
+    """
+    return 1 / np.maximum(inverse, 1 / farthest_m)
+
+
 def scale_and_shift(values: Depths, targets: Depths) -> tuple[float, float]:
     """Find a, b that minimise sum (a v + b - t)^2 over (T,) values; a is 0 if all values are the same."""
     mean, spread = values.mean(), values.var()

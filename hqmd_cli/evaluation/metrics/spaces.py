@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hqmd_cli.evaluation.metrics.pixels import Depths, abs_rel, delta, median_ratio, scale_and_shift
+from hqmd_cli.evaluation.metrics.pixels import Depths, abs_rel, delta, median_ratio, no_farther, scale_and_shift
 from hqmd_cli.units import Kind
 
 LEAST_FITTED_M = 0.001  # a fit with a shift may give depth of 0 or less, which has no ratio
@@ -42,10 +42,6 @@ def in_spaces(given: Depths, depth_m: Depths, kind: Kind) -> Spaces:
 
 
 def fitted_in_disparity(disparity: Depths, depth_m: Depths) -> Depths:
-    """Fit 1 / (a v + b) with the least squared error in 1 / m; the result is no farther than the farthest truth.
-
-    Without this clamp a disparity near 0 becomes a depth of kilometres, and a few such pixels decide AbsRel. The clamp
-    is that of MoGe (https://github.com/microsoft/MoGe, moge/test/metrics.py at 637e23e).
-    """
+    """Fit 1 / (a v + b) with the least squared error in 1 / m; the result is no farther than the farthest truth."""
     scale, shift = scale_and_shift(disparity, 1 / depth_m)
-    return 1 / np.maximum(scale * disparity + shift, 1 / depth_m.max())
+    return no_farther(scale * disparity + shift, depth_m.max())

@@ -16,7 +16,8 @@ We had no text of the paper: its equations are from memory, and checked against 
   Huttenlocher: no library here has those, and the mode takes time with the cube of the number.
 - ln d is linear in x, as in their code (gen_predicted.m), so depth is positive; in the paper d is.
 - theta and phi are interpolated between 11 rows, so a superpixel's points differ. x is normalised over the data.
-- A neighbour's features are means over the pixels beyond the border on that side; where there is none, the own ones.
+- A neighbour's features are means over the pixels beyond the border on that side; at the rim of the photo, a
+  superpixel's own features stand for those of the missing neighbour.
 - The 10th and 90th percentiles of a shape are those of a Gaussian with its deviation.
 - Occlusions and folds, which they labelled by hand, come from planes fitted to measured depth (random_fields.py).
 - The camera is NYU's. Depth stays within a factor of 1.5 of the expected depths' range; theirs is bounded, too.
