@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from test_published_layout import DRIVES, INDOORS, write_diode, write_ibims, write_kitti
 
 from hqmd_cli.data import nyu, open_dataset
 from hqmd_cli.data.focal_lengths import Frame, read_frames
 from hqmd_cli.data.sample import Part, scenes_of
 from hqmd_cli.errors import HqmdError
-from tests.data.test_published_layout import DRIVES, INDOORS, write_diode, write_ibims, write_kitti
 
 
 def test_published_data_by_drive_and_scene(tmp_path: Path) -> None:
