@@ -167,11 +167,7 @@ def measure_points(points: Iterable[Point], model: OpenModel) -> Iterable[Measur
         photo = read_photo(path)
         height, width = photo.rgb.shape[:2]
         camera = find_intrinsics(height, width, fx=of_photo[0].fx, focal_35mm=photo.focal_35mm)
-        if model.sees:
-            depth_m, camera, _ = model.seen_with(photo.rgb, camera)
-            sure = None
-        else:
-            depth_m, sure = model.with_uncertainty(photo.rgb)
+        depth_m, camera, _, sure = model.see(photo.rgb, camera)
         depth_m = depth_m * np.float32(camera.metres_factor(height, width) if model.follows_camera else 1)
         require_depth(depth_m, str(path))
         if sure:

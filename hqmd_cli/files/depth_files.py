@@ -263,11 +263,6 @@ def encode_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> bytes:
     return encode_png(millimetres.astype(np.uint16), text)
 
 
-def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
-    """Write (H, W) metres as a float32 .npy."""
-    write_bytes(path, encode_npy(depth_m))
-
-
 def encode_npy(values: NDArray[np.floating]) -> memoryview:
     """Encode an array as a float32 .npy. Other threads go on meanwhile, which np.save into memory would hold up."""
     header = BytesIO()

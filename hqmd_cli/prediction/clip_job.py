@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import asdict
-from functools import partial
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.regular import file_hash
@@ -12,8 +11,7 @@ from hqmd_cli.prediction.frames_job import predict_frames
 from hqmd_cli.prediction.manifest import Row, write_record
 from hqmd_cli.prediction.photo_job import Done, PhotoWork
 from hqmd_cli.prediction.plan import Job
-from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_video
-from hqmd_cli.prediction.writers.color import painted
+from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_in_style
 from hqmd_cli.units import RANGE_KEYS, UNITS
 
 
@@ -36,26 +34,15 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
     path = job.source.path
     assert path is not None
     targets = [target for target, _ in job.targets]
-    notes = {target.name: output.note_of(model.kind) for target, output in job.targets}
+    notes = job.notes(model.kind)
     digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
     before, kept = work.earlier(job, notes, digest)
     if kept:
         return work.keep(job, before)
     if work.intentions:
         work.intentions.begun.update(targets)
-    style = work.style
     for target in targets:
-        report = predict_video(
-            path,
-            target,
-            model,
-            partial(painted, style=style, kind=model.kind),
-            style.near_m,
-            style.far_m,
-            progress,
-            kind=model.kind,
-            smooth=work.settings.smooth,
-        )
+        report = predict_in_style(path, target, model, work.style, progress, work.settings.smooth)
     hashes = {target.name: file_hash(target) for target in targets} if work.intentions else {}
     record = record_of_clip(work, model, job, report, notes, digest, hashes)
     write_record(job, record, work.manifest, work.sidecars)

@@ -194,9 +194,8 @@ class PhotoWork:
         said: tuple[str, ...] = ()
         try:
             if self.model.sees:
-                depth_m, intrinsics, said = self.model.seen_with(photo.rgb, intrinsics)
-                sure = None
-            else:
+                depth_m, intrinsics, said, sure = self.model.see(photo.rgb, intrinsics)
+            else:  # without see(), since most photos come this way
                 depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
         except HqmdError as error:
             raise HqmdError(f"{name}: {error}") from error

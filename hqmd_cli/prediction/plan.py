@@ -31,6 +31,10 @@ class Job:
     targets: list[tuple[Path, Output]]
     sidecar: Path  # NAME.json beside the first of them
 
+    def notes(self, kind: Kind) -> dict[str, str]:
+        """Return what the numbers of each file mean, from a model that gives this kind."""
+        return {target.name: output.note_of(kind) for target, output in self.targets}
+
 
 def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str | None) -> list[Job]:
     """Decide on every file before anything is computed.
