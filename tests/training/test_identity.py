@@ -14,7 +14,7 @@ from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.locks import claim
 from hqmd_cli.training.identity import DATA_FILE, FileState, differences
-from hqmd_cli.training.loop import EmptyBatch, EpochReport, Note, fit
+from hqmd_cli.training.loop import EpochReport, Note, fit
 from hqmd_cli.training.record import RECORD_FILE, changes, is_unfinished, read_record
 from hqmd_cli.training.resume import Asked, plan_run
 from kill_harness import MODEL, TRAIN, Slopes
@@ -267,8 +267,8 @@ def test_more_are_refused_before_the_first_step(tmp_path: Path) -> None:
 
 def test_a_batch_without_depth_is_left_out_and_said(tmp_path: Path) -> None:
     reports = validated(tmp_path, Slopes(2), Holes(4, holes=(1,)), TRAIN.with_settings(epochs=1, batch_size=1))
-    (empty,) = [report for report in reports if isinstance(report, EmptyBatch)]
-    assert "no valid depth pixel" in empty.complaint and empty.complaint.endswith(": 1")
+    (empty,) = [note for note in notes(reports) if "no valid depth pixel" in note]
+    assert empty.startswith("left out: ") and empty.endswith(": 1")
     assert isinstance(reports[-1], EpochReport)
 
 
