@@ -62,7 +62,7 @@ class Eth3d(ScenePairs):
         photo = depth.parents[2] / PHOTOS / depth.name
         upright = photo_size(photo)
         height, width = upright[::-1] if orientation_of(photo) in SIDEWAYS else upright
-        return read_floats(depth, height, width, remedy=REMEDY)
+        return read_floats(depth, height, width, start=0, remedy=REMEDY)
 
 
 def focals_in(calibration: Path) -> dict[str, float]:

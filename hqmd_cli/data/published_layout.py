@@ -14,9 +14,8 @@ from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import FilePairs, Pair
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.depth_files import read_depth_values
+from hqmd_cli.files.depth_files import read_depth_values, values_after
 from hqmd_cli.files.kinds import photo_suffixes
-from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.regular import open_regular
 from hqmd_cli.files.text import read_lines
 
@@ -115,20 +114,16 @@ def in_any_format(photo: Path) -> Path:
     return next((other for suffix in suffixes if (other := photo.with_suffix(suffix)).is_file()), photo)
 
 
-def read_floats(path: Path, height: int, width: int, start: int = 0, remedy: str = "") -> NDArray[np.float32]:
+def read_floats(path: Path, height: int, width: int, start: int, remedy: str) -> NDArray[np.float32]:
     """Read the little-endian float32 that follow `start` bytes, row by row, as (H, W).
 
     Raises HqmdError with the remedy if the file has not as many bytes as they take.
     """
-    try:
-        require_pixels(height, width)
-    except ValueError as error:
-        raise HqmdError(f"{path}: {error}; {remedy}") from error
     with open_regular(path) as file:
-        if (found := path.stat().st_size - start) != (needed := 4 * width * height):
-            raise HqmdError(f"{path}: {found} bytes of depth, {width} x {height} pixels need {needed}; {remedy}")
-        file.seek(start)
-        return np.frombuffer(file.read(needed), "<f4").reshape(height, width).astype(np.float32)
+        try:
+            return values_after(file, start, height, width, "<f4").astype(np.float32)
+        except ValueError as error:
+            raise HqmdError(f"{path}: {error}; {remedy}") from error
 
 
 def read_matrix(path: Path) -> NDArray[np.float64]:

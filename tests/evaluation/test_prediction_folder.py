@@ -158,7 +158,7 @@ def with_channel_named(name: bytes) -> bytes:
         ("x.npy", b"\x93NUMPY", r"x\.npy: cannot be read as a depth map"),
         ("x.npz", b"PK\x03\x04", r"x\.npz: cannot be read as a depth map"),
         ("x.pfm", b"P5\n2 2\n255\n....", "cannot be read as a depth map: it has no PFM header"),
-        ("x.pfm", b"Pf\n2 2\n-1.0\n" + bytes(12), "12 bytes of values, 2 x 2 pixels need 16"),
+        ("x.pfm", b"Pf\n2 2\n-1.0\n" + bytes(12), "12 bytes of depth, 2 x 2 pixels need 16"),
         ("x.pfm", b"Pf\n2 2\n0\n" + bytes(16), "it has no PFM header"),
         ("x.pfm", b"PF\n2 2\n-1.0\n" + bytes(48), r"a PFM of three channels; have the tool write its numbers"),
         ("x.exr", b"no EXR", "cannot be read as a depth map: not an OpenEXR file"),
