@@ -212,7 +212,7 @@ def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
     if options.kind and options.kind not in {model.kind for model in opened.values()}:
         given = "; ".join(f"{name} gives {IN_WORDS[model.kind]}{model.why}" for name, model in opened.items())
         raise HqmdError(
-            f"--model-kind {options.kind} is for models of others that do not say what they give; {given or 'name one'}"
+            f"--model-kind {options.kind} is for third-party models that do not say this; {given or 'name one'}"
         )
 
 

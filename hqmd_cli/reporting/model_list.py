@@ -194,7 +194,7 @@ def catalogue_table(entries: Sequence["Entry"]) -> Table:
         "has licences and sources"
     )
     caption += f"\nunverified here, which hqmd models --verify MODEL mends: {which}" if untried else ""
-    return Table(["model of others", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
+    return Table(["third-party model", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
 
 
 def entry_text(entry: "Entry") -> str:
