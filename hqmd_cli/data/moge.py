@@ -102,9 +102,9 @@ def read_camera(path: Path) -> Floats:
     try:
         camera = np.array(read_json(path)["intrinsics"], dtype=np.float32)
         if camera.shape != (3, 3) or not np.isfinite(camera).all() or not camera[0, 0] or not camera[1, 1]:
-            raise ValueError("intrinsics is no camera")
+            raise ValueError("intrinsics is not a camera")
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise HqmdError(f"{path}: no camera of MoGe's: {first_line(error)}; unpack the set again") from error
+        raise HqmdError(f"{path}: not a camera of MoGe's: {first_line(error)}; unpack the set again") from error
     return camera
 
 

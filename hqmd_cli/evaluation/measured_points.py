@@ -149,7 +149,7 @@ def read_points(path: Path) -> list[Point]:
             raise HqmdError(f"{where}: there is no photo {path.parent / photo}")
         fx = focal_of(focal[0]) if focal and focal[0] else None
         if focal and focal[0] and not fx:
-            raise HqmdError(f"{where}: {focal[0]!r} is no focal length in pixels; leave the cell empty")
+            raise HqmdError(f"{where}: {focal[0]!r} is not a focal length in pixels; leave the cell empty")
         points.append(Point(path.parent / photo, Reading.parse(",".join(row[1:4]), f"{path}:"), fx, where))
     if not points:
         raise HqmdError(f"{path}: holds no point; add rows such as desk.jpg,320,240,1.85")

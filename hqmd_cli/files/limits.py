@@ -30,7 +30,7 @@ class TooLarge(ValueError):
 def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: str = "scale it to") -> None:
     """Raise TooLarge for more than `most` pixels, and ValueError for a side that is not positive."""
     if height < 1 or width < 1:
-        raise ValueError(f"{width} x {height} pixels are no picture")
+        raise ValueError(f"{width} x {height} pixels are not a picture")
     if height * width > most:
         raise TooLarge(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
 

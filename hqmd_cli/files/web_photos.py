@@ -61,7 +61,7 @@ def ask(url: str, until: float, allow_private: bool) -> bytes | str:
     """
     parts = urlsplit(url)
     if not is_web_address(url) or not parts.hostname:
-        raise HqmdError(f"leads to {printable(without_secrets(url))}, which is no http:// or https:// address")
+        raise HqmdError(f"leads to {printable(without_secrets(url))}, which is not an http:// or https:// address")
     if parts.username or parts.password:
         raise HqmdError("a name and a password in an address are not sent; download the photo first")
     with connected(parts, until, allow_private) as connection:

@@ -19,9 +19,11 @@ def do_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> 
     """Do one video; return the error of one that cannot be done, which also goes into the manifest."""
     try:
         if work.reading:
-            raise HqmdError(f"{job.source.name}: --scale-from is for one photo; a distance is not true of every frame")
+            raise HqmdError(
+                f"{job.source.name}: --scale-from is for one photo; a distance does not hold for all frames"
+            )
         if work.style.max_uncertainty is not None or any(output.needs_uncertainty for _, output in job.targets):
-            raise HqmdError(f"{job.source.name}: hqmd knows how sure it is of photos only; leave that out for videos")
+            raise HqmdError(f"{job.source.name}: uncertainty is known for photos only; leave it out for videos")
         do = predict_clip if job.targets[0][1] is VIDEO_OUTPUT else predict_frames
         return do(work, model, job, progress)
     except HqmdError as error:

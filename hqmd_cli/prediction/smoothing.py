@@ -67,7 +67,7 @@ class Smoothed:
     def in_words(self) -> str:
         """The flicker of the whole video before and after; how it changes from frame to frame."""
         if not self.flicker:
-            return "--smooth changed nothing: no two frames follow one another in which the optical flow holds"
+            return "--smooth changed nothing: the optical flow holds between no two frames"
         before, after = np.mean(self.flicker, axis=0)
         return f"smoothed along the optical flow: flicker {before:.2%} of the depth before, {after:.2%} after"
 

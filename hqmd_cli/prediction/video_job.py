@@ -212,7 +212,7 @@ class _Run:
         if self.flat:
             notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
-            why = "it plays in real time" if self.video.live else "each is shown when it was"
+            why = "it plays in real time" if self.video.live else "each is shown at its own time"
             notes.append(f"{self.file.frames - self.written} frames repeated, so that {why}")
         if width % 2 or height % 2:
             notes.append(f"edge pixels repeated from {width} x {height} to even sides: MPEG-4 has no others")

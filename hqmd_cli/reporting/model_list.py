@@ -193,7 +193,7 @@ def catalogue_table(entries: Sequence["Entry"]) -> Table:
         "whether the licence of the weights allows commercial use; M: million parameters; MB: of the download; --json "
         "has licences and sources"
     )
-    caption += f"\nunverified here, which hqmd models --verify MODEL mends: {which}" if untried else ""
+    caption += f"\nnot tried here yet (hqmd models --verify MODEL): {which}" if untried else ""
     return Table(["third-party model", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
 
 

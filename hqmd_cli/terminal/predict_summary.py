@@ -42,7 +42,7 @@ def run_photos(run: PhotoRun, names: bool = True) -> None:
     if run.given > 1:
         tally.describe()
     for changed, count in tally.changed.items():
-        print(f"made anew, since not as recorded ({printable(changed)}): {count}", file=sys.stderr)
+        print(f"redone, since they differ from the records ({printable(changed)}): {count}", file=sys.stderr)
     if run.left_out.counts:
         print(f"left out: {run.left_out.in_words}", file=sys.stderr)
     if interrupted:

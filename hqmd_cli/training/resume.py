@@ -87,12 +87,14 @@ class Plan:
         teachers = teachers_in(self.sources)
         if self.sources.get("unlabelled"):
             if not teachers:
-                raise HqmdError("--unlabelled: name a --teacher, who labels the photos")
+                raise HqmdError("--unlabelled: name a --teacher to label the photos")
             if self.sources.get("extra_data"):
                 raise HqmdError("--unlabelled and --extra-data both take half of an epoch; give one of them")
             return None
         if len(teachers) > 1 or not all(isinstance(find_model(name), Path) for name in teachers):
-            raise HqmdError(f"--teacher {teachers[-1]}: answers beforehand only; name its photos: --unlabelled PHOTOS")
+            raise HqmdError(
+                f"--teacher {teachers[-1]}: can only label photos beforehand; name them with --unlabelled PHOTOS"
+            )
         return find_checkpoint(teachers[0]) if teachers else None
 
     def require_weights(self, new_layers: bool = True) -> None:
@@ -225,7 +227,7 @@ def newest_unfinished(asked: Asked, say: Say) -> Path | None:
     for folder in sorted(RUNS.iterdir()) if RUNS.is_dir() else ():
         if can_resume(folder) and is_unfinished(folder, record := read_record(folder)):
             if is_claimed(folder):
-                say(f"{folder}: passed over, since another process trains it")
+                say(f"{folder}: skipped, since another process is training it")
             else:
                 newest = max(state.stat().st_mtime_ns for state in saved_states(folder))
                 unfinished.append((newest, folder, record))

@@ -111,13 +111,13 @@ def open_unlabelled(
 
     `where` is a file, folder or pattern as `hqmd predict` takes it, or data whose depth is left aside. Photos that are
     in `held_out` are left out. Raises HqmdError if there are none, if more than 1 % of them cannot be labelled, and if
-    nobody says metres: neither a teacher, nor, `beside_truth`, pairs that the run learns from, too.
+    nothing gives metres: neither a teacher, nor, `beside_truth`, pairs that the run learns from, too.
     """
     photos = without_held_out(find_photos(where, say), held_out, say)
     models = open_models(list(dict.fromkeys(teachers)), OpenOptions(device=device))
     by = " and ".join(f"{known_as(model.name)} ({IN_WORDS[model.kind]})" for model in models.values())
     if not beside_truth and all(model.kind != "depth" for model in models.values()):
-        raise HqmdError(f"nobody says metres: {by}; add a --teacher that gives them, or pairs with depth by --data")
+        raise HqmdError(f"nothing gives metres: {by}; add a --teacher that does, or pairs with depth by --data")
     for model in models.values():
         say(f"teacher: {model.in_words}")
     digests = {known_as(model.name): model.digest() for model in models.values()}
@@ -140,7 +140,7 @@ def find_photos(where: str, say: Say) -> list[Photo]:
     if is_data(path):
         data = open_split_or_all(path, "train", "filled", 1.0)  # the unit of depth that nobody reads
         if not isinstance(data, FilePairs):
-            raise HqmdError(f"{path}: its photos are no files of their own; give a folder of photos")
+            raise HqmdError(f"{path}: its photos are not single files; give a folder of photos")
         say(f"{path}: its depth is left aside: the {len(data)} photos of its train split are taken")
         return [Photo(photo, data.focal_px(number)) for number, (_, photo, _) in enumerate(data.pairs)]
     left_out = LeftOut()

@@ -137,7 +137,7 @@ def test_nobody_knows_of_a_video(hqmd, sure_model, photo, tmp_path) -> None:
     clip.release()
     asked = ("predict", folder, "--model", sure_model, "-o", tmp_path / "out", "--format")
     done = hqmd(*asked, "uncertainty")
-    assert done.returncode == 1 and "b.mp4: hqmd knows how sure it is of photos only" in done.stderr
+    assert done.returncode == 1 and "b.mp4: uncertainty is known for photos only" in done.stderr
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["a.uncertainty.png"]
     frames = hqmd(*asked, "npy")
     assert frames.returncode == 0 and frames.stderr.splitlines()[-1].startswith("depth in metres, ")

@@ -281,7 +281,7 @@ def test_no_run_among_the_files_of_data_or_a_model(pairs: Path, tmp_path: Path) 
         (pairs, "is what --data reads"),
         (tmp_path / "link", "is what --data reads"),
         (tmp_path / "model", "holds a model"),
-        (tmp_path / "file", "exists, and is no folder"),
+        (tmp_path / "file", "exists and is not a folder"),
     ):
         with pytest.raises(HqmdError, match=said):
             plan_run(Asked(output, sources={"data": pairs}), print)

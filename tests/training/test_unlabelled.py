@@ -171,7 +171,7 @@ def test_of_data_with_depth_the_photos_of_train_are_taken(teach, pairs):
 
 def test_somebody_has_to_say_metres(teach, photos):
     relative = Model("a", metres, "disparity")
-    with pytest.raises(HqmdError, match="nobody says metres"):
+    with pytest.raises(HqmdError, match="nothing gives metres"):
         teach(photos, relative)
     assert relative.asked == 0 and len(teach(photos, relative, beside_truth=True)) == 6
 
