@@ -112,7 +112,7 @@ def load(
 ) -> LoadedModel:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
-    A short name of the catalogue (`hqmd models`) is a model of others, hf:org/name[@revision] any depth model of
+    A short name of the catalogue (`hqmd models`) is a third-party model, hf:org/name[@revision] any depth model of
     transformers, onnx:FILE or onnx:org/name[@revision]/FILE any ONNX file, py:module:function any Python function. If
     such a model does not say what it gives, state it with `kind`; the returned function has it as its `kind`. `profile`
     is that of an ONNX file: a name in the catalogue, or a TOML file.

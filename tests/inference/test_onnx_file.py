@@ -1,4 +1,4 @@
-"""onnx: models of others: equal to a bare session and their authors' formulas, with tiny graphs in the place of theirs.
+"""onnx: models of other authors: equal to a bare session and their authors' formulas, with tiny graphs in the place of theirs.
 
 Sources of the formulas stand in checkpoints/catalogue.toml.
 """
