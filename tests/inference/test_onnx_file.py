@@ -1,4 +1,4 @@
-"""onnx: models of other authors: equal to a bare session and their authors' formulas, with tiny graphs in the place of theirs.
+"""onnx: third-party models: equal to a bare session and to their authors' formulas, on tiny graphs of the same shape.
 
 Sources of the formulas stand in checkpoints/catalogue.toml.
 """
