@@ -65,7 +65,7 @@ class Entry:
 
     @property
     def tried(self) -> str:
-        """How `hqmd models --verify` tried it here; an empty string if nobody did."""
+        """How `hqmd models --verify` tried it here; an empty string if it did not."""
         return str(kept().get(self.name, {}).get("tried", ""))
 
 

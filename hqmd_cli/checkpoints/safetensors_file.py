@@ -44,7 +44,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     except (OSError, ValueError) as error:
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}; {REMEDY}") from error
     if size != expected:
-        raise HqmdError(f"{path}: cannot be read: it has {size:,} bytes in place of {expected:,}; {REMEDY}")
+        raise HqmdError(f"{path}: cannot be read: it has {size:,} bytes instead of {expected:,}; {REMEDY}")
     return tensors
 
 

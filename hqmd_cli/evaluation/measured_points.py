@@ -1,4 +1,4 @@
-"""Judge a model by distances that somebody measured with a tape, on a few photos without depth maps."""
+"""Judge a model by distances measured with a tape, on a few photos without depth maps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass

@@ -1,6 +1,6 @@
 """What hqmd can read: the one registry of photos and videos, and of files that look like one but cannot be read.
 
-A file is told by its content, whatever its name says; the name decides where the content has no signature, and in
+A file is known by its content, not its name; the name decides where the content has no signature, and in
 folders of thousands of files, where opening each would take too long. A new format is an entry of FORMATS.
 """
 

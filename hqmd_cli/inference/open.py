@@ -94,7 +94,7 @@ class OpenModel:
     flips: bool = False  # True: it averages with the mirrored photo
     follows_camera: bool = False  # True: its metres are those of NYU's camera (Intrinsics.metres_factor)
     kind: Kind = "depth"
-    fallback: str = ""  # why the CPU computes in place of an accelerator that is there
+    fallback: str = ""  # why the CPU computes although there is an accelerator
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
     with_options: Callable[[OpenOptions], OpenModel] | None = None  # the same engine with other sides or size

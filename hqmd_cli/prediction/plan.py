@@ -192,7 +192,7 @@ def refuse_metres(
 def refuse_unsure(model: OpenModel, jobs: Sequence[Job], style: Style) -> None:
     """Raise HqmdError naming what the model cannot give, since it does not know how sure it is.
 
-    Also if --max-uncertainty is given, and no file heeds it.
+    Also if --max-uncertainty is given, and no file uses it.
     """
     outputs = [target for job in jobs for target in job.targets]
     asked = [printable(str(path)) for path, output in outputs if output.needs_uncertainty]

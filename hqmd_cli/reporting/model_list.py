@@ -1,4 +1,4 @@
-"""The lists of `hqmd models`: bundled checkpoints, the catalogue of others' models, and the systems to train.
+"""The lists of `hqmd models`: bundled checkpoints, the catalogue of third-party models, and the systems to train.
 
 Figures come from config.json, and what is known of systems from the catalogue's file, as their classes import torch.
 Seconds are measured. The tables fit 80 columns; JSON has everything.
@@ -173,7 +173,7 @@ def bundled_table(rows: list[BundledRow]) -> Table:
 
 
 def catalogue_table(entries: Sequence["Entry"]) -> Table:
-    """Make the table of others' models."""
+    """Make the table of third-party models."""
     lines = [
         [
             entry.name,

@@ -132,7 +132,7 @@ class Tally:
     @property
     def sure(self) -> str:
         """How sure the metres are: one relative standard deviation, or the least and the largest of several photos."""
-        if len(self.errors) < self.written:  # of videos, and of some models, nobody knows
+        if len(self.errors) < self.written:  # unknown for videos and some models
             return ""
         ends = dict.fromkeys(f"{100 * error:.0f}" for error in (min(self.errors), max(self.errors)))
         return f" +-{' to '.join(ends)} %"

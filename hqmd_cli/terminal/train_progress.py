@@ -29,7 +29,7 @@ def is_first() -> bool:
 def say(line: str) -> None:
     """Print a line on stderr, from the first process only."""
     if is_first():
-        print(printable(line), file=sys.stderr)  # looked up now: the bar puts its own stream in place of stderr
+        print(printable(line), file=sys.stderr)  # looked up now, because the bar replaces stderr
 
 
 def show(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset", run_dir: Path) -> int:
@@ -55,7 +55,7 @@ def follow(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset"
             if isinstance(report, BrokenPicture):
                 broken += 1
                 fault = printable(str(report.fault))
-                print(f"left out ({broken} so far): {fault}", file=sys.stderr)  # no other process knows of it
+                print(f"left out ({broken} so far): {fault}", file=sys.stderr)  # only this process has it
             elif isinstance(report, StepReport):
                 text = f"loss {report.loss:.3f}, {report.pictures_per_second:.1f} pictures/s"
                 update(report.step, report.total_steps, text)

@@ -138,7 +138,7 @@ def find_photos(where: str, say: Say) -> list[Photo]:
     """List photos, each once. Raises HqmdError if there are none."""
     path = Path(where)
     if is_data(path):
-        data = open_split_or_all(path, "train", "filled", 1.0)  # the unit of depth that nobody reads
+        data = open_split_or_all(path, "train", "filled", 1.0)  # any unit: the depth is not read
         if not isinstance(data, FilePairs):
             raise HqmdError(f"{path}: its photos are not single files; give a folder of photos")
         say(f"{path}: its depth is left aside: the {len(data)} photos of its train split are taken")

@@ -34,7 +34,7 @@ DRIVERS = (
     Path(r"C:\Windows\System32\nvcuda.dll"),
     Path(r"C:\Windows\System32\DirectML.dll"),
 )
-LARGEST_VERSION = 4096  # bytes; a larger file is a library, told by its size and time
+LARGEST_VERSION = 4096  # bytes; a larger file is a library, known by its size and time
 
 
 class Tried(Engine, Protocol):
