@@ -92,7 +92,7 @@ class Ibims(PublishedPairs):
     def __getitem__(self, index: int) -> Sample:
         sample = super().__getitem__(index)
         name, _, depth = self.pairs[index]
-        edges = read_mask(sibling(depth, EDGES), sample.depth_m.shape) if self.has_edges else None
+        edges = read_mask(sibling(depth, EDGES), sample.depth_m.shape) > 0 if self.has_edges else None
         planes = read_planes([folder / f"{name}.png" for folder in self.planes], sample.depth_m.shape)
         return replace(sample, edges=edges, planes=planes, camera=read_camera(self.calib / f"{name}.txt"))
 
@@ -100,7 +100,7 @@ class Ibims(PublishedPairs):
         """Read a depth map: (H, W) metres, 0 where a mask excludes the pixel."""
         depth_m = self.read_16_bit_m(depth, UNITS_PER_METRE)
         for mask in MASKS:
-            depth_m[~read_mask(sibling(depth, mask), depth_m.shape)] = 0
+            depth_m[read_mask(sibling(depth, mask), depth_m.shape) == 0] = 0
         return depth_m
 
 
@@ -114,9 +114,7 @@ def read_planes(files: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.uin
     files = [file for file in files if file.is_file()]
     planes = np.zeros(shape, np.uint8)
     for file in files:
-        numbers = read_image(file)[..., 0]
-        if numbers.shape != shape:
-            raise HqmdError(f"{file}: the mask is {numbers.shape}, the depth {shape}; {UNPACK}")
+        numbers = read_mask(file, shape)
         for number in np.unique(numbers[numbers > 0]):
             planes[numbers == number] = planes.max() + 1
     return planes if files else None
@@ -133,9 +131,9 @@ def read_camera(file: Path) -> Intrinsics | None:
     return Intrinsics(fx, fy, cx - 1, cy - 1, f"as in {file.name}")
 
 
-def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Read a mask (H, W): True where it is not 0. Raises HqmdError if its shape is not `shape`."""
-    mask = read_image(path)[..., 0] > 0  # some have one bit per pixel, which only the photo reader expands
+def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read the numbers of a mask, (H, W). Raises HqmdError if its shape is not `shape`."""
+    mask = read_image(path)[..., 0]  # some have one bit per pixel, which only the photo reader expands
     if mask.shape != shape:
         raise HqmdError(f"{path}: the mask is {mask.shape}, the depth {shape}; {UNPACK}")
     return mask

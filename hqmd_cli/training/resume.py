@@ -14,7 +14,7 @@ from typing import Any
 
 from hqmd_cli.checkpoints.hub import find_checkpoint, find_model, scheme_of
 from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run, saved_states
-from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig, without_deleted
+from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
 from hqmd_cli.errors import HqmdError
@@ -187,11 +187,7 @@ def record_of(run_dir: Path) -> RunRecord:
         return record
     from hqmd_cli.training.state import newest_state
 
-    path, state, _ = newest_state(run_dir)
-    try:
-        settings = without_deleted(state["settings"])
-    except HqmdError as error:
-        raise HqmdError(f"{path}: {error}") from error
+    settings = newest_state(run_dir)[1]["settings"]
     known = ModelConfig().to_flat() | TrainConfig().to_flat()
     return RunRecord(
         {name: value for name, value in settings.items() if name in known},
