@@ -75,6 +75,7 @@ def test_patience_is_for_attempts_that_bring_nothing(path: Path) -> None:
 
 def test_waits_grow(path: Path, monkeypatch) -> None:
     waits: list[float] = []
+    monkeypatch.setattr(download, "FIRST_WAIT_S", 1)
     monkeypatch.setattr(download.time, "sleep", waits.append)
     with FileServer(CONTENT, [fails(503)] * ATTEMPTS) as server, pytest.raises(HqmdError, match="answers 503"):
         fetch(remote(server.url), path)
