@@ -14,7 +14,7 @@ from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.prediction_folder import CheckedFolder, PredictionFolder, find_predictions, read_prediction
-from hqmd_cli.evaluation.sanity.checks import Examination, diagnose, explain_invalid
+from hqmd_cli.evaluation.sanity.checks import Examination, diagnose, explain_invalid, explain_unit
 from hqmd_cli.evaluation.sanity.values import ranks_of, spearman
 from hqmd_cli.files.depth_files import DEPTH_READERS, write_depth_mm
 from hqmd_cli.units import KINDS
@@ -510,7 +510,7 @@ def test_turned_by_more_than_a_mirror() -> None:
 
 
 def test_already_scaled_maps_name_the_scale_to_state() -> None:
-    found = diagnose(guess("a1") / 1000, TRUE_M["a1"], ALL_VALID, units_per_metre=1000)
+    found = explain_unit(0.001, "depth", 1000)
     assert found is not None and found.endswith("metres divided by 1000 once too often; pass --pred-scale 1")
 
 
