@@ -100,7 +100,7 @@ def test_a_run_of_an_earlier_hqmd_goes_on_and_says_what_it_lacks(pairs: Path, tm
     for name in (RECORD_FILE, DATA_FILE):
         (run / name).unlink()
     (said,) = notes(train(pairs, run, resume=True))
-    assert "did not note its files" in said and (run / DATA_FILE).exists()
+    assert "did not record its files" in said and (run / DATA_FILE).exists()
 
 
 def test_another_teacher_of_the_same_name_is_refused(pairs: Path, trained_run: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_run_of_an_earlier_hqmd_resumes_without_flags_but_data(hqmd, pairs: Pa
         (run / name).unlink()
     told = hqmd("train", "--data", pairs, "--resume", "-o", run, "--workers", 0, "--device", "cpu")
     assert told.returncode == 0, told.stderr
-    assert "did not note its files" in told.stderr
+    assert "did not record its files" in told.stderr
 
 
 def test_a_damaged_record_is_refused_by_name(hqmd, pairs: Path, tmp_path: Path) -> None:
