@@ -13,9 +13,9 @@ WORD_AFTER_S = 10.0
 
 
 @contextmanager
-def word_after(text: str) -> Iterator[None]:
-    """Print `text` as one line on stderr if the `with` takes longer than WORD_AFTER_S."""
-    timer = Timer(WORD_AFTER_S, lambda: complain(HqmdError(text)))
+def word_after(text: str, seconds: float = WORD_AFTER_S) -> Iterator[None]:
+    """Print `text` as one line on stderr if the `with` takes longer than so many seconds."""
+    timer = Timer(seconds, lambda: complain(HqmdError(text)))
     timer.daemon = True
     timer.start()
     try:
