@@ -103,7 +103,7 @@ def verdict(results: Results, best: Mapping[str, set[str]], ties: Mapping[str, s
     for metric, models in best.items():
         first, tied = (", ".join(model for model in results if model in each) for each in (models, ties[metric]))
         if first:
-            who = f"{first}, but not distinguishable from {tied}" if tied else f"{first}, significantly"
+            who = f"{first}, but not told from {tied}" if tied else f"{first}, significantly"
             metrics_of.setdefault(who, []).append(metric)
     return "; ".join(f"best in {', '.join(metrics)}: {who}" for who, metrics in metrics_of.items())
 
@@ -113,8 +113,8 @@ def marks_in_words(shown: Sequence[str]) -> str:
     untested = [metric for metric in shown if metric not in PAIRED]
     rest = f"; {', '.join(untested)}: not tested" if untested else ""
     return (
-        f"{BEST} best; {TIE} not distinguishable from the best by the paired test (p of {SIGNIFICANT} or more, Holm's "
-        f"correction){rest}"
+        f"{BEST} best; {TIE} not told from the best by the paired test (p of {SIGNIFICANT} or more, Holm's correction)"
+        f"{rest}"
     )
 
 
