@@ -110,7 +110,9 @@ def prepare(
     ranks.connect()
     jobs = ranks.share(all_jobs)
     photos, clips = [job for job in jobs if not job.source.is_video], [job for job in jobs if job.source.is_video]
-    workers = max(1, min(len(photos), usable_cores()))
+    workers = min(len(photos), usable_cores()) if photos[1:] else 1
+    for _, output in photos[0].targets if photos else ():
+        _ = output.encode  # imports the writer, while the model opens
     opened = open_with(1 if workers > 1 else 0)
     refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from, smooth)
     refuse_unsure(opened, all_jobs, style)
