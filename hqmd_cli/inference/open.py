@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -201,6 +202,7 @@ def opener(name: str, options: OpenOptions, at_once: bool = False) -> Callable[[
 
         import_onnx(folder, options.backend, options.device)
         opening = ThreadPoolExecutor(1).submit(open_model, name, options)
+        import_module("hqmd_cli.inference.predictor")  # which the thread needs after it has opened the engine
         return lambda threads: opening.result()
     return lambda threads: open_model(name, replace(options, threads=threads))
 

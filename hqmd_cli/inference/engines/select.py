@@ -2,12 +2,11 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.checkpoints.safetensors_file import require_whole
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from hqmd_cli.inference.engines import Engine
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):  # as files/kinds.py
     """A value of --backend."""
 
     about: str  # for the help
