@@ -41,7 +41,7 @@ class Registry(dict[str, Thing]):
                 complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out, as that name is taken"))
                 continue
             try:
-                self[entry.name] = entry.value if self.of_strings else entry.load()  # type: ignore[assignment]
+                self[entry.name] = entry.value if self.of_strings else entry.load()
             except Exception as error:  # a package may raise anything
                 complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out: {described(error)}"))
                 continue
