@@ -32,7 +32,7 @@ from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 if TYPE_CHECKING:
     from hqmd_cli.prediction.photo_run import PhotoRun
 
-if "--help" in sys.argv:  # which lists what other packages add
+if "--help" in sys.argv[2:]:  # of this command, which lists what other packages add
     extend_outputs()
 OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for output in OUTPUTS.values())
 

@@ -1,6 +1,6 @@
 """Open a model, whoever made it: predict, evaluate, compare and `hqmd_cli.load` all do so here.
 
-Imports no NumPy: a cold `hqmd predict` opens its model, which does, while it imports the rest (opener).
+Imports no NumPy: a cold `hqmd predict` imports it with the engine, and the rest while its model opens (opener).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -201,8 +202,12 @@ def opener(name: str, options: OpenOptions, at_once: bool = False) -> Callable[[
     imports what it needs; the function waits for it and raises its errors. That saves 7 % of the time of a
     cold `hqmd predict` (hqmd-indoor-small and hqmd-indoor, medians of 15 pairs of runs).
     """
-    if at_once and not scheme_of(name) and find_here(name):
+    if at_once and not scheme_of(name) and (folder := find_here(name)):
+        from hqmd_cli.inference.engines.select import import_onnx
+
+        import_onnx(folder, options.backend, options.device)
         opening = ThreadPoolExecutor(1).submit(open_model, name, options)
+        import_module("hqmd_cli.inference.predictor")  # which the thread needs after it has opened the engine
         return lambda threads: opening.result()
     return lambda threads: open_model(name, replace(options, threads=threads))
 

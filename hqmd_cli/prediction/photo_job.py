@@ -19,7 +19,6 @@ from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import file_hash, read_pipe, read_stream
 from hqmd_cli.files.several_pictures import with_remedy
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
-from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
 from hqmd_cli.prediction.formats import Output
@@ -39,6 +38,7 @@ from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
 
 if TYPE_CHECKING:
+    from hqmd_cli.geometry.reading import Reading
     from hqmd_cli.prediction.intention import Intentions
 
 SCALE_FLAG = "--scale-from"
@@ -61,7 +61,7 @@ class PhotoWork:
     model: OpenModel
     settings: Settings
     style: Style
-    reading: Reading | None
+    reading: "Reading | None"
     sidecars: bool
     manifest: Manifest | None
     intentions: "Intentions | None"  # None: nothing is recorded

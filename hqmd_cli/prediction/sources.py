@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
@@ -152,8 +153,7 @@ def find_sources(
     return list(found.values())
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):  # as files/kinds.py
     """What counts as a source below a folder or a pattern."""
 
     leave_out: Collection[Path]  # files and folders of results

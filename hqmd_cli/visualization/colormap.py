@@ -6,7 +6,6 @@ from functools import cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
@@ -89,6 +88,8 @@ def with_legend(
     frames of a video have one size; beside a picture that is much higher than wide the text stays small. Raises
     HqmdError for a legend that would make the picture larger than limits.LARGEST_DRAWN_PIXELS.
     """
+    from PIL import Image, ImageDraw, ImageFont  # here, because text takes a font engine, and few pictures have any
+
     height, width = picture.shape[:2]
     size = max(SMALLEST_TEXT, round(min(height / 24, width / 4)))  # of the text, pixels
     font = ImageFont.load_default(size)
