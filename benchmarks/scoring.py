@@ -9,8 +9,8 @@ fitting planes, and the formulas of all other metrics as they are written: neare
 or with --tree by scipy's search tree.
 Both loops get their maps ready in memory, with planes, and a model that states its errors and its field of view. Of
 synthetic rooms there are DISTINCT, which repeat. The plain loop takes seconds a picture, so it may score a part of the
-pictures, spread evenly; times are then compared by the picture. Before anything is timed they must agree to 1e-6, except where the
-plain loop approximates differently (OTHER_CANNY) or rounding decides if a pixel counts (COUNTED).
+pictures, spread evenly; times are then compared by the picture. Before anything is timed they must agree to 1e-6,
+except where the plain loop approximates differently (OTHER_CANNY) or rounding decides if a pixel counts (COUNTED).
 """
 
 import argparse
@@ -384,7 +384,7 @@ def main() -> None:
 
     spread = np.linspace(0, len(samples) - 1, min(options.plain or len(samples), len(samples))).round().astype(int)
     parts = [(partial(plain_loop, tree=options.tree), spread), (hqmd_loop, range(len(samples)))]
-    print(f"in each run the plain loop scores {len(spread)} of the {len(samples)} pictures, hqmd all; seconds a picture:")
+    print(f"in a run the plain loop scores {len(spread)} of the {len(samples)} pictures, hqmd all; seconds a picture:")
     ratios = []
     for _ in range(options.runs):
         times = []

@@ -38,7 +38,8 @@ class SunRgbd(PublishedPairs):
     licence = "none found"
     layout = f"[SUNRGBD/]kv1|kv2|realsense|xtion/.../image/, depth/ and {INTRINSICS}"
     split_help = (
-        "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion, and train and test if SUNRGBDtoolbox/ lies beside them"
+        "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion, and train and test if SUNRGBDtoolbox/ lies beside "
+        "them"
     )
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:

@@ -5,8 +5,8 @@ syns_patches.zip as published; the depth of the test split is kept back, that of
     SCENE/images/NN.png                 1242 x 376
     SCENE/depths/NN.npy                 metres, 0 is unknown
     SCENE/edges/NN.png                  depth edges; 0 means no edge
-The camera is the devkit's: fields of view of 84.10 and 25.46 degrees, the middle at 621, 188. Its pixels are no squares,
-so models are told the root of the product of the two focal lengths.
+The camera is the devkit's: fields of view of 84.10 and 25.46 degrees, the middle at 621, 188. Its pixels are no
+squares, so models are told the root of the product of the two focal lengths.
 
 After src/devkits/syns_patches.py, src/datasets/syns_patches.py and api/data/export_syns_targets.py of
 https://github.com/toshas/mdec_benchmark at 4037628, the fourth Monocular Depth Estimation Challenge. The archive was
@@ -30,9 +30,8 @@ from hqmd_cli.geometry.camera import Intrinsics
 
 LISTS = "splits/*_files.txt"
 MIDDLE, FOV_DEG = (621, 188), (84.10, 25.46)
-CAMERA = Intrinsics(
-    *(side / math.tan(math.radians(fov) / 2) for side, fov in zip(MIDDLE, FOV_DEG, strict=True)), *MIDDLE, "the devkit's"
-)
+FX, FY = (side / math.tan(math.radians(fov) / 2) for side, fov in zip(MIDDLE, FOV_DEG, strict=True))
+CAMERA = Intrinsics(FX, FY, *MIDDLE, "the devkit's")
 
 
 class SynsPatches(PublishedPairs):
@@ -59,7 +58,7 @@ class SynsPatches(PublishedPairs):
         )
         pairs = [(name, files[name], depth_of(files[name])) for name in names]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
-        self.focals = dict.fromkeys(names, math.sqrt(CAMERA.fx * CAMERA.fy))
+        self.focals = dict.fromkeys(names, math.sqrt(FX * FY))
         self.description += note
 
     @staticmethod

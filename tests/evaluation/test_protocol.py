@@ -109,7 +109,8 @@ def sample_of(depth_m: np.ndarray) -> Sample:
             "syns-mdec4",
             "fb4cb114",
             "filled ground truth, whole picture, truth within 0.001..100 m, predictions clipped to it, aligned by "
-            "scale and shift in depth, fitted without the lowest and highest 5 %, mean over pictures, points of every pixel",
+            "scale and shift in depth, fitted without the lowest and highest 5 %, mean over pictures, points of every "
+            "pixel",
         ),
         (
             "moge",

@@ -165,8 +165,8 @@ IN_PLANES = (
 WU = "Wu et al. 2025, https://arxiv.org/abs/2510.19814; normals and pairs are hqmd's own, see relative_normals.py"
 KNAPITSCH = "Knapitsch et al. 2017, Tanks and Temples, section 5"
 IN_SPACE = (
-    f"up to {MOST_POINTS} pixels, in every k-th row and column, or all of them where the protocol says so, as points in "
-    "space by the camera of the data"
+    f"up to {MOST_POINTS} pixels, in every k-th row and column, or all of them where the protocol says so, as points "
+    "in space by the camera of the data"
 )
 MOGE = "MoGe's fov_x, https://github.com/microsoft/MoGe, moge/test/metrics.py"
 ILG = "Ilg et al. 2018, https://arxiv.org/abs/1802.07095, section 4"
