@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, read_matrix, there
+from hqmd_cli.data.published_layout import PublishedPairs, read_matrix
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.installed import require
@@ -41,6 +41,7 @@ class SunRgbd(PublishedPairs):
         "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion, and train and test if SUNRGBDtoolbox/ lies beside "
         "them"
     )
+    remedy = "unpack SUNRGBD.zip again"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         root = root_of(path)
@@ -49,14 +50,9 @@ class SunRgbd(PublishedPairs):
         frames = {f.parent.relative_to(root).as_posix(): f.parent for f in known if (f.parent / "depth").is_dir()}
         if split in OFFICIAL and (lists := lists_of(root)):
             frames = {name: root / name for name in official(lists, split)}
-        needed = {
-            name: [only(frame / "image", "*.jpg"), only(frame / "depth", "*.png")] for name, frame in frames.items()
-        }
-        names, note = there(path, needed, self.title, "unpack SUNRGBD.zip again")
-        super().__init__(
-            path, split, [(name, needed[name][0], needed[name][1]) for name in names], ground_truth, depth_scale
-        )
-        self.description += f", truth beyond {FARTHEST_M:g} m left out{note}"
+        pairs = [(name, only(f / "image", "*.jpg"), only(f / "depth", "*.png")) for name, f in frames.items()]
+        about = f", truth beyond {FARTHEST_M:g} m left out"
+        super().__init__(path, split, pairs, ground_truth, depth_scale, about)
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -68,6 +64,10 @@ class SunRgbd(PublishedPairs):
         """Return the sensors on disk, the authors' splits if their lists are there, and `all`."""
         root = root_of(path)
         return [*(each for each in SENSORS if (root / each).is_dir()), *(OFFICIAL if lists_of(root) else ()), WHOLE]
+
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo and depth map, since each is the first file of a folder."""
+        return [photo, depth]
 
     @property
     def files(self) -> list[Path]:
