@@ -6,7 +6,7 @@ the files of each cloud's own tools. Any process can use an address; connections
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import RawIOBase
@@ -139,6 +139,8 @@ def connection(scheme: str) -> Any:
 
         import fsspec
 
+        if scheme == "az" and not names_account(fsspec.config.conf):  # else adlfs looks for a login for seconds
+            raise HqmdError(f"az://: no storage account is named; {HOW_TO_SIGN_IN[scheme]}")
         if scheme == "gs" and scheme not in answered and not any(map(os.environ.get, NOT_THERE)):
             try:
                 socket.getaddrinfo(HOST, 443)
@@ -153,6 +155,14 @@ def connection(scheme: str) -> Any:
         if scheme not in answered:
             connections[key].retries = 1  # of s3fs: where there is no network, say so at once
     return connections[key]
+
+
+def names_account(settings: Mapping[str, Mapping[str, Any]]) -> bool:
+    """True if the environment, or fsspec's settings, say which storage account of Azure is meant."""
+    names = ("account_name", "connection_string")
+    return any(os.environ.get(f"AZURE_STORAGE_{name.upper()}") for name in names) or any(
+        settings.get(protocol, {}).get(name) for protocol in ("az", "abfs", "abfss") for name in names
+    )
 
 
 def listed(folder: str) -> list[Entry]:

@@ -1,5 +1,7 @@
 """Buckets by a file system in memory that fails as it is told to: what is tried again, and what is said."""
 
+import socket
+
 import pytest
 
 fsspec = pytest.importorskip("fsspec")
@@ -90,6 +92,21 @@ def test_folders_that_are_objects_are_no_files():
     photo = {"type": "file", "size": 5, "ETag": "x"}
     found = {"box/in/": empty, "box/in/a": empty, "box/in/a/b.jpg": photo, "box/in/hdi.jpg": folder}
     assert places.entries_of("az://box/in", found) == [places.Entry("az://box/in/a/b.jpg", "a/b.jpg", 5, "x")]
+
+
+def test_without_a_network_or_an_account_one_line_comes_at_once(monkeypatch):
+    def nowhere(*_):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for name in (*places.NOT_THERE, "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: pytest.fail("this would look for a login"))
+    with pytest.raises(HqmdError, match="storage.googleapis.com cannot be found .*is there a network"):
+        places.listed("gs://box")
+    with pytest.raises(HqmdError, match="az://: no storage account is named; set AZURE_STORAGE_ACCOUNT_NAME"):
+        places.listed("az://box")
+    assert places.names_account({"abfs": {"account_name": "mine"}})
 
 
 @pytest.mark.parametrize(
