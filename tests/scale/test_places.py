@@ -31,6 +31,12 @@ class Unsteady(MemoryFileSystem):
         return content
 
 
+    def find(self, path, **kwargs):
+        if not self.exists(path):
+            raise FileNotFoundError(path)  # as gcsfs does
+        return [self._strip_protocol(path)] if self.isfile(path) else super().find(path, **kwargs)  # as adlfs does
+
+
 @pytest.fixture
 def bucket(monkeypatch):
     monkeypatch.setitem(places.PACKAGES, "memory", "fsspec")
@@ -71,6 +77,11 @@ def test_nothing_is_there_until_all_of_it_is(bucket):
     assert [entry.name for entry in places.listed("memory://box")] == ["a/photo.jpg", "c.tar"]
 
 
+def test_a_bucket_that_is_not_there_is_empty_and_a_file_lists_as_itself(bucket):
+    assert places.listed("memory://nowhere") == []
+    assert [(entry.name, entry.size) for entry in places.listed("memory://box/a/photo.jpg")] == [("photo.jpg", 5120)]
+
+
 def test_a_failing_network_is_no_damaged_parquet_file(bucket, tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -106,7 +117,10 @@ def test_without_a_network_or_an_account_one_line_comes_at_once(monkeypatch):
         places.listed("gs://box")
     with pytest.raises(HqmdError, match="az://: no storage account is named; set AZURE_STORAGE_ACCOUNT_NAME"):
         places.listed("az://box")
-    assert places.names_account({"abfs": {"account_name": "mine"}})
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    with pytest.raises(HqmdError, match="mine.blob.core.windows.net cannot be found"):
+        places.listed("az://box")
+    assert places.host_of("az", {"abfs": {"connection_string": "elsewhere"}}) == ""
 
 
 @pytest.mark.parametrize(
