@@ -182,7 +182,7 @@ def test_processes_of_a_parent_that_has_used_the_bucket_read_from_it(s3, method)
     Path("pool.py").write_text(POOL)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "pool.py", method]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split() == ["1", "2", "3"], done.stderr
 
 

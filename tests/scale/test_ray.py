@@ -1,6 +1,6 @@
 """Runs in actors of Ray: the bytes of one machine, also when actors, nodes or the driver are lost on the way.
 
-Needs Ray, which is no requirement of the tests: `pip install "ray[data]"`, 80 MB and 240 MB unpacked. Each test starts
+Needs Ray, which is no requirement of the tests: `pip install ray`, 80 MB and 240 MB unpacked. Each test starts
 a cluster of its own on this machine.
 """
 
