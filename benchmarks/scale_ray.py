@@ -27,7 +27,6 @@ import psutil
 
 from predict import make_photo  # beside this file
 
-
 KINDS = {  # what is in the command line of a process -> what it is
     "raylet/raylet": "raylet",  # first, for its own command line names the others
     "gcs_server": "GCS",

@@ -144,7 +144,9 @@ def connection(scheme: str) -> Any:
             try:
                 socket.getaddrinfo(host, 443)
             except OSError as error:
-                raise HqmdError(f"{scheme}://: {host} cannot be found ({error.strerror}); is there a network?") from error
+                raise HqmdError(
+                    f"{scheme}://: {host} cannot be found ({error.strerror}); is there a network?"
+                ) from error
 
         for name in LIBRARIES:  # what they log ends in an error, or in another try
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -30,7 +30,6 @@ class Unsteady(MemoryFileSystem):
             return content[: len(content) // 2]
         return content
 
-
     def find(self, path, **kwargs):
         if not self.exists(path):
             raise FileNotFoundError(path)  # as gcsfs does
@@ -113,12 +112,12 @@ def test_without_a_network_or_an_account_one_line_comes_at_once(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: pytest.fail("this would look for a login"))
-    with pytest.raises(HqmdError, match="storage.googleapis.com cannot be found .*is there a network"):
+    with pytest.raises(HqmdError, match=r"storage.googleapis.com cannot be found .*is there a network"):
         places.listed("gs://box")
     with pytest.raises(HqmdError, match="az://: no storage account is named; set AZURE_STORAGE_ACCOUNT_NAME"):
         places.listed("az://box")
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
-    with pytest.raises(HqmdError, match="mine.blob.core.windows.net cannot be found"):
+    with pytest.raises(HqmdError, match=r"mine.blob.core.windows.net cannot be found"):
         places.listed("az://box")
     assert places.host_of("az", {"abfs": {"connection_string": "elsewhere"}}) == ""
 
