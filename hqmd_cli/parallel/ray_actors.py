@@ -180,12 +180,13 @@ def joined(actors: Actors, note: Callable[[str], object]) -> Iterator[int]:
 
     ending = signal.getsignal(signal.SIGTERM)
     try:
-        with without_stderr():
-            ray.init(**given, logging_level=logging.ERROR, log_to_driver=False, runtime_env={})
+        try:
+            with without_stderr():
+                ray.init(**given, logging_level=logging.ERROR, log_to_driver=False, runtime_env={})
+        except Exception as error:  # Ray raises all sorts, as when a busy machine takes longer than its 30 s
+            raise HqmdError(f"ray: {actors.address or 'its cluster'} does not answer: {last_line(error)}") from error
         signal.signal(signal.SIGTERM, ending)  # which Ray replaces
         yield actors.fitting([node["Resources"] for node in ray.nodes() if node["Alive"]])
-    except (ConnectionError, TimeoutError, ray.exceptions.AuthenticationError) as error:
-        raise HqmdError(f"ray: {actors.address or 'its cluster'} does not answer: {last_line(error)}") from error
     finally:
         ray.shutdown()
         if folder:
