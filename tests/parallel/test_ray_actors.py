@@ -1,8 +1,10 @@
 """What is decided about actors before Ray starts; tests/scale/test_ray.py runs them."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +43,16 @@ def test_sockets_lie_where_their_paths_are_short_enough(monkeypatch, tmp_path):
     monkeypatch.setattr(ray_actors.os, "access", lambda *_: False)
     with pytest.raises(HqmdError, match="set TMPDIR to a shorter one"):
         short_folder(said.append)
+
+
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch):
+    def init(**_):
+        raise Exception("some lines\nThe current node timed out during startup.")
+
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    with pytest.raises(HqmdError, match=r"^ray: its cluster does not answer: The current node timed out"):
+        next(ray_actors.outcomes(int, [1], Actors()))
 
 
 def test_options_of_ray_are_for_ray_which_only_they_import(hqmd, photo, tmp_path, monkeypatch):
