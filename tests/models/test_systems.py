@@ -205,11 +205,13 @@ def abs_rel(pred_m: Tensor, truth_m: Tensor) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == OURS else pytest.mark.long) for name in SYSTEMS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
-    """Compared with torch on pictures of three sizes, one of them odd, by the export itself."""
+    """Compared with torch on pictures of three sizes, one of them odd, by the export itself.
+
+    Our own network is exported in tests/inference/test_engines.py, too.
+    """
     if built(name).not_in_onnx:
         with pytest.raises(HqmdError, match="cannot become ONNX"):
             export_file(built(name), config_of(name), tmp_path / "model.onnx")

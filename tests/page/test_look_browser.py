@@ -405,6 +405,7 @@ def test_photo_depth_hover_and_3d_agree(opened, tmp_path: Path, orientation: int
         assert [int(np.argmax(colour)) for colour in around] == [strongest] * 3, (orientation, around)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # without a graphics card
 def test_48_megapixels(opened) -> None:
     """No canvas is larger than phones allow, textures are small, and hovering reads every pixel of the map."""

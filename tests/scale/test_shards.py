@@ -270,7 +270,7 @@ def test_a_signed_address_leaves_no_secret_behind(here, predict):
 
 @pytest.mark.unix
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_goes_on_after_it_was_ended_and_does_each_photo_once(here, predict, end):
     Path("quick.py").write_text(MODEL.replace("    h, w", "    import time; time.sleep(0.05)\n    h, w", 1))
     for number in range(4):

@@ -174,6 +174,20 @@ def test_a_frozen_vision_transformer_still_trains_its_stem(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_compiled_network_learns_the_same(pairs, tmp_path, monkeypatch):
+    """Traced, but left in torch's own operators: to make C++ of them takes a minute (test_publish.py does, long)."""
+    compile_as = torch.nn.Module.compile
+    used = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: used.append(compile_as(self, backend="eager")))
+    train = TRAIN.with_settings(max_steps=2)
+    plain, compiled = (run(pairs, tmp_path / str(c), train=train, compiled=c) for c in (False, True))
+    assert len(used) == 1
+    losses = [[r.loss for r in reports if isinstance(r, StepReport)] for reports in (plain, compiled)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert load_checkpoint(tmp_path / "True" / "best", CPU)[1].step == 2
+
+
+@pytest.mark.slow
 def test_history_has_a_row_an_epoch_with_the_metrics(pairs, tmp_path):
     reports = epochs_of(run(pairs, tmp_path))
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
