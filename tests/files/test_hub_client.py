@@ -83,10 +83,15 @@ except HqmdError as error:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (LOOK_UP, "org/name: no such folder here, and the Hugging Face hub cannot be reached: http://127.0.0.1:"),
-        (BACKBONE, "mobilenetv3_small_050: pretrained weights cannot be had: "),
+        pytest.param(
+            LOOK_UP,
+            "org/name: no such folder here, and the Hugging Face hub cannot be reached: http://127.0.0.1:",
+            id="model",
+        ),
+        pytest.param(
+            BACKBONE, "mobilenetv3_small_050: pretrained weights cannot be had: ", marks=pytest.mark.long, id="backbone"
+        ),
     ],
-    ids=["model", "backbone"],
 )
 def test_a_silent_hub_is_given_up(code: str, said: str, silent_server: str, tmp_path: Path) -> None:
     message, seconds = run(code, silent_server, tmp_path)

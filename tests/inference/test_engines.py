@@ -374,7 +374,7 @@ def test_a_network_without_matrices_has_no_int8(trained_run, hqmd, tmp_path, qui
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [None, (96, 128)])
+@pytest.mark.parametrize("size", [None, pytest.param((96, 128), marks=pytest.mark.long)])
 def test_a_file_of_its_own_says_how_sure_it_is(size, tmp_path, quick_export):
     """As its twin in torch does, which verify compares, and as predict does but for the finer maps."""
     errors = {"scale_error": (0.05, 1, 0.1, 0.2), "shape_error": (0.05, 1, 0.5, 0.1, 0.2, 0.1, 0.1)}

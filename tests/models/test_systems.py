@@ -41,8 +41,8 @@ OVERFIT_STEPS, OVERFIT_LR = 100, 2e-3
 # No batch norm, or linear in its features.
 OWN_LR = {"eigen2014": 5e-4, "eigen2015": 5e-4, "make3d": 1e-2, "make3d-planes": 1e-2}
 LINEAR = ("make3d", "make3d-laplacian", "make3d-planes")  # which cannot learn eight pictures wholly by heart
-# The planes of a photo take a second.
-TIMED_SYSTEMS = [pytest.param(name, marks=pytest.mark.slow) if name == "make3d-planes" else name for name in SYSTEMS]
+# The parts and planes of a photo take a second.
+TIMED_SYSTEMS = [pytest.param(name, marks=pytest.mark.slow if name in LINEAR else ()) for name in SYSTEMS]
 
 Build = Callable[[str], DepthModel]
 

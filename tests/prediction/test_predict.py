@@ -505,6 +505,7 @@ def test_load_refuses_what_is_no_photo_in_one_kind_of_error(tmp_path, photo):
         depth_of(picture)
 
 
+@pytest.mark.slow
 def test_load_imports_no_torch(photo):
     code = (
         "import sys; from PIL import Image; from hqmd_cli import load\n"
