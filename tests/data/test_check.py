@@ -344,8 +344,10 @@ def test_good_data_has_no_findings(good: Path) -> None:
     assert quick_check(data.open_dataset(good, "train")) == []
 
 
-@pytest.mark.parametrize("fault", ["empty", "no picture", "cut off", "size"])
-@pytest.mark.parametrize("kind", ["rgb", "depth"])
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [("rgb", "empty"), ("rgb", "cut off"), ("depth", "no picture"), ("depth", "cut off"), ("depth", "size")],
+)
 def test_faults_that_are_found_without_reading_all(hundred: Path, monkeypatch, kind: str, fault: str) -> None:
     path = next((hundred / kind).glob("train042.*"))
     content = path.read_bytes()

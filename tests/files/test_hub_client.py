@@ -47,7 +47,9 @@ def run(code: str, endpoint: str, home: Path) -> tuple[str, float]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     env |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     env |= {"PYTHONPATH": str(Path(hqmd_cli.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", QUICKLY + code], env=env, cwd=home, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", QUICKLY + code], env=env, cwd=home, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     seconds, said = done.stdout.strip().split(" ", 1)
     return said, float(seconds)
