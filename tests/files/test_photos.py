@@ -401,7 +401,7 @@ def read_in_a_new_process(small: Path, path: Path, *flags: str) -> tuple[str, in
 
 
 def test_pillow_has_no_say_below_100_megapixels(tmp_path: Path) -> None:
-    """It warns from 89 on, which would be an error here. This one ends before its pixels, so that nothing is to be decoded."""
+    """It warns from 89 on, an error here. This one ends before its pixels, so that nothing is to be decoded."""
     (tmp_path / "x.png").write_bytes(png_of(10_000, 10_000))
     Image.new("RGB", (9, 9)).save(tmp_path / "small.png")
     said, _ = read_in_a_new_process(tmp_path / "small.png", tmp_path / "x.png", "-W", "error")
