@@ -104,6 +104,7 @@ def test_what_is_pushed_comes_back(checkpoint: Path, tmp_path: Path) -> None:
             "config.json",
             "model.int8.onnx",
             "model.safetensors",
+            "photo_hashes.npy",
         ]
         assert "by hand" in (again / "README.md").read_text()
         assert len(server.commits) == 2

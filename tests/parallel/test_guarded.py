@@ -12,6 +12,8 @@ import pytest
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.parallel.guarded import Guarded
 
+pytestmark = pytest.mark.unix
+
 MODULE = """
 import os, signal, sys
 from pathlib import Path
@@ -34,7 +36,6 @@ def refusing():
 """
 
 
-@pytest.mark.unix
 def test_what_ends_its_process_twice_is_an_error_and_the_rest_goes_on(tmp_path, monkeypatch):
     (tmp_path / "deadly_work.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -55,7 +56,6 @@ def test_what_ends_its_process_twice_is_an_error_and_the_rest_goes_on(tmp_path, 
         Guarded(refusing)("a")
 
 
-@pytest.mark.unix
 @pytest.mark.slow
 def test_no_process_outlives_one_that_is_killed(tmp_path):
     (tmp_path / "deadly_work.py").write_text(MODULE)
