@@ -56,7 +56,7 @@ def light(tmp_path_factory: pytest.TempPathFactory, photo: Path) -> Iterator[Cal
     def run(*commands: str) -> list[Told]:
         given = [line.replace("PAIRS", str(pairs)).replace("PHOTO", str(photo)).split() for line in commands]
         process = [sys.executable, "-c", RUN_EACH, json.dumps(given)]
-        done = subprocess.run(process, cwd=desk, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(process, cwd=desk, capture_output=True, text=True, check=False, timeout=240)
         assert done.returncode == 0, done.stderr
         return [Told(*json.loads(line)) for line in done.stdout.splitlines()]
 
