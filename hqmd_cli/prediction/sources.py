@@ -72,7 +72,7 @@ def refuse_for_video(photo_options: Mapping[str, object]) -> None:
 def find_video(sources: Sequence[str]) -> Path | int:
     """Return the path of the only video, or the number of the only camera. Raises HqmdError for several sources."""
     if len(sources) > 1:
-        raise HqmdError(f"{sources[0]}: a camera goes alone; run the other sources separately")
+        raise HqmdError(f"{sources[0]}: a camera must be the only source; run the others separately")
     (source,) = sources
     if not source.startswith(CAMERA):
         return Path(source)

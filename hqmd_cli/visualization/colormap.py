@@ -65,10 +65,9 @@ def colorize(
     return rgb  # type: ignore[return-value]
 
 
-def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, kind: Kind = "depth") -> float:
+def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> float:
     """Return the share of pixels, 0..1, that lie outside the range of colours."""
-    least, greatest = sorted((near_m, far_m))
-    return float(np.mean(valid_depth(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
+    return float(np.mean(valid_depth(depth_m) & ((depth_m < near_m) | (depth_m > far_m))))
 
 
 def side_by_side(image: RGB, picture: RGB) -> RGB:

@@ -32,7 +32,7 @@ SOURCE_PLACE = re.compile(r"/\S+\.cc:\d+ .*?\) ")  # where in its source ONNX Ru
 
 
 class Accelerator(NamedTuple):
-    """What computes in place of the CPU."""
+    """What computes instead of the CPU."""
 
     provider: Provider
     options: dict[str, str]
