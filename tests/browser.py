@@ -60,8 +60,9 @@ needs_chromium = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="no Chromium here; apt-get install chromium chromium-driver brings it"
 )
 needs_firefox = pytest.mark.skipif(not FIREFOX, reason="no Firefox here; apt-get install firefox-esr brings it")
-BROWSERS = [pytest.param("chromium", marks=needs_chromium), pytest.param("firefox", marks=needs_firefox)]
-PRIVATE_FIREFOX = pytest.param("private firefox", marks=needs_firefox)  # which adds noise to pixels that pages read
+IN_FIREFOX = (needs_firefox, pytest.mark.long)  # as long again as in Chromium
+BROWSERS = [pytest.param("chromium", marks=needs_chromium), pytest.param("firefox", marks=IN_FIREFOX)]
+PRIVATE_FIREFOX = pytest.param("private firefox", marks=IN_FIREFOX)  # which adds noise to pixels that pages read
 
 
 @contextmanager

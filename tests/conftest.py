@@ -1,10 +1,12 @@
 """Fixtures shared by all tests: small data in the shapes that users have, and the command line as users run it."""
 
 import gc
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,31 @@ def hqmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         return subprocess.CompletedProcess(sys.argv, code, written.out, written.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def traced_once() -> Callable[..., Any]:
+    """A stand-in for `graph_of`, which takes ten seconds: networks of equal weights get one graph in all tests."""
+    from hqmd_cli.export.onnx_graph import graph_of
+    from hqmd_cli.export.traced_layers import WIDELY_KNOWN
+
+    graphs: dict[tuple, Any] = {}
+
+    def traced(network: Any, size: tuple[int, int] | None = None, opset: int = WIDELY_KNOWN) -> Any:
+        weights = b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
+        strides = tuple(getattr(part, "depth_stride", None) for part in network.modules())
+        key = (hashlib.sha256(weights).digest(), repr(network), strides, size, opset)
+        if key not in graphs:
+            graphs[key] = graph_of(network, size, opset)
+        return deepcopy(graphs[key])
+
+    return traced
+
+
+@pytest.fixture
+def quick_export(traced_once: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports take the graph of another test's export of that network."""
+    monkeypatch.setattr("hqmd_cli.export.onnx_graph.graph_of", traced_once)
 
 
 @pytest.fixture(scope="session")

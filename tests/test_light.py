@@ -1,33 +1,67 @@
 """hqmd-light: its metadata follow hqmd's; without torch and Matplotlib, commands work or say what to install."""
 
+import json
 import runpy
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from conftest import write_pairs
 from hqmd_cli.installed import EXTRAS, how_to_install
 
 ROOT = Path(__file__).parents[1]
 LIGHT = ROOT / "packaging" / "light"
 NOT_IN_LIGHT = ("torch", "torchvision", "timm", "accelerate", "safetensors", "psutil", "matplotlib")
 # As in an environment without these packages: find_spec finds none, and importing one fails.
-WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({NOT_IN_LIGHT})); from hqmd_cli.app import main; main()"
+WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({NOT_IN_LIGHT})); from hqmd_cli.app import main"
+RUN_EACH = f"""{WITHOUT}
+import contextlib, io, json
+for words in json.loads(sys.argv[1]):
+    sys.argv, code = ["hqmd", *words], 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+NEEDS_MORE = [
+    ("train --data PAIRS", "torch"),
+    ("export hqmd-indoor -o mine", "torch"),
+    ("merge hqmd-indoor hqmd-indoor-small -o mine", "torch"),
+    ("predict PHOTO -o d.png --backend torch", "torch"),
+    ("compare hqmd-indoor --data PAIRS --split val --picture grid.png", "matplotlib"),
+]
 
 
-@pytest.fixture
-def light(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run hqmd in an empty folder, as in an environment that has only what hqmd-light requires."""
-    (tmp_path / "desk").mkdir()
+class Told(NamedTuple):
+    """How a command ended and what it said."""
 
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", WITHOUT, *map(str, words)]
-        return subprocess.run(command, cwd=tmp_path / "desk", capture_output=True, text=True, check=False, timeout=120)
+    code: int
+    stdout: str
+    stderr: str
 
-    return run
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory, photo: Path) -> Iterator[Callable[..., list[Told]]]:
+    """Run commands in one process, in an empty folder, as in an environment with only what hqmd-light requires."""
+    desk = tmp_path_factory.mktemp("light")
+    pairs = write_pairs(desk / "pairs")
+
+    def run(*commands: str) -> list[Told]:
+        given = [line.replace("PAIRS", str(pairs)).replace("PHOTO", str(photo)).split() for line in commands]
+        process = [sys.executable, "-c", RUN_EACH, json.dumps(given)]
+        done = subprocess.run(process, cwd=desk, capture_output=True, text=True, check=False, timeout=240)
+        assert done.returncode == 0, done.stderr
+        return [Told(*json.loads(line)) for line in done.stdout.splitlines()]
+
+    yield run
+    assert [path.name for path in desk.iterdir()] == ["pairs"]  # nothing was written where a command was refused
 
 
 def metadata() -> tuple[dict, dict]:
@@ -55,47 +89,27 @@ def test_light_has_the_extras_of_hqmd_and_those_that_need_torch_bring_it() -> No
 
 
 @pytest.mark.slow
-def test_predict_evaluate_and_compare_work(light: Callable, pairs: Path, photo: Path, tmp_path: Path) -> None:
-    done = light("predict", photo, *(word for name in ("d.png", "d.glb", "d.ply", "d.npz") for word in ("-o", name)))
-    assert done.returncode == 0, done.stderr
-    done = light("evaluate", "--data", pairs, "--split", "val", "--report", "report", "--per-picture", "p.csv")
-    assert done.returncode == 0, done.stderr
-    done = light("compare", "hqmd-indoor", "hqmd-indoor-small", "--data", pairs, "--split", "val", "-o", "table.md")
-    assert done.returncode == 0, done.stderr
-    desk = tmp_path / "desk"
-    written = {path.name for path in desk.iterdir()}
-    assert written >= {"d.png", "d.glb", "d.ply", "d.npz", "report", "p.csv", "table.md"}
-    assert (desk / "report" / "report.html").stat().st_size > 10_000
+def test_predict_evaluate_and_compare_work(light: Callable, tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("d.png", "d.glb", "d.ply", "d.npz")]
+    report, each, table = tmp_path / "report", tmp_path / "p.csv", tmp_path / "table.md"
+    told = light(
+        f"predict PHOTO {' '.join(f'-o {name}' for name in names)}",
+        f"evaluate --data PAIRS --split val --report {report} --per-picture {each}",
+        f"compare hqmd-indoor hqmd-indoor-small --data PAIRS --split val -o {table}",
+    )
+    assert [done.code for done in told] == [0, 0, 0], told
+    assert all(path.exists() for path in (*names, report, each, table))
+    assert (report / "report.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(
-    ("words", "package"),
-    [
-        ("train --data PAIRS", "torch"),
-        ("export hqmd-indoor -o mine", "torch"),
-        ("merge hqmd-indoor hqmd-indoor-small -o mine", "torch"),
-        ("predict PHOTO -o d.png --backend torch", "torch"),
-        ("compare hqmd-indoor --data PAIRS --split val --picture grid.png", "matplotlib"),
-    ],
-)
-def test_what_needs_more_says_so_in_one_line(
-    light: Callable, pairs: Path, photo: Path, tmp_path: Path, words: str, package: str
-) -> None:
-    done = light(*words.replace("PAIRS", str(pairs)).replace("PHOTO", str(photo)).split())
-    assert done.returncode == 1 and done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.endswith(f" needs {package}; {how_to_install(package)}")
-    assert list((tmp_path / "desk").iterdir()) == []
-
-
-def test_models_lists_everything(light: Callable) -> None:
-    done = light("models")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert all(name in done.stdout for name in ("hqmd-indoor-small", "da2-small", "eigen2014"))
-    done = light("models", "--time")
-    assert done.returncode == 1 and done.stderr == f"hqmd: --time needs torch; {how_to_install('torch')}\n"
-
-
-def test_help_and_info_need_nothing(light: Callable) -> None:
-    assert light("train", "--help").returncode == 0
-    assert light("info", "hqmd-indoor").returncode == 0
+def test_what_needs_more_says_so_in_one_line_and_the_rest_works(light: Callable) -> None:
+    lists, timed, helped, about, *told = light(
+        "models", "models --time", "train --help", "info hqmd-indoor", *(line for line, _ in NEEDS_MORE)
+    )
+    for done, (line, package) in zip(told, NEEDS_MORE, strict=True):
+        assert (done.code, done.stdout) == (1, ""), line
+        assert done.stderr.endswith(f" needs {package}; {how_to_install(package)}\n") and done.stderr.count("\n") == 1
+    assert (lists.code, lists.stderr) == (0, "")
+    assert all(name in lists.stdout for name in ("hqmd-indoor-small", "da2-small", "eigen2014"))
+    assert (timed.code, timed.stderr) == (1, f"hqmd: --time needs torch; {how_to_install('torch')}\n")
+    assert (helped.code, about.code) == (0, 0)

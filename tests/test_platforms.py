@@ -22,6 +22,7 @@ UNIX_NAMES = {
     ),
     "socket": ("AF_UNIX",),
 }  # fmt: skip
+NAMED = re.compile("|".join(rf"\b{module}\.(?:{'|'.join(names)})\b" for module, names in UNIX_NAMES.items()))
 IN_TEXT = re.compile(r"(?<![\w.])/dev/(zero|null|full)|/proc/self|\bimport (resource|fcntl|pwd)\b")
 # What says that a test or a helper knows where it runs.
 GUARDS = re.compile(r"pytest\.mark\.(unix|skipif)|hasattr\(os, |/proc/self/status'\)\.exists|sys\.platform")
@@ -52,9 +53,7 @@ def pieces(path: Path) -> Iterator[tuple[str, str]]:
 
 def only_on_unix(text: str) -> list[str]:
     """Return what a piece of code uses that Windows does not have."""
-    names = [f"{module}.{name}" for module, listed in UNIX_NAMES.items() for name in listed]
-    used = [name for name in names if re.search(rf"\b{re.escape(name)}\b", text)]
-    return used + [match[0] for match in IN_TEXT.finditer(text)]
+    return [match[0] for pattern in (NAMED, IN_TEXT) for match in pattern.finditer(text)]
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def desk(tmp_path, monkeypatch, nyu_mat, pairs, photo, trained_run):
 
 def test_every_shell_line_is_a_known_one():
     assert [line for line in LINES if not line.startswith(("hqmd ", "pip install "))] == []
-    assert len(HQMD_LINES) >= 7 and any(line.startswith(EXPORT) for line in HQMD_LINES)
+    assert len(HQMD_LINES) >= 7 and any(line.startswith("hqmd export ") for line in HQMD_LINES)
 
 
 def test_lines_that_no_test_runs_are_few_and_say_why():
@@ -124,17 +124,8 @@ def test_the_links_lead_somewhere():
         assert [target for target in targets if "://" not in target and not (folder / target).exists()] == []
 
 
-EXPORT = "hqmd export "  # each export takes seconds
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param(line, marks=pytest.mark.slow if line.startswith(EXPORT) or line not in README else ())
-        for line in HQMD_LINES
-        if " train " not in line
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in HQMD_LINES if " train " not in line])
 def test_lines_run(line, desk, hqmd):
     if theirs := re.search(r"hf:(\S+)", line):
         if find_spec("transformers") is None:
@@ -165,6 +156,7 @@ def push_as_the_user_would(line, desk):
     assert weights == (desk / model / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_training_lines_run_one_after_the_other(desk, hqmd):
     shutil.rmtree(desk / "runs" / "mine")
     for line in (line for line in HQMD_LINES if " train " in line and " -o " in line):
@@ -173,6 +165,7 @@ def test_the_training_lines_run_one_after_the_other(desk, hqmd):
         assert (desk / re.search(r"-o (\S+)", line)[1] / "best" / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_training_without_a_run_folder_makes_one_below_runs(desk, hqmd):
     shutil.rmtree(desk / "runs" / "mine")
     (line,) = (line for line in HQMD_LINES if " train " in line and " -o " not in line)
@@ -181,6 +174,7 @@ def test_training_without_a_run_folder_makes_one_below_runs(desk, hqmd):
     assert len([*desk.glob("runs/*/best/config.json")]) == 1
 
 
+@pytest.mark.slow
 def test_the_python_lines_run(desk):
     (block,) = python_blocks(README)
     names = {}
@@ -254,6 +248,7 @@ def test_the_two_first_commands_are_what_ci_installs_and_runs():
     assert "pip install -q '.[dev]'" in ci and re.search(r"^pytest$", ci, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_first_command_writes_a_depth_map(desk, hqmd):
     first = next(line for line in LINES if line.startswith("pip install "))
     _, command = first.split(" && ")
@@ -288,11 +283,11 @@ def test_files_and_names_in_architecture_exist():
     assert [file for file in files if not any(path == file or path.endswith(f"/{file}") for path in tracked)] == []
     rooms = re.findall(r"^- \*\*(\w+)/\*\*", text, re.MULTILINE)
     assert sorted(rooms) == sorted(path.parent.name for path in (ROOT / "hqmd_cli").glob("*/__init__.py"))
-    code = "\n".join(
-        path.read_text(encoding="utf-8") for room in ("hqmd_cli", "tests") for path in (ROOT / room).rglob("*.py")
-    )
+    words: set[str] = set()
+    for path in (file for room in ("hqmd_cli", "tests") for file in (ROOT / room).rglob("*.py")):
+        words.update(re.findall(r"\w+", path.read_text(encoding="utf-8")))
     names = set(re.findall(r"`([A-Z][A-Z_]{3,}|[a-z]+(?:_[a-z]+)+)`", text))
-    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+    assert names and names <= words, names - words
 
 
 def test_names_and_numbers_of_the_prose_are_the_codes():

@@ -66,6 +66,7 @@ def trees() -> dict[str, ast.Module]:
     }
 
 
+@cache
 def imported(tree: ast.Module) -> list[str]:
     """Dotted names of the package's modules that are imported anywhere in a module."""
     names = []
@@ -86,6 +87,7 @@ def module_of(dotted: str) -> str | None:
     return None if "/" not in name else module_of(dotted.rpartition(".")[0])
 
 
+@cache
 def registered(tree: ast.Module) -> list[str]:
     """The dotted names in a module's registries."""
     strings = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))

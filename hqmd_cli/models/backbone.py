@@ -16,6 +16,7 @@ high 1 x 2048 x 19 x 25 (stride 16). The networks are timm's (https://github.com
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,11 +181,10 @@ def build_backbone(config: NetworkConfig, weights: str | None, pyramid: Pyramid 
     require_known(config.backbone)
     pretrained = weights == "default"
     try:
-        with torch.device("meta"):  # for its strides alone
-            layout: Any = timm.create_model(config.backbone, features_only=True)
+        layout = layout_of(config.backbone)
         if LOW_STRIDE in layout.feature_info.reduction():
             if weights is not None:
-                refuse_unusable(config, layout)
+                refuse_unusable(config.backbone, config.size)
             stride: dict[str, Any] = {} if config.output_stride == 32 else {"output_stride": config.output_stride}
             if config.high_blocks:
                 stride["out_indices"] = range(max(config.high_blocks) + 1)
@@ -270,16 +270,24 @@ def plain_blocks(name: str, blocks: Sequence[int], pretrained: bool, drop_path: 
         )
 
 
-def refuse_unusable(config: NetworkConfig, layout: Any) -> None:
+@cache
+def layout_of(name: str) -> Any:
+    """Return timm's network on the meta device: strides and shapes without values. Raises timm's own errors."""
+    with torch.device("meta"):
+        return timm.create_model(name, features_only=True).eval()  # batch norm in training refuses 1 x 1 maps
+
+
+@cache
+def refuse_unusable(name: str, size: tuple[int, int]) -> None:
     """Raise an error now, not during training, for a network of one input size, or with features (B, H, W, C).
 
-    `layout` is on the meta device, where forward computes only shapes. Raises timm's own errors, or HqmdError.
+    Raises timm's own errors, or HqmdError.
     """
-    layout = layout.eval()  # batch norm in training refuses 1 x 1 maps
-    features = layout(torch.empty(1, 3, *config.size, device="meta"))
-    layout(torch.empty(1, 3, config.size[0], config.size[1] + 37, device="meta"))  # photos have many sizes
+    layout = layout_of(name)
+    features = layout(torch.empty(1, 3, *size, device="meta"))
+    layout(torch.empty(1, 3, size[0], size[1] + 37, device="meta"))  # photos have many sizes
     if [feature.shape[1] for feature in features] != layout.feature_info.channels():
-        raise HqmdError(f"{config.backbone} cannot be used as a backbone: its features are not (B, C, H, W)")
+        raise HqmdError(f"{name} cannot be used as a backbone: its features are not (B, C, H, W)")
 
 
 def load_backbone_file(net: nn.Module, path: Path) -> None:

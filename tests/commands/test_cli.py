@@ -240,6 +240,7 @@ def test_train_runs_from_flags_and_resumes(hqmd, pairs, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_train_takes_a_recipe_and_flags_go_before_it(hqmd, pairs, tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(

@@ -1,6 +1,7 @@
 """`hqmd check` on data with every problem that it reports, and the quick check that `hqmd train` starts with."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -47,9 +48,25 @@ def write_pairs(folder: Path, **splits: int) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what `good` and `hundred` copy."""
+    folder = tmp_path_factory.mktemp("written")
+    write_pairs(folder / "good", train=6, val=3)
+    write_pairs(folder / "hundred", train=100)
+    return folder
+
+
 @pytest.fixture
-def good(tmp_path: Path) -> Path:
-    return write_pairs(tmp_path / "good", train=6, val=3)
+def good(written: Path, tmp_path: Path) -> Path:
+    """Nine pairs without any fault, which the test may change."""
+    return shutil.copytree(written / "good", tmp_path / "good")
+
+
+@pytest.fixture
+def hundred(written: Path, tmp_path: Path) -> Path:
+    """A hundred pairs without any fault, which the test may change."""
+    return shutil.copytree(written / "hundred", tmp_path / "hundred")
 
 
 def report(hqmd, *args, code: int = 0) -> dict:
@@ -152,11 +169,11 @@ def test_strays_outside_the_splits_are_warned_of(hqmd, good: Path) -> None:
 
 
 @pytest.mark.parametrize(("frames", "code"), [(100, 0), (99, 1)])
-def test_broken_frames_are_an_error_from_one_percent_on(hqmd, tmp_path: Path, frames: int, code: int) -> None:
-    pairs = write_pairs(tmp_path / "pairs", train=frames)
-    photo = pairs / "rgb" / "train042.jpg"
+def test_broken_frames_are_an_error_from_one_percent_on(hqmd, hundred: Path, frames: int, code: int) -> None:
+    (hundred / "train.txt").write_text("".join(f"train{i:03}\n" for i in range(frames)))
+    photo = hundred / "rgb" / "train042.jpg"
     photo.write_bytes(photo.read_bytes()[:-300])
-    told = report(hqmd, pairs, code=code)
+    told = report(hqmd, hundred, code=code)
     (finding,) = told["errors" if code else "warnings"]
     assert finding.startswith(f"train: 1 of {frames} frames cannot be read, such as {photo}: cannot be read: ")
     assert told["splits"]["train"]["unreadable_examples"][0].startswith(str(photo))
@@ -327,27 +344,28 @@ def test_good_data_has_no_findings(good: Path) -> None:
     assert quick_check(data.open_dataset(good, "train")) == []
 
 
-@pytest.mark.parametrize("fault", ["empty", "no picture", "cut off", "size"])
-@pytest.mark.parametrize("kind", ["rgb", "depth"])
-def test_faults_that_are_found_without_reading_all(tmp_path: Path, monkeypatch, kind: str, fault: str) -> None:
-    pairs = write_pairs(tmp_path / "pairs", train=100)
-    path = next((pairs / kind).glob("train042.*"))
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [("rgb", "empty"), ("rgb", "cut off"), ("depth", "no picture"), ("depth", "cut off"), ("depth", "size")],
+)
+def test_faults_that_are_found_without_reading_all(hundred: Path, monkeypatch, kind: str, fault: str) -> None:
+    path = next((hundred / kind).glob("train042.*"))
     content = path.read_bytes()
     if fault == "size":
         with Image.open(path) as picture:
             picture.resize((64, 48)).save(path)
     else:
         path.write_bytes({"empty": b"", "no picture": b"<html>", "cut off": content[: len(content) * 2 // 3]}[fault])
-    dataset = data.open_dataset(pairs, "train")
+    dataset = data.open_dataset(hundred, "train")
     read = []
     original = type(dataset).__getitem__
     monkeypatch.setattr(type(dataset), "__getitem__", lambda self, i: read.append(i) or original(self, i))
     (finding,) = quick_check(dataset)
     assert not finding.is_error and str(path) in finding.text
     assert finding.text.startswith("1 of 100 frames looked at cannot be used, such as ") and len(read) <= 9
-    (pairs / "rgb" / "train007.jpg").write_bytes(b"")
+    (hundred / "rgb" / "train007.jpg").write_bytes(b"")
     with pytest.raises(HqmdError, match=r"^2 of 100 frames looked at cannot be used.*`hqmd check` finds all$"):
-        require_usable([data.open_dataset(pairs, "train")])
+        require_usable([data.open_dataset(hundred, "train")])
 
 
 def test_a_photo_that_lies_on_its_side(tmp_path: Path) -> None:
@@ -368,11 +386,10 @@ def test_whole_files_that_end_oddly_are_no_faults(good: Path) -> None:
     assert quick_check(data.open_dataset(good, "train")) == []
 
 
-def test_the_quick_part_is_quick(tmp_path: Path) -> None:
+def test_the_quick_part_is_quick(hundred: Path) -> None:
     """A generous limit: 721 of NYU's pairs take 0.2 s."""
-    pairs = write_pairs(tmp_path / "pairs", train=100)
-    (pairs / "train.txt").write_text("".join(f"train{i % 100:03}\n" for i in range(2000)))
-    dataset = data.open_dataset(pairs, "train")
+    (hundred / "train.txt").write_text("".join(f"train{i % 100:03}\n" for i in range(2000)))
+    dataset = data.open_dataset(hundred, "train")
     began = time.perf_counter()
     assert quick_check(dataset) == []
     assert time.perf_counter() - began < 10

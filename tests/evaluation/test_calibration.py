@@ -90,6 +90,7 @@ def test_a_power_that_is_none() -> None:
         ModelConfig().with_settings(calibration_power=0.1)
 
 
+@pytest.mark.slow
 def test_a_start_takes_its_calibration_along() -> None:
     """Exact where logits are logarithms: what is trained on begins where the calibrated one stood."""
     config = ModelConfig().with_settings(

@@ -169,7 +169,7 @@ def test_without_the_extra_it_is_said(checkpoint: Path, tmp_path: Path, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("onnxscript") is None, reason="the extra export is not installed")
-def test_a_graph_is_made_where_there_is_none(trained_run: Path, tmp_path: Path) -> None:
+def test_a_graph_is_made_where_there_is_none(trained_run: Path, tmp_path: Path, quick_export: None) -> None:
     from hqmd_cli.inference.engines.check_pictures import check_pictures
     from hqmd_cli.inference.engines.onnx import OnnxEngine
 
@@ -183,13 +183,14 @@ def test_a_graph_is_made_where_there_is_none(trained_run: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_train_looks_first_tracks_and_publishes_its_best(pairs: Path, tmp_path: Path) -> None:
-    """Compiled, too: all that a run may be asked for at once."""
+@pytest.mark.parametrize("compiled", [(), pytest.param(("--compile",), marks=pytest.mark.long)])
+def test_train_looks_first_tracks_and_publishes_its_best(compiled: tuple, pairs: Path, tmp_path: Path) -> None:
+    """All that a run may be asked for at once."""
     with HubServer({}, tmp_path / "store", USERS) as server:
         command = [
             sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "--backbone", "test_efficientnet",
             "--backbone-weights", "none", "--size", "32x48", "--batch-size", "2", "--epochs", "1", "--workers", "0",
-            "--compile", "--track", "tensorboard",
+            *compiled, "--track", "tensorboard",
         ]  # fmt: skip
         env = environment(server.endpoint, tmp_path, HF_TOKEN="hf_writer")
         run = tmp_path / "run"

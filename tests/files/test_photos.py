@@ -400,20 +400,19 @@ def read_in_a_new_process(small: Path, path: Path, *flags: str) -> tuple[str, in
     return said, int(grown) * 1024
 
 
-@pytest.mark.parametrize("flags", [(), ("-W", "error")])
-def test_pillow_has_no_say_below_100_megapixels(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """It warns from 89 on. This one ends before its pixels, so that nothing is to be decoded."""
+def test_pillow_has_no_say_below_100_megapixels(tmp_path: Path) -> None:
+    """It warns from 89 on, an error here. This one ends before its pixels, so that nothing is to be decoded."""
     (tmp_path / "x.png").write_bytes(png_of(10_000, 10_000))
     Image.new("RGB", (9, 9)).save(tmp_path / "small.png")
-    said, _ = read_in_a_new_process(tmp_path / "small.png", tmp_path / "x.png", *flags)
+    said, _ = read_in_a_new_process(tmp_path / "small.png", tmp_path / "x.png", "-W", "error")
     assert said.startswith(f"{tmp_path}/x.png: cannot be read: ") and "truncated" in said
 
 
-@pytest.mark.parametrize("entry", [(0x8769, 4, 1, struct.pack("<I", 99999)), (0x010F, 2, 99, struct.pack("<I", 99999))])
-def test_pillow_says_nothing_about_damaged_exif(tmp_path: Path, entry) -> None:
+def test_pillow_says_nothing_about_damaged_exif(tmp_path: Path) -> None:
     """Nothing that it misses is needed, and the user cannot mend it."""
+    far = struct.pack("<I", 99999)
     (tmp_path / "small.jpg").write_bytes(jpeg(b""))
-    (tmp_path / "x.jpg").write_bytes(jpeg(exif_block(entry)))
+    (tmp_path / "x.jpg").write_bytes(jpeg(exif_block((0x010F, 2, 99, far), (0x8769, 4, 1, far))))
     assert read_in_a_new_process(tmp_path / "small.jpg", tmp_path / "x.jpg")[0] == "24 40 3"
 
 

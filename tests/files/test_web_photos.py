@@ -53,7 +53,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 def server() -> Iterator[str]:
     """The address of a server in this process."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
 

@@ -5,9 +5,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -29,7 +30,7 @@ from hqmd_cli.config.view import View, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.export.onnx_graph import export_beside, export_file, graph_of
 from hqmd_cli.export.standalone import Standalone
-from hqmd_cli.export.traced_layers import WIDELY_KNOWN, OneAttention
+from hqmd_cli.export.traced_layers import OneAttention
 from hqmd_cli.export.verify import LIMITS, Difference, Limits, verify
 from hqmd_cli.files.photos import read_image
 from hqmd_cli.geometry.resize import shrink
@@ -69,28 +70,14 @@ def lively(config: ModelConfig) -> DepthNetwork:
     return network.eval()
 
 
-def trace_once(patch: pytest.MonkeyPatch) -> None:
-    """For one network that is exported several ways: tracing it takes seconds, and gives the same graph each time."""
-    graphs = []
-
-    def traced(
-        network: DepthNetwork, size: tuple[int, int] | None = None, opset: int = WIDELY_KNOWN
-    ) -> onnx.ModelProto:
-        if not graphs:
-            graphs.append(graph_of(network, size, opset))
-        return deepcopy(graphs[0])
-
-    patch.setattr("hqmd_cli.export.onnx_graph.graph_of", traced)
-
-
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory, traced_once: Callable[..., Any]) -> tuple[Path, Path]:
     """As `hqmd export` writes them: a folder to publish, and a copy with the graph in int8."""
     root = tmp_path_factory.mktemp("published")
     network = lively(TRANSFORMER)
     save_checkpoint(root / "run", network, CheckpointInfo(narrow(TRANSFORMER), TrainConfig(), "nothing"))
     with pytest.MonkeyPatch.context() as patch:
-        trace_once(patch)
+        patch.setattr("hqmd_cli.export.onnx_graph.graph_of", traced_once)
         export_command(str(root / "run"), root / "kept")
         both = shutil.copytree(root / "kept", root / "both")
         export_command(str(both), both, precision="int8")
@@ -143,7 +130,7 @@ def test_tokens_that_are_hidden_from_each_other_are_not_exported():
 
 
 @pytest.mark.slow
-def test_a_file_of_its_own_says_depth_at_every_pixel(tmp_path):
+def test_a_file_of_its_own_says_depth_at_every_pixel(tmp_path, quick_export):
     """Nobody follows edges for it. The network goes on saying it at some."""
     network = lively(PLAIN.with_settings(depth_stride=4))
     export_file(network, PLAIN, tmp_path / "model.onnx")
@@ -188,7 +175,7 @@ def test_a_file_of_its_own_agrees_with_torch_and_names_no_folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypatch, quick_export):
     monkeypatch.setitem(LIMITS, "fp32", Limits(-1, -1))
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "kept")
     assert result.returncode == 1 and "differs from torch" in result.stderr
@@ -196,14 +183,14 @@ def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_a_network_of_joined_stages_agrees_with_torch(tmp_path):
+def test_a_network_of_joined_stages_agrees_with_torch(tmp_path, quick_export):
     network = lively(JOINED)
     export_file(network, JOINED, tmp_path / "model.onnx")
     agree(network, tmp_path / "model.onnx", alone=JOINED)
 
 
 @pytest.mark.slow
-def test_a_file_of_its_own_says_the_same_of_a_photo_at_any_size(tmp_path):
+def test_a_file_of_its_own_says_the_same_of_a_photo_at_any_size(tmp_path, quick_export):
     """It shows the network the sides of predict, whose second one is mirrored."""
     config = JOINED.with_settings(predict_sides=(64, 96), calibration=0.9, calibration_power=1.1)
     network = lively(config)
@@ -254,7 +241,7 @@ def test_an_export_that_differs_is_refused(published):
 
 
 @pytest.mark.slow
-def test_a_refused_export_leaves_what_was_there(trained_run, tmp_path, monkeypatch):
+def test_a_refused_export_leaves_what_was_there(trained_run, tmp_path, monkeypatch, quick_export):
     copy = shutil.copytree(trained_run / "best", tmp_path / "copy")
     (copy / "model.onnx").write_bytes(b"an earlier graph")
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
@@ -305,7 +292,7 @@ def test_export_replaces_files_only_when_asked_and_never_the_models_own(hqmd, tr
 
 
 @pytest.mark.slow
-def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path):
+def test_export_gives_a_folder_its_onnx(hqmd, trained_run, tmp_path, quick_export):
     folder = shutil.copytree(trained_run / "best", tmp_path / "mine")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert hqmd("export", folder, "-o", folder, "--note", __file__).returncode == 1
@@ -333,6 +320,7 @@ def test_the_bundled_model_is_the_same_in_both_engines():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("model", [DEFAULT_MODEL, "hqmd-indoor-small"])
 def test_bundled_models_are_the_same_in_both_engines_on_ten_photos(model):
     names = "astronaut brick camera chelsea coffee coins grass gravel motorcycle_left"
@@ -369,8 +357,7 @@ def test_int8_shares_the_weights_and_is_preferred(in_both_precisions, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(published, hqmd, tmp_path, monkeypatch):
-    trace_once(monkeypatch)
+def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(published, hqmd, tmp_path, quick_export):
     for precision in ONNX_FILES:
         result = hqmd("export", published, "-o", tmp_path / f"{precision}.onnx", "--precision", precision)
         assert result.returncode == 0 and "mm at most" in result.stderr
@@ -381,14 +368,14 @@ def test_a_file_in_int8_is_smaller_and_says_nearly_the_same(published, hqmd, tmp
 
 
 @pytest.mark.slow
-def test_a_network_without_matrices_has_no_int8(trained_run, hqmd, tmp_path):
+def test_a_network_without_matrices_has_no_int8(trained_run, hqmd, tmp_path, quick_export):
     result = hqmd("export", trained_run / "best", "-o", tmp_path / "a.onnx", "--precision", "int8")
     assert result.returncode == 1 and "this model has none" in result.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [None, (96, 128)])
-def test_a_file_of_its_own_says_how_sure_it_is(size, tmp_path):
+@pytest.mark.parametrize("size", [None, pytest.param((96, 128), marks=pytest.mark.long)])
+def test_a_file_of_its_own_says_how_sure_it_is(size, tmp_path, quick_export):
     """As its twin in torch does, which verify compares, and as predict does but for the finer maps."""
     errors = {"scale_error": (0.05, 1, 0.1, 0.2), "shape_error": (0.05, 1, 0.5, 0.1, 0.2, 0.1, 0.1)}
     config = PLAIN.with_settings(predict_sides=(64, 96), **errors)

@@ -349,7 +349,9 @@ def test_what_nobody_says_is_not_guessed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_our_own_exports_reopen_without_a_profile(trained_run: Path, hqmd: Callable, tmp_path: Path) -> None:
+def test_our_own_exports_reopen_without_a_profile(
+    trained_run: Path, hqmd: Callable, tmp_path: Path, quick_export: None
+) -> None:
     """With the metres of the checkpoint, within 2 % at each pixel; only the checkpoint rounds its pictures to bytes."""
     path = tmp_path / "own.onnx"
     done = hqmd("export", trained_run / "best", "-o", path)

@@ -39,6 +39,7 @@ def test_d3net_seams() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_d3net_learns_to_halve_in_a_densenet_only() -> None:
     net = laid_out("d3net").backbone.net
     assert [tuple(p.shape) for p in net["features_pool0"].parameters()] == [(64, 64, 4, 4), (64,), (64,)]
@@ -46,6 +47,7 @@ def test_d3net_learns_to_halve_in_a_densenet_only() -> None:
     assert build_model(config).backbone.channels == [16, 24, 32, 48, 64]
 
 
+@pytest.mark.slow
 def test_d3net_drops_out_in_the_two_coarsest_blocks() -> None:
     rates = [[m.p for m in block if isinstance(m, torch.nn.Dropout)] for block in laid_out("d3net").blocks]
     assert rates == [[0.5, 0.5], [0.5, 0.5], [0, 0], [0, 0], [0, 0]]

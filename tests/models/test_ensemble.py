@@ -198,6 +198,7 @@ def test_record_writes_the_figures_of_this_very_measurement(hqmd, other, pairs, 
     assert "--record" in hqmd(*flags, "--record", "--flip").stderr
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_another_models_weights(hqmd, trained_run, pairs, tmp_path):
     """With a learning rate of nearly nothing, the weights after a step are those of the start."""
     recipe = tmp_path / "recipe.toml"

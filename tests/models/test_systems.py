@@ -41,8 +41,8 @@ OVERFIT_STEPS, OVERFIT_LR = 100, 2e-3
 # No batch norm, or linear in its features.
 OWN_LR = {"eigen2014": 5e-4, "eigen2015": 5e-4, "make3d": 1e-2, "make3d-planes": 1e-2}
 LINEAR = ("make3d", "make3d-laplacian", "make3d-planes")  # which cannot learn eight pictures wholly by heart
-# The planes of a photo take a second.
-TIMED_SYSTEMS = [pytest.param(name, marks=pytest.mark.slow) if name == "make3d-planes" else name for name in SYSTEMS]
+# The parts and planes of a photo take a second.
+TIMED_SYSTEMS = [pytest.param(name, marks=pytest.mark.slow if name in LINEAR else ()) for name in SYSTEMS]
 
 Build = Callable[[str], DepthModel]
 
@@ -205,11 +205,13 @@ def abs_rel(pred_m: Tensor, truth_m: Tensor) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == OURS else pytest.mark.long) for name in SYSTEMS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_exports_to_onnx(name: str, built: Build, tmp_path: Path) -> None:
-    """Compared with torch on pictures of three sizes, one of them odd, by the export itself."""
+    """Compared with torch on pictures of three sizes, one of them odd, by the export itself.
+
+    Our own network is exported in tests/inference/test_engines.py, too.
+    """
     if built(name).not_in_onnx:
         with pytest.raises(HqmdError, match="cannot become ONNX"):
             export_file(built(name), config_of(name), tmp_path / "model.onnx")

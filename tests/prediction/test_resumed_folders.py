@@ -394,7 +394,7 @@ def test_killed_at_any_moment_a_folder_is_completed(here):
     for number in range(60):
         shutil.copy(f"in/p{number % 4}.png", f"in/q{number}.png")
     subprocess.run(command("in", "-o", "whole"), env=environment(), check=True, capture_output=True)
-    for _ in range(6):
+    for _ in range(3):
         shutil.rmtree("out", ignore_errors=True)
         run = subprocess.Popen(command("in", "-o", "out"), env=environment(), stdout=subprocess.DEVNULL)
         while run.poll() is None and not (Path("out").is_dir() and len(names()) > 2):

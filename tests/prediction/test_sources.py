@@ -115,9 +115,9 @@ def test_a_folder_without_photos(here: Path) -> None:
 
 
 def test_many_files(tmp_path: Path) -> None:
-    for number in range(1000):
+    for number in range(200):
         (tmp_path / f"{number:05}.jpg").symlink_to("one.jpg")  # links: one photo under many names is many photos
-    assert [source.place.name for source in find_sources([tmp_path])] == [f"{n:05}.jpg" for n in range(1000)]
+    assert [source.place.name for source in find_sources([tmp_path])] == [f"{n:05}.jpg" for n in range(200)]
 
 
 # ---- HEIC ----

@@ -170,6 +170,7 @@ def test_the_command_has_no_folders_of_this_machine(monkeypatch):
     assert shlex.split(command_line()) == ["hqmd", "train", "--data", "my pairs", "--val-data", ""]
 
 
+@pytest.mark.slow
 def test_a_merged_model_has_the_commands_of_all_or_none(trained_run, tmp_path):
     folders = [shutil.copytree(trained_run / "best", tmp_path / name) for name in "ab"]
     write_info(folders[0], replace(read_info(folders[0]), command=COMMAND))

@@ -69,7 +69,7 @@ def faults():
     faults = Faults()
     running = make_server("127.0.0.1", 0, faults, threaded=True)
     faults.address = f"http://127.0.0.1:{running.server_port}"
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
     yield faults
     running.shutdown()
 

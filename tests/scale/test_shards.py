@@ -270,9 +270,11 @@ def test_a_signed_address_leaves_no_secret_behind(here, predict):
 
 @pytest.mark.unix
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_goes_on_after_it_was_ended_and_does_each_photo_once(here, predict, end):
-    Path("quick.py").write_text(MODEL.replace("    h, w", "    import time; time.sleep(0.05)\n    h, w", 1))
+    pause = "    import os, time; time.sleep(0.05 * os.path.exists('slow'))\n"
+    Path("quick.py").write_text(MODEL.replace("    h, w", f"{pause}    h, w", 1))
+    Path("slow").touch()
     for number in range(4):
         write_tar(Path(f"in/{number:03}.tar"), [(f"{name}.jpg", jpeg(100 * number + name)) for name in range(30)])
     Path("photos").mkdir()
@@ -288,6 +290,7 @@ def test_goes_on_after_it_was_ended_and_does_each_photo_once(here, predict, end)
         said = run.communicate()[1]
     assert run.returncode == (143 if end == signal.SIGTERM else -end), said
     assert ("--skip-existing goes on from here" in said) is (end == signal.SIGTERM)
+    Path("slow").unlink()
     whole = {path.name for path in Path("out").glob("*.tar")}
     assert {"000.tar", "001.tar"} <= whole < {f"{number:03}.tar" for number in range(4)}
     done = predict(*arguments[: -len(QUICK)], "--skip-existing")

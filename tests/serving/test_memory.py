@@ -22,7 +22,7 @@ def predict(rgb):
     return np.broadcast_to(np.linspace(1, 3, width, dtype=np.float32), (height, width)).copy()
 """
 TINY_MODEL = ("--model", "py:quick:predict", "--model-kind", "depth")
-PROBING_S = 20
+PROBING_S = 8
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n"
 
 
@@ -106,6 +106,7 @@ def test_memory_does_not_grow_with_the_number_of_photos(serve) -> None:
     assert own_mb(process) - before < 10, f"{own_mb(process) - before:.1f} MB more after 600 photos"
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_number_of_shapes(serve) -> None:
     """ONNX Runtime keeps what each shape of its input needed; so the largest shape comes first."""
     port, process = serve("--model", "hqmd-indoor-small")

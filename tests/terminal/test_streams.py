@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hqmd_cli.errors import HqmdError, complain, first_line
-from hqmd_cli.files.waiting import within, word_after
+from hqmd_cli.files.waiting import within
 from hqmd_cli.reporting.table_formats import Table, for_screen
 from hqmd_cli.terminal.streams import OneLine, PrintableStream, for_drawing
 
@@ -59,14 +59,6 @@ def test_lines_of_libraries_are_caught_and_ours_are_not() -> None:
     run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout == "['library: \\\\x1b[2J bad', 'second']\n"
     assert run.stderr.splitlines() == ["ours meanwhile", "not caught", "hqmd: two"]
-
-
-def test_a_word_when_it_takes_long(capsys: pytest.CaptureFixture[str]) -> None:
-    with word_after("server: no answer yet", 0.05):
-        time.sleep(0.3)
-    with word_after("never said", 5):
-        pass
-    assert capsys.readouterr().err == "hqmd: server: no answer yet\n"
 
 
 def test_a_limit_for_what_takes_for_ever() -> None:

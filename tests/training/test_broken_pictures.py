@@ -147,6 +147,7 @@ def test_the_command_tells_it_and_looks_before_it_begins(hqmd, pairs, tmp_path, 
     assert result.stderr.count("a2.jpg: cannot be read") == 2  # by the look, and by the run
 
 
+@pytest.mark.slow
 def test_the_command_warns_of_coarse_depth(hqmd, pairs, tmp_path) -> None:
     for depth in (pairs / "depth").iterdir():
         values = np.asarray(Image.open(depth))

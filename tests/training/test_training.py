@@ -94,6 +94,7 @@ def test_table_1_needs_nothing_else():
     assert {decoder for decoder, _ in TABLE_1} <= set(DECODERS) and {loss for _, loss in TABLE_1} <= set(LOSSES)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(pairs, tmp_path):
     # The ratio is 0.37 to 0.58 (four seeds), depending on the first weights, and so on torch's version. Six epochs at
     # 1e-3 gave 0.56 to 0.72.
@@ -128,6 +129,7 @@ def test_resuming_within_an_epoch_sees_the_rest_of_it(pairs, tmp_path, monkeypat
     assert [first.loss, second.loss, *resumed] == unbroken
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_last_validation_still_ends_with_a_checkpoint(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("hqmd_cli.training.loop.SAVE_SECONDS", -1)  # after every step
     train = TRAIN.with_settings(epochs=1)
@@ -171,6 +173,20 @@ def test_a_frozen_vision_transformer_still_trains_its_stem(tmp_path):
     frozen = carry(model, TRAIN.with_settings(freeze_backbone=True)).network.backbone
     assert all(p.requires_grad for p in frozen.stem.parameters())
     assert not any(p.requires_grad for p in frozen.net.parameters())
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(pairs, tmp_path, monkeypatch):
+    """Traced, but left in torch's own operators: to make C++ of them takes a minute (test_publish.py does, long)."""
+    compile_as = torch.nn.Module.compile
+    used = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: used.append(compile_as(self, backend="eager")))
+    train = TRAIN.with_settings(max_steps=2)
+    plain, compiled = (run(pairs, tmp_path / str(c), train=train, compiled=c) for c in (False, True))
+    assert len(used) == 1
+    losses = [[r.loss for r in reports if isinstance(r, StepReport)] for reports in (plain, compiled)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert load_checkpoint(tmp_path / "True" / "best", CPU)[1].step == 2
 
 
 @pytest.mark.slow
@@ -333,6 +349,7 @@ def test_cosine_ends_at_zero_and_warms_up():
     assert np.argmax(factors) == 9
 
 
+@pytest.mark.slow
 def test_an_all_hole_picture_in_a_batch_does_not_count_but_an_all_hole_batch_is_an_error(tmp_path):
     step, *_ = fit(MODEL, TRAIN, Flat([2, 0]), Flat([2]), tmp_path / "some", backbone_weights="none")
     assert np.isfinite(step.loss)

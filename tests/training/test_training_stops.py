@@ -126,7 +126,9 @@ def test_a_signal_after_the_first_epoch_saves_and_says_so(hqmd, pairs, tmp_path,
 
 @pytest.mark.unix
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), STOPS)
+@pytest.mark.parametrize(
+    ("number", "code"), [STOPS[0], *(pytest.param(*stop, marks=pytest.mark.long) for stop in STOPS[1:])]
+)
 def test_ctrl_c_and_sigterm_save_and_say_so(pairs, tmp_path, number, code):
     command = [
         sys.executable, "-m", "hqmd_cli", "train", "--data", str(pairs), "-o", str(tmp_path / "run"),
