@@ -17,6 +17,7 @@ high 1 x 2048 x 19 x 25 (stride 16). The networks are timm's (https://github.com
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import timm
@@ -301,6 +302,8 @@ def load_backbone_file(net: nn.Module, path: Path) -> None:
             if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
         )
+    except UnpicklingError as error:  # whose text advises to let the file run code
+        raise HqmdError(f"{path}: not a state dict of tensors alone, as torch.save writes it") from error
     except Exception as error:
         raise HqmdError(f"{path}: not a readable state dict: {first_line(error)}") from error
     entries = state.items() if isinstance(state, dict) else ()
