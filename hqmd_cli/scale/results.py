@@ -187,9 +187,9 @@ class Output:
                 size = file.tell()
             source = todo.shard.entries[0].version if is_whole() else ""
             self.record(name, rows, {"result_bytes": size, "source": source})
-        source = PurePosixPath(todo.shard.entries[0].name)
-        alone = todo.shard.is_loose or source.name  # what names itself
-        shown = PurePosixPath(name).with_name(source.name)  # the results of a .parquet are a .tar
+        file_name = PurePosixPath(todo.shard.entries[0].name).name
+        alone = todo.shard.is_loose or file_name  # what names itself
+        shown = PurePosixPath(name).with_name(file_name)  # the results of a .parquet are a .tar
         wrong = [row for row in rows if row["error"]]
         errors = tuple(row["error"] if alone in (True, row["photo"]) else f"{shown}: {row['error']}" for row in wrong)
         new = [row for row in rows if not row["error"] and todo.known.get(row["key"]) is not row]

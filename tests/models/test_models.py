@@ -465,7 +465,7 @@ def write_another_network(path: Path) -> None:
         (write_text_file, "weights.safetensors", "not a readable state dict"),
         (write_text_file, "weights.pth", "not a readable state dict"),
         (write_truncated, "weights.safetensors", "not a readable state dict"),
-        (write_program, "weights.pth", "not a state dict of tensors alone, as torch.save writes it$"),
+        (write_program, "weights.pth", "not a state dict of tensors alone, as torch.save writes it"),
         (write_list, "weights.pth", ""),
         (write_numbers, "weights.pth", ""),
         (write_incomplete, "weights.safetensors", "layer3.0.conv2.weight"),
