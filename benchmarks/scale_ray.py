@@ -4,7 +4,8 @@
 
 The photos are copies of one 640 x 480 JPEG. Each run is `hqmd predict` as a whole process, start included. CPU seconds
 and memory are sums over its process and all that it started, looked at four times a second; memory is that after a
-quarter of the time, and the peak. `--units 2000` measures instead how many idle units a second Ray hands out.
+quarter of the time, and the peak. Below a run by Ray stand the CPU seconds of each kind of process. `--units 2000`
+measures instead how many idle units a second Ray hands out.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +27,24 @@ import psutil
 
 from predict import make_photo  # beside this file
 
+KINDS = {  # what is in the command line of a process -> what it is
+    "raylet/raylet": "raylet",  # first, for its own command line names the others
+    "gcs_server": "GCS",
+    "parallel.guarded": "photos",
+    "hqmd_cli": "driver",
+    "ray::": "actors",
+    "default_worker": "actors",
+}
 
-def measured(command: list[str]) -> tuple[float, float, list[float]]:
-    """Run a command; return its seconds, its CPU seconds, and its megabytes at each look."""
+
+def kind_of(command: str) -> str:
+    """Say what a process does: the name of its script if that is none of the KINDS."""
+    kind = next((kind for word, kind in KINDS.items() if word in command), None)
+    return kind or next((Path(word).stem for word in command.split() if word.endswith(".py")), "others")
+
+
+def measured(command: list[str]) -> tuple[float, Counter[str], list[float]]:
+    """Run a command; return its seconds, the CPU seconds of each kind of process, and the megabytes at each look."""
     began, cpu, memory = time.perf_counter(), {}, []
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     root = psutil.Process(process.pid)
@@ -36,7 +53,7 @@ def measured(command: list[str]) -> tuple[float, float, list[float]]:
         for each in [root, *root.children(recursive=True)]:
             try:
                 times = each.cpu_times()
-                cpu[each.pid] = times.user + times.system
+                cpu[each.pid] = kind_of(" ".join(each.cmdline())), times.user + times.system
                 now += each.memory_info().rss / 1e6
             except psutil.Error:  # it has ended
                 continue
@@ -44,7 +61,10 @@ def measured(command: list[str]) -> tuple[float, float, list[float]]:
         time.sleep(0.25)
     if process.returncode:
         sys.exit(f"exit code {process.returncode}")
-    return time.perf_counter() - began, sum(cpu.values()), memory
+    kinds = Counter[str]()
+    for kind, seconds in cpu.values():
+        kinds[kind] += seconds
+    return time.perf_counter() - began, kinds, memory
 
 
 def units_a_second(units: int) -> float:
@@ -77,10 +97,12 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
             spent.append(seconds)
             print(
                 f"{engine:5} {seconds:7.1f} s, {args.photos / seconds:6.2f} photos a second, CPU "
-                f"{1000 * cpu / args.photos:.0f} ms each, {written / args.photos / 1e3:.0f} kB out; "
+                f"{1000 * cpu.total() / args.photos:.0f} ms each, {written / args.photos / 1e3:.0f} kB out; "
                 f"{memory[len(memory) // 4]:.0f} MB, at most {max(memory):.0f} MB",
                 flush=True,
             )
+            if engine == "ray":
+                print("      CPU seconds:", ", ".join(f"{kind} {each:.1f}" for kind, each in cpu.most_common()))
     print(f"ray / local {statistics.median(times['local']) / statistics.median(times['ray']):.2f}")
 
 

@@ -112,7 +112,7 @@ def refuse_unexpanded(arguments: Sequence[str]) -> None:
     for flag, value in zip(("", *arguments), arguments, strict=False):
         if value == "" or (value.startswith("--") and value.endswith("=")):
             where = value or (f'{flag} ""' if flag.startswith("-") else '""')
-            raise HqmdError(f"{where}: empty; is a variable of the shell not set? For the current folder, give .")
+            raise HqmdError(f"{where}: empty; is a shell variable not set? For the current folder, write .")
         path = value.partition("=")[2] if value.startswith("--") else value
         if path.startswith("~/") and not os.path.lexists("~"):
             raise HqmdError(f"{value}: the shell has not expanded ~; leave out the quotes, or the = before it")

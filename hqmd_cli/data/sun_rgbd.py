@@ -7,8 +7,10 @@ Depth is in millimetres, its 16 bits turned left by three: 8000 is 1 m. 0 is unk
 authors' reader sets to 8 m, are left out. depth_bfx/, in which holes are filled, is not read.
 
 After readframeSUNRGBD.m and readData/read3dPoints.m of the authors' SUNRGBDtoolbox, in the copy in evaluation/vis of
-https://github.com/thusiyuan/cooperative_scene_parsing at 0689c80. The toolbox's split of training and test, in a .mat,
-is not read: a split here is a sensor. kv1 contains the photos of NYU Depth V2.
+https://github.com/thusiyuan/cooperative_scene_parsing at 0689c80. Each sensor is a split. So are train (5,285 frames)
+and test (5,050) where the toolbox, SUNRGBDtoolbox.zip, is unpacked beside or above the sensors: its allsplit.mat lists
+their folders, each below /.../SUNRGBD/ (the copy in https://github.com/jiangliux/SUNRGBDtoolbox at fbc02ef). kv1
+contains the photos of NYU Depth V2, in its own split.
 """
 
 from pathlib import Path
@@ -16,37 +18,41 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, read_matrix, there
+from hqmd_cli.data.published_layout import PublishedPairs, read_matrix
 from hqmd_cli.data.sample import WHOLE, GroundTruth
+from hqmd_cli.errors import HqmdError, first_line
+from hqmd_cli.installed import require
 
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
 TURNED_BITS, BITS = 3, 16
 FARTHEST_M = 8.0
 INTRINSICS = "intrinsics.txt"
+OFFICIAL, LISTS = ("train", "test"), "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
 
 
 class SunRgbd(PublishedPairs):
-    """The frames of one sensor, or all."""
+    """The frames of one sensor, of the authors' train or test, or all."""
 
     title = "SUN RGB-D"
     home = "https://rgbd.cs.princeton.edu"
     licence = "none found"
     layout = f"[SUNRGBD/]kv1|kv2|realsense|xtion/.../image/, depth/ and {INTRINSICS}"
-    split_help = "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion"
+    split_help = (
+        "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion, and train and test if SUNRGBDtoolbox/ lies beside "
+        "them"
+    )
+    remedy = "unpack SUNRGBD.zip again"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         root = root_of(path)
-        chosen = [root / sensor for sensor in SENSORS if split in (WHOLE, sensor)]
+        chosen = [root / sensor for sensor in SENSORS if split in (WHOLE, sensor, *OFFICIAL)]
         known = sorted(file for folder in chosen for file in folder.rglob(INTRINSICS))
         frames = {f.parent.relative_to(root).as_posix(): f.parent for f in known if (f.parent / "depth").is_dir()}
-        needed = {
-            name: [only(frame / "image", "*.jpg"), only(frame / "depth", "*.png")] for name, frame in frames.items()
-        }
-        names, note = there(path, needed, self.title, "unpack SUNRGBD.zip again")
-        super().__init__(
-            path, split, [(name, needed[name][0], needed[name][1]) for name in names], ground_truth, depth_scale
-        )
-        self.description += f", truth beyond {FARTHEST_M:g} m left out{note}"
+        if split in OFFICIAL and (lists := lists_of(root)):
+            frames = {name: root / name for name in official(lists, split)}
+        pairs = [(name, only(f / "image", "*.jpg"), only(f / "depth", "*.png")) for name, f in frames.items()]
+        about = f", truth beyond {FARTHEST_M:g} m left out"
+        super().__init__(path, split, pairs, ground_truth, depth_scale, about)
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -55,8 +61,13 @@ class SunRgbd(PublishedPairs):
 
     @staticmethod
     def splits(path: Path) -> list[str]:
-        """Return the sensors on disk, and `all`."""
-        return [*(sensor for sensor in SENSORS if (root_of(path) / sensor).is_dir()), WHOLE]
+        """Return the sensors on disk, the authors' splits if their lists are there, and `all`."""
+        root = root_of(path)
+        return [*(each for each in SENSORS if (root / each).is_dir()), *(OFFICIAL if lists_of(root) else ()), WHOLE]
+
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo and depth map, since each is the first file of a folder."""
+        return [photo, depth]
 
     @property
     def files(self) -> list[Path]:
@@ -77,6 +88,23 @@ class SunRgbd(PublishedPairs):
 def root_of(path: Path) -> Path:
     """Return the folder of the sensors: `path`, or its SUNRGBD/."""
     return path / "SUNRGBD" if (path / "SUNRGBD").is_dir() else path
+
+
+def lists_of(root: Path) -> Path | None:
+    """Return the authors' lists in the folder of the sensors, or in the one above it; None if they are in neither."""
+    return next((file for folder in (root, root.resolve().parent) if (file := folder / LISTS).is_file()), None)
+
+
+def official(lists: Path, split: str) -> list[str]:
+    """Return the names of the frames of `train` or `test`. Raises HqmdError without scipy, or for another file."""
+    require("scipy", f"reading {lists.name}")
+    from scipy.io import loadmat  # which takes a tenth of a second, and is an extra
+
+    try:
+        folders = [str(cell[0]) for cell in loadmat(lists)[f"all{split}"].ravel()]
+    except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
+        raise HqmdError(f"{lists}: no lists of SUN RGB-D: {first_line(error)}; unpack it again") from error
+    return sorted(folder.partition("SUNRGBD/")[2].strip("/") for folder in folders)
 
 
 def only(folder: Path, pattern: str) -> Path:

@@ -5,8 +5,8 @@ syns_patches.zip as published; the depth of the test split is kept back, that of
     SCENE/images/NN.png                 1242 x 376
     SCENE/depths/NN.npy                 metres, 0 is unknown
     SCENE/edges/NN.png                  depth edges; 0 means no edge
-The camera is the devkit's: fields of view of 84.10 and 25.46 degrees. Its pixels are no squares, so the focal length is
-the root of the product of the two.
+The camera is the devkit's: fields of view of 84.10 and 25.46 degrees, the middle at 621, 188. Its pixels are no
+squares, so models are told the root of the product of the two focal lengths.
 
 After src/devkits/syns_patches.py, src/datasets/syns_patches.py and api/data/export_syns_targets.py of
 https://github.com/toshas/mdec_benchmark at 4037628, the fourth Monocular Depth Estimation Challenge. The archive was
@@ -20,15 +20,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, there
+from hqmd_cli.data.published_layout import PublishedPairs
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
 from hqmd_cli.files.photos import read_image
 from hqmd_cli.files.text import read_lines
+from hqmd_cli.geometry.camera import Intrinsics
 
 LISTS = "splits/*_files.txt"
-WIDTH, HEIGHT, FOV_DEG = 1242, 376, (84.10, 25.46)
+MIDDLE, FOV_DEG = (621, 188), (84.10, 25.46)
+FX, FY = (side / math.tan(math.radians(fov) / 2) for side, fov in zip(MIDDLE, FOV_DEG, strict=True))
+CAMERA = Intrinsics(FX, FY, *MIDDLE, "the devkit's")
 
 
 class SynsPatches(PublishedPairs):
@@ -40,6 +43,7 @@ class SynsPatches(PublishedPairs):
     layout = "splits/val_files.txt and SCENE/images/, depths/ and edges/"
     split_help = "a split of SYNS-Patches is a list such as splits/val_files.txt"
     scene_leads = True
+    remedy = "unpack syns_patches.zip again; the depth of test is not published"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         lists = [file for file in sorted(path.glob(LISTS)) if split in (WHOLE, split_of(file))]
@@ -49,17 +53,9 @@ class SynsPatches(PublishedPairs):
         files = {f"{scene}/{Path(name).stem}": path / scene / "images" / name for scene, name in lines}
         if split == WHOLE:  # the depth of test is kept back
             files = {name: photo for name, photo in files.items() if depth_of(photo).is_file()}
-        needed = {name: [photo, depth_of(photo), edges_of(photo)] for name, photo in files.items()}
-        names, note = there(
-            path, needed, self.title, "unpack syns_patches.zip again; the depth of test is not published"
-        )
-        pairs = [(name, files[name], depth_of(files[name])) for name in names]
+        pairs = [(name, photo, depth_of(photo)) for name, photo in files.items()]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
-        fx, fy = (
-            side // 2 / math.tan(math.radians(fov) / 2) for side, fov in zip((WIDTH, HEIGHT), FOV_DEG, strict=True)
-        )
-        self.focals = dict.fromkeys(names, math.sqrt(fx * fy))
-        self.description += note
+        self.focals = dict.fromkeys(self.names, math.sqrt(FX * FY))
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -71,17 +67,16 @@ class SynsPatches(PublishedPairs):
         """Return the splits that are listed, and `all`."""
         return [*(split_of(file) for file in sorted(path.glob(LISTS))), WHOLE]
 
-    @property
-    def files(self) -> list[Path]:
-        """Photos, depth maps and edges."""
-        return super().files + [edges_of(photo) for _, photo, _ in self.pairs]
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo, depth map and edges."""
+        return [photo, depth, edges_of(photo)]
 
     def __getitem__(self, index: int) -> Sample:
         sample, edges = super().__getitem__(index), edges_of(self.pairs[index][1])
         drawn = read_image(edges)[..., 0] > 0
         if drawn.shape != sample.depth_m.shape:
             raise HqmdError(f"{edges}: the edges are {drawn.shape}, the depth {sample.depth_m.shape}; unpack it again")
-        return replace(sample, edges=drawn)
+        return replace(sample, edges=drawn, camera=CAMERA)
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where unknown."""

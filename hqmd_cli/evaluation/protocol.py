@@ -47,6 +47,7 @@ class Protocol:
     depth_range_m: tuple[float, float] | None = None  # truth at its ends or outside is not scored
     alignment: Alignment = "none"  # of each picture, on its scored pixels
     clip_m: tuple[float, float] | None = None  # the range that predictions are clipped to
+    all_points: bool = False  # metrics of points take every scored pixel; False: MOST_POINTS of point_cloud.py
     aggregation: Aggregation = "mean"  # of the printed figures; metrics that cannot be pooled are always means
 
     def __post_init__(self) -> None:
@@ -98,6 +99,8 @@ class Protocol:
             height, width = self.compared_at
             parts.append(f"compared at {width} x {height} (prediction averaged over areas, truth the nearest pixel)")
         parts += [self.region(), self.limits(), ALIGNED_BY[self.alignment], AGGREGATED_AS[self.aggregation]]
+        if self.all_points:
+            parts.append("points of every pixel")
         return ", ".join(parts)
 
     def row(self) -> tuple[str, str, str, str]:

@@ -107,9 +107,11 @@ PROTOCOLS = {
             depth_range_m=SYNS_RANGE_M,
             alignment="scale-shift-depth-trimmed",
             clip_m=SYNS_RANGE_M,
+            all_points=True,
             source="the fourth Monocular Depth Estimation Challenge: https://github.com/toshas/mdec_benchmark, "
-            "src/core/evaluator.py and cfg/eval/syns_val.yaml at 4037628. Disparity is inverted before the fit. There "
-            "AbsRel is in percent, SqRel divides by the truth squared, and the F-score of points ranks",
+            "src/core/evaluator.py, metrics.py and cfg/eval/syns_val.yaml at 4037628. Disparity is inverted before the "
+            "fit. Its F-Score, which ranks, is 100 pointF@0.1, and its Chamfer twice ours; there AbsRel is in percent, "
+            "and SqRel divides by the truth squared",
         ),
         Protocol(
             name="moge",

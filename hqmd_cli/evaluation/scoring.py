@@ -13,6 +13,7 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.error_by_depth import sums_by_depth
 from hqmd_cli.evaluation.metrics.field_of_view import fov_of
 from hqmd_cli.evaluation.metrics.pixels import median_ratio, no_farther, scale_and_shift
+from hqmd_cli.evaluation.metrics.point_cloud import MOST_POINTS
 from hqmd_cli.evaluation.metrics.registry import BASIC_METRICS, METRICS, MapPair, measure
 from hqmd_cli.evaluation.prediction_source import NOTHING, Map, PredictionSource, Said
 from hqmd_cli.evaluation.protocol import ALIGNED_BY, Alignment, Protocol
@@ -259,7 +260,10 @@ def apply_protocol(
         camera = find_intrinsics(*depth_m.shape, fx=sample.focal_px)
     given = pred_m if protocol.alignment == "none" else given
     fov_deg = fov_of(said.focal_px, sample.depth_m.shape[1]) if said.focal_px else None
-    return MapPair(pred_m, depth_m, scored, camera, annotated, planes, given, kind, fov_deg, said.uncertainty)
+    most_points = depth_m.size if protocol.all_points else MOST_POINTS
+    return MapPair(
+        pred_m, depth_m, scored, camera, annotated, planes, given, kind, fov_deg, said.uncertainty, most_points
+    )
 
 
 def score(

@@ -1,20 +1,22 @@
 """Units of work in actors of Ray: on this machine, or on a cluster. Ray is imported when the first unit starts.
 
 Only units and what they give pass through Ray, a few hundred bytes each: the actors themselves read photos and write
-results. So no block of Ray Data holds a photo, whose size it could not split, and no reader needs a CPU beside the
-actors.
+results, so no reader needs a CPU beside them. For the same reason these are plain actors without Ray Data: blocks
+would hold nothing, and its own actors and imports take 20 s of CPU time (benchmarks/scale.md).
 """
 
 import logging
 import math
 import os
 import pickle
+import queue
 import secrets
 import shutil
 import signal
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,7 +33,6 @@ Do = Callable[[Unit], Outcome]
 LONGEST_SOCKET = 103  # bytes of a socket's path; Linux takes 107
 LONGEST_BELOW = len("/hqmd-12345678/session_2026-12-01_00-00-00_123456_1234567/sockets/plasma_store")
 STORE_BYTES = 128 * 1024 * 1024  # of the object store of our own cluster, which holds no photos
-MOST_BLOCKS = 100_000
 CALM = {  # Ray's switches, before it is imported; whoever sets one of them keeps it
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, it would upload the folder
@@ -90,24 +91,25 @@ class Worker:
         self.make, self.version, self.folder = make, version, folder
         self.do: Callable[[Any], Any] | None = None
 
-    def __call__(self, batch: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
-        return {"outcome": [pickle.dumps(self.outcome(pickle.loads(unit))) for unit in batch["unit"]]}
-
-    def outcome(self, unit: Any) -> Any:
+    def outcome(self, unit: bytes) -> bytes:
         """Do a unit; return what is raised rather than raise it, since Ray would wrap it."""
         try:
-            if self.version != __version__:
-                raise HqmdError(
-                    f"a node of the cluster has hqmd {__version__}, and this is {self.version}; install one version"
-                )
-            if self.do is None:
-                with suppress(OSError):  # a folder that only the first machine has
-                    os.chdir(self.folder)  # where relative paths begin
-                self.do = pickle.loads(self.make)()
-            return self.do(unit)
+            return pickle.dumps(self.done(unit))
         except Exception as error:  # a bug, unless it is an HqmdError: its traceback goes with it
             error.add_note(traceback.format_exc())
-            return error
+            return pickle.dumps(error)
+
+    def done(self, unit: bytes) -> Any:
+        """Do a unit. Raises HqmdError if this node has another hqmd."""
+        if self.version != __version__:
+            raise HqmdError(
+                f"a node of the cluster has hqmd {__version__}, and this is {self.version}; install one version"
+            )
+        if self.do is None:
+            with suppress(OSError):  # a folder that only the first machine has
+                os.chdir(self.folder)  # where relative paths begin
+            self.do = pickle.loads(self.make)()
+        return self.do(pickle.loads(unit))
 
 
 def outcomes(
@@ -118,27 +120,32 @@ def outcomes(
     `make`, units and outcomes are pickled. A unit whose actor or node is lost is done again, elsewhere. Raises
     HqmdError if that does, and for actors that do not fit.
     """
-    with joined(actors, note) as number:
+    with joined(actors, note) as fitting:
         import ray
-        import ray.data
 
-        context = ray.data.DataContext.get_current()
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        rows = [{"unit": pickle.dumps(unit)} for unit in units]
-        pool = ray.data.ActorPoolStrategy(size=min(number, len(rows)), max_tasks_in_flight_per_actor=1)
-        done = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map_batches(
-            Worker,
-            batch_size=1,
-            fn_constructor_args=(pickle.dumps(make), __version__, os.getcwd()),
-            num_cpus=actors.cpus,
-            num_gpus=actors.gpus or None,
-            compute=pool,
-        )
+        kind = ray.remote(num_cpus=actors.cpus, num_gpus=actors.gpus, max_restarts=-1, max_task_retries=-1)(Worker)
+        arguments = pickle.dumps(make), __version__, os.getcwd()
+        ready: queue.SimpleQueue[tuple[int, Any, Future[bytes]]] = queue.SimpleQueue()
+        left = iter(enumerate(units))
+
+        def hand_out(actor: Any) -> None:
+            """Give an actor its next unit; one without is ended, so that a lost one can start on its cores."""
+            number, unit = next(left, (None, None))
+            if number is None:
+                return ray.kill(actor)
+            answer = actor.outcome.remote(pickle.dumps(unit)).future()
+            answer.add_done_callback(lambda answer: ready.put((number, actor, answer)))
+
+        for _ in range(min(fitting, len(units))):
+            hand_out(kind.remote(*arguments))
+        early: dict[int, bytes] = {}  # outcomes of units that come later
         try:
-            for row in done.iter_rows():
-                outcome = pickle.loads(row["outcome"])
+            for wanted in range(len(units)):
+                while wanted not in early:
+                    number, actor, answer = ready.get()
+                    early[number] = answer.result()
+                    hand_out(actor)
+                outcome = pickle.loads(early.pop(wanted))
                 if isinstance(outcome, Exception):
                     raise outcome
                 yield outcome
@@ -173,12 +180,13 @@ def joined(actors: Actors, note: Callable[[str], object]) -> Iterator[int]:
 
     ending = signal.getsignal(signal.SIGTERM)
     try:
-        with without_stderr():
-            ray.init(**given, logging_level=logging.ERROR, log_to_driver=False, runtime_env={})
+        try:
+            with without_stderr():
+                ray.init(**given, logging_level=logging.ERROR, log_to_driver=False, runtime_env={})
+        except Exception as error:  # Ray raises all sorts, as when a busy machine takes longer than its 30 s
+            raise HqmdError(f"ray: {actors.address or 'its cluster'} does not answer: {last_line(error)}") from error
         signal.signal(signal.SIGTERM, ending)  # which Ray replaces
         yield actors.fitting([node["Resources"] for node in ray.nodes() if node["Alive"]])
-    except (ConnectionError, TimeoutError, ray.exceptions.AuthenticationError) as error:
-        raise HqmdError(f"ray: {actors.address or 'its cluster'} does not answer: {last_line(error)}") from error
     finally:
         ray.shutdown()
         if folder:

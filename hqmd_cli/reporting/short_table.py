@@ -7,7 +7,7 @@ from hqmd_cli.evaluation.metrics.registry import MAIN_METRICS, METRICS, SPACES
 from hqmd_cli.evaluation.results import Result
 from hqmd_cli.evaluation.significance import PAIRED, Comparison
 from hqmd_cli.reporting.table_formats import Table
-from hqmd_cli.reporting.tables import Results, best_models, caption, few, head_of, measured_on, method
+from hqmd_cli.reporting.tables import Results, best_models, caption, facts, few, head_of, measured_on, method
 
 # In a narrow terminal the last column is the first to go.
 COLUMNS = tuple(dict.fromkeys((*PAIRED, "bias", *MAIN_METRICS)))
@@ -33,7 +33,7 @@ def short_table(results: Results, comparisons: Sequence[Comparison], width: int)
     bold = frozenset((i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if j and cell.endswith(BEST))
     notes = [
         *([verdict(results, best, ties), marks_in_words(shown)] if comparisons else []),
-        caption(results, shown),
+        *facts(results, shown),
         *left_out(shown),
     ]
     return Table(["model", *map(head_of, shown)], rows, "\n".join(notes), bold)
@@ -48,7 +48,7 @@ def short_protocols_table(model: str, by_protocol: Results, width: int) -> Table
         f"{model}; each protocol measures something else, so compare only within a row; {method(by_protocol, shown)}"
     )
     about += f"; {remark}" if remark else ""
-    notes = [measured_on(result, shown) for result in by_protocol.values()]
+    notes = ["; ".join(measured_on(result, shown)) for result in by_protocol.values()]
     return Table(
         ["protocol", *map(head_of, shown)], rows, "\n".join([about, *notes, *few(by_protocol), *left_out(shown)])
     )
@@ -103,7 +103,7 @@ def verdict(results: Results, best: Mapping[str, set[str]], ties: Mapping[str, s
     for metric, models in best.items():
         first, tied = (", ".join(model for model in results if model in each) for each in (models, ties[metric]))
         if first:
-            who = f"{first}, but not told from {tied}" if tied else f"{first}, significantly"
+            who = f"{first}, tied with {tied}" if tied else f"{first}, significantly"
             metrics_of.setdefault(who, []).append(metric)
     return "; ".join(f"best in {', '.join(metrics)}: {who}" for who, metrics in metrics_of.items())
 
@@ -113,8 +113,8 @@ def marks_in_words(shown: Sequence[str]) -> str:
     untested = [metric for metric in shown if metric not in PAIRED]
     rest = f"; {', '.join(untested)}: not tested" if untested else ""
     return (
-        f"{BEST} best; {TIE} not told from the best by the paired test (p of {SIGNIFICANT} or more, Holm's correction)"
-        f"{rest}"
+        f"{BEST} best; {TIE} tied: the paired test cannot tell it from the best (p of {SIGNIFICANT} or more, Holm's "
+        f"correction){rest}"
     )
 
 

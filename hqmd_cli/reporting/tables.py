@@ -22,13 +22,15 @@ Results = Mapping[str, Result]  # model -> result, all on one dataset under one 
 
 
 def caption(results: Results, metrics: Iterable[str] = MAIN_METRICS, how: str = "") -> str:
-    """Write the line below a table: protocol, recipe, data, number of pictures, intervals, and remarks on models.
+    """Write the line below a table; `how` intervals are made, if not as those of figures."""
+    return "; ".join(facts(results, metrics, how))
 
-    `how` intervals are made, if not as those of figures.
-    """
+
+def facts(results: Results, metrics: Iterable[str] = MAIN_METRICS, how: str = "") -> list[str]:
+    """Say what a table rests on: protocol and recipe, data, how intervals are made, warnings, remarks on models."""
     remarks = [f"{name}: {result.remark}" for name, result in results.items() if result.remark]
-    about = [measured_on(next(iter(results.values())), metrics), how or method(results, metrics), *few(results)]
-    return "; ".join([*about, *remarks])
+    measured = measured_on(next(iter(results.values())), metrics)
+    return [*measured, how or method(results, metrics), *few(results), *remarks]
 
 
 def method(results: Results, metrics: Iterable[str] = MAIN_METRICS) -> str:
@@ -53,11 +55,11 @@ def few(results: Results) -> list[str]:
     return [f"only {' of '.join(low)}: {warning}"] if low else []
 
 
-def measured_on(result: Result, metrics: Iterable[str] = MAIN_METRICS) -> str:
-    """Name a result's protocol, recipe, data and number of pictures."""
+def measured_on(result: Result, metrics: Iterable[str] = MAIN_METRICS) -> tuple[str, str]:
+    """Name a result's protocol and recipe, and its data and number of pictures."""
     note = pooling_note(metrics, result.protocol.aggregation)
     recipe = f"{result.recipe}, {note}" if note else result.recipe
-    return f"protocol {result.protocol.name}: {recipe}; {result.data}, n = {len(result.names)}"
+    return f"protocol {result.protocol.name}: {recipe}", f"{result.data}, n = {len(result.names)}"
 
 
 def head_of(metric: str) -> str:
@@ -125,7 +127,7 @@ def unknown(metrics: Iterable[str]) -> list[str]:
 def protocols_table(model: str, by_protocol: Results) -> Table:
     """Three rows a protocol with the figures of one model. Nothing is bold: protocols do not compete."""
     rows = [row for protocol, result in by_protocol.items() for row in rows_of(protocol, result)]
-    notes = [measured_on(result) for result in by_protocol.values()]
+    notes = ["; ".join(measured_on(result)) for result in by_protocol.values()]
     remark = next(iter(by_protocol.values())).remark
     about = f"{model}; each protocol measures something else, so compare only within a row; {method(by_protocol)}"
     about += f"; {remark}" if remark else ""

@@ -6,7 +6,7 @@ the files of each cloud's own tools. Any process can use an address; connections
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import RawIOBase
@@ -41,7 +41,7 @@ MESSAGE = 200  # letters of what a cloud says
 LIBRARIES = ("s3fs", "gcsfs", "adlfs", "azure", "google", "aiobotocore", "botocore", "asyncio")
 # So that off Google's machines it does not take long to see that there are no credentials.
 BRIEF = {"GCE_METADATA_TIMEOUT": "1", "GCE_METADATA_DETECT_RETRIES": "1"}
-HOST = "storage.googleapis.com"  # gcsfs looks for it for half a minute where there is no network
+GOOGLE, AZURE = "storage.googleapis.com", "blob.core.windows.net"
 NOT_THERE = (
     "STORAGE_EMULATOR_HOST",
     "HTTPS_PROXY",
@@ -139,11 +139,14 @@ def connection(scheme: str) -> Any:
 
         import fsspec
 
-        if scheme == "gs" and scheme not in answered and not any(map(os.environ.get, NOT_THERE)):
+        host = host_of(scheme, fsspec.config.conf)
+        if host and scheme not in answered and not any(map(os.environ.get, NOT_THERE)):
             try:
-                socket.getaddrinfo(HOST, 443)
+                socket.getaddrinfo(host, 443)
             except OSError as error:
-                raise HqmdError(f"gs://: {HOST} cannot be found ({error.strerror}); is there a network?") from error
+                raise HqmdError(
+                    f"{scheme}://: {host} cannot be found ({error.strerror}); is there a network?"
+                ) from error
 
         for name in LIBRARIES:  # what they log ends in an error, or in another try
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -155,6 +158,23 @@ def connection(scheme: str) -> Any:
     return connections[key]
 
 
+def host_of(scheme: str, settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the host for whose name a client asks again for minutes where there is no network; empty if unknown.
+
+    `settings` are fsspec's. Raises HqmdError if they and the environment name no storage account of Azure.
+    """
+
+    def given(name: str) -> Any:
+        found = (settings.get(protocol, {}).get(name) for protocol in ("az", "abfs", "abfss"))
+        return os.environ.get(f"AZURE_STORAGE_{name.upper()}") or next(filter(None, found), "")
+
+    if scheme != "az" or given("connection_string") or given("account_host"):
+        return GOOGLE if scheme == "gs" else ""
+    if account := given("account_name"):
+        return f"{account}.{AZURE}"
+    raise HqmdError(f"az://: no storage account is named; {HOW_TO_SIGN_IN[scheme]}")
+
+
 def listed(folder: str) -> list[Entry]:
     """List all files below a folder, sorted by name; of a file, itself. Empty if nothing is there.
 
@@ -162,8 +182,20 @@ def listed(folder: str) -> list[Entry]:
     """
     if not scheme_of(folder):
         return local_files(folder)
-    found: dict[str, Any] = ask(folder, lambda files: files.find(folder, detail=True))
-    return entries_of(folder, found)
+
+    def below(files: Any) -> Any:
+        found = files.find(folder, detail=True)
+        return found if isinstance(found, dict) else {path: files.info(path) for path in found}  # adlfs, of one file
+
+    return entries_of(folder, findings(folder, below))
+
+
+def findings(address: str, do: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `do` finds by the connection that an address needs; nothing if there is no such bucket."""
+    try:
+        return ask(address, do)
+    except FileNotFoundError:
+        return {}
 
 
 def entries_of(folder: str, found: dict[str, Any]) -> list[Entry]:

@@ -13,7 +13,7 @@ from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.kinds import PHOTO, by_name, kind_in_folder
 from hqmd_cli.files.web_address import is_web_address, without_secrets
 from hqmd_cli.prediction.sources import STDIN, LeftOut, Search, files_below, sources_of
-from hqmd_cli.scale.places import Entry, ask, entries_of, listed, local_entry, require_scheme, scheme_of
+from hqmd_cli.scale.places import Entry, entries_of, findings, listed, local_entry, require_scheme, scheme_of
 
 SUFFIXES = {".tar": "tar", ".parquet": "parquet"}
 AT_A_TIME = 1000  # loose photos in a shard
@@ -193,7 +193,7 @@ def remote_entries(source: str, output: str, left_out: LeftOut) -> Iterator[Entr
     """Find the files that an address or a pattern in a bucket names."""
     if GLOB.search(source):
         top = source[: source.rindex("/", 0, GLOB.search(source).start())]  # type: ignore[union-attr]
-        entries = entries_of(top, ask(source, lambda files: files.glob(source, detail=True)))
+        entries = entries_of(top, findings(source, lambda files: files.glob(source, detail=True)))
     else:
         entries = listed(source)
     if not entries:
@@ -218,7 +218,7 @@ def listed_beside(addresses: Sequence[str]) -> dict[str, Entry]:
     if len(addresses) < SEVERAL or len(folders) != 1:
         return {}
     (folder,) = folders
-    found = ask(folder, lambda files: {facts["name"]: facts for facts in files.ls(folder, detail=True)})
+    found = findings(folder, lambda files: {facts["name"]: facts for facts in files.ls(folder, detail=True)})
     return {entry.address: entry for entry in entries_of(folder, found)}
 
 

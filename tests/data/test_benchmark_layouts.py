@@ -243,6 +243,22 @@ def test_sun_rgbd_turns_its_bits_back(tmp_path: Path) -> None:
     assert list(sample.depth_m[0, :3]) == [0, 1, 0] and sample.masked == WIDTH - 2  # unknown, 1 m, beyond 8 m
 
 
+@pytest.mark.parametrize("above", [False, True])
+def test_sun_rgbd_takes_the_official_split(tmp_path: Path, above: bool) -> None:
+    root = write_sun_rgbd(tmp_path / "sun")
+    with pytest.raises(HqmdError, match=r"there are: kv2, all; .*test if SUNRGBDtoolbox/ lies beside them"):
+        open_dataset(root, "test")
+    savemat = pytest.importorskip("scipy.io").savemat
+    file = (root if above else root / "SUNRGBD") / "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
+    file.parent.mkdir(parents=True)
+    frame = "kv2/kinect2data/000002_2014-05-26"
+    cells = np.array([[f"/n/fs/sun3d/data/SUNRGBD/{frame}/"]], object)
+    savemat(file, {"alltest": cells, "alltrain": np.array([["/data1/SUNRGBD/kv1/gone"]], object)})
+    assert open_dataset(root, "test").names == [frame]
+    with pytest.raises(HqmdError, match="lacks 2 of 2 files"):
+        open_dataset(root, "train")
+
+
 def test_scannet_shrinks_the_photo_and_its_focal_length(tmp_path: Path) -> None:
     dataset = open_dataset(write_scannet(tmp_path / "scans"), "scene0000_00")
     assert dataset.names == ["scene0000_00/2", "scene0000_00/10"]
@@ -256,6 +272,7 @@ def test_syns_reads_what_is_published(tmp_path: Path) -> None:
     root = write_syns(tmp_path / "syns_patches")
     sample = open_dataset(root, "val")[0]
     np.testing.assert_array_equal(sample.edges, DEPTH_M > 6)
+    assert sample.camera and (round(sample.camera.fx, 2), round(sample.camera.fy, 2)) == (688.48, 832.19)
     np.testing.assert_array_equal(sample.depth_m, np.where(DEPTH_M > 2, DEPTH_M, 0))
     assert open_dataset(root, "all").names == ["09/00"]
     with pytest.raises(HqmdError, match="the depth of test is not published"):

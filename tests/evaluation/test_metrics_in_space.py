@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hqmd_cli.data.sample import sample_from
 from hqmd_cli.evaluation.metrics.field_of_view import fov_error, fov_of
 from hqmd_cli.evaluation.metrics.normals import compare_normals
 from hqmd_cli.evaluation.metrics.planes import plane_errors
 from hqmd_cli.evaluation.metrics.point_cloud import MOST_POINTS, cloud_distances
 from hqmd_cli.evaluation.metrics.relative_normals import DIRECTIONS, DISTANCES_PX, EVERY_PX, relative_normal_error
 from hqmd_cli.evaluation.metrics.uncertainty import how_surely
+from hqmd_cli.evaluation.protocol import Protocol
+from hqmd_cli.evaluation.scoring import apply_protocol
 from hqmd_cli.geometry.camera import Intrinsics
 
 Map = NDArray[np.floating]
@@ -177,9 +180,14 @@ def test_points_agree_with_a_slow_reference(seed: int) -> None:
 
 
 def test_a_large_map_is_thinned_evenly_and_an_empty_one_unknown() -> None:
-    large = np.full((480, 640), 3.0)
+    large = np.full((130, 130), 3.0)
     found = cloud_distances(large, large, np.ones(large.shape, bool), CAMERA)
     assert MOST_POINTS / 2 < found.from_pred.size <= MOST_POINTS and found.chamfer_m == 0
+    sample = sample_from("a wall", np.zeros((130, 130, 3), np.uint8), large.astype(np.float32))
+    for every, points in ((False, MOST_POINTS), (True, large.size)):
+        protocol = Protocol(name="a test", ground_truth="filled", all_points=every)
+        assert apply_protocol(large, sample, protocol, accept_flat=True).most_points == points
+    assert cloud_distances(large, large, np.ones(large.shape, bool), CAMERA, large.size).from_pred.size == large.size
     empty = cloud_distances(large, large, np.zeros(large.shape, bool), CAMERA)
     assert math.isnan(empty.chamfer_m) and math.isnan(empty.f_score(0.1))
 

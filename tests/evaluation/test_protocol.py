@@ -44,6 +44,7 @@ CHANGES = {
     "alignment": "median",
     "clip_m": (0.1, 10.0),
     "aggregation": "pooled",
+    "all_points": True,
 }
 PLAIN = Protocol(name="plain", ground_truth="filled")
 
@@ -106,9 +107,10 @@ def sample_of(depth_m: np.ndarray) -> Sample:
         ),
         (
             "syns-mdec4",
-            "9ab29810",
+            "fb4cb114",
             "filled ground truth, whole picture, truth within 0.001..100 m, predictions clipped to it, aligned by "
-            "scale and shift in depth, fitted without the lowest and highest 5 %, mean over pictures",
+            "scale and shift in depth, fitted without the lowest and highest 5 %, mean over pictures, points of every "
+            "pixel",
         ),
         (
             "moge",

@@ -1,8 +1,10 @@
 """What is decided about actors before Ray starts; tests/scale/test_ray.py runs them."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +45,16 @@ def test_sockets_lie_where_their_paths_are_short_enough(monkeypatch, tmp_path):
         short_folder(said.append)
 
 
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch):
+    def init(**_):
+        raise Exception("some lines\nThe current node timed out during startup.")
+
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    with pytest.raises(HqmdError, match=r"^ray: its cluster does not answer: The current node timed out"):
+        next(ray_actors.outcomes(int, [1], Actors()))
+
+
 def test_options_of_ray_are_for_ray_which_only_they_import(hqmd, photo, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)  # to import it is an error
     done = hqmd("predict", photo, "-o", tmp_path / "out.tar", "--actors", 2)
@@ -50,7 +62,7 @@ def test_options_of_ray_are_for_ray_which_only_they_import(hqmd, photo, tmp_path
     done = hqmd("predict", photo, "-o", tmp_path / "out", "--engine", "dask")
     assert done.returncode == 1 and "local, ray" in done.stderr
     found = installed.find_spec
-    for there, said in ((True, "without --pred"), (None, "--engine ray needs ray; pip install")):
+    for there, said in ((True, "leave out --pred"), (None, "--engine ray needs ray; pip install")):
         monkeypatch.setattr(installed, "find_spec", lambda name, there=there: there if name == "ray" else found(name))
         done = hqmd("evaluate", "--engine", "ray", "--pred", tmp_path)
         assert done.returncode == 1 and said in done.stderr

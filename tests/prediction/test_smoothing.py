@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqmd_cli.prediction.smoothing import KEPT, SMALLEST_SIDE, Smoothed, flow_back
+from hqmd_cli.prediction.smoothing import KEPT, SMALLEST_SIDE, Smoothed, flicker_of, flow_back
 from hqmd_cli.prediction.video_job import predict_video
 
 SIZE = (120, 160)
@@ -65,6 +65,17 @@ def test_flicker_falls_to_a_third(seen: dict[str, list]) -> None:
 
     assert of_the_wall(seen["given"]) == pytest.approx(before, rel=0.3)
     assert of_the_wall(seen["smooth"]) < of_the_wall(seen["given"]) / 3
+
+
+def test_flicker_by_hand_and_by_a_slow_loop() -> None:
+    """Each pixel was half a pixel to the right, in the row above."""
+    flow, holds = np.full((6, 8, 2), (0.5, -1), np.float32), np.zeros((6, 8), bool)
+    holds[1:, :7] = True
+    ramp = np.tile(np.arange(8, dtype=np.float32), (6, 1))
+    assert flicker_of(ramp, ramp + np.float32(0.52), flow, holds) == pytest.approx(0.02, abs=1e-6)
+    before, now = np.random.default_rng(3).normal(size=(2, 6, 8)).astype(np.float32)
+    differences = [abs(now[v, u] - (before[v - 1, u] + before[v - 1, u + 1]) / 2) for v, u in np.argwhere(holds)]
+    assert flicker_of(before, now, flow, holds) == pytest.approx(np.median(differences), abs=1e-6)
 
 
 def test_moving_edges_are_not_smeared(seen: dict[str, list]) -> None:

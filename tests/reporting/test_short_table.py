@@ -47,8 +47,8 @@ def test_the_best_and_its_ties_are_marked() -> None:
     _, rows, caption = shown(results, 200)
     assert [rows[name][0][-1] for name in ("best", "tie")] == ["*", "="]
     assert rows["worse"][0][-1].isdigit()
-    assert caption.startswith("best in RMSE: best, but not told from tie; best in AbsRel, delta1, edgeF1: ")
-    assert "* best; = not told from the best by the paired test" in caption
+    assert caption.startswith("best in RMSE: best, tied with tie; best in AbsRel, delta1, edgeF1: ")
+    assert "* best; = tied: the paired test cannot tell it from the best" in caption
     untested = [row[len(PAIRED) :] for row in rows.values()]
     assert all(cell[-1].isdigit() for row in untested for cell in row)
     assert "bias, log10, RMSElog, delta2, delta3: not tested" in caption

@@ -4,12 +4,15 @@ Needs moto and s3fs (`pip install "moto[server]" s3fs`, 300 MB), which are no re
 """
 
 import hashlib
+import os
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.prediction.sources import LeftOut
@@ -23,6 +26,13 @@ from werkzeug.serving import make_server  # noqa: E402
 
 pytestmark = pytest.mark.slow
 SECRET = "sEcReT"
+POOL = """import multiprocessing, sys
+from hqmd_cli.scale import places
+if __name__ == "__main__":
+    found = places.listed("s3://src")  # in this process first
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        print(*map(len, pool.map(places.read, [entry.address for entry in found])))
+"""
 EXPIRED = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 
 
@@ -147,6 +157,33 @@ def test_lists_more_than_1000_keys_and_leaves_out_markers(s3, predict):
     s3.pipe_file("src/photos/1.jpg", jpeg(2))
     again = predict("s3://src/photos/{1,2,3,4,5,6,7,8,9}.jpg", "-o", "s3://out/few", "--skip-existing")
     assert "5 written, 0 failed, 4 left as they are" in again.stderr
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_1005_photos_of_two_pages_are_done_once_each(s3, predict):
+    photos = {f"src/photos/{number:04}.jpg": jpeg(number, (8, 8)) for number in range(1005)}
+    s3.pipe(photos)
+    done = predict("s3://src/photos/", "-o", "s3://out/all")
+    assert done.returncode == 0 and "2 shards: 1005 written, 0 failed" in done.stderr, done.stderr
+    s3.get_file("out/all/manifest.parquet", "manifest.parquet")
+    rows = parquet.read_table("manifest.parquet").to_pylist()
+    expected = [(path.removeprefix("src/photos/"), hashlib.sha256(photo).hexdigest()) for path, photo in photos.items()]
+    assert sorted((row["photo"], row["photo_sha256"]) for row in rows) == expected
+    made = {name: size for row in rows for name, size in zip(row["outputs"], row["sizes"], strict=True)}
+    there = {entry.name: entry.size for entry in places.listed("s3://out/all") if entry.name[0] in "01"}
+    assert made == there and len(made) == 2 * 1005
+
+
+@pytest.mark.unix
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_of_a_parent_that_has_used_the_bucket_read_from_it(s3, method):
+    s3.pipe({"src/a": b"1", "src/b": b"22", "src/c": b"333"})
+    Path("pool.py").write_text(POOL)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "pool.py", method]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["1", "2", "3"], done.stderr
 
 
 def test_short_bodies_busy_servers_and_replaced_objects(s3, predict, faults):

@@ -1,5 +1,7 @@
 """Buckets by a file system in memory that fails as it is told to: what is tried again, and what is said."""
 
+import socket
+
 import pytest
 
 fsspec = pytest.importorskip("fsspec")
@@ -27,6 +29,11 @@ class Unsteady(MemoryFileSystem):
             self.left["short"] -= 1
             return content[: len(content) // 2]
         return content
+
+    def find(self, path, **kwargs):
+        if not self.exists(path):
+            raise FileNotFoundError(path)  # as gcsfs does
+        return [self._strip_protocol(path)] if self.isfile(path) else super().find(path, **kwargs)  # as adlfs does
 
 
 @pytest.fixture
@@ -69,6 +76,11 @@ def test_nothing_is_there_until_all_of_it_is(bucket):
     assert [entry.name for entry in places.listed("memory://box")] == ["a/photo.jpg", "c.tar"]
 
 
+def test_a_bucket_that_is_not_there_is_empty_and_a_file_lists_as_itself(bucket):
+    assert places.listed("memory://nowhere") == []
+    assert [(entry.name, entry.size) for entry in places.listed("memory://box/a/photo.jpg")] == [("photo.jpg", 5120)]
+
+
 def test_a_failing_network_is_no_damaged_parquet_file(bucket, tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -90,6 +102,24 @@ def test_folders_that_are_objects_are_no_files():
     photo = {"type": "file", "size": 5, "ETag": "x"}
     found = {"box/in/": empty, "box/in/a": empty, "box/in/a/b.jpg": photo, "box/in/hdi.jpg": folder}
     assert places.entries_of("az://box/in", found) == [places.Entry("az://box/in/a/b.jpg", "a/b.jpg", 5, "x")]
+
+
+def test_without_a_network_or_an_account_one_line_comes_at_once(monkeypatch):
+    def nowhere(*_):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for name in (*places.NOT_THERE, "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: pytest.fail("this would look for a login"))
+    with pytest.raises(HqmdError, match=r"storage.googleapis.com cannot be found .*is there a network"):
+        places.listed("gs://box")
+    with pytest.raises(HqmdError, match="az://: no storage account is named; set AZURE_STORAGE_ACCOUNT_NAME"):
+        places.listed("az://box")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    with pytest.raises(HqmdError, match=r"mine.blob.core.windows.net cannot be found"):
+        places.listed("az://box")
+    assert places.host_of("az", {"abfs": {"connection_string": "elsewhere"}}) == ""
 
 
 @pytest.mark.parametrize(

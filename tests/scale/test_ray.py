@@ -1,6 +1,6 @@
 """Runs in actors of Ray: the bytes of one machine, also when actors, nodes or the driver are lost on the way.
 
-Needs Ray, which is no requirement of the tests: `pip install "ray[data]"`, 80 MB and 240 MB unpacked. Each test starts
+Needs Ray, which is no requirement of the tests: `pip install ray`, 80 MB and 240 MB unpacked. Each test starts
 a cluster of its own on this machine.
 """
 
@@ -34,6 +34,14 @@ def predict(rgb):
     h, w = rgb.shape[:2]
     return np.linspace(1, 2, h * w, dtype=np.float32).reshape(h, w) + rgb.mean() / 255
 """
+SIZES = """from functools import partial
+from hqmd_cli.parallel import ray_actors
+ray_actors.STORE_BYTES = 80 * 2**20  # the least that Ray takes is 75 MB
+sizes = [3_000_000, 0, 10, 200_000] * 30
+made = ray_actors.outcomes(partial(partial, bytes), sizes, ray_actors.Actors(number=2))
+assert [len(each) for each in made] == sizes
+print(len(sizes), "outcomes")
+"""
 QUICK = ("--model", "py:killer:predict", "--model-kind", "depth", "--format", "mm,npy")
 RAY = ("--engine", "ray", "--actors", "2")
 
@@ -58,10 +66,10 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def start(*arguments, **environment):
+def start(*arguments, program=("-m", "hqmd_cli"), **environment):
     paths = [str(Path(hqmd_cli.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [sys.executable, "-m", "hqmd_cli", *arguments],
+        [sys.executable, *program, *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,24 +113,34 @@ def until(condition, seconds=240):
 
 
 def test_bytes_of_one_machine_in_its_order_and_what_kills_is_a_row(here, monkeypatch):
-    members = [("a.jpg", jpeg(1)), ("black.png", plain(0)), ("cut.jpg", jpeg(2)[:300]), ("b.jpg", jpeg(3))]
+    sizes = [("b.jpg", jpeg(3, (90, 200))), ("c.jpg", jpeg(4, (900, 1200)))]  # 1 MB
+    members = [("a.jpg", jpeg(1)), ("black.png", plain(0)), ("cut.jpg", jpeg(2)[:300]), *sizes]
     write_tar(Path("deadly/x.tar"), members)
     Path(".env").write_text("SECRET=1")
     temporary = here / "t" / ("x" * 90)
     temporary.mkdir(parents=True)
     assert predict("in/*.tar", "-o", "local")[0] == 0
-    code, names, said = predict(
-        "in/*.tar", "deadly/x.tar", "-o", "ray", *RAY, RAY_ADDRESS="10.1.2.3:6379", TMPDIR=str(temporary), PAUSE="0.2"
-    )
+    arguments = ("predict", "in/*.tar", "deadly/x.tar", "-o", "ray", *QUICK, *RAY)
+    others = set(Path("/tmp").glob("hqmd-*/session_2*"))
+    run = start(*arguments, RAY_ADDRESS="10.1.2.3:6379", TMPDIR=str(temporary), PAUSE="0.2")
+    until(workers)
+    (session,) = set(Path("/tmp").glob("hqmd-*/session_2*")) - others
+    assert not list(session.rglob("working_dir_files/*"))
+    code, names, said = finished(run)
     assert code == 1 and "RAY_ADDRESS is not used" in said and "TMPDIR is too long" in said, said
     assert names == [f"ray/{number:05}.tar" for number in range(5)] + ["ray/x.tar"]  # the slow one first
     assert "x.tar: black.png: ended the process that worked on it, 2 times (SIGKILL" in said
     assert {row["photo"] for row in parquet.read_table("ray/errors.parquet").to_pylist()} == {"black.png", "cut.jpg"}
-    assert "6 shards: 32 written, 2 failed" in said
+    assert "6 shards: 33 written, 2 failed" in said
     local, by_ray = hashes("local"), hashes("ray")
     assert all(by_ray[name] == local[name] for name in local if "/" in name or name[0] == "0")
     assert not [name for name in by_ray if ".part" in name]
-    assert not list(Path("/tmp").glob("hqmd-*/session*/runtime_resources/working_dir_files/*"))
+
+
+def test_outcomes_of_any_size_arrive_in_order_and_more_of_them_than_the_store_holds(here):
+    Path("sizes.py").write_text(SIZES)
+    code, out, said = finished(start(program=("sizes.py",)))
+    assert code == 0 and out == ["120", "outcomes"], said
 
 
 def test_too_many_actors_are_refused_within_seconds(here):

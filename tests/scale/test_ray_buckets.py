@@ -1,6 +1,6 @@
 """Actors of Ray that read from and write to an S3 server on this machine, which fails on demand.
 
-Needs Ray, moto and s3fs (`pip install "ray[data]" "moto[server]" s3fs`), which are no requirements of the tests.
+Needs Ray, moto and s3fs (`pip install ray "moto[server]" s3fs`), which are no requirements of the tests.
 """
 
 import hashlib

@@ -45,10 +45,15 @@ class CloudDistances(NamedTuple):
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def cloud_distances(pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrinsics) -> CloudDistances:
-    """Measure the distances between the clouds of two (H, W) maps, at the same MOST_POINTS pixels, by one camera."""
+def cloud_distances(
+    pred_m: Depths, depth_m: Depths, scored: Mask, camera: Intrinsics, most: int = MOST_POINTS
+) -> CloudDistances:
+    """Measure the distances between the clouds of two (H, W) maps, at the same pixels, `most` of them, by one camera.
+
+    Fewer points lie farther apart, so figures of another number cannot be compared.
+    """
     every = 1
-    while np.count_nonzero(scored[::every, ::every]) > MOST_POINTS:
+    while np.count_nonzero(scored[::every, ::every]) > most:
         every += 1
     chosen = np.zeros_like(scored)
     chosen[::every, ::every] = scored[::every, ::every]

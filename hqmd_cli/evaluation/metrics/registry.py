@@ -71,6 +71,7 @@ class MapPair:
     kind: Kind = "depth"  # of `given`
     fov_deg: float | None = None  # that the model sees in the photo; None: it does not tell
     uncertainty: Uncertainty | None = None  # that the model states; None: it states none
+    most_points: int = MOST_POINTS  # of each map, for cloud_distances
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -96,7 +97,9 @@ class MapPair:
     @cached_property
     def cloud(self) -> CloudDistances | None:
         """Distances between the points of both maps; None without a camera."""
-        return cloud_distances(self.pred_m, self.depth_m, self.scored, self.camera) if self.camera else None
+        if self.camera is None:
+            return None
+        return cloud_distances(self.pred_m, self.depth_m, self.scored, self.camera, self.most_points)
 
     @cached_property
     def flatness(self) -> PlaneErrors | None:
@@ -161,7 +164,10 @@ IN_PLANES = (
 )
 WU = "Wu et al. 2025, https://arxiv.org/abs/2510.19814; normals and pairs are hqmd's own, see relative_normals.py"
 KNAPITSCH = "Knapitsch et al. 2017, Tanks and Temples, section 5"
-IN_SPACE = f"up to {MOST_POINTS} pixels, in every k-th row and column, as points in space by the camera of the data"
+IN_SPACE = (
+    f"up to {MOST_POINTS} pixels, in every k-th row and column, or all of them where the protocol says so, as points "
+    "in space by the camera of the data"
+)
 MOGE = "MoGe's fov_x, https://github.com/microsoft/MoGe, moge/test/metrics.py"
 ILG = "Ilg et al. 2018, https://arxiv.org/abs/1802.07095, section 4"
 FOUHEY = "Fouhey et al. 2013, Data-Driven 3D Primitives; normals by planes fitted to 7 x 7 pixels of depth"
