@@ -131,9 +131,9 @@ def find_sources(
 
     A photo that is named or found twice counts once; links to one photo count separately. Files in `leave_out` (results
     of an earlier run) below a folder or a pattern don't count, nor do `results`, real paths of single files, nor the
-    files that `recorded_in` names for a folder on the way. If an
-    argument gives no photo, or a folder cannot be listed, `on_nothing` gets an HqmdError that names it. The error is
-    raised if there is no `on_nothing`, or no photo at all. `left_out` gets whatever a folder or pattern holds besides.
+    files that `recorded_in` names for a folder on the way. If an argument gives no photo, or a folder cannot be listed,
+    `on_nothing` gets an HqmdError that names it. The error is raised if there is no `on_nothing`, or no photo at all.
+    `left_out` gets whatever a folder or pattern holds besides.
     """
     left_out = LeftOut() if left_out is None else left_out
     search = Search(leave_out, frozenset(results), with_videos, left_out, recorded_in)
