@@ -130,7 +130,7 @@ class PhotoWork:
 
         If one cannot be written, the others are, and are recorded; then its HqmdError is raised.
         """
-        result = result._replace(photo=printable(job.source.place.as_posix()), model=self.model.name)
+        result = result._replace(photo=job.source.place.as_posix(), model=self.model.name)
         if self.intentions:
             self.intentions.begun.update(target for target, _ in job.targets)
         remarks, faults = {}, []
