@@ -99,7 +99,12 @@ def find_reader(path: Path) -> "type[FileDataset]":
     """Return the dataset class for a path. Raises HqmdError if the path does not exist or fits no class."""
     if not path.exists():
         raise HqmdError(f"{path}: no such file or folder")
-    return resolve(DATASETS, layout_of(path) if path.is_dir() else path.suffix.lower(), "kind of data")
+    if path.is_dir():
+        return resolve(DATASETS, layout_of(path), "kind of data")
+    try:
+        return resolve(DATASETS, path.suffix.lower(), "kind of data")
+    except HqmdError as error:
+        raise HqmdError(f"{path}: {error}") from error
 
 
 def layout_of(path: Path) -> str:

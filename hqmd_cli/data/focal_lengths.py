@@ -11,7 +11,7 @@ from hqmd_cli.geometry.camera import FX_RANGE
 
 FRAMES_FILE = "frames.csv"  # beside rgb/ and depth/, with columns `name`, `fx` and `place`
 DELIMITERS = "\t,;"
-SHORTEST_WITH_COMMA = 10.0  # pixels
+SHORTEST_PX = 10.0  # less is a share of the photo's width, millimetres, or "1,234" for a thousand and some
 FOCAL_COLUMNS = ("focal", "focal_px", "focal_length", "fx")  # names in the header of a list
 
 
@@ -25,8 +25,8 @@ class Frame(NamedTuple):
 def read_frames(folder: Path) -> dict[str, Frame]:
     """Read focal length and place of each name in frames.csv; empty if there is no such file, or it has neither.
 
-    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length is
-    beyond FX_RANGE, or a name has two.
+    Columns are separated by commas, semicolons or tabs. Raises HqmdError naming the row if a focal length
+    is shorter than SHORTEST_PX or beyond FX_RANGE, or a name has two.
     """
     path = folder / FRAMES_FILE
     if not path.is_file():
@@ -35,7 +35,7 @@ def read_frames(folder: Path) -> dict[str, Frame]:
     lines = read_lines(path, "table of frames")
     delimiter = next((mark for mark in DELIMITERS if lines and mark in lines[0]), ",")
     try:
-        rows = list(csv.DictReader(lines, delimiter=delimiter))
+        rows = list(csv.DictReader([line.lower() for line in lines[:1]] + lines[1:], delimiter=delimiter))
     except csv.Error as error:
         raise HqmdError(f"{printable(str(path))}: not a readable table of frames: {error}") from error
     for number, row in enumerate(rows, 2):
@@ -54,14 +54,12 @@ def read_frames(folder: Path) -> dict[str, Frame]:
 
 
 def focal_of(text: str) -> float:
-    """Parse a focal length, also with a decimal comma; return 0 if the text is not a number within FX_RANGE."""
+    """Parse a focal length, also with a decimal comma; return 0 if the text is no number that can be one in pixels."""
     try:
         focal = float(text.replace(",", ".", 1))
     except ValueError:
         return 0.0
-    if "," in text and focal < SHORTEST_WITH_COMMA:  # "1,234" is more likely a thousand and some
-        return 0.0
-    return focal if FX_RANGE[0] <= focal <= FX_RANGE[1] else 0.0
+    return focal if SHORTEST_PX <= focal <= FX_RANGE[1] else 0.0
 
 
 def in_words(focals: Mapping[str, float], names: Iterable[str], source: str) -> str:

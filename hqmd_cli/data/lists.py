@@ -48,6 +48,7 @@ WITHOUT_DEPTH = ("none", "")  # in place of a depth map: BTS's lists, and empty 
 UNKNOWN_FOCAL = ("none", "nan", "")
 ROOTS_VARIABLE = "HQMD_DATA_ROOT"
 FOLDERS_ABOVE = 3
+SHOWN = 80  # letters of a row that cannot be read
 TRIED = 16  # entries, evenly spaced, that decide which root has the files
 
 
@@ -129,7 +130,9 @@ def read_list(path: Path) -> list[Row]:
     for row in body:
         cell = {name: row[column] if column < len(row) else "" for name, column in columns.items()}
         if not cell["photo"] or columns["depth"] >= len(row):
-            raise HqmdError(f"{path}: a photo and a depth map are needed in every row, unlike in {' '.join(row)!r}")
+            raise HqmdError(
+                f"{path}: a photo and a depth map are needed in every row, unlike in {' '.join(row)[:SHOWN]!r}"
+            )
         stated = cell.get("third", "") if len(body) < len(cells) else ""  # in a column that the header calls so
         if stated.lower() not in UNKNOWN_FOCAL and not focal_of(stated):
             raise HqmdError(

@@ -20,6 +20,8 @@ IN_WORDS = "65535, 65504 in fractional numbers, or 1e9 and more"
 
 def is_sentinel(values: NDArray[np.number]) -> NDArray[np.bool_]:
     """Mark the numbers of a depth file (H, W), in the file's own unit, that stand for "no depth"."""
+    if values.dtype == np.float16:  # which cannot be compared with 1e9
+        values = values.astype(np.float32)
     if values.dtype.kind == "f":
         return (values == LARGEST_HALF) | (values == LARGEST_16_BIT) | (values >= INFINITELY_FAR) & np.isfinite(values)
     if values.dtype.itemsize == 1:

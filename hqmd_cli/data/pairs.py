@@ -138,7 +138,8 @@ class PairFolder(OwnPairs):
         if missing:
             first = next(name for name in names if name in missing)
             kind = path / missing[first]
-            complaint = f"{kind}: no file for {len(missing)} of {len(names)} names, such as {first}{near_miss(kind)}"
+            complaint = f"{kind}: no file for {len(missing)} of {len(names)} names, such as {first}{near_miss(kind)}; "
+            complaint += "add the files, or leave out the names"
         names, note = without_missing(names, list(missing), complaint if missing else "")
         super().__init__(path, split, [(name, photos[name], depths[name]) for name in names], depth_scale)
         frames = {known_name(name, photos, depths): frame for name, frame in read_frames(path).items()}

@@ -6,6 +6,7 @@ nearest in time goes first, then the nearest of those left, to a gap of 0.02 s: 
 bits, 5000 = 1 m, 0 = unknown. https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from hqmd_cli.files.text import read_lines
 UNITS_PER_METRE = 5000
 LARGEST_GAP_S = 0.02
 LISTS = ("rgb.txt", "depth.txt")
+AFTER_TIME = re.compile(r"[\s,]+")  # associate.py takes commas and tabs, too
 
 
 class TumRgbd(PublishedPairs):
@@ -36,6 +38,9 @@ class TumRgbd(PublishedPairs):
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         times = [read_times(path / name) for name in LISTS]
         depths, pairs = times[1][1], associated(*times[0], *times[1])
+        if not pairs:
+            apart = f"no photo and depth map lie less than {LARGEST_GAP_S:g} s apart"
+            raise HqmdError(f"{path}: {apart}; {' and '.join(LISTS)} need the seconds of one clock")
         stated = f", depth / {depth_scale:g} (stated)" if depth_scale else ""
         super().__init__(path, split, pairs, ground_truth, None, stated)
         self.units_per_metre = depth_scale or UNITS_PER_METRE  # some use the layout with another unit
@@ -93,7 +98,7 @@ def read_times(path: Path) -> tuple[NDArray[np.float64], list[Path]]:
     for line in read_lines(path, "list of times and files"):
         if not line.strip() or line.startswith("#"):
             continue
-        time, _, file = line.strip().partition(" ")
+        time, _, file = AFTER_TIME.sub(" ", line.strip(), count=1).partition(" ")
         try:
             times.append(float(time))
         except ValueError as error:

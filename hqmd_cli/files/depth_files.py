@@ -55,12 +55,8 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
         if reader is None:
             raise ValueError(f"its suffix is not {', '.join(DEPTH_READERS)}")
         values = reader(path)
-    except HqmdError:
-        raise
     except Exception as error:  # damaged files make numpy, Pillow and zlib raise all sorts
-        raise HqmdError(
-            f"{path}: cannot be read as a depth map: {first_line(error)}; write it again, or leave it out"
-        ) from error
+        raise unreadable(path, error) from error
     if squeeze:
         values = np.squeeze(values)
     if values.ndim != 2 or not values.size or values.dtype.kind not in "uif":
@@ -71,13 +67,20 @@ def read_depth_values(path: Path, squeeze: bool = False) -> NDArray[np.number]:
     return values
 
 
+def unreadable(path: Path, error: Exception) -> HqmdError:
+    """Turn what was raised while a depth map was read into an HqmdError that names it and the remedy."""
+    if isinstance(error, HqmdError):
+        return error
+    why = first_line(error)
+    if isinstance(error, UnidentifiedImageError):  # whose own words are those for photos
+        empty = path.stat().st_size == 0
+        why = "the file is empty" if empty else "not a grey picture of 8 or 16 bits, or of fractions in 32"
+    return HqmdError(f"{path}: cannot be read as a depth map: {why}; write it again, or leave it out")
+
+
 def read_picture(path: Path) -> NDArray[np.number]:
     """Read a grey PNG or TIFF: 8- and 16-bit integers, or 32-bit floats."""
-    try:
-        opened = open_picture(path)
-    except UnidentifiedImageError as error:
-        raise ValueError("not a grey picture of 8 or 16 bits, or of fractions in 32") from error
-    with opened as picture:
+    with open_picture(path) as picture:
         if getattr(picture, "n_frames", 1) > 1:
             raise HqmdError(f"{path}: {picture.n_frames} pictures in one file; write one a file")  # type: ignore[attr-defined]
         if picture.format == "TIFF":
@@ -214,7 +217,7 @@ def depth_size(path: Path) -> tuple[int, int]:
         with open_picture(path) as picture:
             return picture.size[::-1]
     except Exception as error:  # damaged files make numpy and Pillow raise all sorts
-        raise HqmdError(f"{path}: cannot be read as a depth map: {first_line(error)}") from error
+        raise unreadable(path, error) from error
 
 
 def depth_bits(path: Path) -> int | None:
@@ -237,7 +240,7 @@ def depth_unit_tag(path: Path) -> float | None:
         with open_picture(path) as picture:
             tag = picture.info.get(UNIT_TAG)
     except Exception as error:  # damaged files make Pillow raise all sorts
-        raise HqmdError(f"{path}: cannot be read as a depth map: {first_line(error)}") from error
+        raise unreadable(path, error) from error
     if tag is None:
         return None
     try:

@@ -73,6 +73,7 @@ RAW_SUFFIXES = (
 )  # fmt: skip
 JPEG_2000 = (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc")
 SAVE_AS_PNG = "save it as PNG or JPEG"
+ARCHIVES = (b"\x1f\x8b\x08", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xfd7zXZ\0")  # ZIP's are those of .npz, too
 READABLE = "JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000, AVIF and more; HEIC with pillow-heif"  # for messages
 
 FORMATS = (
@@ -136,6 +137,7 @@ FORMATS = (
     other("OpenEXR", ".exr", remedy=SAVE_AS_PNG, starts=(b"\x76\x2f\x31\x01",)),
     other("Radiance HDR", ".hdr", remedy=SAVE_AS_PNG, starts=(b"#?RADIANCE", b"#?RGBE")),
     other("a GIMP picture", ".xcf", remedy=SAVE_AS_PNG, starts=(b"gimp xcf",)),
+    other("an archive", ".zip", ".gz", ".tgz", ".7z", ".rar", ".xz", remedy="unpack it first", starts=ARCHIVES),
     other("a playlist", ".m3u8", ".m3u", remedy="give the video itself", starts=(b"#EXTM3U", b"ffconcat")),
 )
 BY_SUFFIX = {suffix: form for form in reversed(FORMATS) for suffix in form.suffixes}

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import timm
@@ -309,6 +310,8 @@ def load_backbone_file(net: nn.Module, path: Path) -> None:
             if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
         )
+    except UnpicklingError as error:  # whose text advises to let the file run code
+        raise HqmdError(f"{path}: not a state dict of tensors alone, as torch.save writes it") from error
     except Exception as error:
         raise HqmdError(f"{path}: not a readable state dict: {first_line(error)}") from error
     entries = state.items() if isinstance(state, dict) else ()

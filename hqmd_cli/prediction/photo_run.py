@@ -95,7 +95,9 @@ def prepare(
     require_camera(fov, fx, camera)
     lens = camera_in(camera) if camera else None
     results = results_among(sources, destinations)
-    found = find_sources(sources, destinations, faults.append, results, left_out, with_videos=True)
+    found = find_sources(
+        sources, destinations, faults.append, results, left_out, True, recorded_elsewhere(destinations)
+    )
     all_jobs = plan(found, destinations, formats)
     refuse_unfit(all_jobs, scale_from, picture, smooth)
     if not (skip_existing or overwrite):
@@ -222,3 +224,22 @@ def results_among(sources: Sequence[str], destinations: Sequence[Path]) -> set[P
             written |= {record_beside(path) for path in written}
             results |= {Path(os.path.realpath(path.parent), path.name) for path in written}
     return results
+
+
+def recorded_elsewhere(destinations: Sequence[Path]) -> Callable[[Path], set[Path]]:
+    """Return what gives the real paths of the results on record in a folder; none for `destinations`, and without any.
+
+    So runs into two folders below the photos do not take one another's depth maps for photos.
+    """
+    own = {os.path.realpath(folder) for folder in destinations}
+
+    def recorded_in(folder: Path) -> set[Path]:
+        manifest = Manifest(folder)
+        if not os.path.isfile(manifest.path) or os.path.realpath(folder) in own:
+            return set()
+        try:
+            return {Path(os.path.realpath(path.parent), path.name) for path, _ in manifest.hashes()}
+        except HqmdError:  # another program's
+            return set()
+
+    return recorded_in

@@ -115,6 +115,7 @@ def find_sources(
     results: Collection[Path] = (),
     left_out: LeftOut | None = None,
     with_videos: bool = False,
+    recorded_in: Callable[[Path], Collection[Path]] = lambda folder: (),
 ) -> list[Source]:
     """Find the photos that arguments name, in order, each once.
 
@@ -129,11 +130,13 @@ def find_sources(
     -            is stdin. Name a file called "-" as the text "./-"; a Path loses the dot.
 
     A photo that is named or found twice counts once; links to one photo count separately. Files in `leave_out` (results
-    of an earlier run) below a folder or a pattern don't count, nor do `results`, real paths of single files. If an
-    argument gives no photo, or a folder cannot be listed, `on_nothing` gets an HqmdError that names it. The error is
-    raised if there is no `on_nothing`, or no photo at all. `left_out` gets whatever a folder or pattern holds besides.
+    of an earlier run) below a folder or a pattern don't count, nor do `results`, real paths of single files, nor the
+    files that `recorded_in` names for a folder on the way. If an argument gives no photo, or a folder cannot be listed,
+    `on_nothing` gets an HqmdError that names it. The error is raised if there is no `on_nothing`, or no photo at all.
+    `left_out` gets whatever a folder or pattern holds besides.
     """
-    search = Search(leave_out, frozenset(results), with_videos, LeftOut() if left_out is None else left_out)
+    left_out = LeftOut() if left_out is None else left_out
+    search = Search(leave_out, frozenset(results), with_videos, left_out, recorded_in)
     real = cache(real_path)  # only for folders, which are few
     found: dict[Path | str, Source] = {}
     faults = []
@@ -160,6 +163,7 @@ class Search(NamedTuple):  # as files/kinds.py
     results: Collection[Path]  # real paths of single results
     with_videos: bool
     left_out: LeftOut
+    recorded_in: Callable[[Path], Collection[Path]] = lambda folder: ()  # real paths of results on record in a folder
 
     def sources_among(self, files: Iterable[Path], top: Path) -> list[Source]:
         """Keep the files that can be read, at their place below `top`, and count the others."""
@@ -210,9 +214,10 @@ def files_below(folder: Path, search: Search) -> list[Path]:
         raise HqmdError(f"{place}: cannot be listed: {error.strerror}; make it readable, or move it away") from error
 
     elsewhere = set(earlier_results(folder, search.leave_out))
-    files = []
+    files, recorded = [], set(search.results)
     for here, folders, names in os.walk(folder, onerror=fail):
         real = real_path(Path(here))
+        recorded |= set(search.recorded_in(Path(here)))
         hidden = [name for name in folders if name.startswith(".")]
         linked = [name for name in folders if name not in hidden and os.path.islink(os.path.join(here, name))]
         search.left_out.add("hidden folders", len(hidden))
@@ -223,7 +228,7 @@ def files_below(folder: Path, search: Search) -> list[Path]:
         for name in names:
             if name.startswith("."):
                 search.left_out.add("hidden")
-            elif real / name in elsewhere or real / name in search.results:
+            elif real / name in elsewhere or real / name in recorded:
                 search.left_out.add("results of an earlier run")
             else:
                 files.append(Path(here, name))

@@ -187,9 +187,11 @@ class Output:
                 size = file.tell()
             source = todo.shard.entries[0].version if is_whole() else ""
             self.record(name, rows, {"result_bytes": size, "source": source})
-        alone = todo.shard.is_loose or PurePosixPath(todo.shard.entries[0].name).name  # what names itself
+        file_name = PurePosixPath(todo.shard.entries[0].name).name
+        alone = todo.shard.is_loose or file_name  # what names itself
+        shown = PurePosixPath(name).with_name(file_name)  # the results of a .parquet are a .tar
         wrong = [row for row in rows if row["error"]]
-        errors = tuple(row["error"] if alone in (True, row["photo"]) else f"{name}: {row['error']}" for row in wrong)
+        errors = tuple(row["error"] if alone in (True, row["photo"]) else f"{shown}: {row['error']}" for row in wrong)
         new = [row for row in rows if not row["error"] and todo.known.get(row["key"]) is not row]
         files = tuple(file for row in new for file in row["outputs"]) if todo.shard.is_loose else (name,)
         return Outcome(name, len(new), len(rows) - len(errors) - len(new), errors, files=files)

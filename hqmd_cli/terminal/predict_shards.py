@@ -46,7 +46,9 @@ def run_shards(
         raise HqmdError(f"{' and '.join(given)}: not for tars, buckets, --shard, --limit and --dry-run")
     output = address_of(destinations[0])
     if len(destinations) > 1 or output == "-" or output_for(destinations[0]):
-        raise HqmdError(f"-o {printable(output)}: tars, buckets and --shard take one -o, a folder or a bucket")
+        raise HqmdError(
+            f"-o {printable(output)}: tars, buckets, --shard, --limit and --dry-run take one -o, a folder or a bucket"
+        )
     run = prepare_scale(sources, output, model, options, formats, style, shard=shard, limit=limit, dry=dry, **same)
     print(run.work.photos.model.in_words, file=sys.stderr)
     if dry:

@@ -97,13 +97,15 @@ class Plan:
             )
         return find_checkpoint(teachers[0]) if teachers else None
 
-    def require_weights(self, new_layers: bool = True) -> None:
+    def require_weights(self, new_layers: bool) -> None:
         """Raise HqmdError within seconds if a model or pretrained weights cannot be had, before the data is read.
 
         Also if the network that it starts from has other layers, unless `new_layers`.
         """
         start = self.start
         self.teacher  # noqa: B018  # raises
+        if new_layers and not (start or self.resume):
+            raise HqmdError("--new-layers: is for --start MODEL, whose layers it begins anew; leave it out")
         if isinstance(start, str) and not self.resume:
             from hqmd_cli.training.fine_tuning import require_trainable  # imports torch
 

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Collection, Mapping
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -208,7 +209,9 @@ def read_state(path: Path) -> dict[str, Any]:
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} is damaged")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, zipfile and pickle raise many types
+    except UnpicklingError as error:  # whose text advises to let the file run code
+        raise HqmdError(f"{path}: cannot be read: it holds more than tensors and numbers") from error
+    except Exception as error:  # torch and zipfile raise many types
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}") from error
 
 

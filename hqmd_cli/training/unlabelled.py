@@ -114,7 +114,9 @@ def open_unlabelled(
     nothing gives metres: neither a teacher, nor, `beside_truth`, pairs that the run learns from, too.
     """
     photos = without_held_out(find_photos(where, say), held_out, say)
-    models = open_models(list(dict.fromkeys(teachers)), OpenOptions(device=device))
+    functions = [name for name in dict.fromkeys(teachers) if name.startswith("py:")]  # compute where they like
+    others = [name for name in dict.fromkeys(teachers) if name not in functions]
+    models = open_models(others, OpenOptions(device=device)) | open_models(functions, OpenOptions())
     by = " and ".join(f"{known_as(model.name)} ({IN_WORDS[model.kind]})" for model in models.values())
     if not beside_truth and all(model.kind != "depth" for model in models.values()):
         raise HqmdError(f"nothing gives metres: {by}; add a --teacher that does, or pairs with depth by --data")

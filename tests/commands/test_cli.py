@@ -273,9 +273,12 @@ def test_a_process_that_ends_early_loses_nothing_of_what_it_says(tmp_path):
         (("predict", "x.png", "--output="), "--output=: empty"),
         (("predict", "", "-o", "y.png"), '"": empty'),
         (("train", "--data", ""), '--data "": empty'),
+        (("predict", "x.png", "--output=~/y.png"), "--output=~/y.png: the shell has not expanded ~"),
+        (("predict", "~/x*.png", "-o", "y.png"), "~/x*.png: the shell has not expanded ~"),
+        (("train", "--data", "x", "-o", "y", "--new-layers"), "--new-layers: is for --start"),
     ],
 )
-def test_an_empty_argument_is_a_variable_that_is_not_set(hqmd, arguments, said, tmp_path, monkeypatch):
+def test_what_the_shell_left_and_what_does_nothing_is_refused(hqmd, arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = hqmd(*arguments)
     assert result.returncode == 1 and said in result.stderr and not list(tmp_path.iterdir())

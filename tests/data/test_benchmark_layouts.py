@@ -133,6 +133,17 @@ def test_each_file_of_tum_is_used_once_the_nearest_pairs_first() -> None:
     assert [(photo.name, depth.name) for _, photo, depth in pairs] == [("p0", "d0"), ("p1", "d1")]
 
 
+def test_tum_takes_the_commas_that_associate_py_takes_and_tells_of_two_clocks(tmp_path: Path) -> None:
+    for kind, time in (("rgb", "1.0"), ("depth", "1.01")):
+        (tmp_path / f"{kind}.txt").write_text(f"{time},{kind}/1.png\n")
+    write_photo(tmp_path / "rgb/1.png")
+    write_16_bit(tmp_path / "depth/1.png", np.full(SIZE, 5000))
+    assert set(open_dataset(tmp_path, "all")[0].depth_m.flat) == {1}
+    (tmp_path / "depth.txt").write_text("9.0\tdepth/1.png\n")
+    with pytest.raises(HqmdError, match=r"lie less than 0\.02 s apart; rgb\.txt and depth\.txt need"):
+        open_dataset(tmp_path, "all")
+
+
 @pytest.mark.parametrize(("number", "unit", "likely"), [(900, None, 1000), (15_000, 100, 5000)])
 def test_an_impossible_unit_is_doubted_and_a_likely_one_named(
     tmp_path: Path, number: int, unit: float | None, likely: int

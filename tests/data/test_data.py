@@ -355,7 +355,8 @@ def test_files_are_not_raw(pairs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"), [("nothing", "no such file or folder"), ("data.zip", r"no kind of data named '\.zip'")]
+    ("name", "complaint"),
+    [("nothing", "no such file or folder"), ("data.zip", r"data\.zip: no kind of data named '\.zip'")],
 )
 def test_unknown_kind_of_data(tmp_path: Path, name: str, complaint: str) -> None:
     (tmp_path / "data.zip").write_bytes(b"PK")
@@ -422,6 +423,15 @@ def test_8_bit_depth_has_no_unit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_stated_unit_wins(tmp_path: Path, dtype: type) -> None:
     assert find_depth_scale([depth_file(tmp_path, 100, dtype)], 25.5) == (25.5, "stated")
+
+
+def test_a_stated_unit_that_the_file_contradicts_is_refused(tmp_path: Path) -> None:
+    write_depth_mm(tmp_path / "a.png", np.full((3, 4), 2, np.float32))
+    with pytest.raises(
+        HqmdError, match=r"a\.png: says itself that it has 1000 units a metre; leave out --depth-scale 5000"
+    ):
+        find_depth_scale([tmp_path / "a.png"], 5000)
+    assert find_depth_scale([tmp_path / "a.png"], 1000) == (1000, "stated")
 
 
 @pytest.mark.parametrize("scale", [0, -1000, float("nan")])

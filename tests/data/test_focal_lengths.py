@@ -44,7 +44,9 @@ def test_frames_csv_gives_each_sample_its_focal_length(own_pairs: Path, tmp_path
     assert [s.focal_px for s in DecodedDataset(dataset, tmp_path / "cache")] == [s.focal_px for s in dataset]
 
 
-@pytest.mark.parametrize("text", ["name,fx\na,-3\n", "name,fx\na,nan\n", "name,fx\na,wide\n", "name,fx\na,3\na,4\n"])
+@pytest.mark.parametrize(
+    "text", ["name,fx\na,-3\n", "name,fx\na,nan\n", "name,fx\na,wide\n", "name,fx\na,0.9\n", "Name,FX\na,30\na,40\n"]
+)
 def test_frames_that_are_wrong_are_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(HqmdError, match=r"frames\.csv: line [23]: "):
         read_frames(with_frames(tmp_path, text))

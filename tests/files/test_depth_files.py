@@ -12,7 +12,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from hqmd_cli.errors import HqmdError
-from hqmd_cli.files.depth_files import depth_unit_tag, encode_npy, read_depth_values, read_npy, write_depth_mm
+from hqmd_cli.files.depth_files import (
+    depth_size,
+    depth_unit_tag,
+    encode_npy,
+    read_depth_values,
+    read_npy,
+    write_depth_mm,
+)
 from pictures import corners, some_depth
 
 
@@ -120,6 +127,14 @@ def test_a_unit_tag_that_is_no_unit(tag: str, tmp_path: Path) -> None:
     Image.fromarray(np.full((3, 4), 2000, np.uint16)).save(tmp_path / "d.png", pnginfo=note)
     with pytest.raises(HqmdError, match=r"d\.png: its text chunk"):
         depth_unit_tag(tmp_path / "d.png")
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"", "the file is empty"), (b"no PNG", "not a grey picture")])
+def test_a_file_that_is_no_picture_is_named_with_the_remedy(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "d.png").write_bytes(content)
+    for read in (read_depth_values, depth_size, depth_unit_tag):  # which may be the first to open it
+        with pytest.raises(HqmdError, match=rf"d\.png: cannot be read as a depth map: {why}.*; write it again"):
+            read(tmp_path / "d.png")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of files")

@@ -439,6 +439,10 @@ def write_list(path: Path) -> None:
     torch.save([1, 2, 3], path)
 
 
+def write_program(path: Path) -> None:
+    torch.save({"a": Path("b")}, path)
+
+
 def write_numbers(path: Path) -> None:
     torch.save(dict.fromkeys(full_model("test_resnet").state_dict(), 0), path)
 
@@ -465,6 +469,7 @@ def write_another_network(path: Path) -> None:
         (write_text_file, "weights.safetensors", "not a readable state dict"),
         (write_text_file, "weights.pth", "not a readable state dict"),
         (write_truncated, "weights.safetensors", "not a readable state dict"),
+        (write_program, "weights.pth", "not a state dict of tensors alone, as torch.save writes it"),
         (write_list, "weights.pth", ""),
         (write_numbers, "weights.pth", ""),
         (write_incomplete, "weights.safetensors", "layer3.0.conv2.weight"),

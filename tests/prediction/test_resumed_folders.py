@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import hqmd_cli
+from conftest import scene
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import RUN
 from hqmd_cli.files.locks import claim
@@ -478,3 +479,16 @@ def test_one_result_goes_to_stdout(here):
     whole[4:5] = ["in"]
     refused = subprocess.run(whole, env=environment(), capture_output=True)
     assert refused.stderr.startswith(b"hqmd: stdout: one file cannot hold")
+
+
+def test_results_of_a_run_into_another_folder_below_the_photos_are_no_photos(hqmd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ramp.py").write_text("def depth(rgb):\n    return 1 + rgb[..., 0] / 255\n")
+    Path("in").mkdir()
+    Image.fromarray(scene(1, (24, 32))[0]).save("in/a.jpg")
+    for folder in ("in/one", "in/two", "three"):
+        result = hqmd("predict", "in", "-o", folder, "-m", "py:ramp:depth")
+        assert result.returncode == 0 and result.stdout == f"{folder}/a.png\n"
+    assert "left out: 2 results of an earlier run" in result.stderr
+    Path("in/one/manifest.jsonl").write_text('{"of": "another program"}\n')
+    assert len(hqmd("predict", "in", "-o", "four", "-m", "py:ramp:depth").stdout.splitlines()) == 2

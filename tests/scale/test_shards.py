@@ -196,7 +196,7 @@ def test_parquet_of_bytes(here, predict):
     images = [{"bytes": jpeg(1), "path": "x/a.jpg"}, {"bytes": None, "path": "b.jpg"}, {"bytes": jpeg(2), "path": None}]
     parquet.write_table(pyarrow.table({"image": images, "label": [1, 2, 3]}), "data.parquet")
     done = predict("data.parquet", "-o", "out")
-    assert done.returncode == 1 and "data.tar: b.jpg: a row without bytes" in done.stderr
+    assert done.returncode == 1 and "data.parquet: b.jpg: a row without bytes" in done.stderr
     names = read_tar(Path("out/data.tar"))
     assert [name for name in names if name.endswith(".json")] == ["x/a.json", "00000002.json"]
     Path("cut.parquet").write_bytes(Path("data.parquet").read_bytes()[:-50])

@@ -69,7 +69,7 @@ def teach(monkeypatch, pairs):
     held_out = open_training_data(pairs)[1]
 
     def label(photos, *models, beside_truth=False, held_out=held_out):
-        monkeypatch.setattr(unlabelled, "open_models", lambda names, options: {m.name: m for m in models})
+        monkeypatch.setattr(unlabelled, "open_models", lambda names, _: {m.name: m for m in models if m.name in names})
         label.said = []
         return open_unlabelled(str(photos), [m.name for m in models], held_out, "cpu", beside_truth, label.said.append)
 
@@ -284,3 +284,11 @@ def test_the_command_labels_trains_and_goes_on(hqmd, pairs, photos, trained_run,
 def test_options_that_do_not_go_together(hqmd, pairs, tmp_path, options, said):
     result = hqmd("train", "--data", pairs, "-o", tmp_path / "run", *options)
     assert result.returncode == 1 and said in result.stderr
+
+
+def test_a_function_takes_no_device_and_teaches_nevertheless(pairs, photos, tmp_path, monkeypatch):
+    (tmp_path / "dark_is_far.py").write_text("def answer(rgb):\n    return 6 * (1 - rgb[..., 0] / 255) + 0.1\n")
+    monkeypatch.chdir(tmp_path)
+    held_out = open_training_data(pairs)[1]
+    data = open_unlabelled(str(photos), ["py:dark_is_far:answer"], held_out, "cpu", False, print)
+    assert len(data) == 6

@@ -99,7 +99,9 @@ def open_session(
             return onnxruntime.InferenceSession(path, options, providers=[CPU], enable_fallback=0), 0, "the CPU", ""
         session, said = open_on(accelerator, path, options)
     except Exception as error:  # ONNX Runtime's errors have no common type
-        raise HqmdError(f"{path}: ONNX Runtime cannot open it: {brief(reason_of(error))}") from error
+        why = brief(reason_of(error))
+        remedy = "; put its weights beside it, as a file and no link" if "External data" in why else ""
+        raise HqmdError(f"{path}: ONNX Runtime cannot open it: {why}{remedy}") from error
     nodes, total = nodes_on(accelerator.provider.name, session)
     partly = "" if nodes == total else f" ({nodes} of {total} nodes, the others on the CPU)"
     return session, nodes, f"{accelerator.provider.words}{partly}", said

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hqmd_cli import __version__
 from hqmd_cli.depth import valid_depth
+from hqmd_cli.errors import printable
 from hqmd_cli.files.depth_files import LARGEST_MM_M, encode_depth_mm
 from hqmd_cli.files.images import encode_jpeg
 from hqmd_cli.files.photos import LARGEST_16_BIT
@@ -62,7 +63,7 @@ def metadata(result: DepthResult, style: Style, colours: tuple[float, float] | N
     """
     camera, sure = result.intrinsics, result.uncertainty
     return {
-        "photo": result.photo or "photo",
+        "photo": printable(result.photo) or "photo",  # a name may be no UTF-8
         "model": shown_name(result.model),
         "version": __version__,
         "kind": result.kind,
