@@ -112,7 +112,7 @@ def test_the_list_of_models_tells_them_apart(hqmd: Callable) -> None:
 
 def test_the_docs_say_what_another_package_should_depend_on() -> None:
     text = " ".join((ROOT / "docs" / "install.md").read_text("utf-8").split())
-    assert "let it depend on `hqmd-light`, and on `hqmd` if it trains" in text
+    assert "let it depend on `hqmd-light`, and if it trains, on `hqmd`" in text
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
