@@ -82,8 +82,9 @@ class Server:
 
     @property
     def mb(self) -> float:
-        """Its memory: what is its own of the resident set."""
-        return psutil.Process(self.process.pid).memory_full_info().uss / 1e6
+        """Its memory and its worker's: what is their own of the resident set."""
+        process = psutil.Process(self.process.pid)
+        return sum(each.memory_full_info().uss for each in (process, *process.children())) / 1e6
 
     def stop(self) -> None:
         """End it."""

@@ -115,8 +115,8 @@ def wait_until(true: Any, seconds: float = 20) -> None:
 class Wire:
     """A connection, byte by byte."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+    def __init__(self, port: int, timeout: float = 60) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
 
     def send(self, content: bytes) -> "Wire":
         self.socket.sendall(content)
@@ -143,12 +143,11 @@ class Wire:
         head, _, body = received.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        while len(body) < int(headers.get("content-length", 0)):
-            piece = self.socket.recv(65_536)
-            if not piece:
-                break
-            body += piece
-        return int(first.split()[1]), headers, body
+        pieces, left = [body], int(headers.get("content-length", 0)) - len(body)
+        while left > 0 and (piece := self.socket.recv(65_536)):
+            pieces.append(piece)
+            left -= len(piece)
+        return int(first.split()[1]), headers, b"".join(pieces)
 
     def problem(self) -> tuple[int, str]:
         """Read one response that is a problem: status and detail."""

@@ -240,11 +240,12 @@ def test_a_large_answer_leaves_in_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     """To copy or free all of it in one step would keep everybody else waiting."""
     monkeypatch.setattr("hqmd_cli.serving.depth.PIECE", 1000)
     with client() as asked:
-        pieces = asked.app.worker((Upload(BytesIO(PHOTO), ""), wish_of(QueryParams("format=npy"), "", asked.app.models)))
-        asked.app.worker = lambda given: pieces
+        service = asked.app
+        done = service.worker((Upload(BytesIO(PHOTO), ""), wish_of(QueryParams("format=npy"), "", service.models)))
+        service.worker = lambda given: done
         answer = asked.post("/v1/depth?format=npy", content=PHOTO)
     assert np.load(BytesIO(answer.content)).shape == (24, 40) and answer.headers["content-length"] == "3968"
-    assert pieces.pieces == []
+    assert done.pieces == []
 
 
 def test_a_token_is_asked_for_before_a_photo_is_received() -> None:
