@@ -1,5 +1,6 @@
 """The application: routes, checks before them, and what is counted and logged after them."""
 
+import asyncio
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -28,6 +29,7 @@ from hqmd_cli.serving.wishes import wish_of
 from hqmd_cli.serving.worker import Worker
 
 DEPTH = "/v1/depth"
+SENT = 2**20  # bytes at a time
 OPENING = "the process that computes is being started; ask again in some seconds"
 Log = Callable[[str], None]
 
@@ -137,11 +139,14 @@ class Service:
         return PlainTextResponse("ok\n")
 
 
-async def taken_from(pieces: list[bytes]) -> AsyncIterator[bytes]:
+async def taken_from(pieces: list[bytes]) -> AsyncIterator[memoryview]:
     """Yield the pieces and empty the list: to free a large answer in one step would keep the others waiting."""
     pieces.reverse()
     while pieces:
-        yield pieces.pop()
+        piece = memoryview(pieces.pop())
+        for start in range(0, len(piece), SENT):
+            yield piece[start : start + SENT]
+            await asyncio.sleep(0)  # a client that reads quickly would keep the others waiting
 
 
 async def until_gone(request: Request) -> None:

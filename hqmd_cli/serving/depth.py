@@ -26,7 +26,7 @@ from hqmd_cli.serving.problems import Problem, in_query
 from hqmd_cli.serving.uploads import Upload
 from hqmd_cli.serving.wishes import JSON, PHOTO, VIEW, Wish, seen_with
 
-PIECE = 2**22  # bytes
+PIECE = 2**25  # bytes; of smaller ones, glibc gives the memory of many back in one step (mallopt(3), M_MMAP_THRESHOLD)
 LONGEST_HEADER = 500  # letters
 LONGEST_NAME = 80
 
