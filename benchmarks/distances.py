@@ -44,11 +44,11 @@ def main() -> None:
 
     model, rng = open_model(args.model, OpenOptions()), np.random.default_rng(0)
     model.require_uncertainty("distances")
+    assert model.surely
     dataset = open_split_or_all(args.data, args.split, "filled", args.depth_scale)
     found = []
     for sample in (dataset[i] for i in range(len(dataset))):
-        depth_m, sure = model.with_uncertainty(sample.image)
-        assert sure
+        depth_m, sure = model.surely(sample.image)
         camera = find_intrinsics(*depth_m.shape, fx=sample.focal_px)
         depth_m = depth_m * np.float32(sample.camera_factor)
         first, second = rng.choice(np.flatnonzero(sample.valid), (2, args.pairs))

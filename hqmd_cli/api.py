@@ -47,9 +47,7 @@ class LoadedModel:
         file.
         """
         known, camera = seen_by(photo, fx, picture)
-        if self.model.sees:
-            return self.for_camera(self.model.seen_with(known.rgb, camera)[0], camera)
-        return self.for_camera(self.model(known.rgb), camera)
+        return self.for_camera(self.model.see(known.rgb, camera, sure=False).depth, camera)
 
     def with_uncertainty(
         self, photo: PhotoLike, *, fx: float | None = None, picture: int | None = None
@@ -57,7 +55,7 @@ class LoadedModel:
         """Return the depth of a photo, and how sure it is. Raises HqmdError if the model does not know that."""
         self.model.require_uncertainty("with_uncertainty")
         known, camera = seen_by(photo, fx, picture)
-        depth_m, sure = self.model.with_uncertainty(known.rgb)
+        depth_m, _, _, sure = self.model.see(known.rgb, camera)
         assert sure
         sure = sure.with_camera(camera.metres_error)
         return SurePrediction(self.for_camera(depth_m, camera), sure.scale, sure.at(depth_m.shape))
@@ -114,7 +112,7 @@ def load(
 ) -> LoadedModel:
     """Open a model: a bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub.
 
-    A short name of the catalogue (`hqmd models`) is a model of others, hf:org/name[@revision] any depth model of
+    A short name of the catalogue (`hqmd models`) is a third-party model, hf:org/name[@revision] any depth model of
     transformers, onnx:FILE or onnx:org/name[@revision]/FILE any ONNX file, py:module:function any Python function. If
     such a model does not say what it gives, state it with `kind`; the returned function has it as its `kind`. `profile`
     is that of an ONNX file: a name in the catalogue, or a TOML file.

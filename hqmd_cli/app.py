@@ -109,7 +109,7 @@ def refuse_empty(arguments: Sequence[str]) -> None:
     for flag, value in zip(("", *arguments), arguments, strict=False):
         if value == "" or (value.startswith("--") and value.endswith("=")):
             where = value or (f'{flag} ""' if flag.startswith("-") else '""')
-            raise HqmdError(f"{where}: empty; is a variable of the shell not set? For the current folder, give .")
+            raise HqmdError(f"{where}: empty; is a shell variable not set? For the current folder, write .")
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ list the names without torch. Installed packages may add entries of their own to
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
@@ -34,20 +35,26 @@ class Registry(dict[str, Thing]):
         if self.is_extended:
             return False
         self.is_extended = True
-        from importlib.metadata import entry_points
-
-        for entry in entry_points(group=self.group):
+        for entry in all_entry_points().select(group=self.group):
             package = entry.dist.name if entry.dist else "an installed package"
             if entry.name in self:
                 complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out, as that name is taken"))
                 continue
             try:
-                self[entry.name] = entry.value if self.of_strings else entry.load()  # type: ignore[assignment]
+                self[entry.name] = entry.value if self.of_strings else entry.load()
             except Exception as error:  # a package may raise anything
                 complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out: {described(error)}"))
                 continue
             self.plugged[entry.name] = package
         return bool(self.plugged)
+
+
+@cache
+def all_entry_points() -> Any:
+    """Read the entry points of all installed packages, which takes as long as reading those of one group."""
+    from importlib.metadata import entry_points
+
+    return entry_points()
 
 
 def pick(registry: Mapping[str, Thing], name: str, kind: str) -> Thing:

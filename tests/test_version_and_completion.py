@@ -88,7 +88,7 @@ def test_info_without_a_model_describes_the_installation(hqmd: Callable) -> None
 
 def test_info_marks_what_nobody_has_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     about = describe_installation() | {"onnxruntime_devices": ["cuda", "openvino", "cpu"]}
-    assert "  ONNX Runtime  cuda, openvino, cpu (nobody has tried cuda with hqmd)\n" in installation_text(about)
+    assert "  ONNX Runtime  cuda, openvino, cpu (cuda untested with hqmd)\n" in installation_text(about)
 
 
 # completion

@@ -65,7 +65,7 @@ class Entry:
 
     @property
     def tried(self) -> str:
-        """How `hqmd models --verify` tried it here; an empty string if nobody did."""
+        """How `hqmd models --verify` tried it here; an empty string if it did not."""
         return str(kept().get(self.name, {}).get("tried", ""))
 
 
@@ -89,7 +89,7 @@ def find_entry(name: str) -> Entry | None:
 
 
 def what_it_saw(address: str, data: str) -> str:
-    """Say how a model of others, at an address such as hf:org/name, has seen a data set; empty if nothing is known."""
+    """Say how the third-party model at an address such as hf:org/name has seen a data set; empty if unknown."""
     rows = facts()["seen"]
     return "; ".join(row["how"] for row in rows if row["data"] == data and re.search(row["pattern"], address))
 

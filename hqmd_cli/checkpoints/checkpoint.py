@@ -140,14 +140,14 @@ def record_model(folder: Path, model: ModelConfig) -> None:
     write_info(folder, replace(read_info(folder), model=model))
 
 
-def write_info(folder: Path, info: CheckpointInfo, name: str = "") -> None:
-    """Write config.json and the card; `name` as in save_checkpoint.
+def write_info(folder: Path, info: CheckpointInfo) -> None:
+    """Write config.json and the card.
 
     Raises HqmdError for a folder that is not the user's own to change, such as one in the hub's cache.
     """
     if where := shared_place(folder):
         raise HqmdError(f"{folder}: lies in {where}, and is not changed; {copy_of(str(folder))}")
-    config, card = config_text(info), model_card(name or folder.name, info)
+    config, card = config_text(info), model_card(folder.name, info)
     write_text(folder / CONFIG_FILE, config)
     write_text(folder / CARD_FILE, card)
 

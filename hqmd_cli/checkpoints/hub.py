@@ -20,10 +20,7 @@ HASHES_FILE = "photo_hashes.npy"  # of what it learned from (photo_hashes.py); n
 BEST, LAST = "best", "last"  # checkpoint folders inside a training run's
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # by precision; not every checkpoint has them
 HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, *ONNX_FILES.values(), CARD_FILE, PROCESSOR_FILE, HASHES_FILE]
-NOT_OWN = (
-    "{name}: predict, evaluate and compare take such a model; this asks for a checkpoint of hqmd's own, whose files it "
-    "reads or changes"
-)
+NOT_OWN = "{name}: a third-party model; this needs a checkpoint of hqmd's own, whose files it reads or changes"
 HUB_NAME = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 
@@ -55,7 +52,7 @@ def find_checkpoint(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         there = f"; {folder / BEST} is one" if (folder / BEST / CONFIG_FILE).is_file() else ""
-        raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so no checkpoint{there}")
+        raise HqmdError(f"{folder}: a folder without {CONFIG_FILE}, so not a checkpoint{there}")
     if known_elsewhere(name):
         raise HqmdError(NOT_OWN.format(name=name))
     if match := HUB_NAME.fullmatch(name):
@@ -94,7 +91,7 @@ def download(repo: str, revision: str | None) -> Path:
     folder = snapshot(repo, revision, HUB_FILES)
     if not (folder / CONFIG_FILE).is_file():
         where = f"{repo}@{revision}" if revision else repo
-        raise HqmdError(f"{where}: the model on the hub has no {CONFIG_FILE}, so it is no hqmd checkpoint")
+        raise HqmdError(f"{where}: the model on the hub has no {CONFIG_FILE}, so it is not an hqmd checkpoint")
     return folder
 
 

@@ -51,7 +51,7 @@ def require_figures(figures: dict[str, Any]) -> None:
         ends = intervals.get(name)
         is_interval = ends is None or (isinstance(ends, list) and len(ends) == 2 and all(map(is_figure, ends)))
         if not (is_figure(value) and is_interval):
-            raise HqmdError(f"its figure {brief(name)} is no number with an interval")
+            raise HqmdError(f"its figure {brief(name)} is not a number with an interval")
     for name in ("remark", "intervals_by"):
         if not isinstance(figures.get(name, ""), str):
             raise HqmdError(f"its figures' {name} must be text")

@@ -55,7 +55,7 @@ def saved_states(folder: Path) -> list[Path]:
 def refuse_run(folder: Path) -> None:
     """Raise HqmdError if a new run in this folder would overwrite one, or lie among the files of a model."""
     if folder.exists() and not folder.is_dir():
-        raise HqmdError(f"{folder}: exists, and is no folder; choose another -o")
+        raise HqmdError(f"{folder}: exists and is not a folder; choose another -o")
     if (folder / CONFIG_FILE).exists():
         raise HqmdError(f"{folder}: holds a model; choose another -o")
     if can_resume(folder):

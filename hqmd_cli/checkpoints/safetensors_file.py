@@ -44,7 +44,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     except (OSError, ValueError) as error:
         raise HqmdError(f"{path}: cannot be read: {first_line(error)}; {REMEDY}") from error
     if size != expected:
-        raise HqmdError(f"{path}: cannot be read: it has {size:,} bytes in place of {expected:,}; {REMEDY}")
+        raise HqmdError(f"{path}: cannot be read: it has {size:,} bytes instead of {expected:,}; {REMEDY}")
     return tensors
 
 
@@ -52,7 +52,7 @@ def parsed_header(file: BinaryIO) -> tuple[dict[str, Tensor], int]:
     """Return the tensors, and the size that the file should have. Raises ValueError for a damaged header."""
     length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if not 2 <= length <= LARGEST_JSON_BYTES:
-        raise ValueError("it is no safetensors file")
+        raise ValueError("it is not a safetensors file")
     content = file.read(length)
     if len(content) < length:
         raise ValueError(f"it ends within its header of {length:,} bytes")

@@ -19,7 +19,7 @@ def calibrate(
     ] = "val",
     also: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DATA", help="Further held-out photos, for the errors alone. May repeat."),
+        typer.Option(metavar="DATA", help="More held-out photos, used only to measure the errors. May be repeated."),
     ] = None,
     protocol: ProtocolOption = DEFAULT_PROTOCOL,
     depth_scale: DepthScaleOption = None,
@@ -53,16 +53,16 @@ def calibrate(
         typer.Option(help="Set p; 1 leaves only the factor.  [default: the best one, given 20 photos or more]"),
     ] = None,
 ) -> None:
-    """Fit a factor and a power that correct a model's depth.
+    """Fit a factor and a power that correct a model's depth, and store them in the model.
 
-    They are fitted on held-out photos, and stored with the other settings given here. Depth d becomes c d^p. The power
-    p spreads depths that a network keeps too close to the middle; it is chosen for the least RMSE times AbsRel. The
-    factor c makes the bias 1. Both are the same for all photos; no photo is aligned to its own truth. Both are stored
-    in the model, with the figures measured with them. With --size NAME, both, --side, --detail-side and --flip become a
-    preset of that name instead, and no figures are stored.
+    Depth d becomes c d^p, with the same c and p for all photos: no photo is aligned to its own ground truth. The power
+    p widens the range of depths, which networks tend to compress; it is chosen to minimise RMSE times AbsRel. The
+    factor c makes the bias 1. The other settings given here are stored, too, and the figures measured with all of them.
+    With --size NAME, the correction, --side, --detail-side and --flip are stored as a preset of that name instead,
+    without figures.
 
-    From 20 photos on, it also measures how wrong depth still is: the scale of a photo, and the shape of each pixel
-    (docs/evaluate.md). --also adds photos of other rooms and cameras to that.
+    With 20 photos or more, it also measures how wrong the corrected depth still is: the scale of a photo, and the shape
+    at each pixel (docs/evaluate.md). --also adds photos of other rooms and cameras to that.
 
     \b
     hqmd calibrate runs/mine/best --data nyu_depth_v2_labeled.mat --side 224,288 --edges 0.02

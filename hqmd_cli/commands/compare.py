@@ -74,7 +74,7 @@ def compare(
     report_pictures: ReportPicturesOption = DEFAULT_REPORT_PICTURES,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Measure several models on the same data, and their differences.
+    """Measure several models on the same data, and test their differences.
 
     \b
     hqmd compare hqmd-indoor runs/mine/best --data nyu_depth_v2_labeled.mat -o table.md --picture grid.png
@@ -93,7 +93,7 @@ def compare(
     if not names:
         raise HqmdError("nothing to compare: name models, or folders of predictions with --pred")
     if len(set(names)) < len(names):
-        raise HqmdError(f"{max(names, key=names.count)} is named twice; a folder goes by its own name without its path")
+        raise HqmdError(f"{max(names, key=names.count)} is named twice; folders need different names")
     if output:
         require_suffix(output, FORMATS)
     if picture:

@@ -10,8 +10,8 @@ from hqmd_cli.commands.options import OverwriteOption
 from hqmd_cli.errors import INTERRUPTED, HqmdError, complain
 
 data = typer.Typer(
-    help="List the published sets that hqmd reads, download NYU Depth V2, turn its raw recordings into pairs, and "
-    "split pairs of your own.",
+    help="List the published datasets that hqmd reads, download NYU Depth V2, turn its raw recordings into pairs, and "
+    "split your own pairs.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,9 +21,9 @@ LEFT_OUT = "left-out.log"  # .txt would be a split
 
 @data.command("list")
 def list_sets() -> None:
-    """Say where each set that hqmd reads as published is had, under which licence, and how its files lie.
+    """List the published datasets that hqmd reads, each with its source, licence and folder layout.
 
-    hqmd downloads none but NYU Depth V2 (`hqmd data nyu`). `--data` takes the folder of any.
+    hqmd downloads only NYU Depth V2 (`hqmd data nyu`). Unpack any other set and pass its folder as `--data`.
 
     \b
     hqmd data list
@@ -44,7 +44,7 @@ def nyu(
 ) -> None:
     """Download the labelled file of NYU Depth V2, 3.0 GB. An interrupted download continues where it stopped.
 
-    Its size and SHA-256 must be those that others measured; NYU publishes none.
+    NYU publishes no checksum, so size and SHA-256 are compared with those that other projects measured.
 
     \b
     hqmd data nyu
@@ -79,9 +79,9 @@ def split(
 ) -> None:
     """Write train.txt and val.txt for a folder of your own pairs.
 
-    Names alike but for their last number, such as kitchen_001 and kitchen_002, are one recording, which goes into one
-    list as a whole. The same names always give the same lists. Photos without depth are refused; `hqmd check` names
-    them.
+    Names that differ only in their last number, such as kitchen_001 and kitchen_002, count as one recording, which is
+    never divided between the lists. The same names always give the same lists. Photos without depth are an error;
+    `hqmd check` names them.
 
     \b
     hqmd data split pairs/
@@ -123,8 +123,8 @@ def nyu_raw(
 ) -> None:
     """Turn NYU's raw recordings into pairs of photo and depth.
 
-    The two are synchronised, and depth is in metres as the photo's camera sees it. Existing pairs are kept, so a
-    stopped run continues. Damaged frames are named and left out.
+    Photos and depth are matched by time, and depth is given in metres from the photo's camera. Existing pairs are kept,
+    so a stopped run can be continued. Damaged frames are named and left out.
 
     \b
     hqmd data nyu-raw nyu_raw/ -o nyu_pairs/ --frames 120000

@@ -110,7 +110,7 @@ def evaluate(
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Save the figures of each picture there, and continue from them after a stop."
+            metavar="FILE", help="Save the figures of each picture to this file, and continue from it after a stop."
         ),
     ] = None,
     report: ReportOption = None,
@@ -124,7 +124,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Judge by distances that you measured: a .csv with `photo,x,y,metres` in each row, instead of --data.",
+            help="Use distances that you measured yourself instead of --data: a .csv with rows of photo,x,y,metres.",
         ),
     ] = None,
     picture: Annotated[
@@ -212,17 +212,17 @@ def refuse_contradictions(
     protocol: str,
     on_ray: bool,
 ) -> None:
-    """Raise HqmdError for options that exclude each other, and for --record with settings that are not the model's."""
+    """Raise HqmdError for options that exclude each other, and for --record with other settings than the model's."""
     if protocol == ALL:
         refuse_given("--protocol all", given_options(context) & OF_ONE_PROTOCOL)
     if on_ray and (pred or protocol == ALL):
-        raise HqmdError("--engine ray runs a model under one protocol: without --pred and --protocol all")
+        raise HqmdError("--engine ray runs a model under one protocol; leave out --pred and --protocol all")
     changes_view = bool(options.sides or options.flip or options.size != DEFAULT_SIZE)
     if record and (changes_view or protocol == ALL):
-        raise HqmdError("--record is for the model's own settings and one protocol: without --side, --size and --flip")
+        raise HqmdError("--record needs the model's own settings and one protocol; leave out --side, --size and --flip")
     if pred and (record or changes_view or model != DEFAULT_MODEL or options.kind or options.profile):
         raise HqmdError(
-            "--pred scores files as they are: without --model, --model-kind, --side, --size, --flip and --record"
+            "--pred scores files as they are; leave out --model, --model-kind, --side, --size, --flip and --record"
         )
 
 
@@ -233,6 +233,6 @@ def given_options(context: typer.Context) -> set[str]:
 
 
 def refuse_given(chosen: str, given: set[str]) -> None:
-    """Raise HqmdError if any of the options was given, since it has no meaning beside the chosen one."""
+    """Raise HqmdError if any of these options was given, since the chosen one leaves them without effect."""
     for name in sorted(given):
         raise HqmdError(f"--{name.replace('_', '-')} has no meaning with {chosen}; leave one of them out")

@@ -56,12 +56,12 @@ def export(
     alone, beside = output.suffix.lower() == ".onnx", output.resolve() == source.resolve()
     path = output if alone else output / ONNX_FILES[precision]
     if alone:
-        refuse({"--note": note}, "is for a model card: give -o a folder")
+        refuse("--note", note, "is for a model card: give -o a folder")
         require_place(path, source, overwrite)
     else:
-        refuse({"--size": size}, "is for a single file: give -o a name that ends in .onnx")
+        refuse("--size", size, "is for a single file: give -o a name that ends in .onnx")
     if beside:
-        refuse({"--note": note}, "is for a new folder: give -o another folder")
+        refuse("--note", note, "is for a new folder: give -o another folder")
         refuse_existing_outputs([find_own(model) / path.name], overwrite)
     elif not alone:
         refuse_existing_outputs([output], overwrite=False, remedy="remove it")
@@ -98,8 +98,7 @@ def require_place(path: Path, source: Path, overwrite: bool) -> None:
     refuse_existing_outputs([path], overwrite)
 
 
-def refuse(options: dict[str, object], why: str) -> None:
-    """Raise HqmdError if one of these options was given."""
-    for flag, value in options.items():
-        if value is not None:
-            raise HqmdError(f"{flag} {why}")
+def refuse(flag: str, value: object, why: str) -> None:
+    """Raise HqmdError if an option was given."""
+    if value is not None:
+        raise HqmdError(f"{flag} {why}")

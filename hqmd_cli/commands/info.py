@@ -19,7 +19,7 @@ def info(
     ] = None,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Describe a model, one of the catalogue (`hqmd models`), a training run or this installation.
+    """Describe a model, a training run, or this installation.
 
     Shows a model's size, data, command, settings (* where they differ from the paper) and recorded figures.
 

@@ -50,8 +50,8 @@ def merge(
         bool,
         typer.Option(
             "--average-weights",
-            help="Average the networks' weights instead of their depth: they must be copies of one network, such as "
-            "before and after fine-tuning. Takes the time of one.",
+            help="Average the networks' weights instead of their depth. They must be copies of one network, such as "
+            "before and after fine-tuning; the result takes the time of one.",
         ),
     ] = False,
 ) -> None:
@@ -72,7 +72,7 @@ def merge(
     if len(models) < 2:
         raise HqmdError("merge needs two models or more")
     if average_weights and views:
-        raise HqmdError("--views does not go with --average-weights, which leaves one network")
+        raise HqmdError("--views has no effect with --average-weights, which makes one network; leave it out")
     folders = [find_checkpoint(model) for model in models]
     if average_weights:
         average_checkpoints(folders, output, weights or ())

@@ -14,9 +14,9 @@ def merge_manifests(
         Path, typer.Argument(metavar="OUTPUT", help="The -o of the run: a folder, or s3:// and the like.")
     ],
 ) -> None:
-    """Join the records of all parts of a run into manifest.parquet and errors.parquet.
+    """Join the records of all parts of a run into one manifest.parquet and one errors.parquet.
 
-    Says which parts and shards are missing, or there twice. Exit code 1 if any are, or if photos failed.
+    Reports parts and shards that are missing or duplicated. Exit code 1 if there are any, or if photos failed.
 
     \b
     hqmd merge-manifests s3://out/depths

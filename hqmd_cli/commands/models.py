@@ -1,4 +1,4 @@
-"""`hqmd models`: the bundled models, those of others by name, and the systems to train."""
+"""`hqmd models`: the bundled models, third-party models by name, and the systems to train."""
 
 from typing import Annotated
 
@@ -12,11 +12,11 @@ def models(
     ] = False,
     verify: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Download a model of others, if it is not here, and try it on a picture."),
+        typer.Option(metavar="NAME", help="Download a third-party model, unless it is here, and try it on a picture."),
     ] = None,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the bundled models, the models of others that hqmd knows by name, and the networks that can be trained.
+    """List the bundled models, the third-party models that hqmd knows by name, and the networks it can train.
 
     \b
     hqmd models
@@ -63,7 +63,7 @@ def try_entry(name: str) -> None:
     seen = model(next(check_pictures()))
     seconds = perf_counter() - began
     if not np.isfinite(seen).all():
-        typer.echo(f"hqmd: {name}: its map is not finite", err=True)
+        typer.echo(f"hqmd: {name}: its map has NaN or infinite values", err=True)
         raise typer.Exit(1)
     keep(entry.name, {"tried": tried_now(seconds)})
     print(f"{entry.name}: {model.in_words}")

@@ -19,18 +19,18 @@ KINDS_HELP = f"{', '.join(KINDS)} (depth is in metres)."
 MODEL_HELP = "A bundled name, a checkpoint folder, or org/name[@revision] on the Hugging Face hub."
 
 ANY_MODEL_HELP = (
-    f"{MODEL_HELP} Or a model of others: a name that `hqmd models` lists; hf:org/name[@revision] of transformers; "
+    f"{MODEL_HELP} Or a third-party model: a name that `hqmd models` lists; hf:org/name[@revision] of transformers; "
     "onnx:FILE or onnx:org/name[@revision]/FILE; py:module:function."
 )
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help=ANY_MODEL_HELP, show_default=DEFAULT_MODEL)]
 ModelKindOption = Annotated[
     str | None,
-    typer.Option(help=f"What a model of others returns, if it does not say: {KINDS_HELP}"),
+    typer.Option(help=f"What a third-party model returns, if it does not say: {KINDS_HELP}"),
 ]
 OnnxProfileOption = Annotated[
     str,
-    typer.Option(metavar="NAME|FILE.toml", help="How an onnx: model wants its picture, and what it returns."),
+    typer.Option(metavar="NAME|FILE.toml", help="What an onnx: model expects as input, and what it returns."),
 ]
 ACCELERATORS = ", ".join(PROVIDERS)
 DeviceOption = Annotated[
@@ -81,34 +81,34 @@ SizeOption = Annotated[
 FlipOption = Annotated[
     bool, typer.Option("--flip", help="Average with the depth of the mirrored photo, which takes twice the time.")
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 ENGINES = ("local", "ray")
 EngineOption = Annotated[
-    str, typer.Option(metavar="|".join(ENGINES), help="What computes: this process, or actors of Ray (hqmd[ray]).")
+    str, typer.Option(metavar="|".join(ENGINES), help="Where to compute: in this process, or in Ray (hqmd[ray]).")
 ]
 AddressOption = Annotated[
     str,
     typer.Option(
         metavar="HOST:PORT",
-        help="With --engine ray: the cluster to join; auto finds one on this machine.  [default: one of its own]",
+        help="With --engine ray: the cluster to join; auto finds one on this machine.  [default: start one]",
     ),
 ]
 ActorsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="With --engine ray: processes that compute at a time.", show_default="as many as fit"),
+    typer.Option(min=1, help="With --engine ray: number of processes.", show_default="as many as fit"),
 ]
 CpusPerActorOption = Annotated[
-    int | None, typer.Option(min=1, help="With --engine ray: cores, and threads, of each.", show_default="1")
+    int | None, typer.Option(min=1, help="With --engine ray: cores, and threads, per process.", show_default="1")
 ]
 GpusPerActorOption = Annotated[
-    float | None, typer.Option(min=0, help="With --engine ray: GPUs of each; 0.5: two share one.", show_default="0")
+    float | None, typer.Option(min=0, help="With --engine ray: GPUs per process; 0.5: two share one.", show_default="0")
 ]
 
 
 def actors_of(engine: str, address: str, number: int | None, cpus: int | None, gpus: float | None) -> "Actors | None":
-    """Return where `--engine ray` computes; None for local. Raises HqmdError for Ray's options without it.
+    """Return where `--engine ray` computes; None for local.
 
-    Also if Ray is not there, or the actors do not fit.
+    Raises HqmdError for Ray's options without it, if Ray is not installed, and for more actors than fit.
     """
     if engine not in ENGINES:
         raise HqmdError(f"no engine named {engine!r}; there are: {', '.join(ENGINES)}")

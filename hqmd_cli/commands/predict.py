@@ -32,7 +32,7 @@ from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 if TYPE_CHECKING:
     from hqmd_cli.prediction.photo_run import PhotoRun
 
-if "--help" in sys.argv:  # which lists what other packages add
+if "--help" in sys.argv[2:]:  # of this command, which lists what other packages add
     extend_outputs()
 OUTPUTS_IN_WORDS = ", ".join(f"{output.suffix} ({output.note_of('depth')})" for output in OUTPUTS.values())
 
@@ -86,7 +86,7 @@ def predict(
     ] = None,
     max_uncertainty: Annotated[
         float | None,
-        typer.Option(help="Drop points and faces whose relative error of the shape is larger, such as 0.2."),
+        typer.Option(help="Drop points and faces with a relative shape error above this, such as 0.2."),
     ] = None,
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view, in degrees.")] = None,
     fx: Annotated[
@@ -95,44 +95,44 @@ def predict(
     ] = None,
     camera: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A camera in JSON: fx, fy, cx and cy, in pixels. Distortion is ignored."),
+        typer.Option(metavar="FILE", help="JSON with the camera's fx, fy, cx, cy, in pixels. Distortion is ignored."),
     ] = None,
     scale_from: Annotated[
         str | None,
         typer.Option(
             metavar="X,Y,METRES",
-            help="Correct the scale by the distance that you measured from the camera to pixel (X, Y).",
+            help="Correct the scale by a distance that you measured, from the camera to what pixel (X, Y) shows.",
         ),
     ] = None,
     picture: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Which of several pictures in a file.  [default: the first; an icon's largest]"
+            metavar="N", min=1, help="Picture to read of a file with several.  [default: the first; an icon's largest]"
         ),
     ] = None,
     smooth: Annotated[
-        bool, typer.Option("--smooth", help="Steady the depth of a video over time; says the flicker before and after.")
+        bool, typer.Option("--smooth", help="Smooth a video's depth over time; report the flicker before and after.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Also write NAME.json: unit, range, camera, model.")] = False,
     skip_existing: Annotated[
         bool,
         typer.Option(
             "--skip-existing",
-            help="Keep results of the same photo, model and settings (by NAME.json, or a folder's manifest).",
+            help="Skip photos with results of the same model and settings (by NAME.json, or a folder's manifest).",
         ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Also read http(s):// photos from addresses that are not public.")
     ] = False,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="I/N", help="Do part I of N, from 0 on; `hqmd merge-manifests` joins the records."),
+        typer.Option(metavar="I/N", help="Do part I of N, counted from 0; `hqmd merge-manifests` joins the records."),
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N photos.")] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Count photos and bytes, and estimate the hours by doing 20; write nothing."),
+        typer.Option("--dry-run", help="Count photos and bytes, estimate the time from 20 of them, and write nothing."),
     ] = False,
     engine: EngineOption = "local",
     address: AddressOption = "",
@@ -142,8 +142,8 @@ def predict(
 ) -> None:
     """Write the metric depth of photos and video.
 
-    A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png, and OUT/manifest.jsonl gets one line per photo. Depth has
-    the photo's size. The names of the files written go to stdout, everything else to stderr.
+    A folder keeps its tree: DIR/a/b.jpg goes to OUT/a/b.png, and OUT/manifest.jsonl gets a line per photo. Depth maps
+    have the photo's size. The names of written files go to stdout, everything else to stderr.
 
     \b
     hqmd predict photo.jpg -o depth.png -o depth.mm.png

@@ -35,7 +35,7 @@ PredResizeOption = Annotated[
     typer.Option(help="bilinear: resize predictions to the size of the ground truth.", show_default="refuse"),
 ]
 PredAnywayOption = Annotated[
-    bool, typer.Option("--pred-anyway", help="Also score predictions that look wrong; the caption says why they do.")
+    bool, typer.Option("--pred-anyway", help="Score predictions even if they look wrong; the caption says why they do.")
 ]
 DetailOption = Annotated[
     bool | None,
@@ -60,9 +60,7 @@ ReportOption = Annotated[
 ]
 ReportPicturesOption = Annotated[
     int,
-    typer.Option(
-        min=3, help="How many pictures the report shows at most: the worst, the ones around the median, and the best."
-    ),
+    typer.Option(min=3, help="Most pictures the report shows: the worst, those around the median, and the best."),
 ]
 DepthScaleOption = Annotated[
     float | None,

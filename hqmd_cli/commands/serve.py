@@ -27,28 +27,29 @@ def serve(
     device: DeviceOption = "auto",
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on. Any that others can reach asks for a token.", show_default="loopback"),
+        typer.Option(help="Address to listen on. If others can reach it, a token is needed.", show_default="loopback"),
     ] = "",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any that is free.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = DEFAULT_PORT,
     token: Annotated[
         str,
         typer.Option(
-            envvar="HQMD_TOKEN", help="What clients must know.  [default: a new one, if others can reach the server]"
+            envvar="HQMD_TOKEN",
+            help="Token that clients must send.  [default: random, if others can reach the server]",
         ),
     ] = "",
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:PORT]", help="A further name by which it is called, such as a proxy's. May repeat."
+            metavar="NAME[:PORT]", help="Another host name that requests may use, such as a proxy's. May repeat."
         ),
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate in PEM, for https.")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key in PEM.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Don't print a line for each request.")] = False,
 ) -> None:
-    """Serve depth over HTTP, and a page to see and measure it.
+    """Serve depth over HTTP, with a page to see and measure it.
 
-    The model stays in memory. Without --host only this machine can reach it. Needs the extra `serve`.
+    The model stays in memory. Without --host only this machine can reach the server. Needs the extra `serve`.
 
     \b
     hqmd serve

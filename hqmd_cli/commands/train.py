@@ -72,7 +72,7 @@ def train(
         bool, typer.Option("--verify", help="With --resume: read all files of the data to see if one has changed.")
     ] = False,
     accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="With --resume: go on although data or teacher have changed.")
+        bool, typer.Option("--accept-changes", help="With --resume: go on even if data or teacher have changed.")
     ] = False,
     backbone: Annotated[str | None, typer.Option(help="Any timm backbone." + paper("backbone"))] = None,
     backbone_weights: Annotated[
@@ -90,20 +90,20 @@ def train(
         ),
     ] = None,
     new_layers: Annotated[
-        bool, typer.Option("--new-layers", help="With --start: begin layers anew that another network than its has.")
+        bool, typer.Option("--new-layers", help="With --start: train layers from scratch that do not fit its network.")
     ] = False,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            help="Also learn from the depth of a trained model (distillation); with --unlabelled, of any, or several.",
+            help="Also learn from a trained model's depth (distillation); with --unlabelled, from any models.",
         ),
     ] = None,
     unlabelled: Annotated[
         str | None,
         typer.Option(
             metavar="PHOTOS",
-            help="Learn from photos without depth, which each --teacher labels once; with --data, as many of each.",
+            help="Learn from photos without depth, which each --teacher labels once; with --data, half of each epoch.",
         ),
     ] = None,
     decoder: Annotated[DecoderName | None, typer.Option(help="Variant of the network." + paper("decoder"))] = None,
@@ -129,7 +129,7 @@ def train(
         bool | None, typer.Option("--freeze-backbone", help="Train only the layers after the backbone.")
     ] = None,
     freeze_bn: Annotated[
-        bool | None, typer.Option("--freeze-bn", help="Keep the statistics, scales and shifts of batch norm.")
+        bool | None, typer.Option("--freeze-bn", help="Freeze batch norm: its statistics, scales and shifts.")
     ] = None,
     ema_decay: Annotated[
         float | None,
@@ -147,12 +147,12 @@ def train(
         int | None, typer.Option(min=0, metavar="N", help="Skip up to N batches whose loss is not finite.")
     ] = None,
     deterministic: Annotated[
-        bool | None, typer.Option("--deterministic", help="Compute the same bits each time on a GPU, too; slower.")
+        bool | None, typer.Option("--deterministic", help="Give the same bits each time on a GPU, too; slower.")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile).")] = False,
     track: Annotated[
         str | None,
-        typer.Option(metavar="tensorboard,wandb", help="Also log epochs there; needs the extra of that name."),
+        typer.Option(metavar="tensorboard,wandb", help="Also log each epoch there; needs the extra of that name."),
     ] = None,
     push_to_hub: Annotated[
         str | None,

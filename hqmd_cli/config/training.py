@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hqmd_cli.config.base import (
     LARGEST_SIDE,
+    LARGEST_WHOLE,
     MOST_SIDES,
     SMALLEST_SIDE,
     Bounds,
@@ -16,6 +17,9 @@ from hqmd_cli.config.base import (
 # Beyond what any run needs; a file with larger numbers is damaged.
 BOUNDS: Bounds = {
     "batch_size": (1, 2**16),
+    "accumulate": (1, 2**16),
+    "seed": (0, LARGEST_WHOLE),
+    "clip_norm": (0, 1e9),
     "batch_sides": (1, LARGEST_SIDE),
     "epochs": (1, 10**6),
     "max_steps": (1, 10**12),
@@ -59,14 +63,11 @@ class Batching(Settings):
             f"batch_sides must be at most {MOST_SIDES} sides of at least {SMALLEST_SIDE} pixels, not "
             f"{brief(self.batch_sides)}",
         )
-        require(min(self.batch_size, self.epochs) >= 1, "batch_size and epochs must be at least 1")
-        require(self.max_steps is None or self.max_steps >= 1, f"max_steps must be at least 1, not {self.max_steps}")
-        require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
+        require_within(self, BOUNDS)
         require(
-            self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
+            self.batch_size % self.accumulate == 0,
             f"accumulate must divide the batch of {self.batch_size}, not {self.accumulate}",
         )
-        require_within(self, BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,6 @@ class Optimization(Settings):
         require(self.optimizer in known, f"optimizer must be one of {', '.join(known)}, not {self.optimizer!r}")
         require(self.lr > 0, f"lr must be positive, not {self.lr}")
         require(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
-        require(min(self.weight_decay, self.clip_norm) >= 0, "weight_decay and clip_norm must not be negative")
         require(
             0 < self.backbone_lr_factor <= 1 and 0 < self.first_layer_lr_factor <= 1,
             "backbone_lr_factor and first_layer_lr_factor must be in (0, 1], not "
@@ -115,8 +115,6 @@ class Schedule(Settings):
         require(self.schedule in known, f"schedule must be one of {', '.join(known)}, not {self.schedule!r}")
         require(self.poly_power > 0, f"poly_power must be positive, not {self.poly_power}")
         require(0 < self.lr_decay <= 1, f"lr_decay must be in (0, 1], not {self.lr_decay}")
-        require(self.lr_decay_steps >= 1, f"lr_decay_steps must be at least 1, not {self.lr_decay_steps}")
-        require(self.warmup_steps >= 0, f"warmup_steps must not be negative, but is {self.warmup_steps}")
         require_within(self, BOUNDS)
 
 

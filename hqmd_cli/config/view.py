@@ -31,7 +31,7 @@ class View(Settings):
     power: float = field(default=1.0, metadata={"flat": "calibration_power"})
     # Depth follows the photo's edges within this share of the shorter side; 0: it is enlarged bilinearly
     edge_share: float = 0.0
-    # Coefficients of ERROR_TERMS: how wrong depth is, of a whole photo and within it; empty: nobody has measured it
+    # Coefficients of ERROR_TERMS: how wrong depth is, of a whole photo and within it; empty: not measured
     scale_error: tuple[float, ...] = ()
     shape_error: tuple[float, ...] = ()
 
@@ -52,13 +52,13 @@ class View(Settings):
         require(len(self.errors) in (0, len(ERROR_TERMS)), f"{' and '.join(ERROR_TERMS)} go together: give both")
 
     def to_flat(self) -> dict[str, Any]:
-        """Return plain values by their names in files, which lack the errors where nobody has measured them."""
+        """Return plain values by their names in files, without errors that were not measured."""
         errors = self.errors
         return {name: value for name, value in super().to_flat().items() if name not in ERROR_TERMS} | errors
 
     @property
     def errors(self) -> dict[str, tuple[float, ...]]:
-        """The coefficients of ERROR_TERMS, by their names in files; empty if nobody has measured them."""
+        """The coefficients of ERROR_TERMS, by their names in files; empty if they were not measured."""
         return {name: values for name in ERROR_TERMS if (values := getattr(self, name))}
 
     @property

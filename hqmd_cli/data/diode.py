@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format, there
+from hqmd_cli.data.published_layout import PublishedPairs, in_any_format
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_npy
@@ -28,18 +28,16 @@ class Diode(PublishedPairs):
     licence = "MIT, as far as known (LICENSE of the devkit)"
     layout = "[train|val/]indoors|outdoor/scene_NNNNN/scan_NNNNN/"
     split_help = "DIODE's are its archives and their halves, such as val, val-indoors and val-outdoor"
+    published_as = PHOTO_SUFFIX
+    remedy = "unpack its archive again"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         folders = scene_folders(path)
         chosen = sorted(set().union(*folders.values())) if split == WHOLE else folders[split]
         depths = sorted(file for folder in chosen for file in folder.glob(f"scene_*/scan_*/*{DEPTH_SUFFIX}"))
-        files = {name_of(path, d): (in_any_format(with_suffix(d, PHOTO_SUFFIX)), d) for d in depths}
-        needed = {name: [photo, with_suffix(depth, MASK_SUFFIX)] for name, (photo, depth) in files.items()}
-        names, note = there(path, needed, self.title, "unpack its archive again")
-        pairs = [(name, *files[name]) for name in names]
+        pairs = [(name_of(path, depth), in_any_format(with_suffix(depth, PHOTO_SUFFIX)), depth) for depth in depths]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
-        self.description += format_note(pairs, PHOTO_SUFFIX) + note
-        self.scenes = {name: name.partition("/scan_")[0] for name in names}
+        self.scenes = {name: name.partition("/scan_")[0] for name in self.names}
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -51,10 +49,9 @@ class Diode(PublishedPairs):
         """Return the splits on disk, and `all`."""
         return [*scene_folders(path), WHOLE]
 
-    @property
-    def files(self) -> list[Path]:
-        """Photos, depth maps and masks."""
-        return super().files + [with_suffix(depth, MASK_SUFFIX) for _, _, depth in self.pairs]
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo and mask."""
+        return [photo, with_suffix(depth, MASK_SUFFIX)]
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where the mask excludes the pixel."""

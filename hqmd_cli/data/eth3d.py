@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.orientation import orientation_of
-from hqmd_cli.data.published_layout import ScenePairs, read_floats, there
+from hqmd_cli.data.published_layout import ScenePairs, read_floats
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import SIDEWAYS, photo_size
@@ -37,17 +37,16 @@ class Eth3d(ScenePairs):
     licence = "CC BY-NC-SA 4.0, as far as known"
     layout = f"SCENE/{DEPTHS}/ and SCENE/{PHOTOS}/"
     split_help = "a split of ETH3D is a scene"
+    remedy = REMEDY
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         chosen = [scene for scene in self.scenes_in(path) if split in (WHOLE, scene.name)]
         depths = {f"{s.name}/{d.stem}": (s, d) for s in chosen for d in sorted((s / DEPTHS).iterdir()) if d.is_file()}
-        names, note = there(path, {n: [s / PHOTOS / d.name] for n, (s, d) in depths.items()}, self.title, REMEDY)
-        pairs = [(name, scene / PHOTOS / depth.name, depth) for name in names for scene, depth in [depths[name]]]
+        pairs = [(name, scene / PHOTOS / depth.name, depth) for name, (scene, depth) in depths.items()]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
         of_scene = {scene: focals_in(scene / CALIBRATION) for scene in chosen}
         found = {name: of_scene[scene].get(depth.name) for name, (scene, depth) in depths.items()}
         self.focals = {name: focal for name, focal in found.items() if focal}
-        self.description += note
 
     @staticmethod
     def scenes_in(path: Path) -> list[Path]:
@@ -63,7 +62,7 @@ class Eth3d(ScenePairs):
         photo = depth.parents[2] / PHOTOS / depth.name
         upright = photo_size(photo)
         height, width = upright[::-1] if orientation_of(photo) in SIDEWAYS else upright
-        return read_floats(depth, height, width, remedy=REMEDY)
+        return read_floats(depth, height, width, start=0, remedy=REMEDY)
 
 
 def focals_in(calibration: Path) -> dict[str, float]:

@@ -44,7 +44,9 @@ def read_frames(folder: Path) -> dict[str, Frame]:
             continue
         frame = Frame(focal_of(text) if text else 0.0, place)
         if text and not frame.fx:
-            raise HqmdError(f"{printable(str(path))}: line {number}: {printable(text)!r} is no focal length in pixels")
+            raise HqmdError(
+                f"{printable(str(path))}: line {number}: {printable(text)!r} is not a focal length in pixels"
+            )
         if frames.setdefault(name, frame) != frame:
             what = "focal length" if frames[name].fx != frame.fx else "place"
             raise HqmdError(f"{printable(str(path))}: line {number}: a second {what} for {printable(name)}")

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.nyu import require_inside
-from hqmd_cli.data.published_layout import PublishedPairs, there
+from hqmd_cli.data.published_layout import PublishedPairs
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.limits import require_array
@@ -46,19 +46,16 @@ class Hypersim(PublishedPairs):
     layout = f"ai_VVV_NNN/{DEPTHS} and {CAMERAS}"
     split_help = f"Hypersim's train, val and test are in {SPLITS} of its repository"
     scene_leads = True
+    remedy = "unpack the scene's previews"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         depths = {name_of(depth): depth for scene in scenes_in(path) for depth in sorted(scene.glob(DEPTHS))}
         if split != WHOLE:
             chosen = {name for name, part in parts_in(path) if part == split}
             depths = {name: depth for name, depth in depths.items() if name in chosen}
-        photos = {name: photo_of(depth) for name, depth in depths.items()}
-        needed = {name: [photo] for name, photo in photos.items()}
-        names, note = there(path, needed, self.title, "unpack the scene's previews")
-        pairs = [(name, photos[name], depths[name]) for name in names]
+        pairs = [(name, photo_of(depth), depth) for name, depth in depths.items()]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
-        self.cameras = read_cameras(path, {name.split("/")[0] for name in names})
-        self.description += note
+        self.cameras = read_cameras(path, set(self.scenes.values()))
 
     @staticmethod
     def recognises(path: Path) -> bool:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.pairs import files_in, read_names
-from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format, there
+from hqmd_cli.data.published_layout import PublishedPairs, in_any_format
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.kinds import photo_suffixes
@@ -45,6 +45,8 @@ class Ibims(PublishedPairs):
     licence = "none found"
     layout = "ibims1_core_raw/ with rgb/, depth/, mask_invalid/ and mask_transp/"
     split_help = "iBims-1 is for testing only"
+    published_as = ".png"
+    remedy = UNPACK
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         if missing := [part for part in PARTS if not (path / part).is_dir()]:
@@ -57,14 +59,8 @@ class Ibims(PublishedPairs):
             read_names(lists[0]) if lists else sorted(file.stem for file in files_in(path / "rgb", photo_suffixes()))
         )
         self.has_edges = (path / EDGES).is_dir()
-        notes = ""
-        for parts in (PARTS, (EDGES,) if self.has_edges else ()):
-            needed = {name: [file_of(path, part, name) for part in parts] for name in names}
-            names, note = there(path, needed, self.title, UNPACK)
-            notes += note
-        pairs = [(name, file_of(path, "rgb", name), file_of(path, "depth", name)) for name in names]
+        pairs = [(name, in_any_format(path / "rgb" / f"{name}.png"), path / "depth" / f"{name}.png") for name in names]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
-        self.description += format_note(pairs, ".png") + notes
         drawn = "edges as drawn" if self.has_edges else "without edges/, so that edges are found by Canny"
         self.description += f", {drawn}"
         self.calib, self.planes = path / CALIB, [path / part for part in PLANES if (path / part).is_dir()]
@@ -81,19 +77,22 @@ class Ibims(PublishedPairs):
         """Return both names of the only split."""
         return ["test", WHOLE]
 
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo, depth map, masks and, if anybody drew them, edges."""
+        others = (*MASKS, EDGES) if self.has_edges else MASKS
+        return [photo, depth, *(sibling(depth, part) for part in others)]
+
     @property
     def files(self) -> list[Path]:
-        """Photos, depth maps, masks and edges."""
-        others = (*MASKS, EDGES) if self.has_edges else MASKS
-        needed = [sibling(depth, part) for _, _, depth in self.pairs for part in others]
+        """Photos, depth maps, masks and edges, and what is there of planes and cameras."""
         optional = [folder / f"{name}.png" for name in self.names for folder in self.planes]
         optional += [self.calib / f"{name}.txt" for name in self.names]
-        return super().files + needed + [file for file in optional if file.is_file()]
+        return super().files + [file for file in optional if file.is_file()]
 
     def __getitem__(self, index: int) -> Sample:
         sample = super().__getitem__(index)
         name, _, depth = self.pairs[index]
-        edges = read_mask(sibling(depth, EDGES), sample.depth_m.shape) if self.has_edges else None
+        edges = read_mask(sibling(depth, EDGES), sample.depth_m.shape) > 0 if self.has_edges else None
         planes = read_planes([folder / f"{name}.png" for folder in self.planes], sample.depth_m.shape)
         return replace(sample, edges=edges, planes=planes, camera=read_camera(self.calib / f"{name}.txt"))
 
@@ -101,14 +100,8 @@ class Ibims(PublishedPairs):
         """Read a depth map: (H, W) metres, 0 where a mask excludes the pixel."""
         depth_m = self.read_16_bit_m(depth, UNITS_PER_METRE)
         for mask in MASKS:
-            depth_m[~read_mask(sibling(depth, mask), depth_m.shape)] = 0
+            depth_m[read_mask(sibling(depth, mask), depth_m.shape) == 0] = 0
         return depth_m
-
-
-def file_of(path: Path, part: str, name: str) -> Path:
-    """Return the file of a picture in one of the folders; a photo may have been converted."""
-    file = path / part / f"{name}.png"
-    return in_any_format(file) if part == "rgb" else file
 
 
 def sibling(depth: Path, part: str) -> Path:
@@ -121,9 +114,7 @@ def read_planes(files: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.uin
     files = [file for file in files if file.is_file()]
     planes = np.zeros(shape, np.uint8)
     for file in files:
-        numbers = read_image(file)[..., 0]
-        if numbers.shape != shape:
-            raise HqmdError(f"{file}: the mask is {numbers.shape}, the depth {shape}; {UNPACK}")
+        numbers = read_mask(file, shape)
         for number in np.unique(numbers[numbers > 0]):
             planes[numbers == number] = planes.max() + 1
     return planes if files else None
@@ -140,9 +131,9 @@ def read_camera(file: Path) -> Intrinsics | None:
     return Intrinsics(fx, fy, cx - 1, cy - 1, f"as in {file.name}")
 
 
-def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Read a mask (H, W): True where it is not 0. Raises HqmdError if its shape is not `shape`."""
-    mask = read_image(path)[..., 0] > 0  # some have one bit per pixel, which only the photo reader expands
+def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read the numbers of a mask, (H, W). Raises HqmdError if its shape is not `shape`."""
+    mask = read_image(path)[..., 0]  # some have one bit per pixel, which only the photo reader expands
     if mask.shape != shape:
         raise HqmdError(f"{path}: the mask is {mask.shape}, the depth {shape}; {UNPACK}")
     return mask

@@ -11,14 +11,14 @@ Depth has 16 bits, 256 = 1 m, 0 = unknown (readme of KITTI's depth devkit). Driv
 (image_02), the selection from both cameras, as in the benchmark's own validation.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import Pair
-from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format
+from hqmd_cli.data.published_layout import PublishedPairs, in_any_format
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 
 UNITS_PER_METRE = 256
@@ -36,6 +36,7 @@ class KittiDepth(PublishedPairs):
     licence = "CC BY-NC-SA 3.0, as far as known"
     layout = f"train|val/DRIVE_sync/proj_depth/groundtruth/{CAMERA}/, or val_selection_cropped/"
     split_help = "KITTI's are train, val and selection, as unpacked"
+    published_as = ".png"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         drives = drive_folders(path)
@@ -45,10 +46,7 @@ class KittiDepth(PublishedPairs):
         else:
             folders = [folder for part in drives.values() for folder in part] if split == WHOLE else drives[split]
             pairs = [pair for folder in folders for pair in drive_pairs(path, folder)]
-        missing = [pair for pair in pairs if not pair[1].is_file()]
-        pairs, note = without_missing(pairs, missing, explain_missing(missing, pairs) if missing else "")
         super().__init__(path, split, pairs, ground_truth, depth_scale)
-        self.description += format_note(pairs, ".png") + note
         self.scenes = {name: name.partition("_sync")[0] for name in self.names}  # the drive
 
     @staticmethod
@@ -61,6 +59,10 @@ class KittiDepth(PublishedPairs):
         """Return the splits on disk, and `all`: the drives of every split, or the selection if there are no drives."""
         selection = ["selection"] if selection_folder(path) else []
         return [*(split for split in drive_folders(path) if split != WHOLE), *selection, WHOLE]
+
+    def complain(self, path: Path, needed: Mapping[Pair, list[Path]], absent: Mapping[Pair, list[Path]]) -> str:
+        """Say which photos are missing, and what to unpack."""
+        return explain_missing(list(absent), list(needed))
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where the laser measured nothing."""

@@ -132,7 +132,9 @@ def read_list(path: Path) -> list[Row]:
             raise HqmdError(f"{path}: a photo and a depth map are needed in every row, unlike in {' '.join(row)!r}")
         stated = cell.get("third", "") if len(body) < len(cells) else ""  # in a column that the header calls so
         if stated.lower() not in UNKNOWN_FOCAL and not focal_of(stated):
-            raise HqmdError(f"{path}: {stated!r} is no focal length in pixels; leave the cell of {cell['photo']} empty")
+            raise HqmdError(
+                f"{path}: {stated!r} is not a focal length in pixels; leave the cell of {cell['photo']} empty"
+            )
         rows.append(Row(**cell))
     return rows
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hqmd_cli.data.published_layout import PublishedPairs, there
+from hqmd_cli.data.published_layout import PublishedPairs
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample, sample_from
 from hqmd_cli.errors import HqmdError, first_line
 from hqmd_cli.files.checked_json import read_json
@@ -59,15 +59,16 @@ class MoGeSet(PublishedPairs):
     licence = "that of each set"
     layout = f"{'|'.join(SIZES)}/ with {INDEX} and a folder a photo"
     split_help = "MoGe's sets are for testing only"
+    remedy = "unpack the set again"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         files = {line: path / line for each in read_lines(path / INDEX, "list of names") if (line := each.strip())}
-        needed = {name: [f / "image.jpg", f / "depth.png", f / "meta.json"] for name, f in files.items()}
-        names, note = there(path, needed, self.title, "unpack the set again")
-        super().__init__(path, split, [(n, needed[n][0], needed[n][1]) for n in names], ground_truth, depth_scale)
-        self.ground_truth, self.size = "warped", SIZES[path.resolve().name]
+        pairs = [(name, folder / "image.jpg", folder / "depth.png") for name, folder in files.items()]
+        self.size = SIZES[path.resolve().name]
         no_metres = ", no metres" if path.resolve().name in WITHOUT_METRES else ""
-        self.description += f", warped to {self.size[1]} x {self.size[0]}{no_metres}{note}"
+        about = f", warped to {self.size[1]} x {self.size[0]}{no_metres}"
+        super().__init__(path, split, pairs, ground_truth, depth_scale, about)
+        self.ground_truth = "warped"
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -79,10 +80,9 @@ class MoGeSet(PublishedPairs):
         """Return both names of the only split."""
         return ["test", WHOLE]
 
-    @property
-    def files(self) -> list[Path]:
-        """Photos, depth maps and cameras."""
-        return super().files + [depth.with_name("meta.json") for _, _, depth in self.pairs]
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo, depth map and camera."""
+        return [photo, depth, depth.with_name("meta.json")]
 
     def sizes(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (H, W) of the view, twice."""
@@ -102,9 +102,9 @@ def read_camera(path: Path) -> Floats:
     try:
         camera = np.array(read_json(path)["intrinsics"], dtype=np.float32)
         if camera.shape != (3, 3) or not np.isfinite(camera).all() or not camera[0, 0] or not camera[1, 1]:
-            raise ValueError("intrinsics is no camera")
+            raise ValueError("intrinsics is not a camera")
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise HqmdError(f"{path}: no camera of MoGe's: {first_line(error)}; unpack the set again") from error
+        raise HqmdError(f"{path}: not a camera of MoGe's: {first_line(error)}; unpack the set again") from error
     return camera
 
 

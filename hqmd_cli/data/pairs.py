@@ -25,8 +25,8 @@ from hqmd_cli.files.text import read_lines
 
 Pair = tuple[str, Path, Path]  # name, photo, depth map
 
-# Words in the names that others give to the two folders. They are named in errors, not read: which one is meant, if
-# there are several, nobody knows.
+# Words in names that the two folders have elsewhere. They are named in errors, not read: if there are several, it is
+# unclear which one is meant.
 COMMENT, QUOTES = "#", "\"'"  # in a split file
 PHOTO_FOLDERS = ("image", "img", "photo", "picture", "color", "colour", "rgb", "input", "left")
 DEPTH_FOLDERS = ("depth", "gt", "groundtruth", "truth", "target", "disparity")
@@ -60,7 +60,7 @@ class FilePairs(FileDataset):
         return [file for _, photo, depth in self.pairs for file in (photo, depth)]
 
     def focal_px(self, index: int) -> float | None:
-        """Return the focal length of a sample's photo, in pixels; None if nobody says."""
+        """Return the focal length of a sample's photo, in pixels; None if it is unknown."""
         return self.focals.get(self.pairs[index][0])
 
     def sizes(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -14,9 +14,8 @@ from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import FilePairs, Pair
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError, first_line
-from hqmd_cli.files.depth_files import read_depth_values
+from hqmd_cli.files.depth_files import read_depth_values, values_after
 from hqmd_cli.files.kinds import photo_suffixes
-from hqmd_cli.files.limits import require_pixels
 from hqmd_cli.files.regular import open_regular
 from hqmd_cli.files.text import read_lines
 
@@ -25,18 +24,52 @@ class PublishedPairs(FilePairs):
     """Pairs of a published dataset."""
 
     scene_leads: bool = False  # True: the names of pictures are SCENE/...
+    published_as: str = ""  # suffix of the photos, where the description says that they have another one
+    remedy: str = ""  # for missing files
 
     def __init__(
-        self, path: Path, split: str, pairs: list[Pair], ground_truth: GroundTruth, depth_scale: float | None
+        self,
+        path: Path,
+        split: str,
+        pairs: list[Pair],
+        ground_truth: GroundTruth,
+        depth_scale: float | None,
+        about: str = "",
     ) -> None:
+        """Leave out pairs without all of their files. `about` continues the description."""
         if depth_scale is not None:
             raise HqmdError(f"{path}: the unit of {self.title} is known; leave --depth-scale out")
-        if not pairs:
+        needed = {pair: self.needed(*pair[1:]) for pair in pairs}
+        absent = {pair: gone for pair, files in needed.items() if (gone := [f for f in files if not f.is_file()])}
+        complaint = self.complain(path, needed, absent) if absent else ""
+        self.pairs, note = without_missing(pairs, list(absent), complaint)
+        if not self.pairs:
             raise HqmdError(f"{path}: split {split!r} of {self.title} has no depth maps")
-        self.pairs = pairs
         self.ground_truth: GroundTruth = "raw" if ground_truth == "raw" else "as given"
-        self.description = f"{path.resolve().name} ({self.title}), {split}"
-        self.scenes = {name: name.partition("/")[0] for name, _, _ in pairs} if self.scene_leads else {}
+        self.description = f"{path.resolve().name} ({self.title}), {split}{about}{self.format_note}{note}"
+        self.scenes = {name: name.partition("/")[0] for name in self.names} if self.scene_leads else {}
+
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return the files without which a pair is left out; depth maps that were listed from a folder are there."""
+        return [photo]
+
+    def complain(self, path: Path, needed: Mapping[Pair, list[Path]], absent: Mapping[Pair, list[Path]]) -> str:
+        """Say that more files are missing than are tolerated, and how to get them."""
+        number, total = (sum(map(len, files.values())) for files in (absent, needed))
+        first = next(iter(absent.values()))[0]
+        return f"{path}: {self.title} lacks {number} of {total} files, such as {first}; {self.remedy}"
+
+    @property
+    def format_note(self) -> str:
+        """Says that photos have another format than the published one; empty if they do not."""
+        others = sorted({photo.suffix for _, photo, _ in self.pairs} - {self.published_as}) if self.published_as else []
+        return f", photos as {' and '.join(others)}" if others else ""
+
+    @property
+    def files(self) -> list[Path]:
+        """Photos, depth maps, and what else each pair needs."""
+        others = [file for _, *pair in self.pairs for file in self.needed(*pair) if file not in pair]
+        return [*super().files, *others]
 
     def read_16_bit_m(self, depth: Path, units_per_metre: float) -> NDArray[np.float32]:
         """Read a 16-bit depth map: (H, W) metres. Raises HqmdError if a tool rewrote the file with other numbers."""
@@ -81,40 +114,16 @@ def in_any_format(photo: Path) -> Path:
     return next((other for suffix in suffixes if (other := photo.with_suffix(suffix)).is_file()), photo)
 
 
-def format_note(pairs: list[Pair], published: str) -> str:
-    """Say, for the description, that photos have another format than the published one; empty if they do not."""
-    others = sorted({photo.suffix for _, photo, _ in pairs} - {published})
-    return f", photos as {' and '.join(others)}" if others else ""
-
-
-def there(path: Path, files_of: Mapping[str, list[Path]], title: str, remedy: str) -> tuple[list[str], str]:
-    """Return the names of the pictures that have all of their files, and a note on the others for the description.
-
-    Raises HqmdError naming the first file that is missing if more are missing than are tolerated.
-    """
-    absent = {name: gone for name, files in files_of.items() if (gone := [f for f in files if not f.is_file()])}
-    complaint = ""
-    if absent:
-        number, total = sum(map(len, absent.values())), sum(map(len, files_of.values()))
-        first = next(iter(absent.values()))[0]
-        complaint = f"{path}: {title} lacks {number} of {total} files, such as {first}; {remedy}"
-    return without_missing(list(files_of), list(absent), complaint)
-
-
-def read_floats(path: Path, height: int, width: int, start: int = 0, remedy: str = "") -> NDArray[np.float32]:
+def read_floats(path: Path, height: int, width: int, start: int, remedy: str) -> NDArray[np.float32]:
     """Read the little-endian float32 that follow `start` bytes, row by row, as (H, W).
 
     Raises HqmdError with the remedy if the file has not as many bytes as they take.
     """
-    try:
-        require_pixels(height, width)
-    except ValueError as error:
-        raise HqmdError(f"{path}: {error}; {remedy}") from error
     with open_regular(path) as file:
-        if (found := path.stat().st_size - start) != (needed := 4 * width * height):
-            raise HqmdError(f"{path}: {found} bytes of depth, {width} x {height} pixels need {needed}; {remedy}")
-        file.seek(start)
-        return np.frombuffer(file.read(needed), "<f4").reshape(height, width).astype(np.float32)
+        try:
+            return values_after(file, start, height, width, "<f4").astype(np.float32)
+        except ValueError as error:
+            raise HqmdError(f"{path}: {error}; {remedy}") from error
 
 
 def read_matrix(path: Path) -> NDArray[np.float64]:

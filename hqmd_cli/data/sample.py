@@ -25,7 +25,7 @@ class Sample:
     image: NDArray[np.uint8]  # (H, W, 3) RGB, upright
     depth_m: NDArray[np.float32]  # (H, W) metres; 0 where unknown
     valid: NDArray[np.bool_]  # (H, W) True where depth_m can be trusted
-    edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by people; None if nobody drew any
+    edges: NDArray[np.bool_] | None = None  # (H, W) depth edges drawn by hand; None if there are none
     focal_px: float | None = None  # of the photo's camera, at this size; None: NYU's camera is assumed
     masked: int = 0  # pixels whose number stands for "no depth", such as 65535 (data/no_depth.py); not in the cache
     remarks: tuple[str, ...] = ()  # what was chosen or guessed when the photo was read; not in the cache
@@ -82,7 +82,7 @@ class FileDataset(Dataset):
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None: ...
 
     def focal_px(self, index: int) -> float | None:
-        """Return the focal length of a sample's photo, in pixels, without reading it; None if nobody says."""
+        """Return the focal length of a sample's photo, in pixels, without reading it; None if it is unknown."""
         return None
 
     @property

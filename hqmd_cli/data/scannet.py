@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import ScenePairs, in_any_format, read_matrix, there
+from hqmd_cli.data.published_layout import ScenePairs, in_any_format, read_matrix
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample, sample_from
 from hqmd_cli.files.depth_files import depth_size
 from hqmd_cli.files.photos import photo_size, read_image
@@ -33,14 +33,11 @@ class ScanNet(ScenePairs):
     licence = "ScanNet's terms of use, sent signed to its authors"
     layout = f"[SCENE/]color/, depth/ and {CAMERA}, of the authors' exporter"
     split_help = "a split of ScanNet is a scene"
+    remedy = "export the photos, too"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         pairs = [pair for scene in self.scenes_in(path) if split in (WHOLE, scene.name) for pair in pairs_in(scene)]
-        needed = {name: [photo] for name, photo, _ in pairs}
-        names, note = there(path, needed, self.title, "export the photos, too")
-        present = set(names)
-        super().__init__(path, split, [pair for pair in pairs if pair[0] in present], ground_truth, depth_scale)
-        self.description += f", photos shrunk to the depth's size{note}"
+        super().__init__(path, split, pairs, ground_truth, depth_scale, ", photos shrunk to the depth's size")
 
     @staticmethod
     def scenes_in(path: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, format_note, in_any_format, read_floats, there
+from hqmd_cli.data.published_layout import PublishedPairs, in_any_format, read_floats
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.photos import photo_size
@@ -39,17 +39,16 @@ class Sintel(PublishedPairs):
     layout = "[training/]depth/SEQUENCE/frame_NNNN.dpt and [training/]final|clean/"
     split_help = "Sintel's are its passes final and clean"
     scene_leads = True
+    published_as = ".png"
+    remedy = "unpack MPI-Sintel-complete.zip into the same folder"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         root = root_of(path)
         which = self.splits(path)[0] if split == WHOLE else split
         depths = {f"{d.parent.name}/{d.stem}": d for d in sorted(root.glob("depth/*/frame_*.dpt"))}
-        photos = {name: in_any_format(root / which / f"{name}.png") for name in depths}
-        remedy = "unpack MPI-Sintel-complete.zip into the same folder"
-        names, note = there(path, {name: [photo] for name, photo in photos.items()}, self.title, remedy)
-        pairs = [(name, photos[name], depths[name]) for name in names]
-        super().__init__(path, split, pairs, ground_truth, depth_scale)
-        self.description += f" ({which} pass), truth beyond {CAP_M:g} m left out" + format_note(pairs, ".png") + note
+        pairs = [(name, in_any_format(root / which / f"{name}.png"), depth) for name, depth in depths.items()]
+        about = f" ({which} pass), truth beyond {CAP_M:g} m left out"
+        super().__init__(path, split, pairs, ground_truth, depth_scale, about)
 
     @staticmethod
     def recognises(path: Path) -> bool:

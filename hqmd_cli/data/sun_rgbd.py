@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, read_matrix, there
+from hqmd_cli.data.published_layout import PublishedPairs, read_matrix
 from hqmd_cli.data.sample import WHOLE, GroundTruth
 
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
@@ -33,20 +33,16 @@ class SunRgbd(PublishedPairs):
     licence = "none found"
     layout = f"[SUNRGBD/]kv1|kv2|realsense|xtion/.../image/, depth/ and {INTRINSICS}"
     split_help = "SUN RGB-D's are its sensors kv1, kv2, realsense and xtion"
+    remedy = "unpack SUNRGBD.zip again"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         root = root_of(path)
         chosen = [root / sensor for sensor in SENSORS if split in (WHOLE, sensor)]
         known = sorted(file for folder in chosen for file in folder.rglob(INTRINSICS))
         frames = {f.parent.relative_to(root).as_posix(): f.parent for f in known if (f.parent / "depth").is_dir()}
-        needed = {
-            name: [only(frame / "image", "*.jpg"), only(frame / "depth", "*.png")] for name, frame in frames.items()
-        }
-        names, note = there(path, needed, self.title, "unpack SUNRGBD.zip again")
-        super().__init__(
-            path, split, [(name, needed[name][0], needed[name][1]) for name in names], ground_truth, depth_scale
-        )
-        self.description += f", truth beyond {FARTHEST_M:g} m left out{note}"
+        pairs = [(name, only(f / "image", "*.jpg"), only(f / "depth", "*.png")) for name, f in frames.items()]
+        about = f", truth beyond {FARTHEST_M:g} m left out"
+        super().__init__(path, split, pairs, ground_truth, depth_scale, about)
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -57,6 +53,10 @@ class SunRgbd(PublishedPairs):
     def splits(path: Path) -> list[str]:
         """Return the sensors on disk, and `all`."""
         return [*(sensor for sensor in SENSORS if (root_of(path) / sensor).is_dir()), WHOLE]
+
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo and depth map, since each is the first file of a folder."""
+        return [photo, depth]
 
     @property
     def files(self) -> list[Path]:

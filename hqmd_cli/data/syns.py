@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqmd_cli.data.published_layout import PublishedPairs, there
+from hqmd_cli.data.published_layout import PublishedPairs
 from hqmd_cli.data.sample import WHOLE, GroundTruth, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import read_depth_values
@@ -40,6 +40,7 @@ class SynsPatches(PublishedPairs):
     layout = "splits/val_files.txt and SCENE/images/, depths/ and edges/"
     split_help = "a split of SYNS-Patches is a list such as splits/val_files.txt"
     scene_leads = True
+    remedy = "unpack syns_patches.zip again; the depth of test is not published"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         lists = [file for file in sorted(path.glob(LISTS)) if split in (WHOLE, split_of(file))]
@@ -49,17 +50,12 @@ class SynsPatches(PublishedPairs):
         files = {f"{scene}/{Path(name).stem}": path / scene / "images" / name for scene, name in lines}
         if split == WHOLE:  # the depth of test is kept back
             files = {name: photo for name, photo in files.items() if depth_of(photo).is_file()}
-        needed = {name: [photo, depth_of(photo), edges_of(photo)] for name, photo in files.items()}
-        names, note = there(
-            path, needed, self.title, "unpack syns_patches.zip again; the depth of test is not published"
-        )
-        pairs = [(name, files[name], depth_of(files[name])) for name in names]
+        pairs = [(name, photo, depth_of(photo)) for name, photo in files.items()]
         super().__init__(path, split, pairs, ground_truth, depth_scale)
         fx, fy = (
             side // 2 / math.tan(math.radians(fov) / 2) for side, fov in zip((WIDTH, HEIGHT), FOV_DEG, strict=True)
         )
-        self.focals = dict.fromkeys(names, math.sqrt(fx * fy))
-        self.description += note
+        self.focals = dict.fromkeys(self.names, math.sqrt(fx * fy))
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -71,10 +67,9 @@ class SynsPatches(PublishedPairs):
         """Return the splits that are listed, and `all`."""
         return [*(split_of(file) for file in sorted(path.glob(LISTS))), WHOLE]
 
-    @property
-    def files(self) -> list[Path]:
-        """Photos, depth maps and edges."""
-        return super().files + [edges_of(photo) for _, photo, _ in self.pairs]
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo, depth map and edges."""
+        return [photo, depth, edges_of(photo)]
 
     def __getitem__(self, index: int) -> Sample:
         sample, edges = super().__getitem__(index), edges_of(self.pairs[index][1])

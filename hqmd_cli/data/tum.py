@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqmd_cli.data.depth_unit import doubts
-from hqmd_cli.data.missing import without_missing
 from hqmd_cli.data.pairs import Pair
 from hqmd_cli.data.published_layout import PublishedPairs
 from hqmd_cli.data.sample import WHOLE, GroundTruth
@@ -32,20 +31,17 @@ class TumRgbd(PublishedPairs):
     licence = "CC BY 4.0"
     layout = "rgb.txt and depth.txt, with a time and a file per line, beside rgb/ and depth/"
     split_help = "a recording of TUM RGB-D is one split; a list of yours may have a column `split`"
+    remedy = "unpack the recording again"
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         times = [read_times(path / name) for name in LISTS]
         depths, pairs = times[1][1], associated(*times[0], *times[1])
-        missing = [pair for pair in pairs if not (pair[1].is_file() and pair[2].is_file())]
-        complaint = f"{path}: files are missing for {len(missing)} of {len(pairs)} pairs; unpack the recording again"
-        there, note = without_missing(pairs, missing, complaint)
-        super().__init__(path, split, there, ground_truth, None)
+        stated = f", depth / {depth_scale:g} (stated)" if depth_scale else ""
+        super().__init__(path, split, pairs, ground_truth, None, stated)
         self.units_per_metre = depth_scale or UNITS_PER_METRE  # some use the layout with another unit
-        if depth_scale:
-            self.description += f", depth / {depth_scale:g} (stated)"
-        alone = len(depths) - len(pairs)
-        self.description += note + (f", depth maps without a photo of their time left out: {alone}" if alone else "")
-        self.description += doubts([depth for _, _, depth in there], self.units_per_metre)
+        if alone := len(depths) - len(pairs):
+            self.description += f", depth maps without a photo of their time left out: {alone}"
+        self.description += doubts([depth for _, _, depth in self.pairs], self.units_per_metre)
 
     units_per_metre: float
 
@@ -58,6 +54,10 @@ class TumRgbd(PublishedPairs):
     def splits(path: Path) -> list[str]:
         """Return the name of the only split."""
         return [WHOLE]
+
+    def needed(self, photo: Path, depth: Path) -> list[Path]:
+        """Return photo and depth map, since both are listed."""
+        return [photo, depth]
 
     def read_depth_m(self, depth: Path) -> NDArray[np.float32]:
         """Read a depth map: (H, W) metres, 0 where the Kinect measured nothing."""

@@ -74,7 +74,7 @@ def pooling_note(metrics: Iterable[str], aggregation: Aggregation) -> str:
 def resampled_figures(averages: Sequence[Average], scenes: Sequence[str] = ()) -> list[Values]:
     """Resample averages over the same pictures: (RESAMPLES,) figures of each, all of the same resamples.
 
-    With `scenes`, one for each picture, whole scenes are drawn in place of pictures.
+    With `scenes`, one for each picture, whole scenes are drawn instead of pictures.
     """
     columns = np.concatenate([item.sums for item in averages], axis=1)
     sums = resampled_sums(summed_by(scenes, columns) if scenes else columns)

@@ -1,4 +1,4 @@
-"""Judge a model by distances that somebody measured with a tape, on a few photos without depth maps."""
+"""Judge a model by distances measured with a tape, on a few photos without depth maps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -149,7 +149,7 @@ def read_points(path: Path) -> list[Point]:
             raise HqmdError(f"{where}: there is no photo {path.parent / photo}")
         fx = focal_of(focal[0]) if focal and focal[0] else None
         if focal and focal[0] and not fx:
-            raise HqmdError(f"{where}: {focal[0]!r} is no focal length in pixels; leave the cell empty")
+            raise HqmdError(f"{where}: {focal[0]!r} is not a focal length in pixels; leave the cell empty")
         points.append(Point(path.parent / photo, Reading.parse(",".join(row[1:4]), f"{path}:"), fx, where))
     if not points:
         raise HqmdError(f"{path}: holds no point; add rows such as desk.jpg,320,240,1.85")
@@ -167,11 +167,7 @@ def measure_points(points: Iterable[Point], model: OpenModel) -> Iterable[Measur
         photo = read_photo(path)
         height, width = photo.rgb.shape[:2]
         camera = find_intrinsics(height, width, fx=of_photo[0].fx, focal_35mm=photo.focal_35mm)
-        if model.sees:
-            depth_m, camera, _ = model.seen_with(photo.rgb, camera)
-            sure = None
-        else:
-            depth_m, sure = model.with_uncertainty(photo.rgb)
+        depth_m, camera, _, sure = model.see(photo.rgb, camera)
         depth_m = depth_m * np.float32(camera.metres_factor(height, width) if model.follows_camera else 1)
         require_depth(depth_m, str(path))
         if sure:

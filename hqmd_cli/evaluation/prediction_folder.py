@@ -25,7 +25,7 @@ from hqmd_cli.evaluation.sanity.checks import Examination
 from hqmd_cli.files.depth_files import DEPTH_READERS, is_colour, read_depth_values, read_picture
 from hqmd_cli.files.open_picture import open_picture
 from hqmd_cli.files.regular import file_hash
-from hqmd_cli.units import KINDS, NEEDED_FIT, Kind
+from hqmd_cli.units import KINDS, Kind
 
 Resize = Literal["bilinear"]
 
@@ -57,7 +57,7 @@ class PredictionFolder:
 
     kind="depth" (the default) gives metres; `scale` states how many of the files' units are a metre, if the files leave
     that open. The other kinds give the numbers as stored, as float32 without a unit, and can only be scored after the
-    fit of `needed_fit`: a disparity is fitted as one, and inverted after that.
+    fit of units.NEEDED_FIT: a disparity is fitted as one, and inverted after that.
 
     Raises HqmdError if a picture has no file or several, the unit is open, or `scale` and `kind` contradict each other.
     """
@@ -89,11 +89,6 @@ class PredictionFolder:
         self.description = f"{folder.name}, {meaning}{', resized bilinearly' if resize else ''}"  # for a caption
         if unused := unused_files(folder, names):
             self.description += f", {len(unused)} other files there not used, such as {unused[0]}"
-
-    @property
-    def needed_fit(self) -> str | None:
-        """The fit to the truth that scoring needs, in words; None for metres."""
-        return NEEDED_FIT[self.kind]
 
     def read(self, name: str) -> NDArray[np.float32]:
         """Read the prediction for a picture, (H, W) of the file's size: metres, or numbers as stored for other kinds.

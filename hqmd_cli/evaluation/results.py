@@ -83,7 +83,7 @@ class Result:
         return f"{self.protocol.recipe(self.ground_truth)} (hash {self.protocol.digest})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, with None in place of NaN."""
+        """Plain data for JSON, with None instead of NaN."""
         figures = (self.metrics, *(aggregated(self.per_picture, self.pixels, how) for how in ("mean", "pooled")))
         metrics, mean, pooled = map(without_nan, figures)
         ends, by_scene = (

@@ -97,7 +97,7 @@ def require_row(row: Mapping[str, Any], number: int) -> None:
     if figures.keys() not in (METRICS.keys(), BASIC_METRICS.keys()):
         raise ValueError(f"line {number} has other figures than hqmd measures")
     if not all(value is None or isinstance(value, (int, float)) for value in figures.values()):
-        raise ValueError(f"line {number} has a figure that is no number")
+        raise ValueError(f"line {number} has a figure that is not a number")
     by_depth = row.get("by_depth", ())
     try:
         fits = by_depth is None or np.array(by_depth, float).shape == (BINS, 3)

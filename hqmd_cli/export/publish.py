@@ -94,7 +94,7 @@ def push_checkpoint(folder: Path, name: str, private: bool = False, tell: Tell =
 def prepare(source: Path, place: Path, name: str, tell: Tell) -> list[str]:
     """Copy a checkpoint to `place`, add a graph if it has none, and return the names of its files.
 
-    The card takes the repository's name, unless somebody has edited the card.
+    The card takes the repository's name, unless it was edited.
     """
     for file in HUB_FILES:
         if (source / file).is_file():

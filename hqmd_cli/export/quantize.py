@@ -53,7 +53,7 @@ def in_int8_when_opened(model: Any) -> Any:
 
 
 def turn_matrices(model: Any) -> dict[str, str]:
-    """Store transposed matrices in place of Transpose nodes: the quantizer only takes stored matrices.
+    """Store transposed matrices instead of Transpose nodes: the quantizer only takes stored matrices.
 
     Returns the name of each transposed matrix -> the name of its weight.
     """

@@ -74,7 +74,7 @@ def file_beside(path: Path, suffix: str = "") -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_left(path)
         held, linked = -1, 0
-        while not linked:  # until one was locked before somebody took it for a dead process's
+        while not linked:  # until one was locked before another process took it for a dead one's
             aside = name_beside(path, suffix)
             held = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_LINK, 0o666)
             lock(held, wait=True)

@@ -50,7 +50,7 @@ def parse_json(text: str | bytes, kind: type = object, numbers: json.JSONDecoder
     if decoded.count("[") + decoded.count("{") > DEEPEST:  # seldom, and counting takes less time than looking
         require_shallow(value)
     if not isinstance(value, kind):
-        raise ValueError(f"holds {in_words(value)} in place of {KINDS.get(kind, kind.__name__)}")
+        raise ValueError(f"holds {in_words(value)} instead of {KINDS.get(kind, kind.__name__)}")
     return value
 
 

@@ -5,12 +5,13 @@ new format is a reader and an entry of DEPTH_READERS.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,13 +161,8 @@ def read_pfm(path: Path) -> NDArray[np.number]:
             raise ValueError("it has no PFM header")
         if header[1] == b"PF":
             raise HqmdError(f"{path}: a PFM of three channels; {WRITE_NUMBERS}")
-        width, height = int(header[2]), int(header[3])
-        require_pixels(height, width)
-        if (found := path.stat().st_size - header.end()) != (expected := 4 * width * height):
-            raise ValueError(f"{found} bytes of values, {width} x {height} pixels need {expected}")
-        file.seek(header.end())
-        values = np.frombuffer(file.read(expected), "<f4" if scale < 0 else ">f4")
-    return values.reshape(height, width)[::-1].astype(np.float32)
+        values = values_after(file, header.end(), int(header[3]), int(header[2]), "<f4" if scale < 0 else ">f4")
+    return values[::-1].astype(np.float32)
 
 
 def read_pgm(path: Path) -> NDArray[np.number]:
@@ -176,12 +172,21 @@ def read_pgm(path: Path) -> NDArray[np.number]:
         if header is None:
             raise ValueError("it has no header of a binary PGM (P5)")
         width, height, largest = (int(number) for number in header.groups())
-        require_pixels(height, width)
-        kind = np.dtype(">u2") if largest > 255 else np.dtype("u1")
-        if (found := path.stat().st_size - header.end()) != (expected := kind.itemsize * width * height):
-            raise ValueError(f"{found} bytes of values, {width} x {height} pixels need {expected}")
-        file.seek(header.end())
-        return np.frombuffer(file.read(expected), kind).reshape(height, width).astype(kind.newbyteorder("="))
+        values = values_after(file, header.end(), height, width, ">u2" if largest > 255 else "u1")
+    return values.astype(values.dtype.newbyteorder("="))
+
+
+def values_after(file: BinaryIO, start: int, height: int, width: int, kind: str) -> NDArray[np.number]:
+    """Read the numbers of a map (H, W), row by row, that fill a file from `start` to its end.
+
+    Raises ValueError if the map is too large, or the file has another number of bytes.
+    """
+    require_pixels(height, width)
+    needed = np.dtype(kind).itemsize * width * height
+    if (found := file.seek(0, os.SEEK_END) - start) != needed:
+        raise ValueError(f"{found} bytes of depth, {width} x {height} pixels need {needed}")
+    file.seek(start)
+    return np.frombuffer(file.read(needed), kind).reshape(height, width)
 
 
 DEPTH_READERS: dict[str, Callable[[Path], NDArray[np.number]]] = {
@@ -261,11 +266,6 @@ def encode_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> bytes:
         )
     text = {UNIT_TAG: str(MILLIMETRES_PER_METRE), "Description": "depth in millimetres, 0 = none"}
     return encode_png(millimetres.astype(np.uint16), text)
-
-
-def write_depth_npy(path: Path, depth_m: NDArray[np.floating]) -> None:
-    """Write (H, W) metres as a float32 .npy."""
-    write_bytes(path, encode_npy(depth_m))
 
 
 def encode_npy(values: NDArray[np.floating]) -> memoryview:

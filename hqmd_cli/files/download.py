@@ -56,9 +56,7 @@ class TooSlow(Broken):
     """So little comes that the file would take for ever."""
 
 
-def fetch(
-    file: RemoteFile, path: Path, progress: Progress = lambda there: None, first_wait_s: float = FIRST_WAIT_S
-) -> str:
+def fetch(file: RemoteFile, path: Path, progress: Progress = lambda there: None) -> str:
     """Download to `path`, and return what was done in words. A file that exists is checked and kept.
 
     Raises HqmdError with the remedy if the server has another file, cannot be reached, or sent damaged data.
@@ -68,17 +66,17 @@ def fetch(
         return "is there already"
     part = path.with_name(f"{path.name}.part")
     with claim(part):
-        return fetch_by(file, path, part, progress, first_wait_s)
+        return fetch_by(file, path, part, progress)
 
 
-def fetch_by(file: RemoteFile, path: Path, part: Path, progress: Progress, first_wait_s: float) -> str:
+def fetch_by(file: RemoteFile, path: Path, part: Path, progress: Progress) -> str:
     """Do the work of fetch, by way of `part`, which this process holds alone."""
     with explain_write_errors(part), open_part(part):
         if (room := shutil.disk_usage(part.parent).free) < (missing := file.size - part.stat().st_size):
             raise HqmdError(
                 f"{part.parent}: {missing / 1e9:.1f} GB are to come, {room / 1e9:.1f} GB are free; make room"
             )
-    receive_all(file, part, progress, first_wait_s)
+    receive_all(file, part, progress)
     rejected = path.with_name(f"{path.name}.rejected")
     remedy = f"it is kept as {rejected}; try again, or rename it if the file has been changed where it comes from"
     try:
@@ -101,7 +99,7 @@ def open_part(part: Path) -> BinaryIO:
     return open(part, "r+b", opener=lambda name, _: os.open(name, flags, 0o666))
 
 
-def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: float) -> None:
+def receive_all(file: RemoteFile, part: Path, progress: Progress) -> None:
     """Receive until `part` has the size of the file. Raises HqmdError after ATTEMPTS without a byte."""
     in_vain = 0
     while (there := part.stat().st_size) < file.size:
@@ -117,7 +115,7 @@ def receive_all(file: RemoteFile, part: Path, progress: Progress, first_wait_s: 
                 "goes on from there"
             )
         if in_vain:
-            time.sleep(first_wait_s * 2 ** (in_vain - 1))
+            time.sleep(FIRST_WAIT_S * 2 ** (in_vain - 1))
 
 
 def receive(file: RemoteFile, part: Path, progress: Progress) -> None:

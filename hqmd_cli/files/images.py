@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 FIGURE_SUFFIXES = frozenset({".png", ".pdf", ".svg"})
 
 
-def write_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> None:
-    """Write (H, W, 3) uint8 RGB in the format of the path's suffix; PNG and JPEG also hold `note`."""
-    write_bytes(path, encode_image(path, rgb, note))
+def write_image(path: Path, rgb: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB in the format of the path's suffix."""
+    write_bytes(path, encode_image(path, rgb))
 
 
 def encode_image(path: Path, rgb: NDArray[np.uint8], note: str = "") -> bytes | memoryview:
-    """Encode a picture as write_image writes it; the file itself is not touched."""
+    """Encode (H, W, 3) uint8 RGB in the format of the path's suffix; PNG and JPEG also hold `note`."""
     if path.suffix.lower() == ".png":  # not with Pillow, see png.py
         return encode_png(rgb, {"Description": note} if note else None)
     picture_format = Image.registered_extensions().get(path.suffix.lower())

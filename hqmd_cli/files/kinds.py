@@ -1,6 +1,6 @@
 """What hqmd can read: the one registry of photos and videos, and of files that look like one but cannot be read.
 
-A file is told by its content, whatever its name says; the name decides where the content has no signature, and in
+A file is known by its content, not its name; the name decides where the content has no signature, and in
 folders of thousands of files, where opening each would take too long. A new format is an entry of FORMATS.
 """
 
@@ -68,28 +68,10 @@ def other(name: str, *suffixes: str, remedy: str, starts: tuple[bytes, ...] = ()
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 MOVIE_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # that an old .mov without a brand begins with
 RAW_SUFFIXES = (
-    ".dng",
-    ".nef",
-    ".nrw",
-    ".cr2",
-    ".cr3",
-    ".crw",
-    ".arw",
-    ".srf",
-    ".sr2",
-    ".pef",
-    ".orf",
-    ".rw2",
-    ".raf",
-    ".3fr",
-    ".iiq",
-    ".erf",
-    ".mrw",
-    ".x3f",
-    ".srw",
-    ".kdc",
-    ".dcr",
-)
+    ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".pef", ".orf",
+    ".rw2", ".raf", ".3fr", ".iiq", ".erf", ".mrw", ".x3f", ".srw", ".kdc", ".dcr",
+)  # fmt: skip
+JPEG_2000 = (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc")
 SAVE_AS_PNG = "save it as PNG or JPEG"
 READABLE = "JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000, AVIF and more; HEIC with pillow-heif"  # for messages
 
@@ -101,17 +83,7 @@ FORMATS = (
     photo("BMP", ".bmp", ".dib"),
     photo("GIF", ".gif", starts=(b"GIF87a", b"GIF89a"), moves=True),
     photo("PPM", ".ppm", ".pgm", ".pnm", ".pbm"),
-    photo(
-        "JPEG 2000",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".jpf",
-        ".j2c",
-        ".jpc",
-        starts=(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-        pillow="JPEG2000",
-    ),
+    photo("JPEG 2000", *JPEG_2000, starts=(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), pillow="JPEG2000"),
     photo("TGA", ".tga", ".icb", ".vda", ".vst"),
     photo("PCX", ".pcx"),
     photo("DCX", ".dcx", starts=(b"\xb1\x68\xde\x3a",)),
@@ -178,11 +150,6 @@ def photo_suffixes() -> frozenset[str]:
     """Return the suffixes of photos that can be read here, without those that mostly mean something else."""
     readable = (suffix for suffix, form in BY_SUFFIX.items() if form.medium == PHOTO and form.readable)
     return frozenset(readable) - SHARED_SUFFIXES
-
-
-def video_suffixes() -> frozenset[str]:
-    """Return the suffixes of videos, without those that mostly mean something else."""
-    return frozenset(suffix for suffix, form in BY_SUFFIX.items() if form.medium == VIDEO) - SHARED_SUFFIXES
 
 
 def by_name(path: Path) -> Format | None:

@@ -30,7 +30,7 @@ class TooLarge(ValueError):
 def require_pixels(height: int, width: int, most: int = LARGEST_PIXELS, remedy: str = "scale it to") -> None:
     """Raise TooLarge for more than `most` pixels, and ValueError for a side that is not positive."""
     if height < 1 or width < 1:
-        raise ValueError(f"{width} x {height} pixels are no picture")
+        raise ValueError(f"{width} x {height} pixels are not a picture")
     if height * width > most:
         raise TooLarge(f"{width} x {height} pixels; {remedy} at most {most // 10**6} megapixels")
 
@@ -58,10 +58,10 @@ def require_sides(sides: Collection[int]) -> None:
         )
 
 
-def require_bytes(size: int, most: int, what: str = "") -> None:
-    """Raise TooLarge for more than `most` bytes; `what` names them."""
+def require_bytes(size: int, most: int) -> None:
+    """Raise TooLarge for more than `most` bytes."""
     if size > most:
-        raise TooLarge(f"{what and what + ': '}{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read")
+        raise TooLarge(f"{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read")
 
 
 def require_array(shape: tuple[int, ...], itemsize: int) -> None:
@@ -86,11 +86,11 @@ def require_drawn(height: int, width: int, what: str, flag: str) -> None:
         )
 
 
-def read_bounded(file: BinaryIO, most: int, what: str = "") -> bytes:
+def read_bounded(file: BinaryIO, most: int) -> bytes:
     """Read a stream to its end. Raises ValueError once it has given more than `most` bytes."""
     pieces, size = [], 0
     while piece := file.read(min(PIECE_BYTES, most + 1 - size)):
         pieces.append(piece)
         size += len(piece)
-        require_bytes(size, most, what)
+        require_bytes(size, most)
     return b"".join(pieces)

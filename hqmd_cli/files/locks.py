@@ -134,7 +134,7 @@ def claim(place: Path) -> Iterator[None]:
 
 
 def is_claimed(place: Path) -> bool:
-    """True while a living process holds the claim of a file or folder; also True where that cannot be told."""
+    """True while a living process holds the claim of a file or folder, and if that is unknown."""
     from filelock import FileLock, Timeout
 
     lock_file = lock_of(place)
@@ -160,7 +160,7 @@ def sign(lock_file: Path) -> None:
     since = datetime.now().isoformat(" ", "seconds")
     try:
         lock_file.write_text(f"process {os.getpid()} on {gethostname()} since {since} ({command})", "utf-8")
-    except OSError:  # a system that lets nobody write to a locked file; the lock holds all the same
+    except OSError:  # a system where locked files cannot be written; the lock holds all the same
         return
 
 

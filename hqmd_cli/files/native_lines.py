@@ -27,14 +27,11 @@ def native_lines(said: list[str]) -> Iterator[None]:
         return
     import tempfile  # here, because it takes time, and few photos need it
 
-    with ONE_AT_A_TIME, tempfile.TemporaryFile() as kept:
-        before = os.dup(STDERR)
-        os.dup2(kept.fileno(), STDERR)
+    with tempfile.TemporaryFile() as kept:
         try:
-            yield
+            with stderr_to(kept.fileno()):
+                yield
         finally:
-            os.dup2(before, STDERR)
-            os.close(before)
             kept.seek(0)
             lines = kept.read(MOST_LINES * LONGEST_LINE).decode("utf-8", "replace").splitlines()
             said += [printable(line.strip())[:LONGEST_LINE] for line in lines[:MOST_LINES] if line.strip()]
@@ -46,10 +43,16 @@ def no_native_lines() -> Iterator[None]:
     if python_prints_there():
         yield
         return
+    with open(os.devnull, "wb") as nowhere, stderr_to(nowhere.fileno()):
+        yield
+
+
+@contextmanager
+def stderr_to(descriptor: int) -> Iterator[None]:
+    """Send what libraries print on stderr to an open file, for one thread at a time."""
     with ONE_AT_A_TIME:
-        before, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, STDERR)
-        os.close(nowhere)
+        before = os.dup(STDERR)
+        os.dup2(descriptor, STDERR)
         try:
             yield
         finally:

@@ -21,46 +21,11 @@ from hqmd_cli.files.limits import LARGEST_PHOTO_BYTES, LARGEST_PIXELS, require_b
 # Every raster format that Pillow decodes by itself, by its name for it.
 ALLOWED = frozenset(
     (
-        "AVIF",
-        "BLP",
-        "BMP",
-        "CUR",
-        "DCX",
-        "DDS",
-        "DIB",
-        "FITS",
-        "FLI",
-        "FTEX",
-        "GBR",
-        "GIF",
-        "HEIF",
-        "ICNS",
-        "ICO",
-        "IM",
-        "IMT",
-        "JPEG",
-        "JPEG2000",
-        "MCIDAS",
-        "MPO",
-        "MSP",
-        "PCD",
-        "PCX",
-        "PIXAR",
-        "PNG",
-        "PPM",
-        "PSD",
-        "QOI",
-        "SGI",
-        "SPIDER",
-        "SUN",
-        "TGA",
-        "TIFF",
-        "WEBP",
-        "XBM",
-        "XPM",
-        "XVTHUMB",
+        "AVIF", "BLP", "BMP", "CUR", "DCX", "DDS", "DIB", "FITS", "FLI", "FTEX", "GBR", "GIF", "HEIF", "ICNS", "ICO",
+        "IM", "IMT", "JPEG", "JPEG2000", "MCIDAS", "MPO", "MSP", "PCD", "PCX", "PIXAR", "PNG", "PPM", "PSD", "QOI",
+        "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM", "XVTHUMB",
     )
-)
+)  # fmt: skip
 AS_PLAIN = "leave it out, or save it as JPEG or PNG"
 REPAIR = "; copy or download it again, or leave it out"  # the remedy for a damaged file
 

@@ -3,7 +3,6 @@
 A photo alone may come from a pipe, which is read up to a size and for a time.
 """
 
-import hashlib
 import os
 import select
 import stat
@@ -44,6 +43,8 @@ def file_hash(*paths: Path) -> str:
 
     Size and time do not identify a file: two BMPs out of one archive share both. Raises as open_regular.
     """
+    import hashlib  # here, because it loads OpenSSL, and one photo without a record needs no hash
+
     digest = hashlib.sha256()
     for path in paths:
         with open_regular(path) as file:

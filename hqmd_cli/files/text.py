@@ -35,7 +35,7 @@ def read_lines(path: Path, what: str) -> list[str]:
 
 
 def decoded(content: bytes) -> str:
-    """Decode text by its byte order mark, or else as UTF-8. Raises ValueError if it is no text."""
+    """Decode text by its byte order mark, or else as UTF-8. Raises ValueError if it is not text."""
     for mark, encoding in MARKS.items():
         if content.startswith(mark):
             return content.decode(encoding)
@@ -44,5 +44,5 @@ def decoded(content: bytes) -> str:
     if content[::2][:500].count(0) > len(content[:1000]) / 4:
         return content.decode("utf-16-be")
     if b"\0" in content:
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     return content.decode("utf-8", "surrogateescape")

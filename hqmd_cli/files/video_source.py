@@ -195,7 +195,7 @@ def _opened(source: Path | int) -> Video:
 
 
 def why_unopened(source: Path | int) -> str:
-    """Say why OpenCV cannot open a source, as far as that can be told."""
+    """Say why OpenCV cannot open a source, as far as that is known."""
     if isinstance(source, int):
         return "cannot be opened; is it plugged in, and not in use elsewhere?"
     if movie_facts(source).sound_alone:

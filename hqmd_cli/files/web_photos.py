@@ -61,7 +61,7 @@ def ask(url: str, until: float, allow_private: bool) -> bytes | str:
     """
     parts = urlsplit(url)
     if not is_web_address(url) or not parts.hostname:
-        raise HqmdError(f"leads to {printable(without_secrets(url))}, which is no http:// or https:// address")
+        raise HqmdError(f"leads to {printable(without_secrets(url))}, which is not an http:// or https:// address")
     if parts.username or parts.password:
         raise HqmdError("a name and a password in an address are not sent; download the photo first")
     with connected(parts, until, allow_private) as connection:
@@ -81,7 +81,7 @@ def ask(url: str, until: float, allow_private: bool) -> bytes | str:
 def connected(parts: SplitResult, until: float, allow_private: bool) -> Iterator[HTTPConnection]:
     """Connect to a host by an address that was checked, and end the connection when its time is over.
 
-    A time-out of the socket counts anew from each byte, so a server that sends one now and then would never end. Raises
+    The socket's time-out starts again with each byte, so a server that sends one now and then would never end. Raises
     HqmdError if the host has an address that is not public.
     """
     host, secure = str(parts.hostname), parts.scheme.lower() == "https"

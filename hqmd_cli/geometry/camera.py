@@ -27,7 +27,7 @@ class Intrinsics:
     cx: float
     cy: float
     origin: str  # source of the focal length, in words
-    is_known: bool = True  # False: nobody says, and NYU's camera is assumed
+    is_known: bool = True  # False: unknown, and NYU's camera is assumed
 
     @property
     def metres_error(self) -> float:

@@ -1,4 +1,4 @@
-"""A distance that somebody measured, from the lens to what is seen at a pixel."""
+"""A measured distance from the lens to what is seen at a pixel."""
 
 import math
 from dataclasses import dataclass

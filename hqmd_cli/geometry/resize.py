@@ -5,8 +5,7 @@ shows the network what predict shows it.
 """
 
 import math
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -31,8 +30,7 @@ def base_scale(size: tuple[int, int], height: int, width: int) -> float:
     return min(min(size) / short, LONGEST_ASPECT * min(size) / long)
 
 
-@dataclass(frozen=True)
-class Preprocess:
+class Preprocess(NamedTuple):  # as files/kinds.py
     """Resize a photo for the network, (H, W, 3) uint8 RGB -> (h, w, 3): in predict, evaluate and validation.
 
     `size` is the network's. The photo keeps its aspect ratio, up to rounding to multiples of `multiple`. A strided

@@ -1,6 +1,6 @@
 """Open a model, whoever made it: predict, evaluate, compare and `hqmd_cli.load` all do so here.
 
-Imports no NumPy: a cold `hqmd predict` opens its model, which does, while it imports the rest (opener).
+Imports no NumPy: a cold `hqmd predict` imports it with the engine, and the rest while its model opens (opener).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -39,6 +40,15 @@ class Seen(NamedTuple):
 
 
 Sees: TypeAlias = "Callable[[NDArray[np.uint8], float | None], Seen]"  # (photo, its focal length in pixels if known)
+
+
+class SeenPhoto(NamedTuple):
+    """What a model of any kind says of a photo."""
+
+    depth: NDArray[np.float32]  # (H, W)
+    camera: Intrinsics  # that the depth holds for
+    remarks: tuple[str, ...] = ()
+    uncertainty: Uncertainty | None = None  # None: the model does not know it
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class OpenModel:
     flips: bool = False  # True: it averages with the mirrored photo
     follows_camera: bool = False  # True: its metres are those of NYU's camera (Intrinsics.metres_factor)
     kind: Kind = "depth"
-    fallback: str = ""  # why the CPU computes in place of an accelerator that is there
+    fallback: str = ""  # why the CPU computes although there is an accelerator
     origin: str = ""  # how the kind of a foreign model is known; an empty string for hqmd's own, which give metres
     surely: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], Uncertainty]] | None = None  # None: unknown
     with_options: Callable[[OpenOptions], OpenModel] | None = None  # the same engine with other sides or size
@@ -95,23 +105,19 @@ class OpenModel:
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict(image)
 
-    def with_uncertainty(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Uncertainty | None]:
-        """Return the map, and how sure it is; None if the model does not know."""
-        return self.surely(image) if self.surely else (self.predict(image), None)
+    def see(self, image: NDArray[np.uint8], camera: Intrinsics, sure: bool = True) -> SeenPhoto:
+        """Return everything the model says of a photo; with `sure`, also how sure it is, if it knows that.
 
-    def seen_with(
-        self, image: NDArray[np.uint8], camera: Intrinsics
-    ) -> tuple[NDArray[np.float32], Intrinsics, tuple[str, ...]]:
-        """Ask a model that `sees`: return its map, the camera that this holds for, and remarks.
-
-        It is told a focal length that is known, and else tells its own.
+        A model that `sees` is given the focal length if that is known, and tells its own if not.
         """
-        assert self.sees
+        if self.sees is None:
+            depth, uncertainty = self.surely(image) if sure and self.surely else (self.predict(image), None)
+            return SeenPhoto(depth, camera, uncertainty=uncertainty)
         seen = self.sees(image, camera.fx if camera.is_known else None)
         if seen.focal_px and not camera.is_known:
             origin = f"focal length of {seen.focal_px:.5g} pixels, as the model sees it"
             camera = replace(camera, fx=seen.focal_px, fy=seen.focal_px, origin=origin, is_known=True)
-        return seen.depth, camera, (seen.remark,) if seen.remark else ()
+        return SeenPhoto(seen.depth, camera, (seen.remark,) if seen.remark else ())
 
     def require_uncertainty(self, what: str) -> None:
         """Raise HqmdError, which begins with what is asked for, if the model does not know how sure it is."""
@@ -196,8 +202,12 @@ def opener(name: str, options: OpenOptions, at_once: bool = False) -> Callable[[
     imports what it needs; the function waits for it and raises its errors. That saves 7 % of the time of a
     cold `hqmd predict` (hqmd-indoor-small and hqmd-indoor, medians of 15 pairs of runs).
     """
-    if at_once and not scheme_of(name) and find_here(name):
+    if at_once and not scheme_of(name) and (folder := find_here(name)):
+        from hqmd_cli.inference.engines.select import import_onnx
+
+        import_onnx(folder, options.backend, options.device)
         opening = ThreadPoolExecutor(1).submit(open_model, name, options)
+        import_module("hqmd_cli.inference.predictor")  # which the thread needs after it has opened the engine
         return lambda threads: opening.result()
     return lambda threads: open_model(name, replace(options, threads=threads))
 
@@ -207,7 +217,7 @@ def require_kind(opened: dict[str, OpenModel], options: OpenOptions) -> None:
     if options.kind and options.kind not in {model.kind for model in opened.values()}:
         given = "; ".join(f"{name} gives {IN_WORDS[model.kind]}{model.why}" for name, model in opened.items())
         raise HqmdError(
-            f"--model-kind {options.kind} is for models of others that do not say what they give; {given or 'name one'}"
+            f"--model-kind {options.kind} is for third-party models that do not say this; {given or 'name one'}"
         )
 
 

@@ -1,7 +1,7 @@
 """Training objectives by name. A new objective takes one file and one line here.
 
 An objective in DEPTH_LOSSES is a function (pred_m, depth_m, valid) -> scalar; terms.py defines shapes and masks. An
-objective in OWN_LOSSES takes a models.base.Estimate in place of pred_m, for outputs that only some networks have.
+objective in OWN_LOSSES takes a models.base.Estimate instead of pred_m, for outputs that only some networks have.
 Every mean or sum goes through parallel/batch_sums.py, so that several processes train on the same objective as one;
 tests/losses/test_two_processes.py checks each entry.
 

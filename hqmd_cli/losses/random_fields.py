@@ -116,19 +116,19 @@ def measured(depth_m: Tensor, valid: Tensor, nodes: Tensor, count: int) -> tuple
     return means[:, 0], pixels > 0
 
 
-def fixed_grid(depth_m: Tensor) -> tuple[Grid, Tensor]:
-    """Grid of square patches, none smaller than a pixel, over (B, 1, H, W), and the patch of each pixel."""
+def fixed_grid(depth_m: Tensor) -> tuple[Grid, Tensor, Tensor]:
+    """Square patches, none smaller than a pixel, over (B, 1, H, W), the patch of each pixel, and its mean ln depth."""
     shorter = min(depth_m.shape[-2:])
     patches = min(PATCHES_ACROSS, shorter)
     rows, columns = (round(patches * side / shorter) for side in depth_m.shape[-2:])
     grid = Grid(rows, columns)
-    return grid, grid_nodes(grid, depth_m)
+    nodes = grid_nodes(grid, depth_m)
+    return grid, nodes, node_means(double(depth_m.log()), nodes, grid.count)[0][:, 0]
 
 
 def fixed_field(depth_m: Tensor, precision_of: Callable[[Grid, Tensor], Tensor]) -> GaussianField:
     """Gaussian field around a network's depth, whose precision does not depend on the picture."""
-    grid, nodes = fixed_grid(depth_m)
-    mean = node_means(double(depth_m.log()), nodes, grid.count)[0][:, 0]
+    grid, nodes, mean = fixed_grid(depth_m)
     matrix = precision_of(grid, mean.new_ones(1, grid.count))
     return GaussianField.around(nodes, matrix.expand(len(mean), -1, -1), mean)
 
@@ -147,7 +147,6 @@ def saxena_precision(grid: Grid, ones: Tensor) -> Tensor:
 
 def fixed_terms(depth_m: Tensor) -> GridTerms:
     """Terms of a Laplacian field around a network's depth, with fixed scales."""
-    grid, nodes = fixed_grid(depth_m)
-    expected = node_means(double(depth_m.log()), nodes, grid.count)[0][:, 0]
+    grid, nodes, expected = fixed_grid(depth_m)
     between = [PAIR_DEVIATION * torch.ones_like(expected[:, grid.pairs(step, nodes.device)[0]]) for step in STEPS]
     return GridTerms(grid, nodes, expected, OWN_DEVIATION * torch.ones_like(expected), between)

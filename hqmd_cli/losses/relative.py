@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hqmd_cli.depth import SMALLEST_DEPTH_M
 from hqmd_cli.losses import of_all_depths
-from hqmd_cli.losses.terms import require_valid
+from hqmd_cli.losses.terms import neighbour_differences, require_valid
 from hqmd_cli.models.base import Estimate
 from hqmd_cli.parallel.batch_sums import batch_mean, batch_mean_or_zero
 from hqmd_cli.units import KINDS
@@ -41,11 +41,8 @@ def scale_and_shift_invariant(pred: Tensor, label: Tensor, valid: Tensor) -> Ten
     difference = standardised(pred, valid) - standardised(label, valid)
     total = batch_mean(torch.masked_select(difference, valid).abs())
     for step in (2**scale for scale in range(SCALES)):
-        r, known = difference[..., ::step, ::step], valid[..., ::step, ::step]
-        d_x, both_x = r[..., 1:] - r[..., :-1], known[..., 1:] & known[..., :-1]
-        d_y, both_y = r[..., 1:, :] - r[..., :-1, :], known[..., 1:, :] & known[..., :-1, :]
-        slopes = (torch.masked_select(d.abs(), both) for d, both in ((d_x, both_x), (d_y, both_y)))
-        total = total + GRADIENT_WEIGHT * sum(map(batch_mean_or_zero, slopes))
+        slopes = neighbour_differences(difference[..., ::step, ::step], valid[..., ::step, ::step])
+        total = total + GRADIENT_WEIGHT * sum(batch_mean_or_zero(slope.abs()) for slope in slopes)
     return total
 
 

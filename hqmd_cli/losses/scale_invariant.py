@@ -5,9 +5,9 @@ slopes; both follow the authors' code (define_cost, define_depths_cost; docs/tab
 """
 
 import torch
-from torch import Tensor, masked_select
+from torch import Tensor
 
-from hqmd_cli.losses.terms import require_valid
+from hqmd_cli.losses.terms import neighbour_differences, require_valid
 from hqmd_cli.parallel.batch_sums import batch_mean_or_zero, batch_sum
 
 INVARIANCE = 0.5  # lambda: half of the squared error that all pixels of a picture share does not count
@@ -28,9 +28,7 @@ def scale_invariant_loss(d: Tensor, valid: Tensor) -> Tensor:
 
 def gradient_matching_loss(d: Tensor, valid: Tensor) -> Tensor:
     """Last sum of eq. 1 of 2015: mean d_x^2 + mean d_y^2, each over the pairs of neighbours that are both valid."""
-    d_x, both_x = d[..., 1:] - d[..., :-1], valid[..., 1:] & valid[..., :-1]
-    d_y, both_y = d[..., 1:, :] - d[..., :-1, :], valid[..., 1:, :] & valid[..., :-1, :]
-    horizontal, vertical = masked_select(d_x, both_x), masked_select(d_y, both_y)
+    horizontal, vertical = neighbour_differences(d, valid)
     return batch_mean_or_zero(horizontal.square()) + batch_mean_or_zero(vertical.square())
 
 

@@ -64,6 +64,13 @@ def gradients(z_m: Tensor) -> tuple[Tensor, Tensor]:
     return z_m[..., :-1, 1:] - corner, z_m[..., 1:, :-1] - corner
 
 
+def neighbour_differences(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Subtract each pixel from the one on its right, and from the one below, where both are valid: (N,) and (M,)."""
+    d_x, both_x = values[..., 1:] - values[..., :-1], valid[..., 1:] & valid[..., :-1]
+    d_y, both_y = values[..., 1:, :] - values[..., :-1, :], valid[..., 1:, :] & valid[..., :-1, :]
+    return masked_select(d_x, both_x), masked_select(d_y, both_y)
+
+
 def valid_gradients(valid: Tensor) -> Tensor:
     """Mark the stencils whose three pixels are all valid: (B, 1, H-1, W-1) bool."""
     return valid[..., :-1, :-1] & valid[..., :-1, 1:] & valid[..., 1:, :-1]

@@ -55,7 +55,7 @@ def distrust(values: Mapping[str, Any]) -> str:
         if isinstance(value, str) and ADDRESS.match(value):
             return f"{key} {brief(value)} is an address, which would be opened"
         if key in NETWORK_KEYS and isinstance(value, str) and ANY_ADDRESS.match(value):
-            return f"{key} {brief(value)} is no plain name of a network"
+            return f"{key} {brief(value)} is not the plain name of a network"
     return ""
 
 

@@ -9,10 +9,9 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hqmd_cli.errors import HqmdError, first_line, printable
 
@@ -80,8 +79,7 @@ def limit_of(folder: Path) -> float:
     return math.inf
 
 
-@dataclass(frozen=True)
-class Ranks:
+class Ranks(NamedTuple):  # as files/kinds.py
     """This process's number and the number of processes, from torchrun's environment."""
 
     rank: int

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import asdict
-from functools import partial
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.regular import file_hash
@@ -12,8 +11,7 @@ from hqmd_cli.prediction.frames_job import predict_frames
 from hqmd_cli.prediction.manifest import Row, write_record
 from hqmd_cli.prediction.photo_job import Done, PhotoWork
 from hqmd_cli.prediction.plan import Job
-from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_video
-from hqmd_cli.prediction.writers.color import painted
+from hqmd_cli.prediction.video_job import Progress, VideoReport, predict_in_style
 from hqmd_cli.units import RANGE_KEYS, UNITS
 
 
@@ -21,9 +19,11 @@ def do_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress) -> 
     """Do one video; return the error of one that cannot be done, which also goes into the manifest."""
     try:
         if work.reading:
-            raise HqmdError(f"{job.source.name}: --scale-from is for one photo; a distance is not true of every frame")
+            raise HqmdError(
+                f"{job.source.name}: --scale-from is for one photo; a distance does not hold for all frames"
+            )
         if work.style.max_uncertainty is not None or any(output.needs_uncertainty for _, output in job.targets):
-            raise HqmdError(f"{job.source.name}: hqmd knows how sure it is of photos only; leave that out for videos")
+            raise HqmdError(f"{job.source.name}: uncertainty is known for photos only; leave it out for videos")
         do = predict_clip if job.targets[0][1] is VIDEO_OUTPUT else predict_frames
         return do(work, model, job, progress)
     except HqmdError as error:
@@ -36,26 +36,15 @@ def predict_clip(work: PhotoWork, model: OpenModel, job: Job, progress: Progress
     path = job.source.path
     assert path is not None
     targets = [target for target, _ in job.targets]
-    notes = {target.name: output.note_of(model.kind) for target, output in job.targets}
+    notes = job.notes(model.kind)
     digest = file_hash(path) if work.intentions and os.path.isfile(path) else None
     before, kept = work.earlier(job, notes, digest)
     if kept:
         return work.keep(job, before)
     if work.intentions:
         work.intentions.begun.update(targets)
-    style = work.style
     for target in targets:
-        report = predict_video(
-            path,
-            target,
-            model,
-            partial(painted, style=style, kind=model.kind),
-            style.near_m,
-            style.far_m,
-            progress,
-            kind=model.kind,
-            smooth=work.settings.smooth,
-        )
+        report = predict_in_style(path, target, model, work.style, progress, work.settings.smooth)
     hashes = {target.name: file_hash(target) for target in targets} if work.intentions else {}
     record = record_of_clip(work, model, job, report, notes, digest, hashes)
     write_record(job, record, work.manifest, work.sidecars)

@@ -1,6 +1,5 @@
 """The one colour range of a clip, from the depth of a few frames; each frame is predicted once."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -33,15 +32,6 @@ class ColourRange:
     origin: str
 
 
-def require_range(near_m: float | None, far_m: float | None) -> None:
-    """Raise HqmdError for ends, as the user gave them, that are no range."""
-    for given_m in (near_m, far_m):
-        if given_m is not None and not 0 <= given_m < math.inf:
-            raise HqmdError(f"--vmin and --vmax are metres, 0 or more; {given_m:g} is not")
-    if near_m is not None and far_m is not None and near_m >= far_m:
-        raise HqmdError(f"--vmin {near_m:g} must be below --vmax {far_m:g}")
-
-
 class PredictedOnce:
     """A model's `predict` for frames that come twice: their depth waits in a spool, by the content of the frame."""
 
@@ -64,15 +54,11 @@ def content_of(rgb: RGB) -> bytes:
     return blake2b(np.ascontiguousarray(rgb).data, digest_size=16).digest()
 
 
-def clip_range(
-    source: Path, once: PredictedOnce, near_m: float | None, far_m: float | None, max_frames: int | None, kind: Kind
-) -> ColourRange:
+def clip_range(source: Path, once: PredictedOnce, near_m: float | None, far_m: float | None, kind: Kind) -> ColourRange:
     """Find the colour range of a file from RANGE_FRAMES of its frames, unless both ends are given; see find_range."""
-    if near_m is not None and far_m is not None:
-        return ColourRange(near_m, far_m, "given")
 
     def depths_m() -> Iterator[DepthMap]:
-        for rgb in spread_frames(source, max_frames):
+        for rgb in spread_frames(source):
             with explain_model_errors(str(source)):
                 depth_m = once.first(rgb)
             require_depth(depth_m, str(source), kind)
@@ -87,7 +73,7 @@ def find_range(
     far_m: float | None,
     name: str,
     of_which: str,
-    kind: Kind = "depth",
+    kind: Kind,
 ) -> ColourRange:
     """Find near_m or far_m where it is None: the least 1st and the greatest 99th percentile of at least one map.
 
@@ -112,8 +98,8 @@ def find_range(
     return colours
 
 
-def spread_frames(source: Path, max_frames: int | None = None) -> Iterator[RGB]:
-    """Yield RANGE_FRAMES evenly spaced frames of a file (of its first max_frames), or all frames of a shorter one.
+def spread_frames(source: Path) -> Iterator[RGB]:
+    """Yield RANGE_FRAMES evenly spaced frames of a file, or all frames of a shorter one.
 
     Jumps to them if they lie JUMPED apart, the file announces its frames and the farthest jump works. Otherwise (short,
     truncated, no index) goes through the file, and once more before that to count the frames if needed. A truncated
@@ -122,8 +108,6 @@ def spread_frames(source: Path, max_frames: int | None = None) -> Iterator[RGB]:
     with open_video(source) as video:
         announced = video.frames
         total = sum(1 for _ in video) if announced is None else announced
-    if max_frames is not None:
-        total = min(total, max_frames)
     wanted = sorted({place * total // RANGE_FRAMES for place in range(RANGE_FRAMES)})
     if announced is not None and total > JUMPED * RANGE_FRAMES:
         with open_video(source) as video:

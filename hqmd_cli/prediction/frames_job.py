@@ -90,7 +90,7 @@ class FramesRun:
         """Predict the depth of a frame, unless its results are up to date."""
         self.progress(self.number, self.video.frames)
         self.intend(int(frame.job.source.place.stem))
-        before, kept = self.work.earlier(frame.job, notes_of(frame.job, self.work.model), self.digest)
+        before, kept = self.work.earlier(frame.job, frame.job.notes(self.work.model.kind), self.digest)
         if kept:
             if self.work.settings.smooth:  # the frames after it need its depth
                 self.work.model(frame.rgb)
@@ -117,7 +117,7 @@ class FramesRun:
             self.kept += 1
             return
         stamp = {"frame": int(frame.job.source.place.stem), "time_s": round(frame.time_s, TIME_DIGITS)}
-        self.work.finish(frame.job, frame.result, notes_of(frame.job, self.work.model), self.digest, **stamp)
+        self.work.finish(frame.job, frame.result, frame.job.notes(self.work.model.kind), self.digest, **stamp)
         self.depths += [frame.result.near, frame.result.far]
         if any(output.needs_camera for _, output in frame.job.targets):
             self.origin = frame.result.intrinsics.origin
@@ -127,8 +127,3 @@ class FramesRun:
     def ends(self) -> tuple[float, float]:
         """The nearest and the farthest value of all frames that were written."""
         return near_and_far(min(self.depths), max(self.depths), self.work.model.kind)
-
-
-def notes_of(job: Job, model: OpenModel) -> dict[str, str]:
-    """Return what the numbers of each file mean."""
-    return {target.name: output.note_of(model.kind) for target, output in job.targets}

@@ -2,7 +2,7 @@
 
 `.hqmd-run-RUN.json` lies in the folder of the results while a run goes on. It holds the run's settings, every file that
 it will write, and what lay there before. A run that is killed, or that cannot record what it wrote, leaves it behind.
-The next run makes anew what such a file names and no record describes, and never touches any other file.
+The next run writes again what such a file names and no record describes, and never touches any other file.
 """
 
 import json

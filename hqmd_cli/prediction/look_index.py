@@ -32,7 +32,7 @@ def refuse_foreign(folder: Path) -> None:
     path = folder / INDEX_FILE
     if path.exists() and not (path.is_file() and GENERATOR.encode() in start_of(path)):
         raise HqmdError(
-            f"{printable(str(path))}: exists, and is no index by hqmd; pass --overwrite, or choose another -o"
+            f"{printable(str(path))}: exists, and hqmd did not write it; pass --overwrite, or choose another -o"
         )
 
 

@@ -19,7 +19,6 @@ from hqmd_cli.files.photos import Photo, count_pixels, read_photo
 from hqmd_cli.files.regular import file_hash, read_pipe, read_stream
 from hqmd_cli.files.several_pictures import with_remedy
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
-from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.thread_pool import PixelBudget
 from hqmd_cli.prediction.formats import Output
@@ -39,6 +38,7 @@ from hqmd_cli.prediction.sources import Source
 from hqmd_cli.units import IN_WORDS
 
 if TYPE_CHECKING:
+    from hqmd_cli.geometry.reading import Reading
     from hqmd_cli.prediction.intention import Intentions
 
 SCALE_FLAG = "--scale-from"
@@ -61,7 +61,7 @@ class PhotoWork:
     model: OpenModel
     settings: Settings
     style: Style
-    reading: Reading | None
+    reading: "Reading | None"
     sidecars: bool
     manifest: Manifest | None
     intentions: "Intentions | None"  # None: nothing is recorded
@@ -194,9 +194,8 @@ class PhotoWork:
         said: tuple[str, ...] = ()
         try:
             if self.model.sees:
-                depth_m, intrinsics, said = self.model.seen_with(photo.rgb, intrinsics)
-                sure = None
-            else:
+                depth_m, intrinsics, said, sure = self.model.see(photo.rgb, intrinsics)
+            else:  # without see(), since most photos come this way
                 depth_m, sure = surely(photo.rgb) if surely else (self.model.predict(photo.rgb), None)
         except HqmdError as error:
             raise HqmdError(f"{name}: {error}") from error
@@ -249,8 +248,8 @@ def refuse_panorama(job: Job, photo: Photo) -> None:
     """Raise HqmdError if a file needs a straight lens, and the photo says that it is a panorama."""
     if photo.projection and (needing := [target for target, output in job.targets if output.needs_camera]):
         raise HqmdError(
-            f"{job.source.name}: a panorama ({photo.projection}, by its metadata), in which no straight lens tells "
-            f"where points lie; so there is no {printable(needing[0].name)}: cut a view out of it, or write depth alone"
+            f"{job.source.name}: a panorama ({photo.projection}, by its metadata), so pixels say nothing about "
+            f"where points lie, and {printable(needing[0].name)} cannot be written; cut a flat view out of it"
         )
 
 

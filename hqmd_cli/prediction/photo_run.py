@@ -10,7 +10,6 @@ from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.outputs import refuse_over_input
 from hqmd_cli.files.photos import require_picture
 from hqmd_cli.geometry.camera import require_camera
-from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
@@ -22,6 +21,7 @@ from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
 
 if TYPE_CHECKING:
+    from hqmd_cli.geometry.reading import Reading
     from hqmd_cli.prediction.intention import Intentions
 
 
@@ -91,7 +91,7 @@ def prepare(
     """
     faults: list[HqmdError] = []
     left_out = LeftOut()
-    reading = None if scale_from is None else Reading.parse(scale_from, SCALE_FLAG)
+    reading = None if scale_from is None else measured(scale_from)
     require_camera(fov, fx, camera)
     lens = camera_in(camera) if camera else None
     results = results_among(sources, destinations)
@@ -110,7 +110,9 @@ def prepare(
     ranks.connect()
     jobs = ranks.share(all_jobs)
     photos, clips = [job for job in jobs if not job.source.is_video], [job for job in jobs if job.source.is_video]
-    workers = max(1, min(len(photos), usable_cores()))
+    workers = min(len(photos), usable_cores()) if photos[1:] else 1
+    for _, output in photos[0].targets if photos else ():
+        _ = output.encode  # imports the writer, while the model opens
     opened = open_with(1 if workers > 1 else 0)
     refuse_metres(opened.kind, opened.name, all_jobs, style, scale_from, smooth)
     refuse_unsure(opened, all_jobs, style)
@@ -180,6 +182,13 @@ def refuse_foreign_index(folder: Path) -> None:
     from hqmd_cli.prediction.look_index import refuse_foreign
 
     refuse_foreign(folder)
+
+
+def measured(scale_from: str) -> "Reading":
+    """Read a measured distance; see reading.py, which most runs do not need."""
+    from hqmd_cli.geometry.reading import Reading
+
+    return Reading.parse(scale_from, SCALE_FLAG)
 
 
 def camera_in(path: Path) -> dict[str, Any]:

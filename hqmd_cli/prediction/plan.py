@@ -31,6 +31,10 @@ class Job:
     targets: list[tuple[Path, Output]]
     sidecar: Path  # NAME.json beside the first of them
 
+    def notes(self, kind: Kind) -> dict[str, str]:
+        """Return what the numbers of each file mean, from a model that gives this kind."""
+        return {target.name: output.note_of(kind) for target, output in self.targets}
+
 
 def plan(sources: Sequence[Source], destinations: Sequence[Path], formats: str | None) -> list[Job]:
     """Decide on every file before anything is computed.
@@ -86,11 +90,13 @@ def sort_destinations(destinations: Sequence[Path], sources: int) -> tuple[list[
         if output:
             files.append((destination, output))
         elif destination.suffix.lower() == VIDEO_OUTPUT.suffix and not destination.is_dir():
-            raise HqmdError(f"{destination}: is for one video alone, named once; give -o a folder")
+            raise HqmdError(f"{destination}: holds one video, and must be named once; give -o a folder")
         elif destination.suffix and not destination.is_dir() and sources == 1:
             raise HqmdError(f"{destination}: no output has this suffix; there are {', '.join(BY_SUFFIX)}, or a folder")
         elif os.path.lexists(destination) and not destination.is_dir():
-            raise HqmdError(f"{printable(str(destination))}: exists, and is no folder; give -o a folder, or a new name")
+            raise HqmdError(
+                f"{printable(str(destination))}: exists and is not a folder; give -o a folder, or a new name"
+            )
         else:
             folders.append(destination)
     return files, folders
@@ -186,14 +192,14 @@ def refuse_metres(
 def refuse_unsure(model: OpenModel, jobs: Sequence[Job], style: Style) -> None:
     """Raise HqmdError naming what the model cannot give, since it does not know how sure it is.
 
-    Also if --max-uncertainty is given, and no file heeds it.
+    Also if --max-uncertainty is given, and no file uses it.
     """
     outputs = [target for job in jobs for target in job.targets]
     asked = [printable(str(path)) for path, output in outputs if output.needs_uncertainty]
     if style.max_uncertainty is not None:
         asked.append("--max-uncertainty")
         if outputs and not any(output.has_points for _, output in outputs):
-            raise HqmdError("--max-uncertainty: leaves out points of .ply and .glb, and none is asked for")
+            raise HqmdError("--max-uncertainty: drops points of .ply, .glb and .html files, and none is asked for")
     if asked:
         model.require_uncertainty(asked[0])
 

@@ -16,7 +16,7 @@ from hqmd_cli.registry import pick
 from hqmd_cli.units import Kind
 from hqmd_cli.visualization import COLORMAPS, DEFAULT_COLORMAP
 
-FLAT_NOTE = "one value everywhere, as the photo shows nothing"
+FLAT_NOTE = "one value everywhere, since the photo shows nothing"
 PANORAMA_NOTE = "a panorama ({projection}), whose depth is as if a straight lens had seen it"
 
 

@@ -22,7 +22,7 @@ SMALLEST_SIDE = 12  # pixels; OpenCV finds no flow in smaller frames
 OPEN_PX, OPEN_SHARE = 1.0, 0.05  # by which flow there and back may miss its start: so much, and of its length
 ALIKE = 20  # levels of 255 by which the grey of one point may differ
 ONE_SURFACE = 0.1  # difference of log depth at which blending falls to 1 / e
-LEAST_SHARE = 0.2  # of the pixels whose flow must hold; with fewer, as after a cut, smoothing begins anew
+LEAST_SHARE = 0.2  # of the pixels whose flow must hold; with fewer, as after a cut, smoothing starts afresh
 
 Floats = NDArray[np.float32]
 RGB = NDArray[np.uint8]  # (H, W, 3)
@@ -67,7 +67,7 @@ class Smoothed:
     def in_words(self) -> str:
         """The flicker of the whole video before and after; how it changes from frame to frame."""
         if not self.flicker:
-            return "--smooth changed nothing: no two frames follow one another in which the optical flow holds"
+            return "--smooth changed nothing: the optical flow holds between no two frames"
         before, after = np.mean(self.flicker, axis=0)
         return f"smoothed along the optical flow: flicker {before:.2%} of the depth before, {after:.2%} after"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files import kinds
@@ -72,7 +73,7 @@ def refuse_for_video(photo_options: Mapping[str, object]) -> None:
 def find_video(sources: Sequence[str]) -> Path | int:
     """Return the path of the only video, or the number of the only camera. Raises HqmdError for several sources."""
     if len(sources) > 1:
-        raise HqmdError(f"{sources[0]}: a camera goes alone; run the other sources separately")
+        raise HqmdError(f"{sources[0]}: a camera must be the only source; run the others separately")
     (source,) = sources
     if not source.startswith(CAMERA):
         return Path(source)
@@ -152,8 +153,7 @@ def find_sources(
     return list(found.values())
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):  # as files/kinds.py
     """What counts as a source below a folder or a pattern."""
 
     leave_out: Collection[Path]  # files and folders of results

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -19,6 +20,7 @@ from hqmd_cli.files.rhythm import LONGEST_GAP_S
 from hqmd_cli.files.spool import Spool
 from hqmd_cli.files.video import VideoFile, own_thread, write_video
 from hqmd_cli.files.video_source import RGB, Video, open_video
+from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.prediction.colour_range import (
     ColourRange,
     DepthMap,
@@ -26,9 +28,10 @@ from hqmd_cli.prediction.colour_range import (
     PredictedOnce,
     clip_range,
     find_range,
-    require_range,
 )
+from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.smoothing import Smoothed
+from hqmd_cli.prediction.writers.color import painted
 from hqmd_cli.units import Kind
 
 AHEAD = 2  # frames that wait for the network, and as many that wait to be written; bounds the memory
@@ -64,6 +67,14 @@ Progress = Callable[[int, int | None], None]  # gets the number of frames done a
 Paint = Callable[[RGB, DepthMap, float, float], RGB]  # photo, depth, near and far in metres -> a picture of any size
 
 
+def predict_in_style(
+    source: Path | int, target: Path, model: OpenModel, style: Style, progress: Progress, smooth: bool
+) -> VideoReport:
+    """Write a video's depth as predict_video does, in the colours and the range that `style` asks for."""
+    paint = partial(painted, style=style, kind=model.kind)
+    return predict_video(source, target, model, paint, style.near_m, style.far_m, progress, model.kind, smooth)
+
+
 def predict_video(
     source: Path | int,
     target: Path,
@@ -71,8 +82,7 @@ def predict_video(
     paint: Paint,
     near_m: float | None = None,
     far_m: float | None = None,
-    progress: Callable[[int, int | None], None] = lambda done, total: None,
-    max_frames: int | None = None,
+    progress: Progress = lambda done, total: None,
     kind: Kind = "depth",
     smooth: bool = False,
 ) -> VideoReport:
@@ -89,25 +99,22 @@ def predict_video(
     `progress` gets the number of frames done and, if known, of all frames. The memory does not grow with the length.
     Ctrl-C keeps the frames done so far as a playable file, and raises VideoInterrupted with the report, or plain
     KeyboardInterrupt before the first frame. Raises HqmdError naming the file if the source or target cannot be read or
-    written, for an impossible range, and for a prediction that is not depth.
+    written, and for a prediction that is not depth.
     """
-    require_range(near_m, far_m)
     with open_video(source) as video, Spool() as spool:
         if isinstance(source, Path):
             refuse_over_input([target], [source])
         rhythm = video.rhythm()
         once = PredictedOnce(predict, spool)
         steady = Smoothed(once) if smooth else None
-        run = _Run(
-            video, steady or once, paint, progress, near_m, far_m, max_frames, kind, spool, steady, rhythm.varies
-        )
+        run = _Run(video, steady or once, paint, progress, near_m, far_m, kind, spool, steady, rhythm.varies)
         fps = rhythm.fps if rhythm.varies else math.nan if video.fps is None else video.fps
         # Open the target before the first pass, so that an unwritable one fails at once.
         with _interrupted_with(run), write_video(target, fps) as run.file:
             if isinstance(source, Path):
-                run.colours = clip_range(source, once, near_m, far_m, max_frames, kind)
+                run.colours = clip_range(source, once, near_m, far_m, kind)
             overlap(run.read, run.work, run.write)
-            if video.facts.starts_s is not None and rhythm.varies and max_frames is None:
+            if video.facts.starts_s is not None and rhythm.varies:
                 last_s = video.facts.end_s - video.facts.starts_s[-1]  # for which the last frame is shown
                 run.file.hold(video.at_s + min(float(last_s), LONGEST_GAP_S))
         return run.report()
@@ -129,10 +136,9 @@ class _Run:
     video: Video
     predict: Predict
     paint: Paint
-    progress: Callable[[int, int | None], None]
+    progress: Progress
     near_m: float | None  # as given
     far_m: float | None
-    max_frames: int | None
     kind: Kind
     spool: Spool
     steady: Smoothed | None
@@ -149,7 +155,7 @@ class _Run:
 
     def read(self) -> tuple[RGB, float] | None:
         """Read the next frame; return it with the seconds since the first one."""
-        if self.taken == self.max_frames or (rgb := self.video.read()) is None:
+        if (rgb := self.video.read()) is None:
             return None
         self.taken += 1
         if not self.video.live:
@@ -171,8 +177,8 @@ class _Run:
         if self.colours is None:
             given_m = self.near_m, self.far_m
             self.colours = find_range([depth_m], *given_m, self.video.name, "of the first frame", self.kind)
-        counts = [count for count in (self.video.frames, self.max_frames) if count is not None]
-        self.progress(self.predicted, max(min(counts), self.predicted) if counts else None)  # headers may be short
+        total = self.video.frames
+        self.progress(self.predicted, None if total is None else max(total, self.predicted))  # headers may be short
         return rgb, depth_m, self.colours, at_s
 
     def write(self, done: tuple[RGB, DepthMap, ColourRange, float]) -> None:
@@ -206,7 +212,7 @@ class _Run:
         if self.flat:
             notes.append(f"{self.flat} frames have one depth everywhere")
         if self.file.frames > self.written:
-            why = "it plays in real time" if self.video.live else "each is shown when it was"
+            why = "it plays in real time" if self.video.live else "each is shown at its own time"
             notes.append(f"{self.file.frames - self.written} frames repeated, so that {why}")
         if width % 2 or height % 2:
             notes.append(f"edge pixels repeated from {width} x {height} to even sides: MPEG-4 has no others")

@@ -58,8 +58,8 @@ def installation_text(about: dict[str, Any]) -> str:
         f"  cores         {about['cores']['usable']} of {about['cores']['machine']}",
         f"  torch         {', '.join(about['torch_devices']) or 'not installed'}",
         f"  ONNX Runtime  {', '.join(about['onnxruntime_devices'])}"
-        + (f" (nobody has tried {', '.join(untried)} with hqmd)" if untried else ""),
+        + (f" ({', '.join(untried)} untested with hqmd)" if untried else ""),
         f"  models        {', '.join(about['models'])}",
-        f"  cache         {about['cache'] or 'none, for want of a home folder; set HQMD_HOME'}",
+        f"  cache         {about['cache'] or 'none, since there is no home folder; set HQMD_HOME'}",
     ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The lists of `hqmd models`: bundled checkpoints, the catalogue of others' models, and the systems to train.
+"""The lists of `hqmd models`: bundled checkpoints, the catalogue of third-party models, and the systems to train.
 
 Figures come from config.json, and what is known of systems from the catalogue's file, as their classes import torch.
 Seconds are measured. The tables fit 80 columns; JSON has everything.
@@ -173,7 +173,7 @@ def bundled_table(rows: list[BundledRow]) -> Table:
 
 
 def catalogue_table(entries: Sequence["Entry"]) -> Table:
-    """Make the table of others' models."""
+    """Make the table of third-party models."""
     lines = [
         [
             entry.name,
@@ -193,8 +193,8 @@ def catalogue_table(entries: Sequence["Entry"]) -> Table:
         "whether the licence of the weights allows commercial use; M: million parameters; MB: of the download; --json "
         "has licences and sources"
     )
-    caption += f"\nunverified here, which hqmd models --verify MODEL mends: {which}" if untried else ""
-    return Table(["model of others", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
+    caption += f"\nnot tried here yet (hqmd models --verify MODEL): {which}" if untried else ""
+    return Table(["third-party model", "gives", "focal", "com. use", "by", "M", "MB"], lines, caption, words=5)
 
 
 def entry_text(entry: "Entry") -> str:

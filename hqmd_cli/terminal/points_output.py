@@ -11,8 +11,8 @@ from hqmd_cli.files.outputs import refuse_existing_outputs, refuse_over_input
 from hqmd_cli.inference.open import OpenOptions, open_model
 from hqmd_cli.reporting.table_formats import Table
 from hqmd_cli.reporting.tables import as_json
-from hqmd_cli.terminal.evaluation_output import print_short
 from hqmd_cli.terminal.progress import with_progress
+from hqmd_cli.terminal.table_output import print_short
 from hqmd_cli.visualization.colormap import RGB
 from hqmd_cli.visualization.marked_points import Mark, marked
 from hqmd_cli.visualization.panels import stacked, with_text

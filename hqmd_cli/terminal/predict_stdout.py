@@ -11,8 +11,6 @@ from hqmd_cli.prediction.photo_run import PhotoRun
 from hqmd_cli.registry import pick
 from hqmd_cli.terminal.predict_summary import run_photos
 
-STDOUT = Path("-")
-
 
 def run_to_stdout(
     destinations: Sequence[Path],

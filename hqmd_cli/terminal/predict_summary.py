@@ -42,7 +42,7 @@ def run_photos(run: PhotoRun, names: bool = True) -> None:
     if run.given > 1:
         tally.describe()
     for changed, count in tally.changed.items():
-        print(f"made anew, since not as recorded ({printable(changed)}): {count}", file=sys.stderr)
+        print(f"redone, since they differ from the records ({printable(changed)}): {count}", file=sys.stderr)
     if run.left_out.counts:
         print(f"left out: {run.left_out.in_words}", file=sys.stderr)
     if interrupted:
@@ -132,7 +132,7 @@ class Tally:
     @property
     def sure(self) -> str:
         """How sure the metres are: one relative standard deviation, or the least and the largest of several photos."""
-        if len(self.errors) < self.written:  # of videos, and of some models, nobody knows
+        if len(self.errors) < self.written:  # unknown for videos and some models
             return ""
         ends = dict.fromkeys(f"{100 * error:.0f}" for error in (min(self.errors), max(self.errors)))
         return f" +-{' to '.join(ends)} %"

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -13,8 +12,7 @@ from hqmd_cli.installed import how_to_install
 from hqmd_cli.prediction.plan import refuse_metres
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import find_video
-from hqmd_cli.prediction.video_job import VideoInterrupted, VideoReport, predict_video, require_video_target
-from hqmd_cli.prediction.writers.color import painted
+from hqmd_cli.prediction.video_job import VideoInterrupted, VideoReport, predict_in_style, require_video_target
 from hqmd_cli.terminal.progress import progress_bar
 from hqmd_cli.terminal.stops import Stop, stops_as_interrupts
 from hqmd_cli.units import IN_WORDS, Kind
@@ -27,7 +25,7 @@ def run_video(
     open_with: Callable[[int], OpenModel],
     style: Style,
     overwrite: bool,
-    smooth: bool = False,
+    smooth: bool,
 ) -> None:
     """Predict a video, and say what the file holds. Exit code 1 if the source was damaged, 130 after Ctrl-C."""
     source = find_video(sources)
@@ -39,17 +37,7 @@ def run_video(
     stop = Stop()
     try:
         with stops_as_interrupts() as stop, progress_bar("frames") as progress:
-            report = predict_video(
-                source,
-                target,
-                opened,
-                partial(painted, style=style, kind=opened.kind),
-                style.near_m,
-                style.far_m,
-                progress,
-                kind=opened.kind,
-                smooth=smooth,
-            )
+            report = predict_in_style(source, target, opened, style, progress, smooth)
     except VideoInterrupted as interrupt:
         report, stopped = interrupt.report, True
     except KeyboardInterrupt:

@@ -11,18 +11,7 @@ from hqmd_cli.errors import printable
 from hqmd_cli.parallel.processes import Ranks
 from hqmd_cli.terminal.progress import progress_bar
 from hqmd_cli.training.interruption import Terminated, exit_code
-from hqmd_cli.training.reports import (
-    BadBatch,
-    BrokenPicture,
-    BrokenState,
-    EmptyBatch,
-    EpochReport,
-    NewLayers,
-    Note,
-    Report,
-    StepReport,
-    Stopped,
-)
+from hqmd_cli.training.reports import GO_ON, BrokenPicture, EpochReport, Report, StepReport
 from hqmd_cli.units import DIGITS
 
 if TYPE_CHECKING:
@@ -30,7 +19,6 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 10  # between lines if stderr is not a terminal
 SHOWN = ("RMSE", "AbsRel", "delta1")
-GO_ON = "the same command with --resume goes on"
 
 
 def is_first() -> bool:
@@ -41,7 +29,7 @@ def is_first() -> bool:
 def say(line: str) -> None:
     """Print a line on stderr, from the first process only."""
     if is_first():
-        print(printable(line), file=sys.stderr)  # looked up now: the bar puts its own stream in place of stderr
+        print(printable(line), file=sys.stderr)  # looked up now, because the bar replaces stderr
 
 
 def show(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset", run_dir: Path) -> int:
@@ -67,7 +55,7 @@ def follow(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset"
             if isinstance(report, BrokenPicture):
                 broken += 1
                 fault = printable(str(report.fault))
-                print(f"left out ({broken} so far): {fault}", file=sys.stderr)  # no other process knows of it
+                print(f"left out ({broken} so far): {fault}", file=sys.stderr)  # only this process has it
             elif isinstance(report, StepReport):
                 text = f"loss {report.loss:.3f}, {report.pictures_per_second:.1f} pictures/s"
                 update(report.step, report.total_steps, text)
@@ -75,26 +63,7 @@ def follow(reports: Iterable[Report], train_data: "Dataset", val_data: "Dataset"
                     say(f"step {report.step}/{report.total_steps}, {text}")
                     last_line = time.monotonic()
             else:
-                say(line_of(report))
-
-
-def line_of(report: EpochReport | NewLayers | BrokenState | BadBatch | EmptyBatch | Note | Stopped) -> str:
-    """Describe an event in one line."""
-    match report:
-        case EpochReport():
-            return epoch_line(report)
-        case NewLayers():
-            return f"another size than in --start, so these layers start untrained: {', '.join(report.names)}"
-        case BrokenState():
-            return f"{report.path}: cannot be read; resuming from an older state"
-        case BadBatch():
-            return f"left out ({report.so_far} of {report.tolerated} tolerated): {report.complaint}"
-        case EmptyBatch():
-            return f"left out: {report.complaint}"
-        case Note():
-            return report.text
-        case Stopped():
-            return f"stopped after step {report.step}: {report.reason}; {GO_ON}"
+                say(epoch_line(report) if isinstance(report, EpochReport) else report.text)
 
 
 def epoch_line(report: EpochReport) -> str:

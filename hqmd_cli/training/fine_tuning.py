@@ -54,7 +54,7 @@ def require_trainable(name: str, model: ModelConfig) -> None:
     usual, given = ModelConfig().to_flat(), model.to_flat()
     if given["system"] != OURS or (changed := [n for n in usual if n != "size" and given[n] != usual[n]]):
         flags = f"--model {given['system']}" if given["system"] != OURS else ", ".join(changed)
-        raise HqmdError(f"{name}: brings its own network, of which only --size is chosen; leave out {flags}")
+        raise HqmdError(f"{name}: brings its own network, for which only --size can be chosen; leave out {flags}")
     source, config = find_network(name.partition(":")[2])
     stated = meaning_of(config, source.repo)
     if config.model_type not in TRAINED or (stated and stated[0] == "relative"):

@@ -22,7 +22,7 @@ from hqmd_cli.parallel.thread_pool import run_jobs
 DATA_FILE = "data.json"
 MOST_HASHED = 20e9  # bytes whose content is read at the start of a run without --verify: a minute or two
 SHOWN = 3  # differences of one kind that an error names
-GO_ON = "bring it back, or go on with what is there now: --accept-changes"
+GO_ON = "restore it, or pass --accept-changes to go on with what is there now"
 
 
 class FileState(NamedTuple):
@@ -81,8 +81,8 @@ def record_data(run_dir: Path, datasets: Mapping[str, Dataset | None], verify: b
             seen = hashed(files, seen, range(len(seen)))
         else:
             yield (
-                f"{name}: {total / 1e9:.0f} GB of files, of which only size and time are noted; --verify notes their "
-                "content, too"
+                f"{name}: {total / 1e9:.0f} GB of files, of which only size and time are recorded; --verify adds their "
+                "content"
             )
         states[name] = seen
     write_states(run_dir, states)
@@ -119,7 +119,7 @@ def compare_data(
     """
     before = read_states(run_dir)
     if before is None:
-        say("this run began with an hqmd that did not note its files: if they changed meanwhile, nothing tells")
+        say("this run began with an hqmd that did not record its files, so changes to them go unnoticed")
         for line in record_data(run_dir, datasets, verify):
             say(line)
         return

@@ -60,18 +60,7 @@ from hqmd_cli.training.origins import (
     origins,
 )
 from hqmd_cli.training.record import RunRecord
-from hqmd_cli.training.reports import (
-    BadBatch,
-    BrokenPicture,
-    BrokenState,
-    EmptyBatch,
-    EpochReport,
-    NewLayers,
-    Note,
-    Report,
-    StepReport,
-    Stopped,
-)
+from hqmd_cli.training.reports import GO_ON, BrokenPicture, EpochReport, Note, Report, StepReport
 from hqmd_cli.training.samples import PICTURES, SampleRow, sample_row, write_samples
 from hqmd_cli.training.state import KEEP, Run, saved_states
 from hqmd_cli.training.tracking import start_tracking, track_epoch
@@ -167,9 +156,9 @@ def fit(
     require_normalisable(run)
     if resume:
         for path in run.restore(run_dir, DATA_IN_WORDS if accept_changes else ()):
-            yield BrokenState(path)
+            yield Note(f"{path}: cannot be read; resuming from an older state")
     elif run.new_layers:
-        yield NewLayers(tuple(run.new_layers))
+        yield Note(f"another size than in --start, so these layers start untrained: {', '.join(run.new_layers)}")
     run.history = read_history(run_dir)
     if compiled:
         run.learner.compile()
@@ -198,7 +187,7 @@ def fit(
                     late = time.monotonic() - began_at > time_limit
                     if must_stop(run, signals, late):
                         run.save(run_dir, keep)
-                        yield Stopped(run.step, "the time is up")
+                        yield Note(f"stopped after step {run.step}: the time is up; {GO_ON}")
                         return
                     if time.monotonic() - saved_at > SAVE_SECONDS:
                         run.save(run_dir, keep)
@@ -246,8 +235,8 @@ def must_stop(run: Run, signals: StopSignals, late: bool) -> bool:
 
 def step_or_skip(
     run: Run, batch: dict[str, Any], loss_of: LossOf, teach: Teacher | None, run_dir: Path, steps_per_epoch: int
-) -> tuple[float, BadBatch | EmptyBatch | None]:
-    """Take a step and return its loss, or skip a bad or empty batch and return NaN and the report of it.
+) -> tuple[float, Note | None]:
+    """Take a step and return its loss, or skip a bad or empty batch and return NaN and a note about it.
 
     Raises HqmdError if more batches are bad than the run tolerates, or a whole epoch has no depth.
     """
@@ -262,7 +251,7 @@ def step_or_skip(
         if run.empty_batches >= steps_per_epoch:
             raise
         skip_step(run)
-        return math.nan, EmptyBatch(f"{error}: {', '.join(map(printable, batch['name']))}")
+        return math.nan, Note(f"left out: {error}: {', '.join(map(printable, batch['name']))}")
     except NotFinite as error:
         good = saved_states(run_dir)
         last_good = f"the last good state is {good[0]}" if good else "no state has been saved yet"
@@ -275,7 +264,7 @@ def step_or_skip(
                 buffer.copy_(buffers[name])
         skip_step(run)
         run.bad_batches += 1
-        return math.nan, BadBatch(str(error), run.bad_batches, tolerated)
+        return math.nan, Note(f"left out ({run.bad_batches} of {tolerated} tolerated): {error}")
 
 
 def skip_step(run: Run) -> None:

@@ -25,7 +25,7 @@ P = ParamSpec("P")
 
 
 def holding_run_folder(fit: Callable[P, Iterator[Report]]) -> Callable[P, Iterator[Report]]:
-    """Let a training hold its folder, its fifth argument, so that another one there is refused and told who holds it.
+    """Let a training hold its folder, its fifth argument, so that another one there is refused, with who holds it.
 
     A folder that it created and left empty is removed.
     """

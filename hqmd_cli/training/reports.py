@@ -1,9 +1,10 @@
 """What fit() reports while it trains."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from hqmd_cli.evaluation.results import Result
+
+GO_ON = "the same command with --resume goes on"
 
 
 @dataclass(frozen=True)
@@ -24,48 +25,10 @@ class BrokenPicture:
 
 
 @dataclass(frozen=True)
-class NewLayers:
-    """Layers whose size differs from the model that training starts from, so that they start untrained."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BrokenState:
-    """A state cannot be read: the run resumes from an older one, and the file is removed."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class BadBatch:
-    """A batch is skipped because its loss, or a gradient, is not finite."""
-
-    complaint: str
-    so_far: int  # in this run
-    tolerated: int
-
-
-@dataclass(frozen=True)
-class EmptyBatch:
-    """A batch is skipped because none of its pictures has depth, as they were cropped for this step."""
-
-    complaint: str
-
-
-@dataclass(frozen=True)
 class Note:
-    """What the user should know of the data, the run or its validation, in a line."""
+    """A line for the user: what was skipped or left out, how the run starts, or why it stops."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The run stops before its end, with its state saved."""
-
-    step: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -79,4 +42,4 @@ class EpochReport:
     is_best: bool
 
 
-Report = StepReport | EpochReport | BrokenPicture | NewLayers | BrokenState | BadBatch | EmptyBatch | Note | Stopped
+Report = StepReport | EpochReport | BrokenPicture | Note

@@ -14,7 +14,7 @@ from typing import Any
 
 from hqmd_cli.checkpoints.hub import find_checkpoint, find_model, scheme_of
 from hqmd_cli.checkpoints.run_folder import can_resume, holds_run, refuse_run, saved_states
-from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig, without_deleted
+from hqmd_cli.config.network import OURS, TRANSFORMERS, ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import default_data
 from hqmd_cli.errors import HqmdError
@@ -87,12 +87,14 @@ class Plan:
         teachers = teachers_in(self.sources)
         if self.sources.get("unlabelled"):
             if not teachers:
-                raise HqmdError("--unlabelled: name a --teacher, who labels the photos")
+                raise HqmdError("--unlabelled: name a --teacher to label the photos")
             if self.sources.get("extra_data"):
                 raise HqmdError("--unlabelled and --extra-data both take half of an epoch; give one of them")
             return None
         if len(teachers) > 1 or not all(isinstance(find_model(name), Path) for name in teachers):
-            raise HqmdError(f"--teacher {teachers[-1]}: answers beforehand only; name its photos: --unlabelled PHOTOS")
+            raise HqmdError(
+                f"--teacher {teachers[-1]}: can only label photos beforehand; name them with --unlabelled PHOTOS"
+            )
         return find_checkpoint(teachers[0]) if teachers else None
 
     def require_weights(self, new_layers: bool = True) -> None:
@@ -185,11 +187,7 @@ def record_of(run_dir: Path) -> RunRecord:
         return record
     from hqmd_cli.training.state import newest_state
 
-    path, state, _ = newest_state(run_dir)
-    try:
-        settings = without_deleted(state["settings"])
-    except HqmdError as error:
-        raise HqmdError(f"{path}: {error}") from error
+    settings = newest_state(run_dir)[1]["settings"]
     known = ModelConfig().to_flat() | TrainConfig().to_flat()
     return RunRecord(
         {name: value for name, value in settings.items() if name in known},
@@ -225,7 +223,7 @@ def newest_unfinished(asked: Asked, say: Say) -> Path | None:
     for folder in sorted(RUNS.iterdir()) if RUNS.is_dir() else ():
         if can_resume(folder) and is_unfinished(folder, record := read_record(folder)):
             if is_claimed(folder):
-                say(f"{folder}: passed over, since another process trains it")
+                say(f"{folder}: skipped, since another process is training it")
             else:
                 newest = max(state.stat().st_mtime_ns for state in saved_states(folder))
                 unfinished.append((newest, folder, record))

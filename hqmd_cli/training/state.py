@@ -127,12 +127,8 @@ class Run:
         or data.
         """
         path, state, broken = newest_state(run_dir)
-        try:
-            settings = without_deleted(state["settings"])
-        except HqmdError as error:
-            raise HqmdError(f"{path}: {error}") from error
         asked = {name: value for name, value in self.settings.items() if name not in accepted}
-        refuse_changes(path, changes(settings, asked), run_dir)
+        refuse_changes(path, changes(state["settings"], asked), run_dir)
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
         for name in COUNTERS:
@@ -190,14 +186,18 @@ def batch_norms(network: nn.Module) -> list[nn.Module]:
 def newest_state(run_dir: Path) -> tuple[Path, dict[str, Any], list[Path]]:
     """Read the newest readable state of a run: return its path, the state, and newer ones that cannot be read.
 
-    Raises HqmdError if no state can be read.
+    Raises HqmdError if no state can be read, or if its network is no longer implemented.
     """
     states = saved_states(run_dir)
     for place, path in enumerate(states):
         try:
-            return path, read_state(path), states[:place]
+            state = read_state(path)
         except HqmdError:
             continue
+        try:
+            return path, state | {"settings": without_deleted(state["settings"])}, states[:place]
+        except HqmdError as error:
+            raise HqmdError(f"{path}: {error}") from error
     raise HqmdError(f"{states[0]}: cannot be read, nor can older ones, so the run cannot be resumed")
 
 

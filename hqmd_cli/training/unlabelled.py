@@ -32,7 +32,7 @@ from hqmd_cli.files.home import hqmd_home
 from hqmd_cli.files.photos import LARGEST_16_BIT, read_photo
 from hqmd_cli.files.png import encode_png
 from hqmd_cli.files.regular import file_hash
-from hqmd_cli.geometry.camera import find_intrinsics
+from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
 from hqmd_cli.prediction.sources import LeftOut, find_sources
@@ -99,9 +99,8 @@ class TaughtPhotos:
         photo, file, kind = self.labels[index]
         values, units_per_metre = read_depth_values(file), depth_unit_tag(file) or 1.0
         label = values.astype(np.float32) / np.float32(units_per_metre)
-        rgb, focal_px = seen(photo)
-        if focal_px:
-            focal_px *= label.shape[1] / rgb.shape[1]
+        rgb, camera = seen(photo)
+        focal_px = camera.fx * (label.shape[1] / rgb.shape[1]) if camera.is_known else None
         return Sample(photo.path.name, shrink(rgb, label.shape), label, values > 0, focal_px=focal_px, kind=kind)
 
 
@@ -112,13 +111,13 @@ def open_unlabelled(
 
     `where` is a file, folder or pattern as `hqmd predict` takes it, or data whose depth is left aside. Photos that are
     in `held_out` are left out. Raises HqmdError if there are none, if more than 1 % of them cannot be labelled, and if
-    nobody says metres: neither a teacher, nor, `beside_truth`, pairs that the run learns from, too.
+    nothing gives metres: neither a teacher, nor, `beside_truth`, pairs that the run learns from, too.
     """
     photos = without_held_out(find_photos(where, say), held_out, say)
     models = open_models(list(dict.fromkeys(teachers)), OpenOptions(device=device))
     by = " and ".join(f"{known_as(model.name)} ({IN_WORDS[model.kind]})" for model in models.values())
     if not beside_truth and all(model.kind != "depth" for model in models.values()):
-        raise HqmdError(f"nobody says metres: {by}; add a --teacher that gives them, or pairs with depth by --data")
+        raise HqmdError(f"nothing gives metres: {by}; add a --teacher that does, or pairs with depth by --data")
     for model in models.values():
         say(f"teacher: {model.in_words}")
     digests = {known_as(model.name): model.digest() for model in models.values()}
@@ -139,9 +138,9 @@ def find_photos(where: str, say: Say) -> list[Photo]:
     """List photos, each once. Raises HqmdError if there are none."""
     path = Path(where)
     if is_data(path):
-        data = open_split_or_all(path, "train", "filled", 1.0)  # the unit of depth that nobody reads
+        data = open_split_or_all(path, "train", "filled", 1.0)  # any unit: the depth is not read
         if not isinstance(data, FilePairs):
-            raise HqmdError(f"{path}: its photos are no files of their own; give a folder of photos")
+            raise HqmdError(f"{path}: its photos are not single files; give a folder of photos")
         say(f"{path}: its depth is left aside: the {len(data)} photos of its train split are taken")
         return [Photo(photo, data.focal_px(number)) for number, (_, photo, _) in enumerate(data.pairs)]
     left_out = LeftOut()
@@ -215,20 +214,19 @@ def file_of(photo: Photo) -> str:
     return f"{digest}-{photo.focal_px:g}.png" if photo.focal_px else f"{digest}.png"
 
 
-def seen(photo: Photo) -> tuple[NDArray[np.uint8], float | None]:
-    """Read a photo, (H, W, 3) RGB, and its focal length in pixels; None if nobody says."""
+def seen(photo: Photo) -> tuple[NDArray[np.uint8], Intrinsics]:
+    """Read a photo, (H, W, 3) RGB, and its camera."""
     read = read_photo(photo.path)
-    camera = find_intrinsics(*read.rgb.shape[:2], fx=photo.focal_px, focal_35mm=read.focal_35mm)
-    return read.rgb, camera.fx if camera.is_known else None
+    return read.rgb, find_intrinsics(*read.rgb.shape[:2], fx=photo.focal_px, focal_35mm=read.focal_35mm)
 
 
 def map_of(model: OpenModel, photo: Photo) -> NDArray[np.float32]:
     """Return a teacher's map of a photo, no larger than LABEL_SIDE; metres are those of the photo's own camera."""
-    rgb, focal_px = seen(photo)
+    rgb, camera = seen(photo)
     height, width = rgb.shape[:2]
-    values = model.sees(rgb, focal_px).depth if model.sees else model(rgb)
+    values = model.see(rgb, camera, sure=False).depth
     if model.follows_camera:
-        values = values * np.float32(find_intrinsics(height, width, fx=focal_px).metres_factor(height, width))
+        values = values * np.float32(camera.metres_factor(height, width))
     scale = min(1.0, LABEL_SIDE / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(values, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]

@@ -6,7 +6,6 @@ from functools import cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from hqmd_cli.depth import valid_depth
 from hqmd_cli.errors import HqmdError
@@ -65,10 +64,9 @@ def colorize(
     return rgb  # type: ignore[return-value]
 
 
-def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float, kind: Kind = "depth") -> float:
+def outside_share(depth_m: NDArray[np.floating], near_m: float, far_m: float) -> float:
     """Return the share of pixels, 0..1, that lie outside the range of colours."""
-    least, greatest = sorted((near_m, far_m))
-    return float(np.mean(valid_depth(depth_m, kind) & ((depth_m < least) | (depth_m > greatest))))
+    return float(np.mean(valid_depth(depth_m) & ((depth_m < near_m) | (depth_m > far_m))))
 
 
 def side_by_side(image: RGB, picture: RGB) -> RGB:
@@ -90,6 +88,8 @@ def with_legend(
     frames of a video have one size; beside a picture that is much higher than wide the text stays small. Raises
     HqmdError for a legend that would make the picture larger than limits.LARGEST_DRAWN_PIXELS.
     """
+    from PIL import Image, ImageDraw, ImageFont  # here, because text takes a font engine, and few pictures have any
+
     height, width = picture.shape[:2]
     size = max(SMALLEST_TEXT, round(min(height / 24, width / 4)))  # of the text, pixels
     font = ImageFont.load_default(size)

@@ -62,7 +62,7 @@ def test_every_system_is_in_it() -> None:
 
 def test_names() -> None:
     assert find_entry("da2-small") and find_entry("nothing") is None
-    with pytest.raises(HqmdError, match="da2-small: predict, evaluate and compare take such a model"):
+    with pytest.raises(HqmdError, match="da2-small: a third-party model; this needs a checkpoint"):
         hub.find_checkpoint("da2-small")
     with pytest.raises(HqmdError, match=r"no model 'da2-smal'.*what `hqmd models` lists"):
         hub.find_model("da2-smal")

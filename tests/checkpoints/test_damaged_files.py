@@ -92,7 +92,7 @@ def test_a_pipe_in_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_weights_with_more_behind_them_are_refused(weights: Path) -> None:
     weights.write_bytes(weights.read_bytes() + b"more")
-    with pytest.raises(HqmdError, match="bytes in place of"):
+    with pytest.raises(HqmdError, match="bytes instead of"):
         require_whole(weights)
 
 

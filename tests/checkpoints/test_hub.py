@@ -211,7 +211,7 @@ def test_only_the_checkpoint_s_files_are_downloaded(online) -> None:
     [
         ("org/unknown", "org/unknown: no such folder here and no such model on the Hugging Face hub"),
         ("org/name@v9", "org/name@v9: the Hugging Face hub has no such revision"),
-        ("org/bare", "org/bare: the model on the hub has no config.json, so it is no hqmd checkpoint"),
+        ("org/bare", "org/bare: the model on the hub has no config.json, so it is not an hqmd checkpoint"),
     ],
 )
 def test_what_the_hub_does_not_have(online, name: str, complaint: str) -> None:

@@ -87,7 +87,7 @@ def test_with_settings_changes_only_what_it_names() -> None:
         (TrainConfig, {"rate": 0.1}, "unknown TrainConfig setting rate"),
         (TrainConfig, {"batch_size": "8"}, "batch_size cannot be '8'"),
         (TrainConfig, {"accumulate": 3}, "accumulate must divide the batch of 8"),
-        (TrainConfig, {"warmup_steps": -1}, "warmup_steps must not be negative"),
+        (TrainConfig, {"warmup_steps": -1}, "warmup_steps must be in 0"),
     ],
 )
 def test_what_is_refused_is_named_as_in_the_file(config: Any, values: dict[str, Any], named: str) -> None:

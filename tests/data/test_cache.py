@@ -231,7 +231,7 @@ def test_a_place_that_is_no_folder(pairs: Path, said: list[str], folder: Path) -
 
 def test_data_without_files(said: list[str]) -> None:
     data = Listed([sample_from("a", *scene(1, (8, 8)))])
-    assert cached(data, True, 1, said.append) is data and "read from no files" in said[0]
+    assert cached(data, True, 1, said.append) is data and "not read from files" in said[0]
 
 
 # ---- several processes ----

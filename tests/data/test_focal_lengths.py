@@ -92,7 +92,7 @@ def test_a_focal_length_that_is_none_is_refused_where_the_header_calls_it_so(own
     photo, depth = (next((own_pairs / part).glob(f"{name}.*")) for part in ("rgb", "depth"))
     row = f"rgb/{photo.name},depth/{depth.name},{focal}\n"
     (own_pairs / "list.csv").write_text("rgb,depth,fx\n" + row)
-    with pytest.raises(HqmdError, match=f"'{focal.strip(chr(34))}' is no focal length in pixels"):
+    with pytest.raises(HqmdError, match=f"'{focal.strip(chr(34))}' is not a focal length in pixels"):
         open_dataset(own_pairs / "list.csv", "all", "filled", 1000)
     (own_pairs / "list.csv").write_text(row)  # without a header it may be anything
     assert not open_dataset(own_pairs / "list.csv", "all", "filled", 1000)[0].focal_px

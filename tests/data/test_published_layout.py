@@ -206,7 +206,7 @@ def test_ibims_edges_as_people_drew_them(ibims: Path) -> None:
     drawn_elsewhere = replace(sample, edges=np.roll(drawn, -3, axis=1))
     assert score(step, drawn_elsewhere, find_protocol("hqmd"), detail=True).figures["DBEacc"] == by_drawn + 3
     (ibims / "edges" / "corridor_01.png").unlink()
-    with pytest.raises(HqmdError, match="iBims-1 lacks 1 of 2 files"):
+    with pytest.raises(HqmdError, match="iBims-1 lacks 1 of 10 files"):
         open_dataset(ibims, "test")
 
 

@@ -96,7 +96,7 @@ def test_the_error_joins_scale_shape_and_an_assumed_camera(tmp_path: Path) -> No
         (["a.png,1,2,nan"], "photo,x,y,metres", "the distance is in metres"),
         (["a.png,1,2,-3"], "photo,x,y,metres", "the distance is in metres"),
         (["b.png,1,2,3"], "photo,x,y,metres", "there is no photo"),
-        (["a.png,1,2,3,x"], "photo,x,y,metres,fx", "'x' is no focal length"),
+        (["a.png,1,2,3,x"], "photo,x,y,metres,fx", "'x' is not a focal length"),
         (["a.png,1,2,3"], "name,x,y,metres", "must begin with the line photo,x,y,metres"),
         ([], "photo,x,y,metres", "holds no point"),
     ],

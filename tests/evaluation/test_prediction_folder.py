@@ -14,7 +14,7 @@ from hqmd_cli.data import open_dataset
 from hqmd_cli.data.sample import Dataset, Sample
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.evaluation.prediction_folder import CheckedFolder, PredictionFolder, find_predictions, read_prediction
-from hqmd_cli.evaluation.sanity.checks import Examination, diagnose, explain_invalid
+from hqmd_cli.evaluation.sanity.checks import Examination, diagnose, explain_invalid, explain_unit
 from hqmd_cli.evaluation.sanity.values import ranks_of, spearman
 from hqmd_cli.files.depth_files import DEPTH_READERS, write_depth_mm
 from hqmd_cli.units import KINDS
@@ -158,7 +158,7 @@ def with_channel_named(name: bytes) -> bytes:
         ("x.npy", b"\x93NUMPY", r"x\.npy: cannot be read as a depth map"),
         ("x.npz", b"PK\x03\x04", r"x\.npz: cannot be read as a depth map"),
         ("x.pfm", b"P5\n2 2\n255\n....", "cannot be read as a depth map: it has no PFM header"),
-        ("x.pfm", b"Pf\n2 2\n-1.0\n" + bytes(12), "12 bytes of values, 2 x 2 pixels need 16"),
+        ("x.pfm", b"Pf\n2 2\n-1.0\n" + bytes(12), "12 bytes of depth, 2 x 2 pixels need 16"),
         ("x.pfm", b"Pf\n2 2\n0\n" + bytes(16), "it has no PFM header"),
         ("x.pfm", b"PF\n2 2\n-1.0\n" + bytes(48), r"a PFM of three channels; have the tool write its numbers"),
         ("x.exr", b"no EXR", "cannot be read as a depth map: not an OpenEXR file"),
@@ -349,7 +349,6 @@ def test_list_with_one_file_name_twice(pairs: Path) -> None:
 
 def test_metres(folder: Path) -> None:
     predictions = PredictionFolder(folder, NAMES)
-    assert predictions.needed_fit is None
     assert predictions.description == "preds, depth / 1 (found from the values: metres)"
     depth_m = predictions(sample_of("a1"))
     assert depth_m.dtype == np.float32
@@ -396,7 +395,6 @@ def test_disparity_stays_as_stored(folder: Path) -> None:
     """It is fitted as disparity before it can become depth, so nothing is inverted here."""
     rewrite(folder, lambda depth_m: 255 / depth_m - 20)
     predictions = PredictionFolder(folder, NAMES, kind="disparity")
-    assert predictions.needed_fit == "scale and shift in disparity"
     assert predictions.description == "preds, disparity as stored, larger is nearer, no metres"
     np.testing.assert_allclose(predictions(sample_of("a1")), 255 / guess("a1") - 20, rtol=1e-5)
 
@@ -404,7 +402,7 @@ def test_disparity_stays_as_stored(folder: Path) -> None:
 def test_relative_depth_stays_as_stored(folder: Path) -> None:
     rewrite(folder, lambda depth_m: depth_m / 10 - 0.3)
     predictions = PredictionFolder(folder, NAMES, kind="relative")
-    assert predictions.needed_fit == "scale and shift in depth" and "no metres" in predictions.description
+    assert "no metres" in predictions.description
     np.testing.assert_allclose(predictions.read("a1"), guess("a1") / 10 - 0.3, rtol=1e-5)
 
 
@@ -512,7 +510,7 @@ def test_turned_by_more_than_a_mirror() -> None:
 
 
 def test_already_scaled_maps_name_the_scale_to_state() -> None:
-    found = diagnose(guess("a1") / 1000, TRUE_M["a1"], ALL_VALID, units_per_metre=1000)
+    found = explain_unit(0.001, "depth", 1000)
     assert found is not None and found.endswith("metres divided by 1000 once too often; pass --pred-scale 1")
 
 

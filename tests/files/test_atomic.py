@@ -10,8 +10,17 @@ from matplotlib.figure import Figure
 
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files import atomic
-from hqmd_cli.files.atomic import RUN, file_beside, mark_of, new_folder, remove_unfinished, write_aside, write_text
-from hqmd_cli.files.depth_files import write_depth_mm, write_depth_npy
+from hqmd_cli.files.atomic import (
+    RUN,
+    file_beside,
+    mark_of,
+    new_folder,
+    remove_unfinished,
+    write_aside,
+    write_bytes,
+    write_text,
+)
+from hqmd_cli.files.depth_files import encode_npy, write_depth_mm
 from hqmd_cli.files.images import write_figure, write_image
 from pictures import corners, some_depth
 
@@ -55,7 +64,7 @@ def write_each_kind(folder: Path) -> list:
         (name, lambda name=name, write=write: write(folder / name))
         for name, write in {
             "depth.png": lambda path: write_depth_mm(path, some_depth()),
-            "depth.npy": lambda path: write_depth_npy(path, some_depth()),
+            "depth.npy": lambda path: write_bytes(path, encode_npy(some_depth())),
             "picture.png": lambda path: write_image(path, corners()),
             "figure.png": lambda path: write_figure(path, Figure(figsize=(1, 1))),
             "text.md": lambda path: write_text(path, "µ"),

@@ -40,7 +40,7 @@ def test_values_of_every_kind_are_read_as_they_are() -> None:
     ("text", "held"), {"[]": "a list", "5": "a whole number", "null": "null", '"a"': "text"}.items()
 )
 def test_another_kind_is_named(text: str, held: str) -> None:
-    with pytest.raises(ValueError, match=f"holds {held} in place of an object"):
+    with pytest.raises(ValueError, match=f"holds {held} instead of an object"):
         parse_json(text, dict)
 
 

@@ -33,7 +33,8 @@ def remote(url: str, content: bytes = CONTENT) -> RemoteFile:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(download, "FIRST_WAIT_S", 0)
     return tmp_path / "deep" / "labeled.mat"
 
 
@@ -51,7 +52,7 @@ def test_whole(path: Path) -> None:
 
 def test_broken_off_in_the_middle(path: Path) -> None:
     with FileServer(CONTENT, [breaks_off(1000), breaks_off(100_000), hangs_up]) as server:
-        fetch(remote(server.url), path, first_wait_s=0)
+        fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=1000-", "bytes=101000-", "bytes=101000-"]
 
@@ -59,7 +60,7 @@ def test_broken_off_in_the_middle(path: Path) -> None:
 def test_gone_on_with_in_another_run(path: Path) -> None:
     with FileServer(CONTENT, [breaks_off(5000), *[hangs_up] * ATTEMPTS]) as server:
         with pytest.raises(HqmdError, match=r"0 of 0 MB are in .*\.part, and the same command goes on from there"):
-            fetch(remote(server.url), path, first_wait_s=0)
+            fetch(remote(server.url), path)
         assert part_of(path).read_bytes() == CONTENT[:5000] and not path.exists()
         fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT and server.ranges[-1] == "bytes=5000-"
@@ -68,12 +69,13 @@ def test_gone_on_with_in_another_run(path: Path) -> None:
 def test_patience_is_for_attempts_that_bring_nothing(path: Path) -> None:
     """A server that breaks off after every few bytes is borne with as long as it brings some."""
     with FileServer(CONTENT, [breaks_off(20_000)] * (2 * ATTEMPTS)) as server:
-        fetch(remote(server.url), path, first_wait_s=0)
+        fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT and len(server.ranges) == 2 * ATTEMPTS + 1
 
 
 def test_waits_grow(path: Path, monkeypatch) -> None:
     waits: list[float] = []
+    monkeypatch.setattr(download, "FIRST_WAIT_S", 1)
     monkeypatch.setattr(download.time, "sleep", waits.append)
     with FileServer(CONTENT, [fails(503)] * ATTEMPTS) as server, pytest.raises(HqmdError, match="answers 503"):
         fetch(remote(server.url), path)
@@ -82,26 +84,26 @@ def test_waits_grow(path: Path, monkeypatch) -> None:
 
 def test_a_server_that_knows_no_parts_begins_anew(path: Path) -> None:
     with FileServer(CONTENT, [breaks_off(7000), no_parts]) as server:
-        fetch(remote(server.url), path, first_wait_s=0)
+        fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT
 
 
 def test_a_server_that_refuses_the_part_begins_anew(path: Path) -> None:
     with FileServer(CONTENT, [breaks_off(7000), refuses]) as server:
-        fetch(remote(server.url), path, first_wait_s=0)
+        fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT and server.ranges == [None, "bytes=7000-", None]
 
 
 @pytest.mark.parametrize("begin", [0, 6000])
 def test_a_part_from_further_back(path: Path, begin: int) -> None:
     with FileServer(CONTENT, [breaks_off(7000), elsewhere(begin)]) as server:
-        fetch(remote(server.url), path, first_wait_s=0)
+        fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT
 
 
 def test_a_part_from_further_on_is_not_taken(path: Path) -> None:
     with FileServer(CONTENT, [breaks_off(7000), elsewhere(8000)]) as server:
-        fetch(remote(server.url), path, first_wait_s=0)
+        fetch(remote(server.url), path)
     assert path.read_bytes() == CONTENT and server.ranges[1:] == ["bytes=7000-"] * 2
 
 
@@ -126,7 +128,7 @@ def test_nobody_there(path: Path) -> None:
     with FileServer(CONTENT) as server:
         url = server.url
     with pytest.raises(HqmdError, match=r"mat: Connection refused; 0 of 0 MB"):
-        fetch(remote(url), path, first_wait_s=0)
+        fetch(remote(url), path)
 
 
 def test_other_content_of_the_same_size(path: Path) -> None:

@@ -472,12 +472,13 @@ def test_too_large_for_half_precision(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cold_predict_imports_no_torch(published, photo, tmp_path):
+def test_a_cold_predict_imports_neither_torch_nor_openssl_nor_fonts(published, photo, tmp_path):
+    heavy = ("torch", "timm", "torchvision", "_hashlib", "PIL.ImageFont")
     code = (
         "import sys, atexit\n"
-        "atexit.register(lambda: print([m for m in ('torch', 'timm', 'torchvision') if m in sys.modules]))\n"
+        f"atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules]))\n"
         f"sys.argv = ['hqmd', 'predict', {str(photo)!r}, '-o', {str(tmp_path / 'd.npy')!r}, "
-        f"'--device', 'cpu', '--model', {str(published)!r}]\n"
+        f"'-o', {str(tmp_path / 'd.png')!r}, '--device', 'cpu', '--model', {str(published)!r}]\n"
         "from hqmd_cli.app import main\n"
         "main()"
     )

@@ -349,7 +349,7 @@ def test_a_network_that_is_partly_random_is_refused(tmp_path, part):
 def test_what_is_no_depth_model(tmp_path, models):
     copy = shutil.copytree(models("glpn"), tmp_path / "other")
     (copy / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(HqmdError, match=r"other/model\.safetensors: cannot be read: it is no safetensors file"):
+    with pytest.raises(HqmdError, match=r"other/model\.safetensors: cannot be read: it is not a safetensors file"):
         opened(copy)
     with pytest.raises(HqmdError, match="cannot open it: ValueError"):
         opened(rewritten(copy, {"model_type": "of_next_year"}))

@@ -1,4 +1,4 @@
-"""onnx: models of others: equal to a bare session and their authors' formulas, with tiny graphs in the place of theirs.
+"""onnx: third-party models: equal to a bare session and to their authors' formulas, on tiny graphs of the same shape.
 
 Sources of the formulas stand in checkpoints/catalogue.toml.
 """
@@ -334,7 +334,7 @@ def test_wrong_profiles(text: str, complaint: str, tmp_path: Path) -> None:
 def test_what_nobody_says_is_not_guessed(tmp_path: Path) -> None:
     path = depth_anything_v2(tmp_path / "da2.onnx")
     with pytest.raises(
-        HqmdError, match=r"nobody says what it wants; pass --onnx-profile.*moge-2.*inputs: pixel_values"
+        HqmdError, match=r"it does not say what it expects; pass --onnx-profile.*moge-2.*inputs: pixel_values"
     ):
         load(f"onnx:{path}")
     with pytest.raises(HqmdError, match="neither a file here nor org/name"):

@@ -171,7 +171,7 @@ def test_only_the_nodes_that_it_took_are_its_own(stub: type[Stub], model: Path) 
     assert name_of(model) == "ONNX Runtime on OpenVINO (3 of 4 nodes, the others on the CPU), fp32"
     shutil.rmtree(model.parent / "home")
     stub.took = 0  # as where CUDA is not installed: ONNX Runtime goes on without a word
-    assert name_of(model) == "ONNX Runtime on the CPU, fp32 (not on OpenVINO: it took no part of the network)"
+    assert name_of(model) == "ONNX Runtime on the CPU, fp32 (not on OpenVINO: it computes no part of the network)"
     stub.took = 4  # what may be installed meanwhile is tried again
     assert name_of(model) == "ONNX Runtime on OpenVINO, fp32"
 

@@ -428,7 +428,7 @@ def test_compare_takes_all_sorts_of_models(hqmd, desk, pairs, tmp_path):
     truth, undecided = (panel(grid, column) for column in (1, 3))
     assert np.abs(truth - undecided).mean() < 12  # in the truth's own metres, once fitted
     alone = hqmd("compare", models[2], *flags)
-    assert alone.returncode == 1 and "--model-kind disparity is for models of others" in alone.stderr
+    assert alone.returncode == 1 and "--model-kind disparity is for third-party models" in alone.stderr
 
 
 def panel(grid, column):

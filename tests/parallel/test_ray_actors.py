@@ -50,7 +50,7 @@ def test_options_of_ray_are_for_ray_which_only_they_import(hqmd, photo, tmp_path
     done = hqmd("predict", photo, "-o", tmp_path / "out", "--engine", "dask")
     assert done.returncode == 1 and "local, ray" in done.stderr
     found = installed.find_spec
-    for there, said in ((True, "without --pred"), (None, "--engine ray needs ray; pip install")):
+    for there, said in ((True, "leave out --pred"), (None, "--engine ray needs ray; pip install")):
         monkeypatch.setattr(installed, "find_spec", lambda name, there=there: there if name == "ray" else found(name))
         done = hqmd("evaluate", "--engine", "ray", "--pred", tmp_path)
         assert done.returncode == 1 and said in done.stderr

@@ -109,9 +109,9 @@ def test_a_model_that_does_not_know_is_asked_in_vain(asked, hqmd, trained_run, p
         load(str(trained_run / "best")).with_uncertainty(photo)
 
 
-def test_a_limit_that_nothing_heeds_is_refused(hqmd, sure_model, photo, tmp_path) -> None:
+def test_a_limit_that_nothing_uses_is_refused(hqmd, sure_model, photo, tmp_path) -> None:
     done = hqmd("predict", photo, "-o", tmp_path / "d.npy", "--max-uncertainty", "0.2", "--model", sure_model)
-    assert done.returncode == 1 and "points of .ply and .glb" in done.stderr
+    assert done.returncode == 1 and "drops points of .ply, .glb" in done.stderr
     with pytest.raises(HqmdError, match="must be positive"):
         Style(max_uncertainty=0)
 
@@ -137,7 +137,7 @@ def test_nobody_knows_of_a_video(hqmd, sure_model, photo, tmp_path) -> None:
     clip.release()
     asked = ("predict", folder, "--model", sure_model, "-o", tmp_path / "out", "--format")
     done = hqmd(*asked, "uncertainty")
-    assert done.returncode == 1 and "b.mp4: hqmd knows how sure it is of photos only" in done.stderr
+    assert done.returncode == 1 and "b.mp4: uncertainty is known for photos only" in done.stderr
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["a.uncertainty.png"]
     frames = hqmd(*asked, "npy")
     assert frames.returncode == 0 and frames.stderr.splitlines()[-1].startswith("depth in metres, ")

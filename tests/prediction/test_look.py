@@ -232,7 +232,7 @@ def test_an_index_of_someone_else_is_not_replaced(hqmd, trained_run, photo: Path
     (out / "index.html").write_text("mine")
     flags = ("predict", photo, "-o", out, "--format", "look", "--model", trained_run / "best")
     done = hqmd(*flags)
-    assert done.returncode == 1 and "index.html: exists, and is no index by hqmd" in done.stderr
+    assert done.returncode == 1 and "index.html: exists, and hqmd did not write it" in done.stderr
     assert (out / "index.html").read_text() == "mine" and list(out.iterdir()) == [out / "index.html"]
     assert hqmd(*flags, "--overwrite").returncode == 0 and "1 photo" in (out / "index.html").read_text("utf-8")
 

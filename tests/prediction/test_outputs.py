@@ -144,13 +144,13 @@ def test_what_is_neither_a_file_nor_a_folder() -> None:
     Path("gone").symlink_to("nowhere")
     for output, said in (
         (".npy", r"\.npy: a suffix alone; give the file a name, such as depth\.npy"),
-        ("notes", "notes: exists, and is no folder"),
-        ("gone", "gone: exists, and is no folder"),
-        ("d.mp4", r"d\.mp4: is for one video alone"),
+        ("notes", "notes: exists and is not a folder"),
+        ("gone", "gone: exists and is not a folder"),
+        ("d.mp4", r"d\.mp4: holds one video"),
     ):
         with pytest.raises(HqmdError, match=said):
             plan(here("a.jpg"), [Path(output)], None)
-    with pytest.raises(HqmdError, match="is for one video alone"):  # not a folder of this name
+    with pytest.raises(HqmdError, match="holds one video"):  # not a folder of this name
         plan(here("a.jpg", "b.jpg"), [Path("d.mp4")], None)
     with pytest.raises(HqmdError, match="no output format named ''"):  # an empty variable of a shell
         plan(here("a.jpg"), [Path("out")], "")

@@ -374,8 +374,8 @@ def test_a_video_and_what_it_shows(hqmd, checkpoint, clip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["CLIP", "CLIP", "-o", "d.mp4"], "one video alone"),
-        (["CLIP", "camera:0", "-o", "d.mp4"], "goes alone"),
+        (["CLIP", "CLIP", "-o", "d.mp4"], "holds one video"),
+        (["CLIP", "camera:0", "-o", "d.mp4"], "must be the only source"),
         (["CLIP", "-o", "d.png"], ".mp4"),
         (["CLIP", "-o", "d.mp4", "-o", "e.mp4"], "one .mp4"),
         (["camera:x", "-o", "d.mp4"], "camera:0"),

@@ -155,7 +155,7 @@ def test_records_with_settings_of_another_kind_describe_nothing(here, predict, w
     Path("out/manifest.jsonl").write_text("\n".join(changed) + "\n")
     again = predict("--skip-existing")
     assert again.returncode == 0 and "4 written, 0 failed" in again.stderr
-    assert "made anew, since not as recorded (model, the model's files," in again.stderr
+    assert "redone, since they differ from the records (model, the model's files," in again.stderr
     assert all(isinstance(row["settings"], dict) for row in rows().values())
 
 
@@ -207,12 +207,15 @@ def test_an_intention_is_on_the_disk_before_the_first_result(here, predict, monk
 
 
 def test_what_is_made_anew_is_told_with_what_has_changed(here, predict):
-    assert "made anew" not in predict().stderr
+    assert "redone" not in predict().stderr
     shutil.copy("in/p1.png", "in/p2.png")
-    assert "made anew, since not as recorded (photo): 1" in predict("--skip-existing").stderr
-    assert "made anew, since not as recorded (fx): 4" in predict("--skip-existing", "--fx", "90").stderr
+    assert "redone, since they differ from the records (photo): 1" in predict("--skip-existing").stderr
+    assert "redone, since they differ from the records (fx): 4" in predict("--skip-existing", "--fx", "90").stderr
     Path("quick.py").write_text(MODEL + "\n")
-    assert "made anew, since not as recorded (the model's files): 4" in predict("--skip-existing", "--fx", "90").stderr
+    assert (
+        "redone, since they differ from the records (the model's files): 4"
+        in predict("--skip-existing", "--fx", "90").stderr
+    )
 
 
 def test_the_lock_of_a_run_killed_before_its_intention_is_removed(here, predict):

@@ -132,7 +132,7 @@ def test_info_of_what_is_no_model(tmp_path, hqmd, trained_run):
     (tmp_path / "empty").mkdir()
     assert "a folder without config.json" in hqmd("info", tmp_path / "empty").stderr
     assert "no model 'nosuch'" in hqmd("info", "nosuch").stderr
-    assert "this asks for a checkpoint of hqmd's own" in hqmd("info", "py:os:getcwd").stderr
+    assert "this needs a checkpoint of hqmd's own" in hqmd("info", "py:os:getcwd").stderr
     assert f"{trained_run / 'best'} is one" in hqmd("push", trained_run, "me/rooms").stderr
     odd = shutil.copytree(trained_run / "best", tmp_path / "odd")
     values = json.loads((odd / "config.json").read_text())

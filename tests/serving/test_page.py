@@ -234,11 +234,12 @@ def test_a_camera_that_does_not_start(browser: Browser, name: str | None, words:
         wait_for(browser, '[data-part="title"]', "room.png")
 
 
-def test_a_new_version_s_script_runs_on_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", BROWSERS)
+def test_a_new_version_s_script_runs_on_its_page(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One browser profile, two versions of the page, one port."""
     from hqmd_cli.serving import page
 
-    with open_browser(f"--user-data-dir={tmp_path / 'profile'}") as browser:
+    with open_browser(name, tmp_path / "profile") as browser:
         port = 0
         for version in ("first", "second"):
             folder = tmp_path / version

@@ -14,7 +14,7 @@ from hqmd_cli.data.sample import sample_from
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.locks import claim
 from hqmd_cli.training.identity import DATA_FILE, FileState, differences
-from hqmd_cli.training.loop import EmptyBatch, EpochReport, Note, fit
+from hqmd_cli.training.loop import EpochReport, Note, fit
 from hqmd_cli.training.record import RECORD_FILE, changes, is_unfinished, read_record
 from hqmd_cli.training.resume import Asked, plan_run
 from kill_harness import MODEL, TRAIN, Slopes
@@ -100,7 +100,7 @@ def test_a_run_of_an_earlier_hqmd_goes_on_and_says_what_it_lacks(pairs: Path, tm
     for name in (RECORD_FILE, DATA_FILE):
         (run / name).unlink()
     (said,) = notes(train(pairs, run, resume=True))
-    assert "did not note its files" in said and (run / DATA_FILE).exists()
+    assert "did not record its files" in said and (run / DATA_FILE).exists()
 
 
 def test_another_teacher_of_the_same_name_is_refused(pairs: Path, trained_run: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_run_of_an_earlier_hqmd_resumes_without_flags_but_data(hqmd, pairs: Pa
         (run / name).unlink()
     told = hqmd("train", "--data", pairs, "--resume", "-o", run, "--workers", 0, "--device", "cpu")
     assert told.returncode == 0, told.stderr
-    assert "did not note its files" in told.stderr
+    assert "did not record its files" in told.stderr
 
 
 def test_a_damaged_record_is_refused_by_name(hqmd, pairs: Path, tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ def test_more_are_refused_before_the_first_step(tmp_path: Path) -> None:
 
 def test_a_batch_without_depth_is_left_out_and_said(tmp_path: Path) -> None:
     reports = validated(tmp_path, Slopes(2), Holes(4, holes=(1,)), TRAIN.with_settings(epochs=1, batch_size=1))
-    (empty,) = [report for report in reports if isinstance(report, EmptyBatch)]
-    assert "no valid depth pixel" in empty.complaint and empty.complaint.endswith(": 1")
+    (empty,) = [note for note in notes(reports) if "no valid depth pixel" in note]
+    assert empty.startswith("left out: ") and empty.endswith(": 1")
     assert isinstance(reports[-1], EpochReport)
 
 
@@ -281,7 +281,7 @@ def test_no_run_among_the_files_of_data_or_a_model(pairs: Path, tmp_path: Path) 
         (pairs, "is what --data reads"),
         (tmp_path / "link", "is what --data reads"),
         (tmp_path / "model", "holds a model"),
-        (tmp_path / "file", "exists, and is no folder"),
+        (tmp_path / "file", "exists and is not a folder"),
     ):
         with pytest.raises(HqmdError, match=said):
             plan_run(Asked(output, sources={"data": pairs}), print)

@@ -19,7 +19,7 @@ from hqmd_cli.checkpoints.run_folder import read_history, saved_states
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.atomic import name_beside, replaced_folder
 from hqmd_cli.training.interruption import StopSignals, Terminated, parse_duration
-from hqmd_cli.training.loop import BadBatch, BrokenState, EpochReport, StepReport, Stopped, fit
+from hqmd_cli.training.loop import EpochReport, Note, StepReport, fit
 from hqmd_cli.training.state import read_state
 from kill_harness import MODEL, TRAIN, Slopes, ends_alike
 
@@ -86,7 +86,7 @@ def test_the_newest_state_is_broken_and_the_one_before_is_taken(tmp_path):
     content[len(content) // 2] ^= 1  # one bit in the middle, which torch.load alone would not notice
     newest.write_bytes(content)
     reports = list(run(tmp_path / "stopped", resume=True))
-    assert [report.path for report in reports if isinstance(report, BrokenState)] == [newest] and older
+    assert Note(f"{newest}: cannot be read; resuming from an older state") in reports and older
     assert same_weights(tmp_path / "stopped", tmp_path / "unbroken")
     assert read_history(tmp_path / "stopped") == read_history(tmp_path / "unbroken")
 
@@ -174,7 +174,7 @@ def test_a_signal_waits_for_the_end_of_the_step_and_a_second_one_does_not():
 def test_time_is_up_after_a_step_and_the_run_can_go_on(tmp_path):
     list(run(tmp_path / "unbroken"))
     reports = list(run(tmp_path / "run", time_limit=0))
-    assert isinstance(reports[-1], Stopped) and reports[-1].step == 1
+    assert isinstance(reports[-1], Note) and reports[-1].text.startswith("stopped after step 1: the time is up")
     list(run(tmp_path / "run", resume=True, time_limit=1000))
     assert same_weights(tmp_path / "run", tmp_path / "unbroken")
 
@@ -224,7 +224,8 @@ def test_a_loss_that_is_no_number_names_step_pictures_and_the_last_good_state(tm
 def test_tolerated_bad_batches_are_counted_and_leave_no_trace(tmp_path):
     """Two epochs meet the picture twice: one too many for 1. The statistics of batch norm stay finite."""
     reports = list(run(tmp_path / "two", SHORT.with_settings(skip_bad_batches=2), Poisoned(10, 3)))
-    assert [report.so_far for report in reports if isinstance(report, BadBatch)] == [1, 2]
+    said = [report.text.partition(":")[0] for report in reports if isinstance(report, Note)]
+    assert [line for line in said if "tolerated" in line] == [f"left out ({n} of 2 tolerated)" for n in (1, 2)]
     assert sum(math.isnan(r.loss) for r in reports if isinstance(r, StepReport)) == 2
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "two").values())
     with pytest.raises(HqmdError, match="the loss is"):

@@ -14,6 +14,7 @@ from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.data import open_training_data
 from hqmd_cli.errors import HqmdError
 from hqmd_cli.files.depth_files import depth_unit_tag, read_depth_values
+from hqmd_cli.inference.open import SeenPhoto
 from hqmd_cli.losses import build_loss
 from hqmd_cli.losses.relative import of_disparity, of_kinds, scale_and_shift_invariant
 from hqmd_cli.models.base import Estimate
@@ -50,11 +51,11 @@ class Model:
 
     def __init__(self, name, gives, kind="depth", digest="a" * 64, follows_camera=False):
         self.name, self.gives, self.kind, self.follows_camera, self.asked = name, gives, kind, follows_camera, 0
-        self.digest, self.in_words, self.sees = lambda: digest, f"{name}, by hand", None
+        self.digest, self.in_words = lambda: digest, f"{name}, by hand"
 
-    def __call__(self, rgb):
+    def see(self, rgb, camera, sure):
         self.asked += 1
-        return np.float32(self.gives(rgb))
+        return SeenPhoto(np.float32(self.gives(rgb)), camera)
 
 
 def metres(rgb):
@@ -170,7 +171,7 @@ def test_of_data_with_depth_the_photos_of_train_are_taken(teach, pairs):
 
 def test_somebody_has_to_say_metres(teach, photos):
     relative = Model("a", metres, "disparity")
-    with pytest.raises(HqmdError, match="nobody says metres"):
+    with pytest.raises(HqmdError, match="nothing gives metres"):
         teach(photos, relative)
     assert relative.asked == 0 and len(teach(photos, relative, beside_truth=True)) == 6
 

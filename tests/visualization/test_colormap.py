@@ -101,7 +101,6 @@ def test_disparities_have_their_near_end_above():
     depths = colorize(np.array([[3.0, 2, 1]]), 1, 3)[0]
     np.testing.assert_array_equal(rgb[:3], depths)
     np.testing.assert_array_equal(rgb[3:], [depths[2], [NO_DEPTH_GREY] * 3, depths[0], depths[0]])
-    assert outside_share(np.array([[0.5, 1, 2, 3, 4, -5, 0, np.nan]]), 3, 1, "disparity") == 4 / 8
     assert colorize(np.zeros((2, 2)), 0, 0, kind="disparity").tolist() == [[depths[2].tolist()] * 2] * 2
     with pytest.raises(HqmdError, match="near must be less than far"):
         colorize(np.ones((2, 2)), 1, 2, kind="disparity")

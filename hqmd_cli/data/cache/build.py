@@ -163,7 +163,7 @@ def cache_folder() -> Path:
 def cache_name(dataset: Dataset) -> str:
     """Return DATA-STATE.decoded. Raises HqmdError if the dataset does not list its files, or one is missing."""
     if not hasattr(dataset, "files"):
-        raise HqmdError(f"{dataset.description}: is read from no files by which a change could be told")
+        raise HqmdError(f"{dataset.description}: is not read from files, so a change would go unnoticed")
     kind = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     settings = {name: value for name, value in vars(dataset).items() if not name.startswith("_")}
     data = hashlib.sha256(json.dumps([kind, settings], sort_keys=True, default=setting_text).encode())

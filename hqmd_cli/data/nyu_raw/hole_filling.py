@@ -1,6 +1,6 @@
 """Fill the holes of a depth map from their rims, guided by the photo. Arrays in, arrays out.
 
-Levin, Lischinski and Weiss, "Colorization using Optimization", SIGGRAPH 2004, with depth in place of colour. NYU Depth
+Levin, Lischinski and Weiss, "Colorization using Optimization", SIGGRAPH 2004, with depth instead of colour. NYU Depth
 V2's own filled depths were made this way; the weights are those of fill_depth_colorization.m in its toolbox. Each pixel
 without depth is the weighted mean of its eight neighbours, with larger weights for those of similar brightness.
 

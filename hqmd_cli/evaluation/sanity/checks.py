@@ -94,12 +94,11 @@ def diagnose(
     depth_m: NDArray[np.floating],
     valid: NDArray[np.bool_],
     kind: Kind = "depth",
-    units_per_metre: float = 1.0,
 ) -> str | None:
     """Say what is suspicious about one prediction, with the remedy; None if nothing is, or the truth is too sparse.
 
-    All maps are (H, W); depth_m is in metres where valid; pred is in metres after division by `units_per_metre`, or as
-    stored for the other kinds. Raises HqmdError if the sizes differ.
+    All maps are (H, W); depth_m is in metres where valid; pred is in metres, or as stored for the other kinds. Raises
+    HqmdError if the sizes differ.
     """
     if pred.shape != depth_m.shape:
         raise HqmdError(f"the prediction is {pred.shape}, the truth {depth_m.shape}; their sizes must be the same")
@@ -109,7 +108,7 @@ def diagnose(
     return (
         explain_reading(evidence.ranks, kind)
         or explain_logarithms(evidence, kind)
-        or explain_unit(evidence.ratio, kind, units_per_metre)
+        or explain_unit(evidence.ratio, kind, units_per_metre=1)
     )
 
 

@@ -17,6 +17,6 @@ class Engine(Protocol):
 
     name: str  # for messages, such as "ONNX Runtime on the CPU, fp32"
     precision: str  # of most of the arithmetic: fp32, bf16 or int8
-    fallback: str  # why the CPU computes in place of an accelerator that is there; empty if it does not
+    fallback: str  # why the CPU computes although there is an accelerator; empty if it does not
 
     def __call__(self, picture: "NDArray[np.uint8]") -> "NDArray[np.float32]": ...

@@ -34,7 +34,7 @@ DRIVERS = (
     Path(r"C:\Windows\System32\nvcuda.dll"),
     Path(r"C:\Windows\System32\DirectML.dll"),
 )
-LARGEST_VERSION = 4096  # bytes; a larger file is a library, told by its size and time
+LARGEST_VERSION = 4096  # bytes; a larger file is a library, known by its size and time
 
 
 class Tried(Engine, Protocol):
@@ -83,7 +83,7 @@ def tried(make: Make[E], graph: Path, accelerator: Accelerator, is_known: bool) 
     except HqmdError as error:
         return None, str(error).removeprefix(f"{graph}: ").removeprefix("ONNX Runtime cannot open it: "), engine is None
     if not engine.nodes:
-        return None, engine.said or "it took no part of the network", False
+        return None, engine.said or "it computes no part of the network", False
     if not off <= LARGEST_DIFFERENCE:  # NaN, too
         return None, f"its depth is {off:.1%} off the CPU's", True
     return engine, "", True

@@ -1,4 +1,4 @@
-"""The one place that imports ONNX Runtime, so that it reports to nobody and prints nothing of its own.
+"""The one place that imports ONNX Runtime, so that it sends no telemetry and prints nothing of its own.
 
 From 1.29 on it sends events about sessions and devices to its makers, and keeps a database of them in the user's cache
 folder, unless ORT_DISABLE_TELEMETRY is set before it is imported. ORT_DISABLE_TELEMETRY=0 allows it again.

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: the accelerators that can compute a graph in place of the CPU.
+"""ONNX Runtime's execution providers: the accelerators that can compute a graph instead of the CPU.
 
 A new one is an entry of PROVIDERS. This module imports nothing heavy, since --help lists the names.
 """

@@ -2,11 +2,11 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hqmd_cli.checkpoints.hub import ONNX_FILES, WEIGHTS_FILE
 from hqmd_cli.checkpoints.safetensors_file import require_whole
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from hqmd_cli.inference.engines import Engine
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):  # as files/kinds.py
     """A value of --backend."""
 
     about: str  # for the help
@@ -46,9 +45,7 @@ def open_engine(
     `threads` is ONNX Runtime's number of threads per photo (0: one per core); `compiled` is for torch.compile. Raises
     HqmdError if the options cannot be met.
     """
-    precision = graph_for(checkpoint, backend)
-    if precision and backend == AUTO and torch_has(device):
-        precision = None
+    precision = graph_in_onnx(checkpoint, backend, device)
     if precision is None:
         require("torch", f"--backend {backend} with {checkpoint.name}")
         from hqmd_cli.inference.device import pick_device
@@ -102,6 +99,21 @@ def open_in_torch(checkpoint: Path, device: "torch.device", compiled: bool) -> "
     if device.type == "cuda":
         use_bfloat16_backbones(network)
     return TorchEngine(network, device, compiled)
+
+
+def import_onnx(checkpoint: Path, backend: str, device: str) -> None:
+    """Import ONNX Runtime if it will compute. Imports wait for each other, and opening a graph waits for none."""
+    if graph_in_onnx(checkpoint, backend, device):
+        import_module("hqmd_cli.inference.engines.onnx")
+
+
+def graph_in_onnx(checkpoint: Path, backend: str, device: str) -> str | None:
+    """Return the precision of the graph that ONNX Runtime computes; None if torch computes.
+
+    Raises HqmdError as graph_for and torch_has.
+    """
+    precision = graph_for(checkpoint, backend)
+    return None if precision and backend == AUTO and torch_has(device) else precision
 
 
 def graph_for(checkpoint: Path, backend: str) -> str | None:

@@ -72,7 +72,7 @@ def as_map(values: NDArray[Any], name: str) -> Map:
     """Return an output as (h, w). Raises HqmdError if it has more than one map."""
     sides = values.shape[-2:]
     if values.ndim < 2 or values.size != math.prod(sides):
-        raise HqmdError(f"its output {name} has the shape {values.shape}, which is no single map")
+        raise HqmdError(f"its output {name} has the shape {values.shape}, which is not a single map")
     return values.reshape(sides).astype(np.float32, copy=False)
 
 

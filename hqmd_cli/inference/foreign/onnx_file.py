@@ -262,7 +262,7 @@ def left_out(share: float) -> str:
 def known_of(graph: Graph, wanted: str) -> Known:
     """Return the profile of a file: the one that is asked for, or what `hqmd export` wrote into it.
 
-    Raises HqmdError if nobody says, since normalization and unit cannot be seen in a graph.
+    Raises HqmdError if there is none, since a graph shows neither normalization nor unit.
     """
     if wanted:
         profile = find_profile(wanted, facts()["profile"])
@@ -275,7 +275,7 @@ def known_of(graph: Graph, wanted: str) -> Known:
         said = "taken for a file of an earlier `hqmd export` by its input and output"
         return Known(Profile.from_flat(OWN), said, follows_camera=True)
     names = ", ".join(facts()["profile"])
-    raise graph.misfit(f"nobody says what it wants; pass --onnx-profile with FILE.toml, or one of {names}")
+    raise graph.misfit(f"it does not say what it expects; pass --onnx-profile FILE.toml, or one of {names}")
 
 
 def written_by(graph: Graph, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Profiles: how an ONNX file of others wants its picture, and what its answer means. Data, not code.
+"""Profiles: how a third-party ONNX file takes its picture, and what it returns. Data, not code.
 
 The catalogue has some by name, with their sources (checkpoints/catalogue.toml); a user writes his own into a TOML file.
 """

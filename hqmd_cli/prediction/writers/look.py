@@ -30,7 +30,7 @@ MILLIMETRES = 1000
 
 
 def encode_look(path: Path, result: DepthResult, style: Style) -> Encoded:
-    """Encode the page. The photo in it is encoded anew, so that nothing of its metadata goes along."""
+    """Encode the page. The photo in it is encoded again, which drops its metadata."""
     near, far = range_of(path, result, style)
     meta = metadata(result, style, (near, far))
     photo = fitted(result.image, PHOTO_SIDE)

@@ -109,9 +109,9 @@ def error_limit_m(results: Results) -> float:
     return round_limit_m(2 * float(np.median([result.aggregated("pooled")["RMSE"] for result in results.values()])))
 
 
-def gradient(colours: NDArray[np.uint8], stops: int = 16) -> str:
-    """Write (256, 3) RGB as a CSS gradient from left to right."""
-    chosen = colours[np.linspace(0, 255, stops).round().astype(int)]
+def gradient(colours: NDArray[np.uint8]) -> str:
+    """Write (256, 3) RGB as a CSS gradient of 16 colours from left to right."""
+    chosen = colours[np.linspace(0, 255, 16).round().astype(int)]
     return f"linear-gradient(to right, {', '.join('rgb({} {} {})'.format(*colour) for colour in chosen)})"
 
 
