@@ -48,7 +48,8 @@ def at_work(names: Sequence[str], options: OpenOptions) -> Callable[[Any], Any]:
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends with the server, which may have to finish photos first
     models = served(names, options)
-    return lambda asked: depth_of(*asked, models) if asked else {name: bare(models[name]) for name in models}
+    known = {name: bare(model) for name, model in models.items()}
+    return lambda asked: depth_of(asked[0], asked[1], models) if asked else known
 
 
 def served(names: Sequence[str], options: OpenOptions) -> dict[str, OpenModel]:
