@@ -82,8 +82,9 @@ class Server:
 
     @property
     def mb(self) -> float:
-        """Its memory: what is its own of the resident set."""
-        return psutil.Process(self.process.pid).memory_full_info().uss / 1e6
+        """Its memory and its worker's: what is their own of the resident set."""
+        process = psutil.Process(self.process.pid)
+        return sum(each.memory_full_info().uss for each in (process, *process.children())) / 1e6
 
     def stop(self) -> None:
         """End it."""
@@ -238,12 +239,12 @@ def probes(count: int) -> None:
             ports = (served.port, int(bare.stdout.readline()))
             end, busy = time.perf_counter() + count, Counter[int]()
 
-            def upload(form: str) -> None:  # two in work, and a line of eight
+            def upload(form: str) -> None:  # one in work, and a line of eight
                 while time.perf_counter() < end:
                     busy[Client(served.port).ask(photo, f"?format={form}")[0]] += 1
 
-            for number in range(10):
-                pool.submit(upload, ("mm", "npy")[number % 2])
+            for number in range(9):
+                pool.submit(upload, ("mm", "npy", "glb", "json", "view")[number % 5])
             time.sleep(1)
             while time.perf_counter() < end:
                 for seconds, port in zip(waits.values(), ports, strict=True):

@@ -17,9 +17,11 @@ from starlette.testclient import TestClient
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.inference.uncertainty import Uncertainty
 from hqmd_cli.serving.application import Service
-from hqmd_cli.serving.depth import one_at_a_time
+from hqmd_cli.serving.depth import Answer, depth_of
 from hqmd_cli.serving.server import DrainingServer, server_for, sockets_for
 from hqmd_cli.serving.settings import ServerSettings
+from hqmd_cli.serving.uploads import Upload
+from hqmd_cli.serving.wishes import Wish
 
 STARTED = re.compile(r"serving (.*) at (https?)://\S+?:(\d+)/(\S*)")  # what the command prints
 TOKEN = "a-token-of-a-test-0123"
@@ -35,8 +37,7 @@ def slope(rgb: np.ndarray) -> np.ndarray:
 
 def tiny_model(name: str = "tiny", predict: Any = slope, **more: Any) -> OpenModel:
     """A model that computes nothing."""
-    opened = OpenModel(name, predict, "a test", "fp32", lambda: "", follows_camera=True, **more)
-    return one_at_a_time(opened, name)
+    return OpenModel(name, predict, "a test", "fp32", lambda: "", follows_camera=True, **more)
 
 
 def sure_model() -> OpenModel:
@@ -44,9 +45,22 @@ def sure_model() -> OpenModel:
     return tiny_model("sure", surely=lambda rgb: (slope(rgb), Uncertainty(0.1, np.full((4, 4), 0.05, np.float32))))
 
 
+class Here:
+    """A Worker in this process."""
+
+    is_ready = True
+
+    def __init__(self, *models: OpenModel) -> None:
+        self.models = {model.name: model for model in models}
+
+    def __call__(self, asked: tuple[Upload, Wish]) -> Answer:
+        return depth_of(*asked, self.models)
+
+
 def service(*models: OpenModel, **settings: Any) -> Service:
     """The application with these models."""
-    return Service({model.name: model for model in models or (tiny_model(),)}, ServerSettings(**settings))
+    worker = Here(*models or (tiny_model(),))
+    return Service(worker.models, worker, ServerSettings(**settings))  # type: ignore[arg-type]
 
 
 def client(*models: OpenModel, base_url: str = "http://localhost:8350", **settings: Any) -> TestClient:
@@ -101,8 +115,8 @@ def wait_until(true: Any, seconds: float = 20) -> None:
 class Wire:
     """A connection, byte by byte."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+    def __init__(self, port: int, timeout: float = 60) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
 
     def send(self, content: bytes) -> "Wire":
         self.socket.sendall(content)
@@ -129,12 +143,11 @@ class Wire:
         head, _, body = received.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        while len(body) < int(headers.get("content-length", 0)):
-            piece = self.socket.recv(65_536)
-            if not piece:
-                break
-            body += piece
-        return int(first.split()[1]), headers, body
+        pieces, left = [body], int(headers.get("content-length", 0)) - len(body)
+        while left > 0 and (piece := self.socket.recv(65_536)):
+            pieces.append(piece)
+            left -= len(piece)
+        return int(first.split()[1]), headers, b"".join(pieces)
 
     def problem(self) -> tuple[int, str]:
         """Read one response that is a problem: status and detail."""

@@ -56,6 +56,7 @@ def serve(
     curl --data-binary @photo.jpg -H "Content-Type: image/jpeg" http://localhost:8350/v1/depth -o depth.mm.png
     """
     import secrets
+    from contextlib import closing
 
     from hqmd_cli.errors import HqmdError, complain
     from hqmd_cli.inference.open import OpenOptions
@@ -64,7 +65,7 @@ def serve(
 
     for package in ("starlette", "uvicorn", "python_multipart"):
         require(package, "hqmd serve")
-    from hqmd_cli.serving.server import serve, served, sockets_for
+    from hqmd_cli.serving.worker import Worker
 
     def say(line: str) -> None:
         complain(HqmdError(line))
@@ -74,6 +75,9 @@ def serve(
     settings = ServerSettings(host, port, token, names, tls_cert, tls_key)
     if not settings.is_local and settings.cert is None:
         complain(HqmdError("without --tls-cert and --tls-key, token and photos travel in clear text, without a webcam"))
-    sockets = sockets_for(settings)
-    models = served(model or [*DEFAULT_MODELS], OpenOptions(backend, device, kind=model_kind))
-    serve(models, settings, sockets, say, None if quiet else say)
+    with closing(Worker(model or [*DEFAULT_MODELS], OpenOptions(backend, device, kind=model_kind))) as worker:
+        from hqmd_cli.serving.application import Service  # while the models are opened
+        from hqmd_cli.serving.server import serve, sockets_for
+
+        sockets = sockets_for(settings)
+        serve(Service(worker.opening.result(), worker, settings, None if quiet else say), sockets, say)

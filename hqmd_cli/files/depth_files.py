@@ -272,11 +272,7 @@ def encode_depth_mm(path: Path, depth_m: NDArray[np.floating]) -> bytes:
 
 
 def encode_npy(values: NDArray[np.floating]) -> memoryview:
-    """Encode an array as a float32 .npy. Other threads go on meanwhile, which np.save into memory would hold up."""
-    header = BytesIO()
-    about = {"descr": "<f4", "fortran_order": False, "shape": values.shape}
-    np.lib.format.write_array_header_1_0(header, about)
-    content = np.empty(header.tell() + 4 * values.size, np.uint8)
-    content[: header.tell()] = np.frombuffer(header.getvalue(), np.uint8)
-    content[header.tell() :].view("<f4").reshape(values.shape)[...] = values
-    return content.data
+    """Encode an array as a float32 .npy."""
+    file = BytesIO()
+    np.save(file, np.ascontiguousarray(values, np.float32))
+    return file.getbuffer()

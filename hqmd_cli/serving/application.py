@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -13,13 +13,12 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.serving import openapi, page
-from hqmd_cli.serving.depth import depth_of
 from hqmd_cli.serving.line import STOPPING, Gone, Line
 from hqmd_cli.serving.metrics import MEDIA_TYPE, Metrics
 from hqmd_cli.serving.problems import Problem, answer
@@ -27,17 +26,21 @@ from hqmd_cli.serving.security import HEADERS, PROBES, require_allowed
 from hqmd_cli.serving.settings import ServerSettings
 from hqmd_cli.serving.uploads import Hold, Room, receive
 from hqmd_cli.serving.wishes import wish_of
+from hqmd_cli.serving.worker import Worker
 
 DEPTH = "/v1/depth"
-PIECE = 2**18  # bytes of an answer that are sent at a time
+SENT = 2**20  # bytes at a time
+OPENING = "the process that computes is being started; ask again in some seconds"
 Log = Callable[[str], None]
 
 
 class Service:
     """What the endpoints share. `log` gets one line for each answered request, without anything that clients sent."""
 
-    def __init__(self, models: Mapping[str, OpenModel], settings: ServerSettings, log: Log | None = None) -> None:
-        self.models, self.settings, self.log = models, settings, log
+    def __init__(
+        self, models: Mapping[str, OpenModel], worker: Worker, settings: ServerSettings, log: Log | None = None
+    ) -> None:
+        self.models, self.worker, self.settings, self.log = models, worker, settings, log
         self.files = page.files()
         self.line, self.room = Line(settings.waiting), Room(settings)
         endpoints: dict[str, tuple[str, Callable[[Request], Coroutine[Any, Any, Response]]]] = {
@@ -97,9 +100,9 @@ class Service:
         with Hold(self.room) as hold:
             upload = await receive(request, hold)
             began = monotonic()
-            done = await self.line.do(lambda: depth_of(upload, wish), lambda: until_gone(request))
+            done = await self.line.do(partial(self.worker, (upload, wish)), lambda: until_gone(request))
         self.metrics.note_depth(monotonic() - began)
-        return LongResponse(done.content, 200, done.headers, media_type=done.media_type)
+        return StreamingResponse(taken_from(done.pieces), 200, done.headers, media_type=done.media_type)
 
     async def list_models(self, request: Request) -> Response:
         """GET /v1/models."""
@@ -131,20 +134,19 @@ class Service:
         """GET /readyz."""
         if self.line.is_closed:
             raise Problem(503, STOPPING)
+        if not self.worker.is_ready:
+            raise Problem(503, OPENING)
         return PlainTextResponse("ok\n")
 
 
-class LongResponse(Response):
-    """A response sent in pieces: a depth map in one would be copied as a whole while nobody else is answered."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it: ASGI."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        body = memoryview(self.body)
-        for start in range(0, len(body), PIECE):
-            await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
+async def taken_from(pieces: list[bytes]) -> AsyncIterator[memoryview]:
+    """Yield the pieces and empty the list: to free a large answer in one step would keep the others waiting."""
+    pieces.reverse()
+    while pieces:
+        piece = memoryview(pieces.pop())
+        for start in range(0, len(piece), SENT):
+            yield piece[start : start + SENT]
             await asyncio.sleep(0)  # a client that reads quickly would keep the others waiting
-        await send({"type": "http.response.body"})
 
 
 async def until_gone(request: Request) -> None:

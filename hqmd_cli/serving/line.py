@@ -8,11 +8,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
 
-from hqmd_cli.parallel.processes import usable_cores
 from hqmd_cli.serving.problems import Problem
 
 Answer = TypeVar("Answer")
-MOST_WORKERS = 4
 PATIENCE = 0.8  # how much of the mean time for a photo so far is kept, with each further photo
 STOPPING = "the server is stopping; ask again when it is back"
 
@@ -22,13 +20,12 @@ class Gone(Exception):
 
 
 class Line:
-    """Work of threads: one decodes while another computes, and `waiting` more photos wait."""
+    """Work on one photo at a time, in a thread; `waiting` more photos wait."""
 
     def __init__(self, waiting: int) -> None:
         self.most_waiting = waiting
-        self.workers = max(2, min(MOST_WORKERS, usable_cores()))
-        self.pool = ThreadPoolExecutor(self.workers, thread_name_prefix="photo")
-        self.free = asyncio.Semaphore(self.workers)
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="photo")
+        self.free = asyncio.Lock()
         self.waiting = self.working = 0
         self.is_closed = False
         self.seconds = 1.0  # that a photo takes
@@ -43,10 +40,10 @@ class Line:
     def retry(self) -> dict[str, str]:
         """Return the header that says when there will be room: when half of those that wait are done."""
         ahead = self.working + self.waiting / 2
-        return {"Retry-After": str(max(1, math.ceil(self.seconds * ahead / self.workers)))}
+        return {"Retry-After": str(max(1, math.ceil(self.seconds * ahead)))}
 
     async def do(self, work: Callable[[], Answer], gone: Callable[[], Awaitable[None]]) -> Answer:
-        """Wait for a free thread, and do the work in it. Raises Problem as require_room, and Gone once `gone` returns.
+        """Wait for the thread, and do the work in it. Raises Problem as require_room, and Gone once `gone` returns.
 
         A client that leaves gives its place away; work that has begun is finished.
         """

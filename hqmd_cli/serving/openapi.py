@@ -8,7 +8,7 @@ from hqmd_cli import __version__
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.serving.wishes import MEDIA_TYPES, PARAMETERS, answers
 
-DEPTH_PROBLEMS = (400, 401, 403, 406, 408, 413, 415, 422, 429, 503)
+DEPTH_PROBLEMS = (400, 401, 403, 406, 408, 413, 415, 422, 429, 500, 503)
 GUARDED_PROBLEMS = (400, 401, 403)
 BINARY = {"type": "string", "format": "binary"}
 HEADERS = {
@@ -36,7 +36,7 @@ def document(models: Mapping[str, OpenModel]) -> dict[str, Any]:
             "/metrics": {"get": plain("Counts for Prometheus.", "text/plain")},
             "/openapi.json": {"get": plain("This document.", "application/json")},
             "/healthz": {"get": plain("200 while the process answers.", "text/plain", ())},
-            "/readyz": {"get": plain("200 while photos are taken, 503 while it stops.", "text/plain", (503,))},
+            "/readyz": {"get": plain("200 while photos are taken, else 503.", "text/plain", (503,))},
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},

@@ -7,17 +7,17 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from hqmd_cli.errors import printable
+from hqmd_cli.errors import HqmdError, printable
 
 FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)")  # of the command line
 
 
-class Problem(Exception):
+class Problem(HqmdError):
     """What a client asked for cannot be done. The text says why, and what to do."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, dict(headers or {})
+        super().__init__(status, detail, self.headers)  # as pickle makes it again
 
 
 def in_query(text: str) -> str:

@@ -7,17 +7,14 @@ import os
 import signal
 import socket
 import ssl
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 
 from hqmd_cli.errors import INTERRUPTED, HqmdError, first_line
-from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
 from hqmd_cli.serving.application import Service
-from hqmd_cli.serving.depth import one_at_a_time
 from hqmd_cli.serving.line import Line
 from hqmd_cli.serving.protocol import protocol_with
 from hqmd_cli.serving.settings import LOOPBACK, ServerSettings
@@ -25,7 +22,6 @@ from hqmd_cli.serving.settings import LOOPBACK, ServerSettings
 Say = Callable[[str], None]
 KEEP_ALIVE_S = 5  # that a connection may stay open without a request
 LAST_ANSWERS_S = 5  # for the last answers to reach their clients
-SWITCH_S = 0.0005  # for which Python code of a photo may keep the loop from answering; Python's own is 5 ms
 STOPS = (signal.SIGINT, signal.SIGTERM)
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would warn of every malformed request
 
@@ -63,15 +59,6 @@ def unavailable(host: str, port: int, error: OSError) -> HqmdError:
     if error.errno == errno.EACCES:
         return HqmdError(f"--port {port}: not allowed for this user; choose one above 1023")
     return HqmdError(f"--host {host}: cannot be listened on: {error.strerror or first_line(error)}")
-
-
-def served(names: list[str], options: OpenOptions) -> dict[str, OpenModel]:
-    """Open models by the names that clients use: of a folder its own name, which tells nothing of this machine."""
-    opened = open_models(names, options)
-    short = {name: name.replace("\\", "/").rstrip("/").rpartition("/")[2] for name in opened}
-    if len(set(short.values())) < len(short):
-        raise HqmdError(f"--model: two of them would be called alike: {', '.join(short.values())}; rename one folder")
-    return {short[name]: one_at_a_time(model, short[name]) for name, model in opened.items()}
 
 
 class DrainingServer(uvicorn.Server):
@@ -127,20 +114,14 @@ def server_for(service: Service, say: Say) -> DrainingServer:
     return DrainingServer(config, service.line, settings.drain_s, say)
 
 
-def serve(
-    models: Mapping[str, OpenModel], settings: ServerSettings, sockets: list[socket.socket], say: Say, log: Say | None
-) -> None:
-    """Serve until Ctrl-C or SIGTERM. `say` gets lines for the user, and `log` one for each request.
-
-    Raises HqmdError as server_for.
-    """
-    server = server_for(Service(models, settings, log), say)
+def serve(service: Service, sockets: list[socket.socket], say: Say) -> None:
+    """Serve until Ctrl-C or SIGTERM. `say` gets lines for the user. Raises HqmdError as server_for."""
+    server = server_for(service, say)
     is_process = threading.current_thread() is threading.main_thread()
     if is_process:
         for stop in STOPS:  # uvicorn raises the signal again when it has stopped, which would look like a failure
             signal.signal(stop, lambda number, frame: None)
-    sys.setswitchinterval(SWITCH_S)
-    say(f"serving {', '.join(models)} at {settings.url(sockets[0].getsockname()[1])}")
+    say(f"serving {', '.join(service.models)} at {service.settings.url(sockets[0].getsockname()[1])}")
     server.run(sockets)
     if is_process and not server.is_whole:
         say("ended before all photos were answered")

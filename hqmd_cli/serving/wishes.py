@@ -1,7 +1,7 @@
 """What a request asks for: the model, its options, and the kind of answer; checked as the command line checks them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,7 @@ from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.geometry.reading import Reading
 from hqmd_cli.inference.open import OpenModel, OpenOptions
 from hqmd_cli.prediction.formats import OUTPUTS
-from hqmd_cli.prediction.photo_job import SCALE_FLAG, PhotoWork
-from hqmd_cli.prediction.photo_run import settings_of
+from hqmd_cli.prediction.photo_job import SCALE_FLAG
 from hqmd_cli.prediction.plan import Job, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
 from hqmd_cli.prediction.sources import Source
@@ -62,11 +61,20 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class Wish:
-    """A checked request for depth."""
+    """A checked request for depth, as values that another process can read."""
 
     answer: str  # a key of OUTPUTS, or JSON
-    work: PhotoWork
-    job: Job  # names the file that the answer is
+    model: str
+    options: OpenOptions
+    camera: tuple[float | None, float | None]  # fov and fx
+    scale_from: str | None
+    reading: Reading | None  # of scale_from
+
+    @property
+    def job(self) -> Job:
+        """The photo, and the file that the answer is."""
+        output = OUTPUTS.get(self.answer)
+        return Job(PHOTO, [(Path(f"photo{output.suffix}"), output)] if output else [], Path("photo.json"))
 
     @property
     def media_type(self) -> str:
@@ -89,20 +97,17 @@ def wish_of(query: QueryParams, accept: str, models: Mapping[str, OpenModel]) ->
     if name not in models:
         raise Problem(422, f"model={shown(name)}: not served here; there are {', '.join(models)}")
     try:
-        model = seen_as_asked(models[name], values)
-        camera = values.get("fov"), values.get("fx")
+        options = OpenOptions(sides=values.get("side", ()), size=values.get("size", DEFAULT_SIZE))
+        model = seen_with(options, models[name])
+        camera, scale_from = (values.get("fov"), values.get("fx")), values.get("scale_from")
         require_camera(*camera)
-        scale_from = values.get("scale_from")
         reading = Reading.parse(scale_from, SCALE_FLAG) if scale_from else None
-        output = OUTPUTS.get(answer)
-        targets = [(Path(f"photo{output.suffix}"), output)] if output else []
-        job, style = Job(PHOTO, targets, Path("photo.json")), Style()
-        refuse_metres(model.kind, name, [job], style, scale_from)
-        refuse_unsure(model, [job], style)
+        wish = Wish(answer, name, options, camera, scale_from, reading)
+        refuse_metres(model.kind, name, [wish.job], Style(), scale_from)
+        refuse_unsure(model, [wish.job], Style())
     except HqmdError as error:
         raise Problem(422, in_query(str(error))) from error
-    settings = settings_of(model, False, style, (*camera, scale_from), None, None, False)
-    return Wish(answer, PhotoWork(model, settings, style, reading, False, None, None, {}, True), job)
+    return wish
 
 
 def values_in(query: QueryParams) -> dict[str, Any]:
@@ -123,15 +128,13 @@ def values_in(query: QueryParams) -> dict[str, Any]:
     return values
 
 
-def seen_as_asked(model: OpenModel, values: Mapping[str, Any]) -> OpenModel:
+def seen_with(options: OpenOptions, model: OpenModel) -> OpenModel:
     """Return the model with the sides or the preset that the query asks for."""
-    sides, size = values.get("side", ()), values.get("size", DEFAULT_SIZE)
-    options = OpenOptions(sides=sides, size=size)
-    if not sides and size == DEFAULT_SIZE:
+    if not options.sides and options.size == DEFAULT_SIZE:
         return model
     if model.with_options is None:
         raise HqmdError(f"--side and --size: {model.name} chooses its own")
-    return model.with_options(options)
+    return replace(model.with_options(options), name=model.name)
 
 
 def answer_for(accept: str) -> str:

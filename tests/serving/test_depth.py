@@ -317,22 +317,6 @@ def test_a_page_is_sent_as_a_file_and_never_as_a_page() -> None:
     assert answer.headers["content-disposition"].startswith("attachment") and b"<html" in answer.content
 
 
-def test_the_memory_of_a_photo_is_freed_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is freed, no other thread runs, and /healthz waits."""
-    core, freed, size = Image.core, list[int](), Image.core.get_block_size()
-    free = core.clear_cache
-    monkeypatch.setattr(
-        core, "clear_cache", lambda left: (freed.append(core.get_stats()["blocks_cached"] - left), free(left))
-    )
-    try:
-        core.set_block_size(4096 * 16)
-        with client() as asked:
-            assert asked.post("/v1/depth", content=picture_bytes(200, 400)).status_code == 200
-    finally:
-        core.set_block_size(size)
-    assert len(freed) >= 4 and set(freed) == {1} and core.get_stats()["blocks_cached"] == 0
-
-
 def test_npy_is_what_numpy_writes() -> None:
     for values in (np.arange(6.0).reshape(2, 3), np.asfortranarray(np.eye(3, 4, dtype=np.float32)), np.zeros((0, 3))):
         file = BytesIO()
