@@ -312,7 +312,7 @@ def main() -> None:
         help="of latency, shapes and memory, or of each round of throughput; seconds of probes",
     )
     args = parser.parse_args()
-    usual = {"latency": 30, "throughput": 32, "probes": 60, "shapes": 300, "memory": 10_000}
+    usual = {"latency": 30, "throughput": 128, "probes": 60, "shapes": 300, "memory": 10_000}
     for name in args.parts:
         parts[name](args.requests or usual.get(name, 0))
     print(f"\n{os.cpu_count()} cores, load average {json.dumps(os.getloadavg())}")
