@@ -251,8 +251,8 @@ def test_no_index_without_pages(hqmd, trained_run, photo: Path, tmp_path: Path) 
 def test_a_name_that_is_no_utf8_is_written_in_escapes(hqmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = tmp_path / os.fsdecode(b"\xff.jpg")
     shutil.copy(EXAMPLE, photo)
-    (tmp_path / "ramp.py").write_text("import numpy as np\ndef depth(rgb):\n    return 1 + rgb[..., 0] / 255\n")
+    (tmp_path / "slope.py").write_text("import numpy as np\ndef depth(rgb):\n    return 1 + rgb[..., 0] / 255\n")
     monkeypatch.chdir(tmp_path)
-    result = hqmd("predict", photo, "-o", "pages", "--format", "look,npy", "-m", "py:ramp:depth")
+    result = hqmd("predict", photo, "-o", "pages", "--format", "look,npy", "-m", "py:slope:depth")
     assert result.returncode == 0, result.stderr
     assert meta_of(next(Path("pages").glob("*.look.html")).read_text())["photo"] == r"\udcff.jpg"
