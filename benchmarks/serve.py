@@ -19,8 +19,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -223,10 +223,20 @@ def probe(port: int) -> float:
     return time.perf_counter() - began
 
 
+def uploads(port: int, photo: bytes, form: str, end: float) -> Counter[int]:
+    """Send a photo again and again until `end`; return how often each status came."""
+    statuses = Counter[int]()
+    with suppress(OSError, http.client.HTTPException):  # the server is killed at the end
+        while time.perf_counter() < end:
+            statuses[Client(port).ask(photo, f"?format={form}")[0]] += 1
+    return statuses
+
+
 def probes(count: int) -> None:
     """GET /healthz ten times a second while the line is full of photos of 100 megapixels, beside a server of asyncio's.
 
-    That one does nothing else, in a process of its own: what it takes is the machine's.
+    That one does nothing else, in a process of its own: what it takes is the machine's. Clients that upload are
+    processes, too: 400 MB that one of them frees would stop whoever probes in the same process.
     """
     file = BytesIO()
     Image.new("RGB", (10_000, 10_000), (90, 120, 60)).save(file, "JPEG", quality=50)
@@ -235,22 +245,18 @@ def probes(count: int) -> None:
     with TemporaryDirectory() as folder:
         Path(folder, "tiny.py").write_text(TINY)
         tiny = ("--model", "py:tiny:predict", "--model-kind", "depth")
-        with server(*tiny, folder=Path(folder)) as served, ThreadPoolExecutor(10) as pool:
+        with server(*tiny, folder=Path(folder)) as served, ProcessPoolExecutor(9) as pool:
             ports = (served.port, int(bare.stdout.readline()))
-            end, busy = time.perf_counter() + count, Counter[int]()
-
-            def upload(form: str) -> None:  # one in work, and a line of eight
-                while time.perf_counter() < end:
-                    busy[Client(served.port).ask(photo, f"?format={form}")[0]] += 1
-
-            for number in range(9):
-                pool.submit(upload, ("mm", "npy", "glb", "json", "view")[number % 5])
+            end = time.perf_counter() + count
+            forms = [("mm", "npy", "glb", "json", "view")[number % 5] for number in range(9)]  # a full line
+            clients = [pool.submit(uploads, served.port, photo, form, end) for form in forms]
             time.sleep(1)
             while time.perf_counter() < end:
                 for seconds, port in zip(waits.values(), ports, strict=True):
                     seconds.append(probe(port))
                 time.sleep(0.1)
             served.process.kill()  # with those that wait
+            busy = sum((client.result() for client in clients), Counter[int]())
     bare.kill()
     print(f"\n{dict(busy)} answers to photos of 100 megapixels in {count} s, and of probes meanwhile:\n")
     print("| probes | n | median [ms] | p95 [ms] | p99 [ms] | longest [ms] | above 100 ms |")
