@@ -38,7 +38,7 @@ KINDS = {  # what is in the command line of a process -> what it is
 
 
 def kind_of(command: str) -> str:
-    """Say what a process does: the name of its script if that is none of the KINDS."""
+    """Return the entry of KINDS that a command line fits, else the name of its script, or "others"."""
     kind = next((kind for word, kind in KINDS.items() if word in command), None)
     return kind or next((Path(word).stem for word in command.split() if word.endswith(".py")), "others")
 

@@ -46,7 +46,8 @@ def find_depth_scale(
     if stated is not None:
         if not 0 < stated < float("inf"):
             raise HqmdError(f"{option} must be positive, not {stated:g}")
-        refuse_contradiction(files[:1], stated, option)
+        for file in files[:1]:
+            refuse_contradiction(file, stated, option)
         return stated, "stated"
     if len(suffixes := {file.suffix.lower() for file in files}) > 1:
         raise HqmdError(
@@ -81,15 +82,14 @@ def find_depth_scale(
     return fitting[0], f"found from the values: {CONVENTIONS[fitting[0]]}"
 
 
-def refuse_contradiction(files: Sequence[Path], stated: float, option: str) -> None:
-    """Raise HqmdError if a file says another unit than the user. A damaged one is left to the reader of samples."""
-    for file in files:
-        try:
-            tag = depth_unit_tag(file)
-        except HqmdError:
-            continue
-        if tag not in (None, stated):
-            raise HqmdError(f"{file}: says itself that it has {tag:g} units a metre; leave out {option} {stated:g}")
+def refuse_contradiction(file: Path, stated: float, option: str) -> None:
+    """Raise HqmdError if a file states another unit than the user. A damaged file is left to the reader of samples."""
+    try:
+        tag = depth_unit_tag(file)
+    except HqmdError:
+        return
+    if tag not in (None, stated):
+        raise HqmdError(f"{file}: says itself that it has {tag:g} units a metre; leave out {option} {stated:g}")
 
 
 def doubts(files: Sequence[Path], units_per_metre: float) -> str:

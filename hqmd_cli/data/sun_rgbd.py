@@ -45,11 +45,12 @@ class SunRgbd(PublishedPairs):
 
     def __init__(self, path: Path, split: str, ground_truth: GroundTruth, depth_scale: float | None) -> None:
         root = root_of(path)
-        chosen = [root / sensor for sensor in SENSORS if split in (WHOLE, sensor, *OFFICIAL)]
-        known = sorted(file for folder in chosen for file in folder.rglob(INTRINSICS))
-        frames = {f.parent.relative_to(root).as_posix(): f.parent for f in known if (f.parent / "depth").is_dir()}
         if split in OFFICIAL and (lists := lists_of(root)):
             frames = {name: root / name for name in official(lists, split)}
+        else:
+            chosen = [root / sensor for sensor in SENSORS if split in (WHOLE, sensor)]
+            known = sorted(file for folder in chosen for file in folder.rglob(INTRINSICS))
+            frames = {f.parent.relative_to(root).as_posix(): f.parent for f in known if (f.parent / "depth").is_dir()}
         pairs = [(name, only(f / "image", "*.jpg"), only(f / "depth", "*.png")) for name, f in frames.items()]
         about = f", truth beyond {FARTHEST_M:g} m left out"
         super().__init__(path, split, pairs, ground_truth, depth_scale, about)

@@ -30,7 +30,7 @@ class Merged:
 
     @property
     def faults(self) -> list[str]:
-        """Describe each fault of the whole run, such as missing parts; empty if there is none."""
+        """Describe each fault of the whole run, such as missing parts. A complete run has no faults."""
         said = []
         if self.missing_parts:
             said.append(f"of {self.parts} parts {few([str(part) for part in self.missing_parts])} have not run")

@@ -75,7 +75,7 @@ def bare(model: OpenModel) -> OpenModel:
 
 
 def of_size(models: dict[str, OpenModel], options: OpenOptions) -> OpenModel:
-    """Return the model of a size. Raises HqmdError if there is none."""
+    """Return the model that sees photos at the preset `options.size`. Raises HqmdError for an unknown preset."""
     return pick(models, options.size, "size")
 
 

@@ -262,7 +262,7 @@ def left_out(share: float) -> str:
 def known_of(graph: Graph, wanted: str) -> Known:
     """Return the profile of a file: the one that is asked for, or what `hqmd export` wrote into it.
 
-    Raises HqmdError if there is none, since a graph shows neither normalization nor unit.
+    Raises HqmdError for a file without a profile, since a graph shows neither normalization nor unit.
     """
     if wanted:
         profile = find_profile(wanted, facts()["profile"])
