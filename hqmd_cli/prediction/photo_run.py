@@ -18,7 +18,7 @@ from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open
 from hqmd_cli.prediction.photo_job import SCALE_FLAG, Done, PhotoWork
 from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
-from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources
+from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources, real_place
 
 if TYPE_CHECKING:
     from hqmd_cli.geometry.reading import Reading
@@ -222,12 +222,12 @@ def results_among(sources: Sequence[str], destinations: Sequence[Path]) -> set[P
             manifest = Manifest(folder)
             written = {path for path, _ in manifest.hashes()} | Intentions(folder).results | {manifest.path}
             written |= {record_beside(path) for path in written}
-            results |= {Path(os.path.realpath(path.parent), path.name) for path in written}
+            results |= set(map(real_place, written))
     return results
 
 
 def recorded_elsewhere(destinations: Sequence[Path]) -> Callable[[Path], set[Path]]:
-    """Return what gives the real paths of the results on record in a folder; none for `destinations`, and without any.
+    """Return a function that gives the real paths of the results on record in a folder; none in `destinations`.
 
     So runs into two folders below the photos do not take one another's depth maps for photos.
     """
@@ -238,7 +238,7 @@ def recorded_elsewhere(destinations: Sequence[Path]) -> Callable[[Path], set[Pat
         if not os.path.isfile(manifest.path) or os.path.realpath(folder) in own:
             return set()
         try:
-            return {Path(os.path.realpath(path.parent), path.name) for path, _ in manifest.hashes()}
+            return {real_place(path) for path, _ in manifest.hashes()}
         except HqmdError:  # another program's
             return set()
 

@@ -246,6 +246,11 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def real_place(path: Path) -> Path:
+    """Resolve the links in a file's folder, but not the file, which counts by its own name."""
+    return real_path(path.parent) / path.name
+
+
 def sources_like(pattern: str, search: Search) -> list[Source]:
     """Find the photos that match a pattern. Raises HqmdError if there are none."""
     top, below = split_pattern(pattern)
@@ -257,7 +262,7 @@ def sources_like(pattern: str, search: Search) -> list[Source]:
     sources = []
     for match in matches:
         place = match.relative_to(top)
-        real = real_path(match.parent) / match.name
+        real = real_place(match)
         if is_hidden(place) and not is_hidden(below):
             search.left_out.add("hidden")
         elif real in search.results or any(real.is_relative_to(path) for path in elsewhere):
