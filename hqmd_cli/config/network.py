@@ -114,6 +114,7 @@ class Compute(Settings):
     size_multiple: int = 1  # round both sides of a picture to multiples of this: a backbone's stride, or a ViT's patch
     coarse_first: bool = False  # convolve maps of several strides each at its own (models/strided.py)
     depth_stride: int = 1  # compute depth at every so manieth pixel each way; predict goes on along the photo's edges
+    sharpen_below: int = 0  # sharpen photos whose shorter side has fewer pixels (geometry/resize.py); 0: none
 
     def rounded(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return a size (H, W) in whole multiples of `size_multiple`."""
@@ -124,6 +125,10 @@ class Compute(Settings):
         require(
             1 <= self.size_multiple <= SMALLEST_SIDE,
             f"size_multiple must be in 1..{SMALLEST_SIDE}, not {self.size_multiple}",
+        )
+        require(
+            0 <= self.sharpen_below <= LARGEST_SIDE,
+            f"sharpen_below must be in 0..{LARGEST_SIDE}, not {self.sharpen_below}",
         )
 
 

@@ -8,13 +8,14 @@ edges. `Standalone` is the same arithmetic in torch, with which exports are comp
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
 from hqmd_cli.export.error_outputs import declare, error_lines, errors_of
-from hqmd_cli.geometry.resize import LONGEST_ASPECT, Preprocess
+from hqmd_cli.geometry.resize import FULLY_SHARPENED, LONGEST_ASPECT, Preprocess, sharpening
 from hqmd_cli.models.layers import geometric_mean, resize
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Standalone(nn.Module):
         depths = []
         for view in self.views:
             shown = shown_size(self.model, view.side, *rgb.shape[-2:])
-            picture = shrink(rgb, shown)
+            picture = sharpened(shrink(rgb, shown), sharpening(min(rgb.shape[-2:]), self.model.compute.sharpen_below))
             maps = [self.network(picture.flip(-1)).flip(-1) if m else self.network(picture) for m in view.mirrored]
             factor, power = self.model.depth_law(min(shown))
             depths.append(factor * torch.stack(maps).mean(dim=0) ** power)
@@ -56,6 +57,14 @@ def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     grows = size[0] > rgb.shape[-2] or size[1] > rgb.shape[-1]
     rows, columns = (weights(before, after, grows) for before, after in zip(rgb.shape[-2:], size, strict=True))
     return rows @ rgb @ columns.T
+
+
+def sharpened(picture: Tensor, share: float) -> Tensor:
+    """Sharpen (B, C, H, W) in 0..1 as geometry.resize.sharpened does, but without rounding to bytes."""
+    if not share:
+        return picture
+    blurred = F.avg_pool2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return (picture + share * (picture - blurred)).clamp(0, 1)
 
 
 def weights(before: int, after: int, grows: bool) -> Tensor:
@@ -144,7 +153,29 @@ SHRINK = """
     wide_{n} = MatMul (weights_{n}r, planes)
     turned_{n} = Transpose <perm = [1, 0]> (weights_{n}c)
     shrunk_{n} = MatMul (wide_{n}, turned_{n})
-    picture_{n} = Transpose <perm = [0, 2, 3, 1]> (shrunk_{n})
+"""
+# The arithmetic of geometry.resize.sharpening and sharpened. A share of 0 changes nothing.
+SHARPEN = """
+    below_{n} = Constant <value_float = {below:.1f}> ()
+    range_{n} = Constant <value_float = {range:.6f}> ()
+    none_{n} = Constant <value_float = 0.0> ()
+    all_{n} = Constant <value_float = 1.0> ()
+    white_{n} = Constant <value_float = 255.0> ()
+    border_{n} = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()
+    missing_{n} = Sub (below_{n}, shorter)
+    wanted_{n} = Div (missing_{n}, range_{n})
+    shares_{n} = Clip (wanted_{n}, none_{n}, all_{n})
+    one_axis_{n} = Constant <value_ints = [1]> ()
+    share_{n} = Reshape (shares_{n}, one_axis_{n})
+    framed_{n} = Pad <mode = "edge"> (shrunk_{n}, border_{n})
+    blurred_{n} = AveragePool <kernel_shape = [3, 3]> (framed_{n})
+    detail_{n} = Sub (shrunk_{n}, blurred_{n})
+    added_{n} = Mul (share_{n}, detail_{n})
+    sharper_{n} = Add (shrunk_{n}, added_{n})
+    sharp_{n} = Clip (sharper_{n}, none_{n}, white_{n})
+"""
+SHOW = """
+    picture_{n} = Transpose <perm = [0, 2, 3, 1]> ({what}_{n})
 """
 # Of (B, h, w, 3) or (B, h, w), along w.
 MIRROR = """
@@ -204,6 +235,9 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
         graph.node.extend(parsed(SHOWN, n=n, side=view.side, longest=longest, multiple=step, least=least))
         graph.node.extend(parsed(WEIGHTS, n=f"{n}r", picture=n, axis=0) + parsed(WEIGHTS, n=f"{n}c", picture=n, axis=1))
         graph.node.extend(parsed(SHRINK, n=n))
+        if below := model.compute.sharpen_below:
+            graph.node.extend(parsed(SHARPEN, n=n, below=below, range=below * (1 - FULLY_SHARPENED)))
+        graph.node.extend(parsed(SHOW, n=n, what="sharp" if below else "shrunk"))
         maps = [add_pass(graph, network.graph, n, mirrored) for mirrored in view.mirrored]
         law = {"trained": min(model.network.size), "power": model.view.power, "calibration": model.view.calibration}
         graph.node.extend(parsed(CALIBRATE, n=n, maps=", ".join(maps), **law))

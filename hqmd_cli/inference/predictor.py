@@ -87,8 +87,8 @@ class DepthPredictor:
 
 def passes_of(model: ModelConfig, sides: tuple[int, ...], flip: bool) -> list[Pass]:
     """Return what a photo goes through on its way into the network, for each of its sides."""
-    multiple = model.compute.size_multiple
-    return [(Preprocess((side, side), multiple), mirrored) for side, mirrored in side_views(sides, flip)]
+    how = model.compute.size_multiple, model.compute.sharpen_below
+    return [(Preprocess((side, side), *how), mirrored) for side, mirrored in side_views(sides, flip)]
 
 
 def same_size(logs: list[NDArray[np.float32]]) -> NDArray[np.float32]:

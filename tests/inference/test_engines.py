@@ -28,12 +28,13 @@ from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.training import TrainConfig
 from hqmd_cli.config.view import View, side_views, sides_in_words
 from hqmd_cli.errors import HqmdError
+from hqmd_cli.export import standalone
 from hqmd_cli.export.onnx_graph import export_beside, export_file, graph_of
 from hqmd_cli.export.standalone import Standalone
 from hqmd_cli.export.traced_layers import OneAttention
 from hqmd_cli.export.verify import LIMITS, Difference, Limits, verify
 from hqmd_cli.files.photos import read_image
-from hqmd_cli.geometry.resize import shrink
+from hqmd_cli.geometry.resize import Preprocess, sharpened, sharpening, shrink
 from hqmd_cli.inference.engines import select as opening
 from hqmd_cli.inference.engines.check_pictures import check_pictures
 from hqmd_cli.inference.engines.onnx import OnnxEngine
@@ -184,9 +185,10 @@ def test_a_failed_export_leaves_no_folder(hqmd, trained_run, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_a_network_of_joined_stages_agrees_with_torch(tmp_path, quick_export):
-    network = lively(JOINED)
-    export_file(network, JOINED, tmp_path / "model.onnx")
-    agree(network, tmp_path / "model.onnx", alone=JOINED)
+    config = JOINED.with_settings(sharpen_below=120)  # half of the pictures are smaller
+    network = lively(config)
+    export_file(network, config, tmp_path / "model.onnx")
+    agree(network, tmp_path / "model.onnx", alone=config)
 
 
 @pytest.mark.slow
@@ -572,6 +574,24 @@ def test_another_side_leaves_the_metres_and_gives_its_detail(side):
     depth_m = DepthPredictor(engine, ModelConfig().with_settings(size=(60, 80)), (side,))(image)
     np.testing.assert_allclose(depth_m[:, :100], 2, rtol=2e-3)
     np.testing.assert_allclose(depth_m[:, -100:], 2.08, rtol=2e-3)
+
+
+@pytest.mark.parametrize("height", [160, 240])
+def test_a_small_photo_is_as_far_as_the_same_photo_at_its_own_size(height):
+    """Blurred by enlarging, it would look nearer: by 16 and 8 % without sharpening."""
+    model, photo = load("hqmd-indoor-small"), read_image(PHOTO)
+    assert np.median(model(shrink(photo, (height, height)))) == pytest.approx(np.median(model(photo)), rel=0.04)
+
+
+def test_a_file_of_its_own_sharpens_as_predict_does():
+    picture = next(check_pictures([(64, 96)]))
+    share = sharpening(90, 120)
+    assert share == pytest.approx(0.25 / 0.35)
+    shown = Preprocess((64, 64), 1, 65)(picture)
+    assert not np.array_equal(shown, picture) and np.array_equal(Preprocess((64, 64), 1, 64)(picture), picture)
+    whole = sharpened(picture, share).transpose(2, 0, 1) / 255
+    exact = standalone.sharpened(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255, share)[0]
+    np.testing.assert_allclose(whole, exact, atol=1.1 / 255)
 
 
 def test_detail_is_what_a_blur_takes_away():
