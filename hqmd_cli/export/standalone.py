@@ -15,7 +15,7 @@ from hqmd_cli.config.base import SMALLEST_SIDE
 from hqmd_cli.config.network import ModelConfig
 from hqmd_cli.config.view import side_views
 from hqmd_cli.export.error_outputs import declare, error_lines, errors_of
-from hqmd_cli.geometry.resize import FULLY_SHARPENED, LONGEST_ASPECT, Preprocess, sharpening
+from hqmd_cli.geometry.resize import FULLY_SHARPENED, LONGEST_ASPECT, SHORT_OF_LONG, Preprocess, sharpening
 from hqmd_cli.models.layers import geometric_mean, resize
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Standalone(nn.Module):
         depths = []
         for view in self.views:
             shown = shown_size(self.model, view.side, *rgb.shape[-2:])
-            picture = sharpened(shrink(rgb, shown), sharpening(min(rgb.shape[-2:]), self.model.compute.sharpen_below))
+            picture = sharpened(shrink(rgb, shown), sharpening(rgb.shape[-2:], self.model.compute.sharpen_below))
             maps = [self.network(picture.flip(-1)).flip(-1) if m else self.network(picture) for m in view.mirrored]
             factor, power = self.model.depth_law(min(shown))
             depths.append(factor * torch.stack(maps).mean(dim=0) ** power)
@@ -162,7 +162,10 @@ SHARPEN = """
     all_{n} = Constant <value_float = 1.0> ()
     white_{n} = Constant <value_float = 255.0> ()
     border_{n} = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()
-    missing_{n} = Sub (below_{n}, shorter)
+    part_{n} = Constant <value_float = {part}> ()
+    part_of_longer_{n} = Mul (part_{n}, longer)
+    counted_{n} = Max (shorter, part_of_longer_{n})
+    missing_{n} = Sub (below_{n}, counted_{n})
     wanted_{n} = Div (missing_{n}, range_{n})
     shares_{n} = Clip (wanted_{n}, none_{n}, all_{n})
     one_axis_{n} = Constant <value_ints = [1]> ()
@@ -236,7 +239,8 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
         graph.node.extend(parsed(WEIGHTS, n=f"{n}r", picture=n, axis=0) + parsed(WEIGHTS, n=f"{n}c", picture=n, axis=1))
         graph.node.extend(parsed(SHRINK, n=n))
         if below := model.compute.sharpen_below:
-            graph.node.extend(parsed(SHARPEN, n=n, below=below, range=below * (1 - FULLY_SHARPENED)))
+            how = {"below": below, "range": below * (1 - FULLY_SHARPENED), "part": SHORT_OF_LONG}
+            graph.node.extend(parsed(SHARPEN, n=n, **how))
         graph.node.extend(parsed(SHOW, n=n, what="sharp" if below else "shrunk"))
         maps = [add_pass(graph, network.graph, n, mirrored) for mirrored in view.mirrored]
         law = {"trained": min(model.network.size), "power": model.view.power, "calibration": model.view.calibration}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hqmd_cli.config.base import SMALLEST_SIDE
 
 LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
+SHORT_OF_LONG = 0.75
 FULLY_SHARPENED = 0.65  # of the sides below which photos are sharpened: there, and below, by as much as ever
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
@@ -38,7 +39,7 @@ class Preprocess(NamedTuple):  # as files/kinds.py
     convolution pads an odd side unlike an even one, and shifts its map: a network trained at multiples of 32 is 5 %
     worse at 289 x 385 than at 288 x 384.
 
-    A photo whose shorter side has fewer than `sharpen_below` pixels is sharpened, the more the smaller it is: it is
+    A photo with fewer than `sharpen_below` pixels (`sharpening`) is sharpened, the more the smaller it is: it is
     blurred on its way to the network's size, and to a network that learned from larger photos, blurred means near.
     """
 
@@ -55,15 +56,20 @@ class Preprocess(NamedTuple):  # as files/kinds.py
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = shrink(image, self.working_size(*image.shape[:2]))
-        share = sharpening(min(image.shape[:2]), self.sharpen_below)
+        share = sharpening(image.shape[:2], self.sharpen_below)
         return sharpened(picture, share) if share else picture
 
 
-def sharpening(shorter_side: int, sharpen_below: int) -> float:
-    """Return how much of its detail is added to a photo again, 0 to 1; linear in its shorter side."""
-    if shorter_side >= sharpen_below:
+def sharpening(size: tuple[int, ...], sharpen_below: int) -> float:
+    """Return how much of its detail is added to a photo of `size` again: 0 to 1, and 0 from `sharpen_below` pixels on.
+
+    Linear in the shorter side, or in that of a photo of 4 : 3 with the same longer side: a strip cut from a photo is
+    as sharp as the photo.
+    """
+    side = max(min(size), SHORT_OF_LONG * max(size))
+    if side >= sharpen_below:
         return 0.0
-    return min(1.0, (1 - shorter_side / sharpen_below) / (1 - FULLY_SHARPENED))
+    return min(1.0, (1 - side / sharpen_below) / (1 - FULLY_SHARPENED))
 
 
 def sharpened(picture: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:

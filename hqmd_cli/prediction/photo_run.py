@@ -1,6 +1,5 @@
 """All photos of one command: plan their files, refuse what cannot be written, open the model, and run the jobs."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ from hqmd_cli.geometry.camera import require_camera
 from hqmd_cli.inference.open import OpenModel
 from hqmd_cli.parallel.processes import Ranks, usable_cores
 from hqmd_cli.parallel.thread_pool import run_jobs
+from hqmd_cli.prediction.earlier_results import EarlierResults
 from hqmd_cli.prediction.formats import OUTPUTS
 from hqmd_cli.prediction.manifest import Manifest, Settings, known_results, open_manifest
 from hqmd_cli.prediction.photo_job import SCALE_FLAG, Done, PhotoWork
-from hqmd_cli.prediction.plan import Job, plan, record_beside, refuse_existing, refuse_metres, refuse_unsure
+from hqmd_cli.prediction.plan import Job, plan, refuse_existing, refuse_metres, refuse_unsure
 from hqmd_cli.prediction.result import Style
-from hqmd_cli.prediction.sources import PATTERN_CHARACTERS, LeftOut, find_sources, real_place
+from hqmd_cli.prediction.sources import LeftOut, find_sources
 
 if TYPE_CHECKING:
     from hqmd_cli.geometry.reading import Reading
@@ -94,10 +94,7 @@ def prepare(
     reading = None if scale_from is None else measured(scale_from)
     require_camera(fov, fx, camera)
     lens = camera_in(camera) if camera else None
-    results = results_among(sources, destinations)
-    found = find_sources(
-        sources, destinations, faults.append, results, left_out, True, recorded_elsewhere(destinations)
-    )
+    found = find_sources(sources, destinations, faults.append, EarlierResults(destinations), left_out, True)
     all_jobs = plan(found, destinations, formats)
     refuse_unfit(all_jobs, scale_from, picture, smooth)
     if not (skip_existing or overwrite):
@@ -207,39 +204,3 @@ def begin(jobs: Sequence[Job], manifest: Manifest | None, settings: Settings) ->
     intentions = Intentions(manifest.folder if manifest else jobs[0].sidecar.parent)
     intentions.begin([target for job in jobs for target, _ in job.targets], asdict(settings))
     return intentions
-
-
-def results_among(sources: Sequence[str], destinations: Sequence[Path]) -> set[Path]:
-    """Return the real paths of what earlier runs wrote, if results lie beside the photos."""
-    read = {os.path.realpath(source) for source in sources if os.path.isdir(source)}
-    results: set[Path] = set()
-    for folder in destinations:
-        real = os.path.realpath(folder)
-        patterns = any(PATTERN_CHARACTERS & set(source) for source in sources)
-        if os.path.isdir(folder) and (patterns or any(top == real or top.startswith(real + os.sep) for top in read)):
-            from hqmd_cli.prediction.intention import Intentions
-
-            manifest = Manifest(folder)
-            written = {path for path, _ in manifest.hashes()} | Intentions(folder).results | {manifest.path}
-            written |= {record_beside(path) for path in written}
-            results |= set(map(real_place, written))
-    return results
-
-
-def recorded_elsewhere(destinations: Sequence[Path]) -> Callable[[Path], set[Path]]:
-    """Return a function that gives the real paths of the results on record in a folder; none in `destinations`.
-
-    So runs into two folders below the photos do not take one another's depth maps for photos.
-    """
-    own = {os.path.realpath(folder) for folder in destinations}
-
-    def recorded_in(folder: Path) -> set[Path]:
-        manifest = Manifest(folder)
-        if not os.path.isfile(manifest.path) or os.path.realpath(folder) in own:
-            return set()
-        try:
-            return {real_place(path) for path, _ in manifest.hashes()}
-        except HqmdError:  # another program's
-            return set()
-
-    return recorded_in

@@ -107,15 +107,19 @@ class LeftOut:
         """All counts in one line."""
         return ", ".join(f"{number} {reason}" for reason, number in self.counts.most_common())
 
+    def since(self, before: Counter[str], beginning: str) -> str:
+        """Return what was counted since the counts were `before`, after a beginning; empty for nothing."""
+        others = LeftOut(self.counts - before).in_words
+        return beginning + others if others else ""
+
 
 def find_sources(
     arguments: Sequence[str | Path],
     leave_out: Collection[Path] = (),
     on_nothing: Callable[[HqmdError], object] | None = None,
-    results: Collection[Path] = (),
+    is_result: Callable[[Path], bool] = lambda place: False,
     left_out: LeftOut | None = None,
     with_videos: bool = False,
-    recorded_in: Callable[[Path], Collection[Path]] = lambda folder: (),
 ) -> list[Source]:
     """Find the photos that arguments name, in order, each once.
 
@@ -130,13 +134,13 @@ def find_sources(
     -            is stdin. Name a file called "-" as the text "./-"; a Path loses the dot.
 
     A photo that is named or found twice counts once; links to one photo count separately. Files in `leave_out` (results
-    of an earlier run) below a folder or a pattern don't count, nor do `results`, real paths of single files, nor the
-    files that `recorded_in` names for a folder on the way. If an argument gives no photo, or a folder cannot be listed,
-    `on_nothing` gets an HqmdError that names it. The error is raised if there is no `on_nothing`, or no photo at all.
-    `left_out` gets whatever a folder or pattern holds besides.
+    of an earlier run) below a folder or a pattern don't count, nor do those for whose `real_place` `is_result` is true.
+    If an argument gives no photo, or a folder cannot be listed, `on_nothing` gets an HqmdError that names it. The error
+    is raised if there is no `on_nothing`, or no photo at all. `left_out` gets whatever a folder or pattern holds
+    besides.
     """
     left_out = LeftOut() if left_out is None else left_out
-    search = Search(leave_out, frozenset(results), with_videos, left_out, recorded_in)
+    search = Search(leave_out, is_result, with_videos, left_out)
     real = cache(real_path)  # only for folders, which are few
     found: dict[Path | str, Source] = {}
     faults = []
@@ -160,10 +164,9 @@ class Search(NamedTuple):  # as files/kinds.py
     """What counts as a source below a folder or a pattern."""
 
     leave_out: Collection[Path]  # files and folders of results
-    results: Collection[Path]  # real paths of single results
+    is_result: Callable[[Path], bool]  # of a file's real_place: True for a single result
     with_videos: bool
     left_out: LeftOut
-    recorded_in: Callable[[Path], Collection[Path]] = lambda folder: ()  # real paths of results on record in a folder
 
     def sources_among(self, files: Iterable[Path], top: Path) -> list[Source]:
         """Keep the files that can be read, at their place below `top`, and count the others."""
@@ -200,8 +203,7 @@ def sources_below(folder: Path, search: Search) -> list[Source]:
     before = search.left_out.counts.copy()
     sources = search.sources_among(files_below(folder, search), folder)
     if not sources:
-        others = LeftOut(search.left_out.counts - before).in_words
-        holds = f"; it holds {others}" if others else ""
+        holds = search.left_out.since(before, "; it holds ")
         raise HqmdError(f"{printable(str(folder))}: no photos in this folder ({kinds.READABLE}){holds}")
     return sources
 
@@ -214,10 +216,9 @@ def files_below(folder: Path, search: Search) -> list[Path]:
         raise HqmdError(f"{place}: cannot be listed: {error.strerror}; make it readable, or move it away") from error
 
     elsewhere = set(earlier_results(folder, search.leave_out))
-    files, recorded = [], set(search.results)
+    files = []
     for here, folders, names in os.walk(folder, onerror=fail):
         real = real_path(Path(here))
-        recorded |= set(search.recorded_in(Path(here)))
         hidden = [name for name in folders if name.startswith(".")]
         linked = [name for name in folders if name not in hidden and os.path.islink(os.path.join(here, name))]
         search.left_out.add("hidden folders", len(hidden))
@@ -228,7 +229,7 @@ def files_below(folder: Path, search: Search) -> list[Path]:
         for name in names:
             if name.startswith("."):
                 search.left_out.add("hidden")
-            elif real / name in elsewhere or real / name in recorded:
+            elif real / name in elsewhere or search.is_result(real / name):
                 search.left_out.add("results of an earlier run")
             else:
                 files.append(Path(here, name))
@@ -259,20 +260,22 @@ def sources_like(pattern: str, search: Search) -> list[Source]:
     except ValueError as error:
         raise HqmdError(f"{printable(pattern)}: {error}") from error
     elsewhere = earlier_results(top, search.leave_out)
+    before = search.left_out.counts.copy()
     sources = []
     for match in matches:
         place = match.relative_to(top)
         real = real_place(match)
         if is_hidden(place) and not is_hidden(below):
             search.left_out.add("hidden")
-        elif real in search.results or any(real.is_relative_to(path) for path in elsewhere):
+        elif search.is_result(real) or any(real.is_relative_to(path) for path in elsewhere):
             search.left_out.add("results of an earlier run")
         elif os.path.isdir(match):
             sources += search.sources_among(files_below(match, search), top)
         elif below.name != "**":  # ** means folders; from Python 3.13 on it matches files, too
             sources.append(Source(match, place, is_video=kinds.is_video(match)))
     if not sources:
-        raise HqmdError(f"{printable(pattern)}: no file matches this pattern")
+        others = search.left_out.since(before, "; it matches ")
+        raise HqmdError(f"{printable(pattern)}: no {'photo' if others else 'file'} matches this pattern{others}")
     return sources
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 from hqmd_cli.errors import HqmdError, printable
 from hqmd_cli.files.kinds import PHOTO, by_name, kind_in_folder
 from hqmd_cli.files.web_address import is_web_address, without_secrets
+from hqmd_cli.prediction.earlier_results import EarlierResults
 from hqmd_cli.prediction.sources import STDIN, LeftOut, Search, files_below, sources_of
 from hqmd_cli.scale.places import Entry, entries_of, findings, listed, local_entry, require_scheme, scheme_of
 
@@ -168,7 +169,7 @@ def entries_for(source: str, output: str, left_out: LeftOut) -> Iterator[Entry]:
 def search(output: str, left_out: LeftOut | None = None) -> Search:
     """Say what does not count below a local folder."""
     results = [] if scheme_of(output) else [Path(output)]
-    return Search(results, frozenset(), False, left_out or LeftOut())
+    return Search(results, EarlierResults(results), False, left_out or LeftOut())
 
 
 def local_entries(source: str, output: str, left_out: LeftOut) -> Iterator[Entry]:

@@ -35,6 +35,7 @@ from hqmd_cli.files.regular import file_hash
 from hqmd_cli.geometry.camera import Intrinsics, find_intrinsics
 from hqmd_cli.geometry.resize import shrink
 from hqmd_cli.inference.open import OpenModel, OpenOptions, open_models
+from hqmd_cli.prediction.earlier_results import EarlierResults
 from hqmd_cli.prediction.sources import LeftOut, find_sources
 from hqmd_cli.registry import resolve
 from hqmd_cli.training.origins import name_of
@@ -146,7 +147,7 @@ def find_photos(where: str, say: Say) -> list[Photo]:
         say(f"{path}: its depth is left aside: the {len(data)} photos of its train split are taken")
         return [Photo(photo, data.focal_px(number)) for number, (_, photo, _) in enumerate(data.pairs)]
     left_out = LeftOut()
-    sources = find_sources([where], left_out=left_out)
+    sources = find_sources([where], is_result=EarlierResults(), left_out=left_out)
     if left_out.counts:
         say(f"{where}: left out: {left_out.in_words}")
     if named := [source.name for source in sources if source.path is None]:
