@@ -4,10 +4,13 @@ Run `python docs/draw_pictures.py` when weights, colours or protocols have chang
 checks that each is there, and how large they are.
 """
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -42,6 +45,7 @@ def main() -> None:
     for name, protocol in PROTOCOLS.items():
         save(f"crop-{name}", with_crop(protocol))
     draw_wrong_data()
+    draw_models()
 
 
 def save(name: str, picture: RGB, width: int = WIDTH) -> None:
@@ -157,6 +161,17 @@ def draw_wrong_data() -> None:
     depth_m = load()(photo)
     pairs = {"right": depth_m, "mirrored by mistake": np.ascontiguousarray(depth_m[:, ::-1])}
     save("wrong-data", overlays([sample_from(name, photo, each) for name, each in pairs.items()]), 480)
+
+
+def draw_models() -> None:
+    """Draw what `hqmd models` prints in a terminal of 80 columns."""
+    command = [sys.executable, "-m", "hqmd_cli", "models"]
+    text = subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "80"}, check=True, capture_output=True).stdout
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSansMono.ttf"), 13)
+    size = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((6, 6), text.decode(), font, spacing=0)[2:]
+    picture = Image.new("L", tuple(int(side) + 6 for side in size), "white")
+    ImageDraw.Draw(picture).multiline_text((6, 6), text.decode(), "black", font, spacing=0)
+    save("models", np.asarray(picture), 2 * WIDTH)
 
 
 if __name__ == "__main__":
