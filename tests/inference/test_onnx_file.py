@@ -315,6 +315,7 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
         ),
         ('kind = "depth"\noutput = "other"', "it has no output other"),
         ('kind = "depth"\nviews = true', "has 4 axes"),
+        ('kind = "depth"\nchannels_last = true', "channels_last = true is wrong for RGB in its input pixel_values"),
         ('kind = "depth"\nafter = "moge"', "it has no output mask"),
         ('kind = "metres"', "own.toml: kind must be one of depth, disparity, relative"),
         ('kind = "depth"\nnormalise = 1', "own.toml: unknown Profile setting normalise"),

@@ -50,6 +50,7 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uin
 OWN_KEY = "hqmd"  # of the metadata in files that `hqmd export` wrote
 OWN = {"kind": "depth", "input": RGB, "output": DEPTH, "channels_last": True, "most_pixels": 4_000_000}
 ESCAPES = "escapes"  # as ONNX Runtime complains about weights beside a link
+COLOURS = 3
 ASPECT_KEPT = 0.01  # relative change of the aspect ratio that is not worth a remark
 LINES = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
@@ -222,6 +223,12 @@ class Graph:
         profile, shape = self.known.profile, self.input.shape
         if len(shape) != 4 + profile.views:
             raise self.misfit(f"its input {self.input.name} has {len(shape)} axes, {shape}")
+        colours, other = (shape[-1], shape[-3]) if profile.channels_last else (shape[-3], shape[-1])
+        if colours != COLOURS and (isinstance(colours, int) or other == COLOURS):
+            is_last = str(profile.channels_last).lower()
+            raise self.misfit(f"channels_last = {is_last} is wrong for RGB in its input {self.input.name}")
+        if several := [side for side in shape[:-3] if isinstance(side, int) and side != 1]:
+            raise self.misfit(f"it takes {several[0]} pictures at once, and hqmd gives it one")
         rows, columns = shape[1:3] if profile.channels_last else shape[-2:]
         return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
 
