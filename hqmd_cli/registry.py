@@ -4,7 +4,7 @@ A registry of code holds `"package.module:attribute"`. It is imported when a nam
 list the names without torch. Installed packages may add entries of their own to some (Registry).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pkgutil import resolve_name
 from typing import Any, TypeVar
@@ -18,12 +18,15 @@ class Registry(dict[str, Thing]):
     """A registry to which installed packages add entries, by an entry-point group such as `hqmd.losses`.
 
     They are read when a name is unknown and where the names are listed, not before: reading them takes a tenth of a
-    second. Where things are no strings, they are imported then.
+    second. Where things are no strings, they are imported then. What a package brings has to have all attributes in
+    `needs`.
     """
 
-    def __init__(self, group: str, entries: Mapping[str, Thing], of_strings: bool = True) -> None:
+    def __init__(
+        self, group: str, entries: Mapping[str, Thing], needs: tuple[str, ...], of_strings: bool = True
+    ) -> None:
         super().__init__(entries)
-        self.group, self.of_strings = group, of_strings
+        self.group, self.needs, self.of_strings = group, needs, of_strings
         self.plugged: dict[str, str] = {}  # name -> the package that brings it
         self.is_extended = False
 
@@ -41,12 +44,22 @@ class Registry(dict[str, Thing]):
                 complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out, as that name is taken"))
                 continue
             try:
-                self[entry.name] = entry.value if self.of_strings else entry.load()
-            except Exception as error:  # a package may raise anything
-                complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out: {described(error)}"))
+                self[entry.name] = entry.value if self.of_strings else self.loaded(entry.load)
+            except HqmdError as error:
+                complain(HqmdError(f"{package}: its {self.group} {entry.name} is left out: {error}"))
                 continue
             self.plugged[entry.name] = package
         return bool(self.plugged)
+
+    def loaded(self, load: Callable[[], Any]) -> Any:
+        """Import what a package brings. Raises HqmdError, which holds the reason only, if it cannot serve."""
+        try:
+            thing = load()
+        except (Exception, SystemExit) as error:  # a package may raise anything, and may end the program
+            raise HqmdError(f"{type(error).__name__}: {first_line(error)}") from error
+        if lacks := [name for name in self.needs if not hasattr(thing, name)]:
+            raise HqmdError(f"it is of the type {type(thing).__name__} and has no {lacks[0]}")
+        return thing
 
 
 @cache
@@ -69,18 +82,12 @@ def pick(registry: Mapping[str, Thing], name: str, kind: str) -> Thing:
 def resolve(registry: Mapping[str, str], name: str, kind: str) -> Any:
     """Import the entry called `name`. Raises HqmdError listing the known names if it is missing.
 
-    Raises HqmdError as well if it is of another package that cannot be imported.
+    Raises HqmdError as well if it is of another package, and cannot be imported or is something else.
     """
     place = pick(registry, name, kind)
-    package = registry.plugged.get(name) if isinstance(registry, Registry) else None
-    if package is None:
+    if not isinstance(registry, Registry) or name not in registry.plugged:
         return resolve_name(place)
     try:
-        return resolve_name(place)
-    except Exception as error:  # a package may raise anything
-        raise HqmdError(f"{kind} {name} of the package {package} cannot be imported: {described(error)}") from error
-
-
-def described(error: Exception) -> str:
-    """Describe an exception in one line."""
-    return f"{type(error).__name__}: {first_line(error)}"
+        return registry.loaded(lambda: resolve_name(place))
+    except HqmdError as error:
+        raise HqmdError(f"{kind} {name} of the package {registry.plugged[name]} cannot be used: {error}") from error

@@ -29,12 +29,15 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: hqmd-broken\nVersion: 1\n")
     groups = {
-        "hqmd.outputs": "lost = hqmd_broken.nothing:X\nnpy = hqmd_broken.nothing:X",
-        "hqmd.models": "lost-net = hqmd_broken.nothing:X",
+        "hqmd.outputs": "lost = hqmd_broken.nothing:X\nnpy = hqmd_broken.nothing:X\n"
+        "quits = hqmd_quits:X\nseven = hqmd_seven:X",
+        "hqmd.models": "lost-net = hqmd_broken.nothing:X\nseven = hqmd_seven:X",
         "hqmd.losses": "lost-loss = hqmd_broken.nothing:X",
         "hqmd.datasets": "LOST/ = hqmd_broken.nothing:X",
         "hqmd.foreign": "lost = hqmd_broken.nothing:X",
     }
+    (folder.parent / "hqmd_quits.py").write_text("raise SystemExit(3)\n")
+    (folder.parent / "hqmd_seven.py").write_text("X = 7\n")
     (folder / "entry_points.txt").write_text("".join(f"[{group}]\n{lines}\n" for group, lines in groups.items()))
     return folder.parent
 
@@ -92,18 +95,23 @@ def test_a_broken_package_does_no_harm_and_is_named_once(broken: Path, scene: Pa
     done = run_hqmd("predict", scene / "photo.png", "-o", scene / "d.npy", env=env)
     assert done.returncode == 0 and "broken" not in done.stderr
     done = run_hqmd("predict", scene / "photo.png", "-o", scene / "out", "--format", "lost", env=env)
-    lost, taken, refused = (line for line in done.stderr.splitlines() if line.startswith("hqmd: "))
+    lost, taken, quits, seven, refused = (line for line in done.stderr.splitlines() if line.startswith("hqmd: "))
     said = "is left out: ModuleNotFoundError: No module named 'hqmd_broken'"
     assert lost == f"hqmd: hqmd-broken: its hqmd.outputs lost {said}"
     assert taken == "hqmd: hqmd-broken: its hqmd.outputs npy is left out, as that name is taken"
+    assert quits == "hqmd: hqmd-broken: its hqmd.outputs quits is left out: SystemExit: 3"
+    assert seven.endswith("seven is left out: it is of the type int and has no suffix")
     assert refused.startswith("hqmd: no output format named 'lost'; there are: color")
     done = run_hqmd("models", env=env)
     assert done.returncode == 0 and done.stderr.count("lost-net") == 1 and "fcrn" in done.stdout
+    assert (
+        "model seven of the package hqmd-broken cannot be used: it is of the type int and has no paper" in done.stderr
+    )
     done = run_hqmd("predict", scene / "photo.png", "-o", scene / "e.npy", "-m", "lost:x", env=env)
-    assert "scheme lost of the package hqmd-broken cannot be imported: ModuleNotFoundError" in done.stderr
+    assert "scheme lost of the package hqmd-broken cannot be used: ModuleNotFoundError" in done.stderr
     (scene / "empty").mkdir()
     done = run_hqmd("check", scene / "empty", env=env)
-    assert done.stderr.count("kind of data LOST/ of the package hqmd-broken cannot be imported") == 1
+    assert done.stderr.count("kind of data LOST/ of the package hqmd-broken cannot be used") == 1
     assert "lost-loss" in run_hqmd("train", "--help", env=env).stdout
 
 

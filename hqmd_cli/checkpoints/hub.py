@@ -131,6 +131,7 @@ FOREIGN = Registry(
         "onnx": "hqmd_cli.inference.foreign.onnx_file:open_model",
         "py": "hqmd_cli.inference.foreign.python_function:open_model",
     },
+    needs=("__call__",),
 )
 
 

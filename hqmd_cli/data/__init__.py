@@ -36,6 +36,7 @@ DATASETS = Registry(
         "NYU's raw recordings/": "hqmd_cli.data.nyu_raw.recordings:NyuRaw",
         "pairs/": "hqmd_cli.data.pairs:PairFolder",
     },
+    needs=("recognises", "splits"),
 )
 
 LIKE_PAIRS = {"iBims-1/", "TUM RGB-D/", "Sintel/", "ScanNet/"}

@@ -38,7 +38,7 @@ OWN_LOSSES: dict[str, str] = {
     "planes": "hqmd_cli.losses.random_fields:planes",
 }
 # A loss of another package is one of depth.
-LOSSES = Registry("hqmd.losses", DEPTH_LOSSES | OWN_LOSSES)
+LOSSES = Registry("hqmd.losses", DEPTH_LOSSES | OWN_LOSSES, needs=("__call__",))
 
 
 def build_loss(name: str) -> "Callable[[Estimate, Tensor, Tensor], Tensor]":

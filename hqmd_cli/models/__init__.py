@@ -35,6 +35,7 @@ SYSTEMS = Registry(
         "make3d-laplacian": "hqmd_cli.models.table1.make3d:Make3dLaplacian",
         "make3d-planes": "hqmd_cli.models.table1.make3d_planes:Make3dPlanes",
     },
+    needs=("paper",),
 )
 BY_OTHERS = "hqmd_cli.models.foreign_network:ForeignNetwork"  # not for --model: a run begins with one by --start
 STRIDED = "hqmd_cli.models.strided:StridedDepthNetwork"  # takes the place of "hqmd" with Compute.coarse_first

@@ -10,6 +10,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from hqmd_cli.errors import HqmdError
 from hqmd_cli.registry import Registry
 from hqmd_cli.units import IN_WORDS, Kind
 
@@ -32,7 +33,10 @@ class Output:
     @cached_property
     def encode(self) -> "Callable[..., Encoded]":
         """The writer: (path, DepthResult, Style) -> the content of the file, and a remark or an empty string."""
-        return resolve_name(self.writer)
+        try:
+            return resolve_name(self.writer)
+        except (ImportError, AttributeError) as error:  # of a package that adds it
+            raise HqmdError(f"{self.suffix}: {self.writer}, which writes it, cannot be imported: {error}") from error
 
     def note_of(self, kind: Kind) -> str:
         """Return `note` with the unit of a map of this kind."""
@@ -104,6 +108,7 @@ OUTPUTS = Registry(
             needs_uncertainty=True,
         ),
     },
+    needs=("suffix", "writer", "note_of"),
     of_strings=False,
 )
 VIDEO_OUTPUT = Output(".mp4", "", "colours from near to far, one range for the whole clip")  # see clip_job.py

@@ -83,7 +83,7 @@ def test_parameters_are_the_published_ones(name: str, millions: float) -> None:
 
 @pytest.mark.slow
 def test_time_is_measured(hqmd: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "SYSTEMS", Registry("hqmd.none", {"fcrn": SYSTEMS["fcrn"]}))
+    monkeypatch.setattr(catalogue, "SYSTEMS", Registry("hqmd.none", {"fcrn": SYSTEMS["fcrn"]}, needs=()))
     monkeypatch.setattr(catalogue, "TIMED_PICTURES", 1)
     monkeypatch.setattr(catalogue, "seconds_of", lambda config: seconds_of(config.with_settings(backbone="resnet18")))
     (row,) = json.loads(hqmd("models", "--time", "--json").stdout)["systems"]
