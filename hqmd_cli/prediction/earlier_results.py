@@ -40,8 +40,8 @@ class EarlierResults:
         written = {manifest.path} | Intentions(folder).results
         try:
             written |= {path for path, _ in manifest.hashes()}
-        except HqmdError:
+        except (HqmdError, OSError):
             if is_own:
                 raise
-            return set()  # another program's
+            return set()  # another program's, or another user's
         return written | {record_beside(path) for path in written}
