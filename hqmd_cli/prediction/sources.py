@@ -15,6 +15,7 @@ from hqmd_cli.files.web_address import is_web_address, name_of, without_secrets
 
 STDIN = "-"
 CAMERA = "camera:"
+BUCKETS = ("s3", "gs", "az")  # schemes
 PATTERN_CHARACTERS = frozenset("*?[")
 
 
@@ -61,7 +62,10 @@ def goes_in_shards(sources: Sequence[str], destinations: Sequence[Path]) -> bool
             or (source.lower().endswith((".tar", ".parquet")) and not os.path.isdir(source))
         )
 
-    return any(map(is_packed, sources)) or any(":/" in path.as_posix()[2:] for path in destinations)
+    def is_address(path: Path) -> bool:  # of which a Path keeps one slash, and of s3:// none
+        return ":/" in path.as_posix()[2:] or path.as_posix() in [f"{scheme}:" for scheme in BUCKETS]
+
+    return any(map(is_packed, sources)) or any(map(is_address, destinations))
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:

@@ -20,9 +20,10 @@ from hqmd_cli.files.atomic import explain_read_errors, explain_write_errors, fil
 from hqmd_cli.files.regular import open_regular
 from hqmd_cli.files.web_address import without_secrets
 from hqmd_cli.installed import require
+from hqmd_cli.prediction.sources import BUCKETS
 
 T = TypeVar("T")
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # scheme -> what fsspec needs for it
+PACKAGES = dict(zip(BUCKETS, ("s3fs", "gcsfs", "adlfs"), strict=True))  # scheme -> what fsspec needs for it
 ANONYMOUS: dict[str, dict[str, Any]] = {
     "s3": {"anon": True},
     "gs": {"token": "anon"},
@@ -83,6 +84,8 @@ def require_scheme(address: str) -> None:
         raise HqmdError(f"{shown}: an address must hold no secrets; {HOW_TO_SIGN_IN.get(scheme, 'leave them out')}")
     if scheme not in PACKAGES:
         raise HqmdError(f"{shown}: no such scheme; there are {', '.join(PACKAGES)}, and paths")
+    if not address.partition("://")[2].strip("/"):
+        raise HqmdError(f"{shown}: names no bucket; write {scheme}://BUCKET/FOLDER")
     require("fsspec", f"{scheme}://")
     require(PACKAGES[scheme], f"{scheme}://")
 

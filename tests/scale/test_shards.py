@@ -250,6 +250,7 @@ def test_refusals_before_anything_is_written(here, predict):
         (("s3://AKIA:sEcReT@host/in.tar", "-o", "out"), "must hold no secrets"),
         (("az://box/in.tar?sv=1&sig=sEcReT", "-o", "out"), "must hold no secrets"),
         (("ftp://box/in.tar", "-o", "out"), "no such scheme"),
+        (("in", "-o", "s3://"), "s3://: names no bucket; write s3://BUCKET/FOLDER"),
     ):
         done = predict(*arguments)
         assert done.returncode == 1 and said in done.stderr and "sEcReT" not in done.stderr, done.stderr
