@@ -15,7 +15,7 @@ from hqmd_cli.config.base import SMALLEST_SIDE
 
 LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
 SHORT_OF_LONG = 0.75
-FULLY_SHARPENED = 0.65  # of the sides below which photos are sharpened: there, and below, by as much as ever
+FULLY_SHARPENED = 0.45  # of the sides below which photos are sharpened: there, and below, by as much as ever
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
 

@@ -586,7 +586,7 @@ def test_a_small_photo_is_as_far_as_the_same_photo_at_its_own_size(height):
 def test_a_file_of_its_own_sharpens_as_predict_does():
     picture = next(check_pictures([(64, 96)]))
     share = sharpening((90, 100), 120)
-    assert share == pytest.approx(0.25 / 0.35) and sharpening((40, 160), 120) == 0
+    assert share == pytest.approx(0.25 / 0.55) and sharpening((40, 160), 120) == 0
     shown = Preprocess((64, 64), 1, 73)(picture)
     assert not np.array_equal(shown, picture) and np.array_equal(Preprocess((64, 64), 1, 72)(picture), picture)
     whole = sharpened(picture, share).transpose(2, 0, 1) / 255
