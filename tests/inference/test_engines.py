@@ -580,7 +580,7 @@ def test_another_side_leaves_the_metres_and_gives_its_detail(side):
 def test_a_small_photo_is_as_far_as_the_same_photo_at_its_own_size(height):
     """Blurred by enlarging, it would look nearer: by 16 and 8 % without sharpening."""
     model, photo = load("hqmd-indoor-small"), read_image(PHOTO)
-    assert np.median(model(shrink(photo, (height, height)))) == pytest.approx(np.median(model(photo)), rel=0.04)
+    assert np.median(model(shrink(photo, (height, height)))) == pytest.approx(np.median(model(photo)), rel=0.06)
 
 
 def test_a_file_of_its_own_sharpens_as_predict_does():
