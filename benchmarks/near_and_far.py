@@ -16,6 +16,7 @@ import numpy as np
 
 from hqmd_cli import load
 from hqmd_cli.data import open_split_or_all
+from hqmd_cli.evaluation.metrics.pixels import median_ratio
 
 EDGES_M = (0, 0.7, 1, 1.4, 2, 3, np.inf)
 
@@ -45,9 +46,9 @@ def row_of(model, sample):  # type: ignore[no-untyped-def]
     """Return the true median in metres, the ratio of the medians, AbsRel, and AbsRel once scaled."""
     pred_m = model(sample.image, fx=sample.focal_px)[sample.valid]
     depth_m = sample.depth_m[sample.valid]
-    ratio = np.median(pred_m) / np.median(depth_m)
-    errors = [(abs(pred_m * factor - depth_m) / depth_m).mean() for factor in (1, 1 / ratio)]
-    return np.median(depth_m), ratio, *errors
+    to_truth = median_ratio(pred_m, depth_m)
+    errors = [(abs(pred_m * factor - depth_m) / depth_m).mean() for factor in (1, to_truth)]
+    return np.median(depth_m), 1 / to_truth, *errors
 
 
 def print_row(name, bin_m, scores, correlation):  # type: ignore[no-untyped-def]

@@ -21,9 +21,9 @@ def merge_manifests(
     \b
     hqmd merge-manifests s3://out/depths
     """
+    from hqmd_cli.prediction.sources import address_of
     from hqmd_cli.scale.merge import ERRORS, MANIFEST, merge
     from hqmd_cli.scale.places import join
-    from hqmd_cli.terminal.predict_shards import address_of
 
     address = address_of(output)
     found = merge(address)

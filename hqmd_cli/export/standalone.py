@@ -42,10 +42,11 @@ class Standalone(nn.Module):
 
     def depths(self, rgb: Tensor) -> list[Tensor]:
         """Return the metres that each view sees, at the size of the largest one: (B, 1, h, w)."""
+        share = sharpening(rgb.shape[-2:], self.model.compute.sharpen_below)
         depths = []
         for view in self.views:
             shown = shown_size(self.model, view.side, *rgb.shape[-2:])
-            picture = sharpened(shrink(rgb, shown), sharpening(rgb.shape[-2:], self.model.compute.sharpen_below))
+            picture = sharpened(shrink(rgb, shown), share)
             maps = [self.network(picture.flip(-1)).flip(-1) if m else self.network(picture) for m in view.mirrored]
             factor, power = self.model.depth_law(min(shown))
             depths.append(factor * torch.stack(maps).mean(dim=0) ** power)
@@ -154,28 +155,29 @@ SHRINK = """
     turned_{n} = Transpose <perm = [1, 0]> (weights_{n}c)
     shrunk_{n} = MatMul (wide_{n}, turned_{n})
 """
-# The arithmetic of geometry.resize.sharpening and sharpened. A share of 0 changes nothing.
+# The arithmetic of geometry.resize.sharpening, of the photo; a share of 0 changes nothing.
+SHARE = """
+    below = Constant <value_float = {below:.1f}> ()
+    range = Constant <value_float = {range:.6f}> ()
+    no_share = Constant <value_float = 0.0> ()
+    full_share = Constant <value_float = 1.0> ()
+    white = Constant <value_float = 255.0> ()
+    border = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()
+    part = Constant <value_float = {part}> ()
+    part_of_longer = Mul (part, longer)
+    counted = Max (shorter, part_of_longer)
+    missing = Sub (below, counted)
+    wanted = Div (missing, range)
+    share = Clip (wanted, no_share, full_share)
+"""
+# The arithmetic of geometry.resize.sharpened.
 SHARPEN = """
-    below_{n} = Constant <value_float = {below:.1f}> ()
-    range_{n} = Constant <value_float = {range:.6f}> ()
-    none_{n} = Constant <value_float = 0.0> ()
-    all_{n} = Constant <value_float = 1.0> ()
-    white_{n} = Constant <value_float = 255.0> ()
-    border_{n} = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()
-    part_{n} = Constant <value_float = {part}> ()
-    part_of_longer_{n} = Mul (part_{n}, longer)
-    counted_{n} = Max (shorter, part_of_longer_{n})
-    missing_{n} = Sub (below_{n}, counted_{n})
-    wanted_{n} = Div (missing_{n}, range_{n})
-    shares_{n} = Clip (wanted_{n}, none_{n}, all_{n})
-    one_axis_{n} = Constant <value_ints = [1]> ()
-    share_{n} = Reshape (shares_{n}, one_axis_{n})
-    framed_{n} = Pad <mode = "edge"> (shrunk_{n}, border_{n})
+    framed_{n} = Pad <mode = "edge"> (shrunk_{n}, border)
     blurred_{n} = AveragePool <kernel_shape = [3, 3]> (framed_{n})
     detail_{n} = Sub (shrunk_{n}, blurred_{n})
-    added_{n} = Mul (share_{n}, detail_{n})
+    added_{n} = Mul (share, detail_{n})
     sharper_{n} = Add (shrunk_{n}, added_{n})
-    sharp_{n} = Clip (sharper_{n}, none_{n}, white_{n})
+    sharp_{n} = Clip (sharper_{n}, no_share, white)
 """
 SHOW = """
     picture_{n} = Transpose <perm = [0, 2, 3, 1]> ({what}_{n})
@@ -231,6 +233,8 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
     graph = whole.graph
     del graph.node[:], graph.initializer[:]
     graph.node.extend(parsed(BEFORE))
+    if below := model.compute.sharpen_below:
+        graph.node.extend(parsed(SHARE, below=below, range=below * (1 - FULLY_SHARPENED), part=SHORT_OF_LONG))
     for n, (view, network) in enumerate(zip(views, networks, strict=True)):
         step = model.compute.size_multiple
         least = -(-SMALLEST_SIDE // step)
@@ -238,9 +242,8 @@ def standalone_graph(networks: list[Any], model: ModelConfig) -> Any:
         graph.node.extend(parsed(SHOWN, n=n, side=view.side, longest=longest, multiple=step, least=least))
         graph.node.extend(parsed(WEIGHTS, n=f"{n}r", picture=n, axis=0) + parsed(WEIGHTS, n=f"{n}c", picture=n, axis=1))
         graph.node.extend(parsed(SHRINK, n=n))
-        if below := model.compute.sharpen_below:
-            how = {"below": below, "range": below * (1 - FULLY_SHARPENED), "part": SHORT_OF_LONG}
-            graph.node.extend(parsed(SHARPEN, n=n, **how))
+        if below:
+            graph.node.extend(parsed(SHARPEN, n=n))
         graph.node.extend(parsed(SHOW, n=n, what="sharp" if below else "shrunk"))
         maps = [add_pass(graph, network.graph, n, mirrored) for mirrored in view.mirrored]
         law = {"trained": min(model.network.size), "power": model.view.power, "calibration": model.view.calibration}

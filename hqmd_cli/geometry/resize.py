@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hqmd_cli.config.base import SMALLEST_SIDE
 
 LONGEST_ASPECT = 4.0  # of a photo at the network; a longer panorama is shrunk further, to bound the memory
-SHORT_OF_LONG = 0.75
-FULLY_SHARPENED = 0.45  # of the sides below which photos are sharpened: there, and below, by as much as ever
+SHORT_OF_LONG = 0.75  # of a photo of 4 : 3: its shorter side over its longer one
+FULLY_SHARPENED = 0.45  # of `sharpen_below`: photos of this side, and smaller ones, are sharpened the most
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
 

@@ -62,10 +62,14 @@ def goes_in_shards(sources: Sequence[str], destinations: Sequence[Path]) -> bool
             or (source.lower().endswith((".tar", ".parquet")) and not os.path.isdir(source))
         )
 
-    def is_address(path: Path) -> bool:  # of which a Path keeps one slash, and of s3:// none
-        return ":/" in path.as_posix()[2:] or path.as_posix() in [f"{scheme}:" for scheme in BUCKETS]
+    return any(map(is_packed, sources)) or any("://" in address_of(path) for path in destinations)
 
-    return any(map(is_packed, sources)) or any(map(is_address, destinations))
+
+def address_of(path: Path) -> str:
+    """Return the address that an option of type Path was given as; of its // a Path keeps one slash at most."""
+    text = path.as_posix()
+    scheme, colon, place = (f"{text}/" if text[:-1] in BUCKETS else text).partition(":/")
+    return f"{scheme}://{place.strip('/')}" if colon and len(scheme) > 1 else str(path)
 
 
 def refuse_for_video(photo_options: Mapping[str, object]) -> None:

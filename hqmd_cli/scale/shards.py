@@ -92,7 +92,9 @@ def find_shards(sources: Sequence[str], output: str, part: Part, left_out: LeftO
     Ith on; and each loose photo by a hash of its name, so that photos which are added later change no other's part.
     Raises HqmdError for a source that names nothing, two results of one name, and a source in the output.
     """
-    found = {entry.address: entry for source in sources for entry in entries_for(source, output, left_out)}
+    results = [] if scheme_of(output) else [Path(output)]
+    search = Search(results, EarlierResults(results), False, left_out)
+    found = {entry.address: entry for source in sources for entry in entries_for(source, output, search)}
     entries = sorted(found.values(), key=lambda entry: (entry.name, entry.address))
     if not entries:
         raise HqmdError(
@@ -148,7 +150,7 @@ def is_below(address: str, folder: str) -> bool:
     return Path(os.path.realpath(address)).is_relative_to(os.path.realpath(folder))
 
 
-def entries_for(source: str, output: str, left_out: LeftOut) -> Iterator[Entry]:
+def entries_for(source: str, output: str, search: Search) -> Iterator[Entry]:
     """Find what one argument names. Raises HqmdError if that is nothing."""
     if source == STDIN:
         raise HqmdError("-: stdin holds one photo; it goes without tars, buckets, --shard, --limit and --dry-run")
@@ -159,35 +161,28 @@ def entries_for(source: str, output: str, left_out: LeftOut) -> Iterator[Entry]:
         if address in beside:
             yield beside[address]
         elif is_web_address(address):
-            yield from (Entry(address, each.place.as_posix(), 0, "") for each in sources_of(address, search(output)))
+            yield from (Entry(address, each.place.as_posix(), 0, "") for each in sources_of(address, search))
         elif scheme_of(address):
-            yield from remote_entries(address, output, left_out)
+            yield from remote_entries(address, output, search.left_out)
         else:
-            yield from local_entries(address, output, left_out)
+            yield from local_entries(address, search)
 
 
-def search(output: str, left_out: LeftOut | None = None) -> Search:
-    """Say what does not count below a local folder."""
-    results = [] if scheme_of(output) else [Path(output)]
-    return Search(results, EarlierResults(results), False, left_out or LeftOut())
-
-
-def local_entries(source: str, output: str, left_out: LeftOut) -> Iterator[Entry]:
+def local_entries(source: str, search: Search) -> Iterator[Entry]:
     """Find the files that a local path or pattern names."""
-    looking = search(output, left_out)
     if os.path.isdir(source):
-        for path in files_below(Path(source), looking):
+        for path in files_below(Path(source), search):
             form = kind_in_folder(path)
             if path.suffix.lower() in SUFFIXES or (form and form.readable and form.medium == PHOTO):
                 yield local_entry(path, path.relative_to(source).as_posix())
             else:
-                left_out.add_file(path, form)
+                search.left_out.add_file(path, form)
         return
-    for found in sources_of(source, looking):
+    for found in sources_of(source, search):
         if found.path and not found.is_video:
             yield local_entry(found.path, found.place.as_posix())
         else:
-            left_out.add("videos")
+            search.left_out.add("videos")
 
 
 def remote_entries(source: str, output: str, left_out: LeftOut) -> Iterator[Entry]:

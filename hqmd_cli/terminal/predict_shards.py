@@ -12,7 +12,7 @@ from hqmd_cli.errors import HqmdError, complain, printable
 from hqmd_cli.inference.open import OpenOptions
 from hqmd_cli.prediction.formats import output_for
 from hqmd_cli.prediction.result import Style
-from hqmd_cli.prediction.sources import BUCKETS
+from hqmd_cli.prediction.sources import address_of
 from hqmd_cli.scale.merge import merge
 from hqmd_cli.scale.places import join
 from hqmd_cli.scale.results import Outcome
@@ -63,13 +63,6 @@ def run_on_ray(run: ScaleRun, actors: "Actors") -> Iterator[Outcome]:
     from hqmd_cli.scale.on_ray import run_ray
 
     return run_ray(run, actors, partial(print, file=sys.stderr))
-
-
-def address_of(path: Path) -> str:
-    """Return the address that an option of type Path was given as; a Path makes one slash of two."""
-    text = path.as_posix()
-    scheme, colon, place = (f"{text}/" if text[:-1] in BUCKETS else text).partition(":/")
-    return f"{scheme}://{place.strip('/')}" if colon and len(scheme) > 1 else str(path)
 
 
 def finish(run: ScaleRun, outcomes: Iterable[Outcome]) -> None:

@@ -103,6 +103,11 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_a_writer_that_cannot_be_imported_is_named() -> None:
+    with pytest.raises(HqmdError, match=r"\.dem: nowhere\.at_all:write, which writes it, cannot be imported"):
+        _ = Output(".dem", "nowhere.at_all:write", "a package's own").encode
+
+
 def test_one_photo_to_named_files() -> None:
     """Several destinations, each by its suffix."""
     jobs = plan(here("a.jpg"), [Path("x.png"), Path("x.mm.png"), Path("deep/x.npy")], None)

@@ -25,7 +25,7 @@ from hqmd_cli.prediction.intention import Intentions
 from hqmd_cli.prediction.manifest import Manifest, read_record
 from hqmd_cli.prediction.photo_job import PhotoWork
 from hqmd_cli.prediction.sources import LeftOut
-from hqmd_cli.scale.shards import local_entries
+from hqmd_cli.scale.shards import Part, find_shards
 from hqmd_cli.training.unlabelled import find_photos
 
 MODEL = """import numpy as np
@@ -493,7 +493,8 @@ def test_results_of_a_run_into_another_folder_below_the_photos_are_no_photos(hqm
         result = hqmd("predict", "in", "-o", folder, "-m", "py:ramp:depth")
         assert result.returncode == 0 and result.stdout == f"{folder}/a.png\n"
     assert "left out: 4 results of an earlier run" in result.stderr  # two maps and two manifests
-    assert [entry.name for entry in local_entries("in", "four", LeftOut())] == ["a.jpg"]
+    (shard,) = find_shards(["in"], "four", Part(), LeftOut())
+    assert [entry.name for entry in shard.entries] == ["a.jpg"]
     assert [photo.path.name for photo in find_photos("in", print)] == ["a.jpg"]
     refused = hqmd("predict", "in/*/*.png", "-o", "four", "-m", "py:ramp:depth")
     assert refused.returncode == 1 and "no photo matches this pattern; it matches 2 results of" in refused.stderr

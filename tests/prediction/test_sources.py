@@ -12,7 +12,7 @@ from hqmd_cli.errors import HqmdError, complain
 from hqmd_cli.files import kinds
 from hqmd_cli.files import photos as images
 from hqmd_cli.files.kinds import is_video
-from hqmd_cli.prediction.sources import LeftOut, Source, find_sources, goes_alone
+from hqmd_cli.prediction.sources import LeftOut, Source, address_of, find_sources, goes_alone, goes_in_shards
 
 
 def touch(*paths: Path) -> None:
@@ -376,3 +376,22 @@ def test_a_link_to_itself_is_named_and_ends_nothing(here: Path) -> None:
     assert [place for _, place in found("in", leave_out=(Path("round"),))] == ["a.jpg", "loop.jpg"]
     with pytest.raises(HqmdError, match=r"in/loop\.jpg"):
         images.read_photo(Path("in/loop.jpg"))
+
+
+# ---- addresses ----
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("s3://box/out", "s3://box/out"),
+        ("s3://box", "s3://box"),
+        ("s3://", "s3://"),  # names no bucket, which is refused later
+        ("file:///tmp/out", "file://tmp/out"),
+        ("out/depth", "out/depth"),
+        ("s3", "s3"),
+    ],
+)
+def test_an_option_s_path_was_an_address(text: str, address: str) -> None:
+    assert address_of(Path(text)) == address
+    assert goes_in_shards([], [Path(text)]) == ("://" in text)

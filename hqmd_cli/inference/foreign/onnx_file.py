@@ -155,6 +155,7 @@ class Graph:
             raise self.misfit(f"its input {self.input.name} takes {self.input.type}, no floats or bytes")
         self.output = self.pick(self.session.get_outputs(), profile.output, "output").name
         self.others = {name: self.other(name) for name in NEEDED[profile.after]}
+        self.require_one_photo()
         self.fixed = self.fixed_size()
         self.feed_also = {"num_tokens": np.array(profile.tokens, np.int64)} if profile.tokens else {}
         if unfed := {value.name for value in self.session.get_inputs()} - {self.input.name, *self.feed_also}:
@@ -218,8 +219,8 @@ class Graph:
             return ""
         return f"squeezed to {columns} x {rows} for the network, the only size that it takes"
 
-    def fixed_size(self) -> Size | None:
-        """Return the only (height, width) that the graph takes; None if it takes any."""
+    def require_one_photo(self) -> None:
+        """Raise HqmdError unless the input takes one RGB photo, with its colours where the profile says."""
         profile, shape = self.known.profile, self.input.shape
         if len(shape) != 4 + profile.views:
             raise self.misfit(f"its input {self.input.name} has {len(shape)} axes, {shape}")
@@ -229,7 +230,10 @@ class Graph:
             raise self.misfit(f"channels_last = {is_last} is wrong for RGB in its input {self.input.name}")
         if several := [side for side in shape[:-3] if isinstance(side, int) and side != 1]:
             raise self.misfit(f"it takes {several[0]} pictures at once, and hqmd gives it one")
-        rows, columns = shape[1:3] if profile.channels_last else shape[-2:]
+
+    def fixed_size(self) -> Size | None:
+        """Return the only (height, width) that the graph takes; None if it takes any."""
+        rows, columns = self.input.shape[1:3] if self.known.profile.channels_last else self.input.shape[-2:]
         return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
 
     def pick(self, values: list[Any], name: str, what: str) -> Any:
