@@ -1,17 +1,23 @@
 """Judge recipes by out-of-fold scores: each picture is scored by a network that learned nothing from its room.
 
     python benchmarks/folds.py run RECIPE --data PAIRS --folds folds.csv -o OUT [--only 0 1] [--train "--epochs 6"]
+    python benchmarks/folds.py run RECIPE --data PAIRS --folds folds.csv -o MORE --start OUT [--train "--extra-data N"]
     python benchmarks/folds.py compare OUT OTHER... --folds folds.csv
 
 `folds.csv` has the columns name, run and fold: a run is a row of pictures from one room, and lies in one fold. `run`
-trains a network for each fold on the pictures of all other folds, and scores it on those of the fold. Stopped and
-started again, it goes on where it was. `compare` joins the scores of the folds that both folders have, and prints the
-means, with 95 % intervals from a bootstrap over runs rather than pictures, and the differences to the first folder.
+trains a network for each fold on the pictures of all other folds, and scores its last weights on those of the fold; not
+its best ones, which these pictures would have chosen. With `--start`, each network goes on from that of its fold in
+OUT, and the mean of the weights before and after is scored. A recipe may say at which sides its network is then shown
+the pictures (`predict_sides`). Stopped and started again, a run goes on where it was.
+
+`compare` joins the scores of the folds that all folders have, and prints the means, with 95 % intervals from a
+bootstrap over runs rather than pictures, and the differences to the first folder.
 """
 
 import argparse
 import csv
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,8 +59,14 @@ def run(args: argparse.Namespace) -> None:
             continue
         lay_out(args.data, rows, fold, data)
         train = ["train", "--recipe", args.recipe, "--data", data, "-o", folder / "run", "--resume", *scale]
-        subprocess.run([*hqmd, *train, *shlex.split(args.train)], check=True)
-        score = ["evaluate", "-m", folder / "run" / "best", "--data", data, "--split", "val", "--per-picture", scores]
+        before, model = args.start and args.start / folder.name / "run" / "last", folder / "run" / "last"
+        start = ["--start", before] if before else []
+        subprocess.run([*hqmd, *train, *start, *shlex.split(args.train)], check=True)
+        if before:
+            model, after = folder / "mean", model
+            shutil.rmtree(model, ignore_errors=True)
+            subprocess.run([*hqmd, "merge", before, after, "--average-weights", "-o", model], check=True)
+        score = ["evaluate", "-m", model, "--data", data, "--split", "val", "--per-picture", scores]
         subprocess.run([*hqmd, *score, "--protocol", args.protocol, *scale], check=True)
 
 
@@ -116,6 +128,7 @@ def main() -> None:
     runs.add_argument("--only", nargs="*", help="these folds; all by default")
     runs.add_argument("--protocol", default="eigen-filled")
     runs.add_argument("--depth-scale", type=float)
+    runs.add_argument("--start", type=Path, help="the OUT of another recipe, from whose networks these go on")
     runs.add_argument("--train", default="", help="further options of hqmd train, in one argument")
     runs.set_defaults(do=run)
     compares = commands.add_parser("compare", help="compare recipes by their out-of-fold scores")
