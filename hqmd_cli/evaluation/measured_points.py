@@ -134,12 +134,13 @@ class PointScores:
 def read_points(path: Path) -> list[Point]:
     """Read rows of `photo,x,y,metres`, or `photo,x,y,metres,fx` with focal lengths in pixels, below a header line.
 
-    Photos lie beside the file, or have a full path. Raises HqmdError for a row that it cannot read.
+    Photos lie beside the file, or have a full path. Raises HqmdError for a row that it cannot read, and for two
+    rows of one pixel, which would count twice.
     """
     heads, *rows = [row for row in split_cells(read_lines(path, "list of points")) if any(row)] or [[]]
     if [head.lower() for head in heads] not in (HEADS, [*HEADS, FOCAL_HEAD]):
         raise HqmdError(f"{path}: must begin with the line {','.join(HEADS)}, not {','.join(heads)!r}")
-    points = []
+    points: dict[tuple[Path, int, int], Point] = {}
     for row in rows:
         where = f"{path}: {','.join(row)}"
         if len(row) != len(heads):
@@ -150,10 +151,14 @@ def read_points(path: Path) -> list[Point]:
         fx = focal_of(focal[0]) if focal and focal[0] else None
         if focal and focal[0] and not fx:
             raise HqmdError(f"{where}: {focal[0]!r} is not a focal length in pixels; leave the cell empty")
-        points.append(Point(path.parent / photo, Reading.parse(",".join(row[1:4]), f"{path}:"), fx, where))
+        point = Point(path.parent / photo, Reading.parse(",".join(row[1:4]), f"{path}:"), fx, where)
+        pixel = point.photo, point.reading.x, point.reading.y
+        if pixel in points:
+            raise HqmdError(f"{where}: this pixel has a distance already; state one for each")
+        points[pixel] = point
     if not points:
         raise HqmdError(f"{path}: holds no point; add rows such as desk.jpg,320,240,1.85")
-    return points
+    return list(points.values())
 
 
 def measure_points(points: Iterable[Point], model: OpenModel) -> Iterable[MeasuredPhoto]:

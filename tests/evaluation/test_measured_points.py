@@ -60,10 +60,8 @@ def test_figures_by_hand(tmp_path: Path) -> None:
     x, y = MIDDLE
     to_middle = np.sqrt(1 + 2 * (0.5 / FX) ** 2)  # the middle lies between four pixels
     measured = [2 * to_middle / ratio for ratio in (1.1, 1.25, 0.8)]
-    rows = [
-        f"{name},{x},{y},{metres!r}"
-        for name, metres in zip(["a.png", "b.png", "b.png"], map(float, measured), strict=True)
-    ]
+    places = [("a.png", x), ("b.png", x), ("b.png", x - 1)]
+    rows = [f"{name},{x},{y},{float(metres)!r}" for (name, x), metres in zip(places, measured, strict=True)]
     scores = scores_of(points_file(tmp_path, *rows), model_of(2))
     assert scores.abs_rel.value == pytest.approx((0.1 + (0.25 + 0.2) / 2) / 2, rel=1e-5)
     assert scores.scale.value == pytest.approx(np.sqrt(1.1), rel=1e-5)
@@ -96,6 +94,7 @@ def test_the_error_joins_scale_shape_and_an_assumed_camera(tmp_path: Path) -> No
         (["a.png,1,2,nan"], "photo,x,y,metres", "the distance is in metres"),
         (["a.png,1,2,-3"], "photo,x,y,metres", "the distance is in metres"),
         (["b.png,1,2,3"], "photo,x,y,metres", "there is no photo"),
+        (["a.png,1,2,3", "a.png,2,2,3", "./a.png,1,2,3.1"], "photo,x,y,metres", "this pixel has a distance already"),
         (["a.png,1,2,3,x"], "photo,x,y,metres,fx", "'x' is not a focal length"),
         (["a.png,1,2,3"], "name,x,y,metres", "must begin with the line photo,x,y,metres"),
         ([], "photo,x,y,metres", "holds no point"),
