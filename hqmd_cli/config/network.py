@@ -113,7 +113,7 @@ class Compute(Settings):
 
     size_multiple: int = 1  # round both sides of a picture to multiples of this: a backbone's stride, or a ViT's patch
     coarse_first: bool = False  # convolve maps of several strides each at its own (models/strided.py)
-    depth_stride: int = 1  # compute depth at every so manieth pixel each way; predict goes on along the photo's edges
+    depth_stride: int = 1  # compute depth at every Nth row and column; predict fills in the others along edges
     sharpen_below: int = 0  # sharpen photos whose shorter side has fewer pixels (geometry/resize.py); 0: none
 
     def rounded(self, size: tuple[int, int]) -> tuple[int, int]:
