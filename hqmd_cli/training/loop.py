@@ -44,7 +44,7 @@ from hqmd_cli.losses.terms import NoValidDepth
 from hqmd_cli.models.ordinal import DISCRETISATIONS
 from hqmd_cli.parallel.batch_sums import GlobalBatchNorm
 from hqmd_cli.parallel.processes import Ranks
-from hqmd_cli.training.accelerator import open_accelerator
+from hqmd_cli.training.accelerator import open_accelerator, slow_precision
 from hqmd_cli.training.batches import batches, examples_per_epoch, new_faults, plain_errors, require_few, training_sizes
 from hqmd_cli.training.curves import write_curves
 from hqmd_cli.training.distillation import Teacher
@@ -150,6 +150,8 @@ def fit(
         val_data = omissions.rest(val_data)
 
     accelerator = open_accelerator(train, device or torch.device("cpu"), run_dir, trackers)
+    if slow := slow_precision(train.numerics.precision, accelerator.device):
+        yield Note(slow)
     teach = Teacher.load(teacher, accelerator.device, train.numerics.precision == "bf16") if teacher else None
     pretrained = "none" if resume or start else backbone_weights
     run = Run(model, train, pretrained, start, accelerator, int(total_steps), about)

@@ -21,7 +21,7 @@ from hqmd_cli.losses import LOSSES, build_loss
 from hqmd_cli.models import DECODERS, build_model
 from hqmd_cli.training.accelerator import open_accelerator
 from hqmd_cli.training.batches import TrainSet, batches, training_sizes
-from hqmd_cli.training.loop import EpochReport, StepReport, fit, train_step
+from hqmd_cli.training.loop import EpochReport, Note, StepReport, fit, train_step
 from hqmd_cli.training.optimizer import build_optimizer, lr_factor, moving_average
 from hqmd_cli.training.resume import new_run_folder
 from hqmd_cli.training.state import Run
@@ -274,6 +274,23 @@ def test_bf16_computes_the_network_but_not_the_loss_in_short_numbers(pairs, tmp_
         assert all(p.dtype == torch.float32 for p in carried.network.parameters())
     assert (seen["fp32"], seen["bf16"]) == (torch.float32, torch.bfloat16)
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05) and losses["bf16"] != losses["fp32"]
+
+
+@pytest.mark.parametrize(
+    ("has", "precision", "is_slow"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, "bf16", True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, "fp32", False),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, "bf16", False),
+        ({"architecture": "aarch64"}, "bf16", False),  # not known
+    ],
+)
+def test_a_processor_without_bf16_is_named_before_the_first_step(has, precision, is_slow, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    train = TRAIN.with_settings(precision=precision, max_steps=1)
+    reports = fit(MODEL, train, *open_training_data(pairs), tmp_path / "run", backbone_weights="none")
+    first = next(report for report in reports if isinstance(report, Note | StepReport))
+    assert (isinstance(first, Note) and "--precision fp32" in first.text) == is_slow
 
 
 def test_the_moving_average_averages_batch_norm_statistics_too(pairs, tmp_path):
