@@ -23,9 +23,11 @@ import hqmd_cli
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # With torch and transformers in memory, each garbage collection takes half a second.
 gc.set_threshold(50_000, 20, 20)
-# Under nohup SIGHUP is ignored, and every process that a test starts would inherit that.
+# nohup ignores SIGHUP, and a shell SIGINT of what it starts with &; processes that a test starts would inherit that.
 if hangup := getattr(signal, "SIGHUP", None):
     signal.signal(hangup, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PAIR_SIZE = (48, 64)
 TRAIN_NAMES, VAL_NAMES = ["a1", "a2", "a3", "a4"], ["b1", "b2"]

@@ -66,7 +66,7 @@ def slow_precision(precision: str, device: torch.device) -> str:
 
     Without instructions for bf16, torch takes 7 times as long for a linear layer and 20 times for a convolution.
     """
-    has = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 does not have it
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 does not have it
     lacks = has.get("architecture") == "x86_64" and not (has.get("avx512_bf16") or has.get("amx_bf16"))
     if device.type != "cpu" or precision != "bf16" or not lacks:
         return ""
