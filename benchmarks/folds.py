@@ -59,13 +59,14 @@ def run(args: argparse.Namespace) -> None:
             continue
         lay_out(args.data, rows, fold, data)
         train = ["train", "--recipe", args.recipe, "--data", data, "-o", folder / "run", "--resume", *scale]
-        before, model = args.start and args.start / folder.name / "run" / "last", folder / "run" / "last"
-        start = ["--start", before] if before else []
-        subprocess.run([*hqmd, *train, *start, *shlex.split(args.train)], check=True)
-        if before:
-            model, after = folder / "mean", model
+        model = last = folder / "run" / "last"
+        if args.start:
+            before, model = args.start / folder.name / "run" / "last", folder / "mean"
+            train += ["--start", before]
+        subprocess.run([*hqmd, *train, *shlex.split(args.train)], check=True)
+        if args.start:
             shutil.rmtree(model, ignore_errors=True)
-            subprocess.run([*hqmd, "merge", before, after, "--average-weights", "-o", model], check=True)
+            subprocess.run([*hqmd, "merge", before, last, "--average-weights", "-o", model], check=True)
         score = ["evaluate", "-m", model, "--data", data, "--split", "val", "--per-picture", scores]
         subprocess.run([*hqmd, *score, "--protocol", args.protocol, *scale], check=True)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from hqmd_cli import load
 from hqmd_cli.data import open_split_or_all
-from hqmd_cli.evaluation.metrics.pixels import median_ratio
+from hqmd_cli.evaluation.metrics.pixels import abs_rel, median_ratio
 
 EDGES_M = (0, 0.7, 1, 1.4, 2, 3, np.inf)
 
@@ -47,8 +47,7 @@ def row_of(model, sample):  # type: ignore[no-untyped-def]
     pred_m = model(sample.image, fx=sample.focal_px)[sample.valid]
     depth_m = sample.depth_m[sample.valid]
     to_truth = median_ratio(pred_m, depth_m)
-    errors = [(abs(pred_m * factor - depth_m) / depth_m).mean() for factor in (1, to_truth)]
-    return np.median(depth_m), 1 / to_truth, *errors
+    return np.median(depth_m), 1 / to_truth, abs_rel(pred_m, depth_m), abs_rel(pred_m * to_truth, depth_m)
 
 
 def print_row(name, bin_m, scores, correlation):  # type: ignore[no-untyped-def]

@@ -159,7 +159,7 @@ SHRINK = """
 SHARE = """
     below = Constant <value_float = {below:.1f}> ()
     range = Constant <value_float = {range:.6f}> ()
-    no_share = Constant <value_float = 0.0> ()
+    zero = Constant <value_float = 0.0> ()
     full_share = Constant <value_float = 1.0> ()
     white = Constant <value_float = 255.0> ()
     border = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> ()
@@ -168,7 +168,7 @@ SHARE = """
     counted = Max (shorter, part_of_longer)
     missing = Sub (below, counted)
     wanted = Div (missing, range)
-    share = Clip (wanted, no_share, full_share)
+    share = Clip (wanted, zero, full_share)
 """
 # The arithmetic of geometry.resize.sharpened.
 SHARPEN = """
@@ -177,7 +177,7 @@ SHARPEN = """
     detail_{n} = Sub (shrunk_{n}, blurred_{n})
     added_{n} = Mul (share, detail_{n})
     sharper_{n} = Add (shrunk_{n}, added_{n})
-    sharp_{n} = Clip (sharper_{n}, no_share, white)
+    sharp_{n} = Clip (sharper_{n}, zero, white)
 """
 SHOW = """
     picture_{n} = Transpose <perm = [0, 2, 3, 1]> ({what}_{n})
