@@ -1,11 +1,11 @@
 """Measure how much the metres depend on how a photo is shown.
 
     python benchmarks/sides.py MODEL --data PAIRS [--split val] [--most 20] [--photos PHOTO...] [--onnx FILE]
-                               [--sides 160 224 294 448 672] [--heights 240 480 960 1920]
+                               [--sides 160 224 294 448 672] [--heights 240 480 960 1920] [--strips N]
 
 For each `--side`, each `--size`, and each height of the input of an exported file: how far the median depth of a photo
 is from the default's (median and largest over the photos, in percent), and AbsRel on PAIRS over the default's. A photo
-of PHOTO counts for the medians only. Each photo is also cut to 4 : 1.
+of PHOTO counts for the medians only. Each photo, or the first N, is also cut to 4 : 1.
 """
 
 import argparse
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--onnx", type=Path)
     parser.add_argument("--sides", type=int, nargs="*", default=[160, 224, 294, 448, 672])
     parser.add_argument("--heights", type=int, nargs="*", default=[240, 480, 960, 1920])
+    parser.add_argument("--strips", type=int)
     args = parser.parse_args()
 
     import numpy as np
@@ -39,7 +40,7 @@ def main() -> None:
     data = open_dataset(args.data, args.split, "filled", args.depth_scale)
     samples = [data[index] for index in evenly(len(data), args.most)]
     images = [*(sample.image for sample in samples), *map(read_image, args.photos)]
-    strips = [image[: image.shape[1] // 4] for image in images if image.shape[1] >= image.shape[0]]
+    strips = [image[: image.shape[1] // 4] for image in images if image.shape[1] >= image.shape[0]][: args.strips]
     ways = {"default": open_model(args.model, OpenOptions())}
     ways |= {f"--side {side}": open_model(args.model, OpenOptions(sides=(side,))) for side in args.sides}
     presets = read_model_config(find_checkpoint(args.model)).presets

@@ -37,8 +37,8 @@ from hqmd_cli.registry import pick
 if TYPE_CHECKING:
     from hqmd_cli.models import Network
 
-# Version of the operators in a checkpoint's graph, for the ONNX Runtime that hqmd requires: one operator for the
-# attention of all heads, and one for GELU, make a transformer faster. A single file keeps to WIDELY_KNOWN.
+# Version of the operators in a checkpoint's graph, for the ONNX Runtime that hqmd requires: one operator for GELU, and
+# ONNX Runtime's own for the attention of all heads, make a transformer faster. A single file keeps to WIDELY_KNOWN.
 NEWEST = 23
 
 
@@ -56,7 +56,7 @@ def graph_of(network: nn.Module, size: tuple[int, int] | None = None, opset: int
     example = torch.zeros(*((1, *size) if size else (2, *CHECKED_SIZES[0])), 3, dtype=torch.uint8)
     dynamic = torch.export.Dim.DYNAMIC
     shapes = None if size else {"rgb": {0: dynamic, 1: dynamic, 2: dynamic}}
-    with traceable(network, opset):
+    with traceable(network, for_onnx_runtime=opset > WIDELY_KNOWN):
         program = torch.export.export(PhotoToDepth(network).eval(), (example,), dynamic_shapes=shapes)
         exported: Any = torch.onnx.export(
             program,

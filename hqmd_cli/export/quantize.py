@@ -82,7 +82,14 @@ def quantize_matrices(model: Any) -> Any:
 
     with TemporaryDirectory() as folder, quiet():
         path = Path(folder, "dynamic.onnx")
-        settings = {"per_channel": True, "reduce_range": True, "weight_type": QuantType.QInt8}
+        # Behind ONNX Runtime's own operators, ONNX does not know the types, which the quantizer asks it for.
+        float_matrices = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+        settings = {
+            "per_channel": True,
+            "reduce_range": True,
+            "weight_type": QuantType.QInt8,
+            "extra_options": float_matrices,
+        }
         quantize_dynamic(model, path, op_types_to_quantize=["MatMul"], **settings)
         quantized = onnx.load(path)
     if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in quantized.graph.initializer):

@@ -1,4 +1,4 @@
-"""Layers that stand in for timm's while a network is traced, so that each becomes one operator of ONNX."""
+"""Layers that stand in for timm's while a network is traced, so that each becomes one operator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +10,21 @@ from torch import Tensor, nn
 from hqmd_cli.errors import HqmdError
 
 WIDELY_KNOWN = 18  # a version of ONNX's operators that runtimes have known for years
-ATTENTION_SINCE = 23  # the version that brought the operator Attention
 
 
 @contextmanager
-def traceable(network: nn.Module, opset: int) -> Iterator[None]:
-    """While inside, replace the network's layers that are one operator of ONNX `opset` by their stand-ins."""
+def traceable(network: nn.Module, for_onnx_runtime: bool) -> Iterator[None]:
+    """While inside, replace the network's layers that are one operator of ONNX by their stand-ins.
+
+    for_onnx_runtime: also those that are one operator of ONNX Runtime alone.
+    """
     from timm.layers.conv2d_same import Conv2dSame
     from timm.models.vision_transformer import Attention
 
     def stand_in(part: nn.Module) -> nn.Module | None:
         if isinstance(part, Conv2dSame):
             return SameConv(part)
-        if isinstance(part, Attention) and opset >= ATTENTION_SINCE and is_plain(part):
+        if isinstance(part, Attention) and for_onnx_runtime and is_plain(part):
             return OneAttention(part)
         return None
 
@@ -70,15 +72,18 @@ class SameConv(nn.Module):
 
 
 class OneAttention(nn.Module):
-    """A transformer's attention as ONNX's operator Attention, which takes all heads side by side.
+    """A transformer's attention as ONNX Runtime's operator MultiHeadAttention, which takes all heads side by side.
 
-    A plain trace cuts queries, keys and values out of one array and moves them into place, head by head.
+    A plain trace cuts queries, keys and values out of one array and moves them into place, head by head. In ONNX
+    Runtime 1.32, ONNX's own operator Attention holds a number for every pair of tokens: 33 GB for a photo of 4 : 1 at
+    a side of 1,344 pixels. MultiHeadAttention works block by block on the CPU, and OpenVINO takes it, too.
+    https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
     """
 
     def __init__(self, attention: Any) -> None:
         super().__init__()
         self.qkv, self.proj = attention.qkv, attention.proj
-        self.attributes = {"q_num_heads": attention.num_heads, "kv_num_heads": attention.num_heads}
+        self.attributes = {"num_heads": attention.num_heads}
 
     def forward(self, x: Tensor, attn_mask: None = None, is_causal: bool = False) -> Tensor:
         """(B, tokens, channels) -> (B, tokens, channels). Raises HqmdError for a mask: every token sees every other."""
@@ -87,7 +92,7 @@ class OneAttention(nn.Module):
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         inputs, shape = [query, key, value], tuple(query.shape)
         heads = torch.onnx.ops.symbolic(
-            "Attention", inputs, self.attributes, dtype=x.dtype, shape=shape, version=ATTENTION_SINCE
+            "com.microsoft::MultiHeadAttention", inputs, self.attributes, dtype=x.dtype, shape=shape, version=1
         )
         return self.proj(heads)
 

@@ -118,9 +118,28 @@ def test_a_published_folder_agrees_with_torch(published):
 def test_a_checkpoints_graph_has_one_operator_for_all_heads_and_short_names(published):
     graph = onnx.load(published / "model.onnx", load_external_data=False).graph
     operators = [node.op_type for node in graph.node]
-    assert operators.count("Attention") == operators.count("Gelu") == 4 and "Softmax" not in operators
+    assert operators.count("MultiHeadAttention") == operators.count("Gelu") == 4 and "Softmax" not in operators
     names = {name for node in graph.node for name in (*node.input, *node.output)} - {"rgb", "depth_m", ""}
     assert len(names) > 100 and max(map(len, names)) <= 4 and not any(node.name for node in graph.node)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_view_of_many_tokens_takes_little_memory(published):
+    """Its attention is computed block by block. At 1,600 pixels, a number for every pair of tokens takes 0.8 GB."""
+    code = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from hqmd_cli.inference.engines.onnx import OnnxEngine
+engine = OnnxEngine(Path(sys.argv[1]))
+for side in (64, 1600):
+    engine(np.zeros((side, side, 3), np.uint8))
+    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+    ran = subprocess.run([sys.executable, "-c", code, published / "model.onnx"], capture_output=True, check=True)
+    small, large = map(int, ran.stdout.split())
+    assert large - small < 800_000, "kB"
 
 
 def test_tokens_that_are_hidden_from_each_other_are_not_exported():

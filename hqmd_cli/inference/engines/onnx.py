@@ -19,6 +19,7 @@ from hqmd_cli.config.view import ERROR_TERMS
 from hqmd_cli.errors import HqmdError, first_line, printable
 from hqmd_cli.files.native_lines import native_lines
 from hqmd_cli.files.regular import require_regular
+from hqmd_cli.inference.engines.memory import too_large
 from hqmd_cli.inference.engines.onnx_runtime import onnxruntime
 from hqmd_cli.inference.engines.providers import CPU, Provider
 from hqmd_cli.parallel.processes import fewer_cores
@@ -63,8 +64,8 @@ class OnnxEngine:
         try:
             with self.computing or nullcontext():
                 (depth_m,) = self.session.run([DEPTH], {RGB: picture[None]})
-        except Exception as error:  # most likely, memory ran out
-            raise HqmdError(
+        except Exception as error:
+            raise too_large(error, self.name, height, width) or HqmdError(
                 f"{self.path}: ONNX Runtime failed at {height} x {width} pixels: {brief(reason_of(error))}"
             ) from error
         if depth_m.shape not in {(1, -(-height // s), -(-width // s)) for s in DEPTH_STRIDES}:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hqmd_cli.errors import HqmdError
+from hqmd_cli.inference.engines.memory import too_large
 from hqmd_cli.models.backbone import Backbone
 
 BATCH = 8  # most pictures that a GPU computes at once
@@ -66,11 +66,10 @@ class TorchEngine:
         """(B, h, w, 3) uint8 -> (B, ...) float32 metres."""
         try:
             return self.photo_to_depth(torch.from_numpy(pictures).to(self.device)).cpu().numpy()
-        except torch.OutOfMemoryError as error:
-            count, height, width = pictures.shape[:3]
-            raise HqmdError(
-                f"{self.device} has too little memory for {count} x {height} x {width} pixels; lower --side"
-            ) from error
+        except RuntimeError as error:  # an accelerator's torch.OutOfMemoryError is one, too
+            if explained := too_large(error, self.name, *pictures.shape[1:3]):
+                raise explained from error
+            raise
 
 
 @dataclass(frozen=True, eq=False)
