@@ -76,7 +76,8 @@ class OneAttention(nn.Module):
 
     A plain trace cuts queries, keys and values out of one array and moves them into place, head by head. In ONNX
     Runtime 1.32, ONNX's own operator Attention holds a number for every pair of tokens: 33 GB for a photo of 4 : 1 at
-    a side of 1,344 pixels. MultiHeadAttention works block by block on the CPU, and OpenVINO takes it, too.
+    a side of 1,344 pixels. MultiHeadAttention works block by block on the CPU. OpenVINO knows neither, but refuses a
+    whole network with Attention, and leaves MultiHeadAttention to the CPU.
     https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
     """
 

@@ -71,4 +71,4 @@ def slow_precision(precision: str, device: torch.device) -> str:
     has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 does not have it
     if has.get("architecture") != "x86_64" or has.get("avx512_bf16") or has.get("amx_bf16"):
         return ""
-    return "this processor has no instructions for bf16, so it trains many times faster with --precision fp32"
+    return "this processor has no instructions for bf16; a new run with --precision fp32 trains many times faster"
