@@ -108,6 +108,22 @@ def test_a_picture_that_a_graph_does_not_take_names_the_graph(tmp_path: Path, ca
     assert capfd.readouterr() == ("", "")  # ONNX Runtime's own lines, in red
 
 
+def test_memory_that_runs_out_names_the_option_to_lower(tmp_path: Path, capfd: Any) -> None:
+    """The graph asks for four petabytes."""
+    nodes = [
+        helper.make_node("Gather", ["rgb", "first"], ["red"], axis=3),
+        helper.make_node("Cast", ["red"], ["cast"], to=FLOAT),
+        helper.make_node("ReduceMean", ["cast"], ["mean"], keepdims=1),
+        helper.make_node("Expand", ["mean", "sides"], ["depth_m"]),
+    ]
+    stored = [constant("first", 0), constant("sides", np.array([1, 2**25, 2**25]))]
+    path = write(tmp_path / "model.onnx", nodes, ("depth_m", FLOAT, ["b", "h", "w"]), stored=stored)
+    expected = r"^ONNX Runtime on the CPU, fp32: too little memory for 64 x 96 pixels; lower --side$"
+    with pytest.raises(HqmdError, match=expected):
+        OnnxEngine(path)(PICTURE)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("location", ["/etc/passwd", "../secret.bin", "link.bin"])
 def test_weights_elsewhere_are_not_read(location: str, tmp_path: Path, capfd: Any) -> None:
     """What lies outside the model's folder is no weight of it."""
